@@ -1,0 +1,205 @@
+package idp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// networkFactor is how many times more failures a client network may have
+// than one account.
+const networkFactor = 10
+
+// ThrottleConfig configures a Throttle.
+type ThrottleConfig struct {
+	// Failures is how many failed sign-ins an account, or a typed name, may
+	// have within Window; a client network may have ten times as many. Keep
+	// it below the number at which the directory itself locks an account.
+	Failures int
+	Window   time.Duration
+	Now      func() time.Time
+	Log      zerolog.Logger
+	// Counters default to MemoryCounters.
+	Counters Counters
+}
+
+// Throttle slows down guessing: by account once the directory has found the
+// entry, by the name as it was typed, and by client network. An attempt is
+// counted before the directory is asked, so that parallel attempts cannot
+// slip through, and is taken back when it was no failure.
+type Throttle struct {
+	config ThrottleConfig
+
+	mu      sync.Mutex
+	gateway netip.Prefix // the only private network seen so far
+	several bool         // attempts came from more than one network
+	warned  bool
+}
+
+// NewThrottle makes a Throttle.
+func NewThrottle(config ThrottleConfig) *Throttle {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Counters == nil {
+		config.Counters = NewMemoryCounters(config.Now)
+	}
+	return &Throttle{config: config}
+}
+
+// attempt is one sign-in on its way: the keys counted for it, and how long to
+// wait where it was refused.
+type attempt struct {
+	throttle *Throttle
+
+	mu      sync.Mutex
+	network string   // "" when not counted
+	names   []string // of the typed name and of the account
+	wait    time.Duration
+}
+
+type attemptKey struct{}
+
+// begin counts an attempt by typed name and client. The returned context
+// carries the attempt to AdmitAccount; admitted is false when there were too
+// many failures before.
+func (t *Throttle) begin(ctx context.Context, directory, login string, client netip.Addr) (attemptCtx context.Context, a *attempt, admitted bool, err error) {
+	a = &attempt{throttle: t}
+	ctx = context.WithValue(ctx, attemptKey{}, a)
+	if t.limits(client) {
+		key := "network " + clientNetwork(client).String()
+		wait, err := t.config.Counters.Take(ctx, key, networkFactor*t.config.Failures, t.config.Window)
+		if err != nil || wait > 0 {
+			a.wait = wait
+			return ctx, a, false, err
+		}
+		a.network = key
+	}
+	admitted, err = a.take(ctx, "name "+digest(directory, normalLogin(login)))
+	return ctx, a, admitted, err
+}
+
+// AdmitAccount says whether a password may be tried on an account of a
+// directory. It stands between the directory's search and its bind, and counts
+// the try; the sign-in that ctx belongs to takes it back when it succeeds or
+// the directory fails.
+func (t *Throttle) AdmitAccount(ctx context.Context, directory, id string) bool {
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok || a.throttle != t {
+		a = &attempt{throttle: t}
+	}
+	admitted, err := a.take(ctx, "account "+digest(directory, id))
+	if err != nil {
+		t.config.Log.Error().Err(err).Msg("counting a sign-in failed, so it is refused")
+	}
+	return admitted && err == nil
+}
+
+func (a *attempt) take(ctx context.Context, key string) (admitted bool, err error) {
+	t := a.throttle
+	wait, err := t.config.Counters.Take(ctx, key, t.config.Failures, t.config.Window)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil || wait > 0 {
+		a.wait = max(a.wait, wait)
+		return false, err
+	}
+	a.names = append(a.names, key)
+	return true, nil
+}
+
+// proven takes the attempt back, and with it the earlier failures of the same
+// name and account: whoever knows the password is not guessing.
+func (a *attempt) proven(ctx context.Context) {
+	a.undo(ctx, a.throttle.config.Counters.Forget)
+}
+
+// unanswered takes the attempt back: an outage is nobody's failure.
+func (a *attempt) unanswered(ctx context.Context) {
+	a.undo(ctx, a.throttle.config.Counters.Return)
+}
+
+func (a *attempt) undo(ctx context.Context, undoName func(context.Context, string) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ctx = context.WithoutCancel(ctx) // also when the browser has left
+	counters, log := a.throttle.config.Counters, a.throttle.config.Log
+	for _, key := range a.names {
+		if err := undoName(ctx, key); err != nil {
+			log.Warn().Err(err).Msg("taking back a counted sign-in failed")
+		}
+	}
+	if a.network != "" {
+		if err := counters.Return(ctx, a.network); err != nil {
+			log.Warn().Err(err).Msg("taking back a counted sign-in failed")
+		}
+	}
+	a.names, a.network = nil, ""
+}
+
+// retryAfter is how long to wait after a refusal, at least a second.
+func (a *attempt) retryAfter() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return max(a.wait, time.Second)
+}
+
+// limits says whether a client network is limited. As long as every attempt
+// comes from one private address, that is most likely a reverse proxy that we
+// were not told to trust, and a limit would lock out everybody at once.
+func (t *Throttle) limits(client netip.Addr) bool {
+	network := clientNetwork(client)
+	if !network.IsValid() {
+		return false
+	}
+	client = client.Unmap()
+	private := client.IsPrivate() || client.IsLoopback() || client.IsLinkLocalUnicast()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.several {
+		return true
+	}
+	if !private || (t.gateway.IsValid() && t.gateway != network) {
+		t.several = true
+		return true
+	}
+	t.gateway = network
+	if !t.warned {
+		t.warned = true
+		t.config.Log.Warn().Stringer("client", network).
+			Msg("all sign-ins come from one private address, so they are not limited by client address (hint: if this is a reverse proxy, list it in trusted_proxies)")
+	}
+	return false
+}
+
+// clientNetwork is the network whose failures are counted together: a whole
+// IPv4 address, or the /56 that a provider gives to one IPv6 customer.
+func clientNetwork(client netip.Addr) netip.Prefix {
+	client = client.Unmap().WithZone("")
+	bits := 32
+	if client.Is6() {
+		bits = 56
+	}
+	network, err := client.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // the zero address: unknown
+	}
+	return network
+}
+
+// normalLogin makes spellings equal that a directory takes for the same name.
+func normalLogin(login string) string {
+	return strings.ToLower(strings.Join(strings.Fields(login), " "))
+}
+
+// digest gives a key of bounded length, and keeps typed names out of the store.
+func digest(directory, name string) string {
+	sum := sha256.Sum256([]byte(directory + "\x00" + name))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
