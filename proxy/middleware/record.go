@@ -1,0 +1,51 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+)
+
+// Record is what is known about one request. The middleware makes it; inner
+// layers fill in what they find out (Site, Handler, Fail), and the access log
+// writes it down when the request is over.
+//
+// A Record belongs to the goroutine that serves its request.
+type Record struct {
+	ID      string     // request id, passed on to the website as X-Request-Id
+	Client  netip.Addr // the client as far as trusted proxies vouch for it; zero when unknown
+	Scheme  string     // "http" or "https", as the client spoke it
+	Trusted bool       // the connection came from a trusted proxy
+
+	Site    string // name of the site that the Host belongs to, "" for an unknown host
+	Handler string // name of the intercept or handler that answered
+
+	Cause error  // why the request failed; for the log alone, never for the client
+	Hint  string // what the operator can do about Cause
+	Left  bool   // the client went away before the answer was complete
+}
+
+type contextKey struct{}
+
+// FromContext returns the Record of the request that ctx belongs to. Outside
+// the middleware it returns an empty Record, never nil.
+func FromContext(ctx context.Context) *Record {
+	if rec, ok := ctx.Value(contextKey{}).(*Record); ok {
+		return rec
+	}
+	return &Record{}
+}
+
+// Fail notes why the request could not be served and what the operator can do
+// about it. The first cause stands.
+func (rec *Record) Fail(cause error, hint string) {
+	if rec.Cause == nil {
+		rec.Cause, rec.Hint = cause, hint
+	}
+}
+
+// ClientAddr is the client's address of a request, zero when it is not known.
+func ClientAddr(r *http.Request) netip.Addr { return FromContext(r.Context()).Client }
+
+// RequestID is the id of a request, "" outside the middleware.
+func RequestID(r *http.Request) string { return FromContext(r.Context()).ID }
