@@ -1,0 +1,184 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/rs/zerolog"
+)
+
+// Files keeps values as files in one directory. It is a certmagic.Storage and
+// satisfies the stores that idp/keys and idp/session ask for.
+//
+// A value is either the old one or the new one, whole, also after a crash or on
+// a full disk: Store writes a temporary file, syncs it, renames it and syncs the
+// directory. Files have mode 0600, directories 0700. Keys under "persona/" are
+// secrets, so Load looks at the mode of their files.
+//
+// All methods may be called at once from many goroutines and processes.
+type Files struct {
+	certmagic.FileStorage
+
+	log    zerolog.Logger
+	warned sync.Map // file name → struct{}: a warning about a mode is given once
+}
+
+var _ certmagic.Storage = (*Files)(nil)
+
+// ours is the first element of the keys that belong to this program; all others
+// are certmagic's.
+const ours = "persona"
+
+// temporary begins the names of files that are not complete yet. They are never
+// listed, and a crash may leave them behind.
+const temporary = ".tmp-"
+
+// OpenFiles opens the directory dir, usually the configuration's state_dir, and
+// creates it with mode 0700 when it is missing.
+//
+// It returns an error that contains the command to type when dir cannot be
+// created or written by the user that the process runs as, and an error when dir
+// was written by a newer program. Modes that let too many people in are logged
+// as warnings.
+func OpenFiles(dir string, log zerolog.Logger) (*Files, error) {
+	if dir == "" {
+		return nil, errors.New("opening the state directory: no directory given")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the state directory: %w", err)
+	}
+	if err := makeStateDir(dir); err != nil {
+		return nil, err
+	}
+	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, log: log}
+	if err := f.checkWritable(); err != nil {
+		return nil, err
+	}
+	f.warnOpenDir()
+	if err := f.checkVersion(context.Background()); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Store saves value at key, replacing any earlier value. When it returns nil, the
+// value outlives a loss of power. When it returns an error, readers find the
+// old value or the new one, never a part.
+func (f *Files) Store(ctx context.Context, key string, value []byte) error {
+	if err := f.admit(ctx, key); err != nil {
+		return fmt.Errorf("storing %q: %w", key, err)
+	}
+	if err := f.write(f.Filename(key), value); err != nil {
+		return f.explain("storing", f.Filename(key), err)
+	}
+	return nil
+}
+
+// Load returns the value at key; the error wraps fs.ErrNotExist when there is none.
+// A file under "persona/" that everybody may read or write is refused with an
+// error that contains the chmod line; one that its group may read is logged once.
+func (f *Files) Load(ctx context.Context, key string) ([]byte, error) {
+	if err := f.admit(ctx, key); err != nil {
+		return nil, fmt.Errorf("loading %q: %w", key, err)
+	}
+	value, err := f.read(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err // the ordinary answer; it names the file already
+	}
+	if err != nil {
+		return nil, f.explain("loading", f.Filename(key), err)
+	}
+	return value, nil
+}
+
+// Delete removes key, or every key below it. A missing key is not an error.
+func (f *Files) Delete(ctx context.Context, key string) error {
+	if err := f.admit(ctx, key); err != nil {
+		return fmt.Errorf("deleting %q: %w", key, err)
+	}
+	if err := os.RemoveAll(f.Filename(key)); err != nil {
+		return f.explain("deleting", f.Filename(key), err)
+	}
+	return nil
+}
+
+// List returns the keys below prefix: all of them when recursive (directories
+// included, as certmagic wants it), else only the next level. The error wraps
+// fs.ErrNotExist when there is nothing called prefix. Keys that appear or vanish
+// while it walks may or may not be in the list; they are never an error.
+func (f *Files) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
+	root := f.Filename(prefix)
+	var keys []string
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case name == root:
+			return err
+		case errors.Is(err, fs.ErrNotExist): // deleted or renamed meanwhile
+			return nil
+		case err != nil:
+			return err
+		case strings.HasPrefix(entry.Name(), temporary):
+			return nil
+		}
+		below, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, path.Join(prefix, filepath.ToSlash(below)))
+		if entry.IsDir() && !recursive {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", root, err)
+	}
+	return keys, nil
+}
+
+// Lock takes the lock called name and blocks until it has it or ctx ends. A lock
+// that a crashed process left behind is taken over after 10 s, so nothing that
+// the start of the program waits for may lock.
+func (f *Files) Lock(ctx context.Context, name string) error {
+	if err := f.FileStorage.Lock(ctx, name); err != nil {
+		return fmt.Errorf("locking %q: %w (hint: when no other persona uses %s, remove the files in %s)",
+			name, err, f.Path, filepath.Join(f.Path, "locks"))
+	}
+	return nil
+}
+
+// admit refuses a key that would leave the directory or name the whole of it.
+func (f *Files) admit(ctx context.Context, key string) error {
+	if !fs.ValidPath(key) || key == "." {
+		return errors.New("not a valid key")
+	}
+	return ctx.Err()
+}
+
+func (f *Files) read(key string) ([]byte, error) {
+	file, err := os.Open(f.Filename(key))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if secret(key) {
+		if err := f.checkMode(file); err != nil {
+			return nil, err
+		}
+	}
+	return io.ReadAll(file)
+}
+
+func secret(key string) bool { return strings.HasPrefix(key, ours+"/") }

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// write puts value into the file called name, whole or not at all.
+// certmagic.FileStorage syncs the file too, but not the directory, and the names
+// of its temporary files show up in lists.
+func (f *Files) write(name string, value []byte) (err error) {
+	dir := filepath.Dir(name)
+	if err := f.makeDirs(dir); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, temporary+"*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = file.Close()
+			_ = os.Remove(file.Name())
+		}
+	}()
+	if _, err := file.Write(value); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), name); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// makeDirs creates dir and what is missing above it, and makes the new names
+// last as well.
+func (f *Files) makeDirs(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for above := dir; above != f.Path && strings.HasPrefix(above, f.Path); {
+		above = filepath.Dir(above)
+		if err := syncDir(above); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncDir makes the names in dir last. Systems that cannot sync a directory do
+// without.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("syncing the directory: %w", err)
+	}
+	return nil
+}
