@@ -1,0 +1,70 @@
+package browserid
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Address is an e-mail address in its normal form: ASCII, all lower case. It
+// is comparable; the zero Address is none.
+type Address struct {
+	text string // local@domain
+	at   int    // where the @ stands
+}
+
+const (
+	longestAddress = 254
+	longestLocal   = 64
+)
+
+// ParseAddress reads an e-mail address and folds A-Z to lower case. It is the
+// one grammar of the program: anchored, ASCII, one @, a local part of at most
+// 64 of the characters that the historic verifiers accepted (letters, digits,
+// and !#$%&'*+/=?^_`{|}~.-), a domain that is a DNS name without a final dot,
+// at most 254 in all. Quoted local parts, comments, control characters, spaces,
+// IP addresses and ports are errors.
+func ParseAddress(s string) (Address, error) {
+	if len(s) > longestAddress {
+		return Address{}, fmt.Errorf("e-mail address %s is longer than %d", quoted(s), longestAddress)
+	}
+	folded := foldASCII(s)
+	local, domain, ok := strings.Cut(folded, "@")
+	if !ok {
+		return Address{}, fmt.Errorf("e-mail address %s has no @", quoted(s))
+	}
+	if err := checkLocal(local); err != nil {
+		return Address{}, fmt.Errorf("e-mail address %s: %w", quoted(s), err)
+	}
+	if err := checkHostName(domain, false); err != nil {
+		return Address{}, fmt.Errorf("e-mail address %s: %w", quoted(s), err)
+	}
+	return Address{folded, len(local)}, nil
+}
+
+func checkLocal(local string) error {
+	if local == "" || len(local) > longestLocal {
+		return fmt.Errorf("the part before the @ must have 1 to %d characters", longestLocal)
+	}
+	for i := range len(local) {
+		c := local[i]
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+			continue
+		}
+		if strings.IndexByte("!#$%&'*+/=?^_`{|}~.-", c) < 0 {
+			return fmt.Errorf("the part before the @ has the character %s", quoted(local[i:i+1]))
+		}
+	}
+	return nil
+}
+
+// String returns local@domain in lower case, or "" for none.
+func (a Address) String() string { return a.text }
+
+// Local returns the part before the @.
+func (a Address) Local() string { return a.text[:a.at] }
+
+// Domain returns the part after the @.
+func (a Address) Domain() string {
+	_, domain, _ := strings.Cut(a.text, "@")
+	return domain
+}

@@ -1,0 +1,67 @@
+package browserid
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Bundle is a backed identity assertion, certificate~assertion: what a website
+// receives and sends to its verifier.
+//
+// A signature has up to two spellings (leading zeros may be dropped), so a
+// memory against replay must not go by the bundle's text.
+type Bundle struct {
+	Certificate *Certificate
+	Assertion   *Assertion
+}
+
+// ParseBundle reads a bundle of one certificate and one assertion. Without a
+// certificate the error is [ErrNoCertificates], with several [ErrChained],
+// without an assertion [ErrNoAssertion].
+func ParseBundle(s string) (*Bundle, error) {
+	if len(s) > longestBundle {
+		return nil, fmt.Errorf("bundle is longer than %d characters", longestBundle)
+	}
+	certificate, assertion, ok := strings.Cut(s, "~")
+	switch {
+	case !ok || certificate == "":
+		return nil, ErrNoCertificates
+	case strings.Contains(assertion, "~"):
+		return nil, ErrChained
+	case assertion == "":
+		return nil, ErrNoAssertion
+	}
+	c, err := ParseCertificate(certificate)
+	if err != nil {
+		return nil, err
+	}
+	a, err := ParseAssertion(assertion)
+	if err != nil {
+		return nil, err
+	}
+	return &Bundle{c, a}, nil
+}
+
+// String returns certificate~assertion, byte for byte as parsed.
+func (b *Bundle) String() string {
+	return b.Certificate.String() + "~" + b.Assertion.String()
+}
+
+// Verify checks the certificate with the issuer's keys, the assertion with the
+// certificate's key, and that the assertion is meant for audience, the origin
+// that the website was configured with: [ErrAudienceScheme],
+// [ErrAudiencePort], [ErrAudienceDomain]. The other errors are those of
+// [Certificate.Verify], first of the certificate, then of the assertion.
+//
+// The caller has still to see to it that keys are those of Certificate.Issuer
+// and that this issuer is the authority of Certificate.Email's domain.
+func (b *Bundle) Verify(keys []*PublicKey, audience string, now time.Time) error {
+	if err := b.Certificate.Verify(keys, now); err != nil {
+		return err
+	}
+	if err := b.Assertion.Verify(b.Certificate.PublicKey, now); err != nil {
+		return err
+	}
+	return matchAudience(audience, b.Assertion.Audience)
+}

@@ -1,0 +1,222 @@
+package browserid
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// Certificate is an identity certificate: an identity provider's word that the
+// holder of a key owns an address. It was parsed, not yet verified, until
+// [Certificate.Verify] says nil.
+type Certificate struct {
+	Issuer    string     // who says so: an authority, host or host:port
+	Email     Address    // the address certified
+	PublicKey *PublicKey // the browser's key
+	IssuedAt  time.Time  // zero when not stated
+	Expires   time.Time
+	signed    signed
+}
+
+// CertificateRequest is what a certificate shall say.
+type CertificateRequest struct {
+	Issuer    string     // the identity host: an authority, see [ParseAuthority]
+	Email     Address    // the directory's address, never the typed text
+	PublicKey *PublicKey // the browser's key
+	Now       time.Time  // the certificate is issued [BackDated] before it
+	Lifetime  time.Duration
+}
+
+// SignCertificate makes an identity certificate. The signer must hold an RSA
+// key of 2048 bit; random is handed to it. Refused are: a lifetime under one
+// minute or over 24 hours, an issuer that is no authority, no address, a client
+// key that [PublicKey.CheckClientKey] refuses, and the signer's own key as the
+// client's.
+func SignCertificate(signer crypto.Signer, random io.Reader, req CertificateRequest) (string, error) {
+	key, err := publicKeyOf(signer)
+	if err != nil {
+		return "", fmt.Errorf("signing a certificate: %w", err)
+	}
+	if err := req.check(key); err != nil {
+		return "", fmt.Errorf("signing a certificate: %w", err)
+	}
+	text, err := sign(signer, random, key, req.claims())
+	if err != nil {
+		return "", fmt.Errorf("signing a certificate: %w", err)
+	}
+	return text, nil
+}
+
+func (req *CertificateRequest) check(domainKey *PublicKey) error {
+	if err := domainKey.CheckDomainKey(); err != nil {
+		return err
+	}
+	if err := req.PublicKey.CheckClientKey(); err != nil {
+		return err
+	}
+	if _, err := ParseAuthority(req.Issuer); err != nil {
+		return err
+	}
+	switch {
+	case req.PublicKey.Equal(domainKey):
+		return errors.New("client key: this is the domain's own key")
+	case req.Email == Address{}:
+		return ErrNoEmail
+	case req.Lifetime < ShortestCertificate || req.Lifetime > LongestCertificate:
+		return fmt.Errorf("lifetime %v is not between %v and %v", req.Lifetime, ShortestCertificate, LongestCertificate)
+	}
+	return nil
+}
+
+// claims writes the payload in the order of the reference code. Nothing in it
+// needs escaping: issuer and address are of alphabets without quotes.
+func (req *CertificateRequest) claims() []byte {
+	b := make([]byte, 0, 1024)
+	b = append(b, `{"public-key":`...)
+	b = req.PublicKey.appendJSON(b)
+	b = append(b, `,"principal":{"email":"`...)
+	b = append(b, req.Email.String()...)
+	b = append(b, `"},"iat":`...)
+	b = strconv.AppendInt(b, millis(req.Now.Add(-BackDated)), 10)
+	b = append(b, `,"exp":`...)
+	b = strconv.AppendInt(b, millis(req.Now.Add(req.Lifetime)), 10)
+	b = append(b, `,"iss":"`...)
+	b = append(b, req.Issuer...)
+	return append(b, `"}`...)
+}
+
+// ParseCertificate reads a certificate and checks its form: three parts, an
+// issuer, a client key, an expiry in integer milliseconds, and an address in
+// normal form ([ErrNoEmail] when it has another kind of principal). Other
+// claims are ignored.
+func ParseCertificate(s string) (*Certificate, error) {
+	c, err := parseCertificate(s)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return c, nil
+}
+
+func parseCertificate(s string) (*Certificate, error) {
+	parsed, err := parseSigned(s)
+	if err != nil {
+		return nil, err
+	}
+	c := &Certificate{signed: parsed}
+	if c.Issuer, err = parseIssuer(parsed.claims); err != nil {
+		return nil, err
+	}
+	if c.Email, err = parsePrincipal(parsed.claims); err != nil {
+		return nil, err
+	}
+	if c.PublicKey, err = parseCertifiedKey(parsed.claims); err != nil {
+		return nil, err
+	}
+	if c.IssuedAt, err = parsed.claims.optionalTimeOf("iat"); err != nil {
+		return nil, err
+	}
+	if c.Expires, err = parsed.claims.timeOf("exp"); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func parseIssuer(claims object) (string, error) {
+	issuer, err := claims.text("iss")
+	if err != nil {
+		return "", err
+	}
+	return ParseAuthority(issuer)
+}
+
+// parsePrincipal returns the address certified: that of the principal, or else
+// the newer claim "sub". It must be in normal form already: folding what an
+// issuer signed would make one address of what may be two to that issuer.
+func parsePrincipal(claims object) (Address, error) {
+	from, name := claims, "sub"
+	if principal, ok := claims.child("principal"); ok {
+		if _, ok := principal.get("email"); ok {
+			from, name = principal, "email"
+		}
+	}
+	if _, ok := from.get(name); !ok {
+		return Address{}, ErrNoEmail
+	}
+	text, err := from.text(name)
+	if err != nil {
+		return Address{}, err
+	}
+	email, err := ParseAddress(text)
+	if err != nil {
+		return Address{}, err
+	}
+	if email.String() != text {
+		return Address{}, fmt.Errorf("e-mail address %s is not in lower case", quoted(text))
+	}
+	return email, nil
+}
+
+func parseCertifiedKey(claims object) (*PublicKey, error) {
+	obj, ok := claims.child("public-key")
+	if !ok {
+		return nil, errors.New(`"public-key" is missing`)
+	}
+	key, err := parseKey(obj)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	return key, nil
+}
+
+// String returns the bytes that were parsed.
+func (c *Certificate) String() string { return c.signed.raw }
+
+// Verify checks the signature with the issuer's keys, one of which must fit,
+// and that now lies in the certificate's time, give or take [Skew]. A
+// certificate may be valid for at most [LongestCertificate]: [ErrLifetime].
+// The other errors are [ErrNoKeys], [ErrAlgorithms], [ErrSignature],
+// [ErrMalformedSignature], [ErrIssuedLater] and [ErrExpired].
+//
+// That the keys are the issuer's, and that the issuer may speak for the
+// address's domain, is for the caller to see to.
+func (c *Certificate) Verify(keys []*PublicKey, now time.Time) error {
+	if err := c.verifySignature(keys); err != nil {
+		return err
+	}
+	if err := checkTimes(c.IssuedAt, c.Expires, now); err != nil {
+		return err
+	}
+	issued := c.IssuedAt
+	if issued.IsZero() {
+		issued = now
+	}
+	if c.Expires.Sub(issued) > LongestCertificate+Skew {
+		return ErrLifetime
+	}
+	return nil
+}
+
+// verifySignature tries the keys in turn and reports the last error.
+func (c *Certificate) verifySignature(keys []*PublicKey) error {
+	err := error(ErrNoKeys)
+	for _, key := range keys {
+		if err = c.signed.verify(key); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// checkTimes is the part that certificates and assertions have in common.
+func checkTimes(issued, expires, now time.Time) error {
+	switch {
+	case issued.After(now.Add(Skew)):
+		return ErrIssuedLater
+	case now.After(expires.Add(Skew)):
+		return ErrExpired
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package browserid
+
+import "strconv"
+
+// Reason is why a key, certificate, assertion or bundle is refused, in the
+// words that relying parties know from the historic verifiers wherever those
+// had words for it. Reasons are constants, and compare with [errors.Is].
+//
+// Every error of this package describes only what the caller handed in; none
+// carries a secret.
+type Reason string
+
+// Error returns the reason itself.
+func (r Reason) Error() string { return string(r) }
+
+const (
+	// ErrExpired says that a certificate or an assertion is past its end.
+	ErrExpired Reason = "expired"
+	// ErrIssuedLater says that a certificate or an assertion comes from the future.
+	ErrIssuedLater Reason = "issued later than verification date"
+	// ErrAlgorithms says that the header names another algorithm than the key has.
+	ErrAlgorithms Reason = "algorithms do not match"
+	// ErrSignature says that the key did not make this signature.
+	ErrSignature Reason = "invalid signature"
+	// ErrMalformedSignature says that no key could have made this signature.
+	ErrMalformedSignature Reason = "malformed signature"
+	// ErrNoCertificates says that a bundle is an assertion without a certificate.
+	ErrNoCertificates Reason = "no certificates provided"
+	// ErrChained says that a bundle holds more than one certificate.
+	ErrChained Reason = "certificate chaining is not yet allowed"
+	// ErrNoAssertion says that a bundle ends after its certificate.
+	ErrNoAssertion Reason = "no assertion provided"
+	// ErrNoKeys says that there is no key to verify with.
+	ErrNoKeys Reason = "no keys to verify with"
+	// ErrNoEmail says that a certificate names no e-mail address.
+	ErrNoEmail Reason = "the principal has no email"
+	// ErrLifetime says that a certificate or an assertion is valid longer than any may be.
+	ErrLifetime Reason = "valid for too long"
+	// ErrSeconds says that a time was written in seconds.
+	ErrSeconds Reason = "looks like seconds, milliseconds are expected"
+	// ErrNotSupported says that a key is of a kind that is known but not handled, such as DSA.
+	ErrNotSupported Reason = "not supported"
+	// ErrKeySize says that a key has another size than it must have.
+	ErrKeySize Reason = "bad key size"
+	// ErrAudienceScheme says that the assertion is meant for http instead of https, or the reverse.
+	ErrAudienceScheme Reason = "audience mismatch: scheme mismatch"
+	// ErrAudiencePort says that the assertion is meant for another port.
+	ErrAudiencePort Reason = "audience mismatch: port mismatch"
+	// ErrAudienceDomain says that the assertion is meant for another host.
+	ErrAudienceDomain Reason = "audience mismatch: domain mismatch"
+)
+
+// quoted makes foreign text fit for an error: quoted, escaped, short.
+func quoted[T string | []byte](text T) string {
+	const most = 80
+	if len(text) > most {
+		return strconv.QuoteToASCII(string(text[:most])) + "..."
+	}
+	return strconv.QuoteToASCII(string(text))
+}

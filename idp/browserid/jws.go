@@ -1,0 +1,144 @@
+package browserid
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// longestBundle bounds a certificate, an assertion and the two together, in
+// characters: the historic hub's bound. Typical is 1,900.
+const longestBundle = 10_240
+
+// signed is a JSON Web Signature in compact form (RFC 7515) whose parts were
+// decoded and whose signature was not yet looked at.
+type signed struct {
+	raw       string
+	algorithm string // from the header, foreign
+	claims    object
+	signature []byte
+}
+
+// parseSigned splits and decodes header.claims.signature.
+func parseSigned(s string) (signed, error) {
+	if len(s) > longestBundle {
+		return signed{}, fmt.Errorf("signed object is longer than %d characters", longestBundle)
+	}
+	parts := strings.Count(s, ".") + 1
+	if s == "" {
+		parts = 0
+	}
+	if parts != 3 {
+		return signed{}, Reason(fmt.Sprintf("signed object must have three parts, this one has %d", parts))
+	}
+	head, rest, _ := strings.Cut(s, ".")
+	body, tail, _ := strings.Cut(rest, ".")
+	header, err := parseSegment("header", head)
+	if err != nil {
+		return signed{}, err
+	}
+	algorithm, err := parseHeader(header)
+	if err != nil {
+		return signed{}, err
+	}
+	claims, err := parseSegment("payload", body)
+	if err != nil {
+		return signed{}, err
+	}
+	signature, err := decodeBase64(tail)
+	if err != nil || len(signature) == 0 {
+		return signed{}, ErrMalformedSignature
+	}
+	return signed{s, algorithm, claims, signature}, nil
+}
+
+func parseSegment(what, segment string) (object, error) {
+	data, err := decodeBase64(segment)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	obj, err := parseObject(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return obj, nil
+}
+
+// parseHeader returns the algorithm. All other members are ignored, as ever,
+// but for "crit", which exists in order not to be ignored (RFC 7515 section
+// 4.1.11).
+func parseHeader(header object) (string, error) {
+	if _, ok := header.get("crit"); ok {
+		return "", fmt.Errorf(`header: "crit" is %w`, ErrNotSupported)
+	}
+	algorithm, err := header.text("alg")
+	if err != nil {
+		return "", fmt.Errorf("header: %w", err)
+	}
+	return algorithm, nil
+}
+
+// input is the text that the signature covers.
+func (s *signed) input() string { return s.raw[:strings.LastIndexByte(s.raw, '.')] }
+
+// verify checks the signature. The algorithm is the key's, never the header's:
+// the header must only agree. A signature shorter than the modulus is filled up
+// with leading zeros, because the reference signer drops them now and then.
+func (s *signed) verify(key *PublicKey) error {
+	if key == nil {
+		return ErrNoKeys
+	}
+	if s.algorithm != key.Algorithm() {
+		return ErrAlgorithms
+	}
+	size := key.rsa.Size()
+	if len(s.signature) > size {
+		return ErrMalformedSignature
+	}
+	signature := s.signature
+	if len(signature) < size {
+		signature = make([]byte, size)
+		copy(signature[size-len(s.signature):], s.signature)
+	}
+	digest := sha256.Sum256([]byte(s.input()))
+	if rsa.VerifyPKCS1v15(&key.rsa, crypto.SHA256, digest[:], signature) != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// sign makes the compact form of claims, which must be JSON.
+func sign(signer crypto.Signer, random io.Reader, key *PublicKey, claims []byte) (string, error) {
+	header := []byte(`{"alg":"` + key.Algorithm() + `"}`)
+	size := encoding().EncodedLen(len(header)) + encoding().EncodedLen(len(claims)) + encoding().EncodedLen(key.rsa.Size()) + 2
+	text := make([]byte, 0, size)
+	text = encoding().AppendEncode(text, header)
+	text = append(text, '.')
+	text = encoding().AppendEncode(text, claims)
+	digest := sha256.Sum256(text)
+	signature, err := signer.Sign(random, digest[:], crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("signing: %w", err)
+	}
+	if len(signature) != key.rsa.Size() {
+		return "", errors.New("signing: the signer made no RSA signature")
+	}
+	text = append(text, '.')
+	return string(encoding().AppendEncode(text, signature)), nil
+}
+
+// publicKeyOf is the key that verifies what signer signs.
+func publicKeyOf(signer crypto.Signer) (*PublicKey, error) {
+	if signer == nil {
+		return nil, errors.New("there is no signer")
+	}
+	public, ok := signer.Public().(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("a signer with %T is %w", signer.Public(), ErrNotSupported)
+	}
+	return NewPublicKey(public)
+}

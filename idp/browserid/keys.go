@@ -1,0 +1,139 @@
+package browserid
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+)
+
+// PublicKey is a key that verifies certificates (a domain's) or assertions (a
+// browser's). It never changes, and what exists is well-formed: RSA, an odd
+// modulus of a historic size (1024, 1025, or 2047 to 2049 bit), an odd exponent
+// from 3 to 2^31-1.
+type PublicKey struct {
+	rsa     rsa.PublicKey
+	modulus string // decimal, no leading zero
+}
+
+// keySize is the size in bits that domain keys and client keys must have: the
+// historic verifiers take no longer ones.
+const keySize = 2048
+
+// NewPublicKey checks key and copies it. A size that no verifier of the
+// protocol takes is [ErrKeySize].
+func NewPublicKey(key *rsa.PublicKey) (*PublicKey, error) {
+	if key == nil || key.N == nil {
+		return nil, errors.New("there is no RSA key")
+	}
+	n := new(big.Int).Set(key.N)
+	if err := checkRSA(n, int64(key.E)); err != nil {
+		return nil, err
+	}
+	return &PublicKey{rsa.PublicKey{N: n, E: key.E}, n.String()}, nil
+}
+
+func checkRSA(n *big.Int, e int64) error {
+	switch bits := n.BitLen(); {
+	case n.Sign() <= 0:
+		return errors.New("RSA modulus is not positive")
+	case algorithmOf(bits) == "":
+		return fmt.Errorf("%w: %d", ErrKeySize, bits)
+	case n.Bit(0) == 0:
+		return errors.New("RSA modulus is even")
+	case e < 3:
+		return errors.New("RSA exponent is smaller than 3")
+	case e > 1<<31-1:
+		return errors.New("RSA exponent is larger than 2147483647")
+	case e%2 == 0:
+		return errors.New("RSA exponent is even")
+	}
+	return nil
+}
+
+// algorithmOf names the algorithm of an RSA key by its size; "" is none. The
+// protocol allows a bit more and a bit less than 1024 and 2048, but crypto/rsa
+// refuses 1023.
+func algorithmOf(bits int) string {
+	switch bits {
+	case 1024, 1025:
+		return "RS128"
+	case 2047, 2048, 2049:
+		return "RS256"
+	}
+	return ""
+}
+
+// Algorithm is the name that the header of all the key's signatures bears:
+// RS256 for 2048 bit, RS128 for 1024 bit. Both hash with SHA-256.
+func (k *PublicKey) Algorithm() string { return algorithmOf(k.Size()) }
+
+// Size is the length of the modulus in bits.
+func (k *PublicKey) Size() int { return k.rsa.N.BitLen() }
+
+// RSA returns a copy for crypto/rsa.
+func (k *PublicKey) RSA() *rsa.PublicKey {
+	return &rsa.PublicKey{N: new(big.Int).Set(k.rsa.N), E: k.rsa.E}
+}
+
+// Equal says whether both are the same number, however they were written.
+func (k *PublicKey) Equal(other *PublicKey) bool {
+	if k == nil || other == nil {
+		return k == other
+	}
+	return k.rsa.Equal(&other.rsa)
+}
+
+// MarshalJSON writes the form that every verifier reads:
+// {"algorithm":"RS","n":decimal,"e":decimal}.
+func (k *PublicKey) MarshalJSON() ([]byte, error) {
+	return k.appendJSON(nil), nil
+}
+
+func (k *PublicKey) appendJSON(b []byte) []byte {
+	b = append(b, `{"algorithm":"RS","n":"`...)
+	b = append(b, k.modulus...)
+	b = append(b, `","e":"`...)
+	b = strconv.AppendInt(b, int64(k.rsa.E), 10)
+	return append(b, `"}`...)
+}
+
+// UnmarshalJSON is [ParsePublicKey].
+func (k *PublicKey) UnmarshalJSON(data []byte) error {
+	parsed, err := ParsePublicKey(bytes.Clone(data))
+	if err != nil {
+		return err
+	}
+	*k = *parsed
+	return nil
+}
+
+// Fingerprint is the SHA-256 of the key's JSON in hexadecimal, 64 characters,
+// for people and logs to tell keys apart.
+func (k *PublicKey) Fingerprint() string {
+	sum := sha256.Sum256(k.appendJSON(nil))
+	return hex.EncodeToString(sum[:])
+}
+
+// CheckClientKey says whether a browser's key may be certified: RSA of exactly
+// 2048 bit. Otherwise the error is an [ErrKeySize].
+func (k *PublicKey) CheckClientKey() error { return k.checkSize("client key") }
+
+// CheckDomainKey says whether a key may sign certificates: RSA of exactly 2048
+// bit, the only kind that all verifiers take. Otherwise the error is an
+// [ErrKeySize].
+func (k *PublicKey) CheckDomainKey() error { return k.checkSize("domain key") }
+
+func (k *PublicKey) checkSize(what string) error {
+	switch {
+	case k == nil:
+		return fmt.Errorf("%s: there is none", what)
+	case k.Size() != keySize:
+		return fmt.Errorf("%s: %w: %d, must be RSA of %d bit", what, ErrKeySize, k.Size(), keySize)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package browserid
+
+import (
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+)
+
+// longestKey bounds the JSON of a key in bytes. The hub's own bound was 10,240.
+const longestKey = 10_240
+
+// Numbers are bounded before they are computed with, above 4096 bit, so that a
+// key of that popular size is told its size.
+const (
+	longestDecimal = 1300
+	longestBase64  = 700
+)
+
+// ParsePublicKey reads a public key in either form of the protocol: the classic
+// {"algorithm":"RS","n":decimal,"e":decimal}, or a JSON Web Key with "kty" and
+// base64url. The object may itself be wrapped in a JSON string, as genKeyPair
+// hands it to pages. Numbers with signs or leading zeros, repeated members and
+// private keys are errors; so are weak keys, see [PublicKey]. A DSA key is
+// [ErrNotSupported], another RSA size [ErrKeySize].
+//
+// A key that parses may still be too short to be used: see
+// [PublicKey.CheckClientKey].
+func ParsePublicKey(data []byte) (*PublicKey, error) {
+	if len(data) > longestKey {
+		return nil, fmt.Errorf("public key is longer than %d bytes", longestKey)
+	}
+	key, err := parseKeyText(data)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	return key, nil
+}
+
+func parseKeyText(data []byte) (*PublicKey, error) {
+	data, err := unwrap(data)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := parseObject(data)
+	if err != nil {
+		return nil, err
+	}
+	return parseKey(obj)
+}
+
+// unwrap returns what a JSON string holds, and anything else as it is.
+func unwrap(data []byte) ([]byte, error) {
+	if len(data) == 0 || data[0] != '"' {
+		return data, nil
+	}
+	wrapped := append(append([]byte(`{"key":`), data...), '}')
+	obj, err := parseObject(wrapped)
+	if err != nil {
+		return nil, err
+	}
+	text, err := obj.text("key")
+	return []byte(text), err
+}
+
+func parseKey(obj object) (*PublicKey, error) {
+	for _, private := range []string{"d", "x"} {
+		if _, ok := obj.get(private); ok {
+			return nil, errors.New("this is a private key, which nobody but its owner may see")
+		}
+	}
+	if _, ok := obj.get("kty"); ok {
+		return parseJWK(obj)
+	}
+	return parseClassic(obj)
+}
+
+func parseClassic(obj object) (*PublicKey, error) {
+	algorithm, err := obj.text("algorithm")
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKind(algorithm, "RS", "DS"); err != nil {
+		return nil, err
+	}
+	modulus, n, err := decimal(obj, "n", longestDecimal)
+	if err != nil {
+		return nil, err
+	}
+	_, e, err := decimal(obj, "e", longestDecimal)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(n, e, modulus)
+}
+
+func parseJWK(obj object) (*PublicKey, error) {
+	kty, err := obj.text("kty")
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKind(kty, "RSA", "DSA"); err != nil {
+		return nil, err
+	}
+	n, err := base64Number(obj, "n")
+	if err != nil {
+		return nil, err
+	}
+	e, err := base64Number(obj, "e")
+	if err != nil {
+		return nil, err
+	}
+	return assemble(n, e, n.String())
+}
+
+// checkKind lets the names of RSA pass. The classic form's short names were
+// also written out.
+func checkKind(kind, rsaName, dsaName string) error {
+	switch kind {
+	case rsaName, "RSA":
+		return nil
+	case dsaName, "DSA":
+		return fmt.Errorf("a DSA key is %w", ErrNotSupported)
+	}
+	return fmt.Errorf("a key of kind %s is %w", quoted(kind), ErrNotSupported)
+}
+
+// assemble makes the key of two positive numbers.
+func assemble(n, e *big.Int, modulus string) (*PublicKey, error) {
+	exponent := int64(1) << 62 // any number that is too large
+	if e.IsInt64() {
+		exponent = e.Int64()
+	}
+	if err := checkRSA(n, exponent); err != nil {
+		return nil, err
+	}
+	return &PublicKey{rsa.PublicKey{N: n, E: int(exponent)}, modulus}, nil
+}
+
+// decimal reads a number in its only spelling: digits, no leading zero.
+func decimal(obj object, name string, longest int) (string, *big.Int, error) {
+	text, err := obj.text(name)
+	if err != nil {
+		return "", nil, err
+	}
+	switch {
+	case len(text) > longest:
+		return "", nil, tooLong(name)
+	case text == "" || !digitsOnly(text):
+		return "", nil, fmt.Errorf("%q is not a decimal number", name)
+	case text[0] == '0':
+		return "", nil, fmt.Errorf("%q has leading zeros", name)
+	}
+	number, ok := new(big.Int).SetString(text, 10)
+	if !ok {
+		return "", nil, fmt.Errorf("%q is not a decimal number", name)
+	}
+	return text, number, nil
+}
+
+func digitsOnly(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// base64Number reads an unsigned big-endian number without leading zero bytes
+// (RFC 7518 section 2, Base64urlUInt).
+func base64Number(obj object, name string) (*big.Int, error) {
+	text, err := obj.text(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > longestBase64 {
+		return nil, tooLong(name)
+	}
+	data, err := decodeBase64(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q: %w", name, err)
+	case len(data) == 0:
+		return nil, fmt.Errorf("%q is empty", name)
+	case data[0] == 0:
+		return nil, fmt.Errorf("%q has leading zeros", name)
+	}
+	return new(big.Int).SetBytes(data), nil
+}
+
+func tooLong(name string) error {
+	return fmt.Errorf("%s is too long a number: %w", strconv.Quote(name), ErrKeySize)
+}
