@@ -1,0 +1,254 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3"
+	"github.com/rs/zerolog"
+)
+
+// ACMEConfig says for which names certificates are obtained, where, and on
+// which of the program's listeners the challenges are answered.
+type ACMEConfig struct {
+	// Names are canonical host names: lower case, A-labels, no port. One
+	// certificate is obtained for each; no other name ever is.
+	Names []string
+
+	// Storage keeps certificates, their keys and the ACME account.
+	Storage certmagic.Storage
+
+	// Directory is the URL of the ACME server's directory (RFC 8555 section
+	// 7.1.1); empty is Let's Encrypt. The terms of the server are agreed to
+	// without asking: whoever configures it has agreed to them.
+	Directory string
+
+	// Roots are trusted when talking to Directory; nil: those of the system.
+	Roots *x509.CertPool
+
+	// Email is the contact of the ACME account; may be empty.
+	Email string
+
+	// ListenHost, HTTPPort and TLSALPNPort name the listeners that are already
+	// open when Start is called, with their actual ports, which need not be 80
+	// and 443. Where nothing listens there, certmagic would open a listener of
+	// its own. ListenHost is the host both are bound to, empty for all
+	// addresses.
+	//
+	// HTTPPort is the listener whose requests reach HandleHTTPChallenge, and
+	// TLSALPNPort the one that uses TLSConfig; 0 turns the challenge off. At
+	// least one must be on.
+	ListenHost  string
+	HTTPPort    int
+	TLSALPNPort int
+
+	Log zerolog.Logger
+
+	// RetryDelay gives the pause after the given number of failures in a row
+	// (1 or more) to obtain a first certificate; nil: RetryDelay.
+	RetryDelay func(failures int) time.Duration
+
+	// RenewalWindow is the share of its lifetime that a certificate has left
+	// when it is renewed, where the ACME server suggests no time itself (RFC
+	// 9773); 0: a third. An emergency renewal happens at the latest five
+	// RenewalChecks before the end.
+	RenewalWindow float64
+
+	// RenewalCheck is how often it is seen whether a renewal is due, and how
+	// often a failed one may be tried again; 0: every 10 minutes. It must be
+	// far below the lifetime of the certificates.
+	RenewalCheck time.Duration
+
+	// Lookup resolves a name, to tell the operator where a name points that
+	// gets no certificate; nil: the DNS of the system.
+	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+// ACME obtains certificates, keeps them renewed and serves them.
+// Make one with NewACME, then Start it, and Close it in the end.
+type ACME struct {
+	log        zerolog.Logger
+	directory  string
+	names      []string
+	states     map[string]*nameState // never changes after NewACME
+	retryDelay func(int) time.Duration
+	lookup     func(context.Context, string) ([]netip.Addr, error)
+
+	cache  *certmagic.Cache
+	config *certmagic.Config // serves and renews
+	first  *certmagic.Config // obtains first certificates, see unattended
+	issuer *certmagic.ACMEIssuer
+
+	work   sync.WaitGroup
+	mu     sync.Mutex // guards cancel and closed
+	cancel context.CancelFunc
+	closed bool
+}
+
+// NewACME prepares an ACME and looks into the storage, without a lock, for
+// which names a certificate was ever stored. It never talks to the ACME server.
+func NewACME(ctx context.Context, c ACMEConfig) (*ACME, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	a := &ACME{
+		log:        c.Log,
+		directory:  c.Directory,
+		states:     make(map[string]*nameState, len(c.Names)),
+		retryDelay: c.RetryDelay,
+		lookup:     c.Lookup,
+	}
+	if a.directory == "" {
+		a.directory = certmagic.LetsEncryptProductionCA
+	}
+	if a.retryDelay == nil {
+		a.retryDelay = RetryDelay
+	}
+	if a.lookup == nil {
+		a.lookup = lookupDNS
+	}
+	for _, name := range c.Names {
+		if a.states[name] == nil {
+			a.states[name] = new(nameState)
+			a.names = append(a.names, name)
+		}
+	}
+	a.build(c)
+	for _, name := range a.names {
+		a.states[name].stored.Store(a.isStored(ctx, name))
+	}
+	return a, nil
+}
+
+func (c ACMEConfig) validate() error {
+	switch {
+	case len(c.Names) == 0:
+		return errors.New("obtaining certificates: no host names")
+	case slices.Contains(c.Names, ""):
+		return errors.New("obtaining certificates: an empty host name")
+	case c.Storage == nil:
+		return errors.New("obtaining certificates: no storage")
+	case c.HTTPPort == 0 && c.TLSALPNPort == 0:
+		return errors.New("obtaining certificates: neither an HTTP nor a TLS listener can answer the ACME server's challenges")
+	case c.RenewalWindow < 0 || c.RenewalWindow >= 1:
+		return fmt.Errorf("obtaining certificates: renewal window %v is not a share of a lifetime", c.RenewalWindow)
+	}
+	return nil
+}
+
+// build makes certmagic's parts. Every field that certmagic would fill from its
+// package-level defaults is set here, loggers first of all.
+func (a *ACME) build(c ACMEConfig) {
+	zlog := newZapLogger(c.Log)
+	a.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) {
+			return a.config, nil
+		},
+		RenewCheckInterval: c.RenewalCheck,
+		Logger:             zlog,
+	})
+	template := certmagic.Config{
+		RenewalWindowRatio: c.RenewalWindow,
+		KeySource:          certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
+		Storage:            c.Storage,
+		Issuers:            []certmagic.Issuer{}, // nil would take the package's default
+		OnEvent:            a.onEvent,
+		ShouldEmitFunc:     func(event string) bool { return event != "tls_get_certificate" },
+		Logger:             zlog,
+	}
+	if template.RenewalWindowRatio == 0 {
+		template.RenewalWindowRatio = certmagic.DefaultRenewalWindowRatio
+	}
+	a.config = a.newConfig(template)
+	a.issuer = certmagic.NewACMEIssuer(a.config, certmagic.ACMEIssuer{
+		CA:                      a.directory,
+		Email:                   c.Email,
+		Agreed:                  true,
+		TrustedRoots:            c.Roots,
+		ListenHost:              c.ListenHost,
+		AltHTTPPort:             c.HTTPPort,
+		AltTLSALPNPort:          c.TLSALPNPort,
+		DisableHTTPChallenge:    c.HTTPPort == 0,
+		DisableTLSALPNChallenge: c.TLSALPNPort == 0,
+		HTTPProxy:               http.ProxyFromEnvironment,
+		Logger:                  zlog,
+	})
+	a.config.Issuers = []certmagic.Issuer{a.issuer}
+	template.Issuers = []certmagic.Issuer{unattended{a.issuer}}
+	a.first = a.newConfig(template)
+}
+
+// newConfig makes a certmagic.Config that obtains nothing on demand, whatever
+// the package's defaults say.
+func (a *ACME) newConfig(template certmagic.Config) *certmagic.Config {
+	config := certmagic.New(a.cache, template)
+	config.OnDemand = nil
+	return config
+}
+
+// TLSConfig returns the configuration for the TLS listener. A handshake for a
+// name that is not configured fails with the alert unrecognized_name.
+func (a *ACME) TLSConfig() *tls.Config {
+	if a.issuer.DisableTLSALPNChallenge {
+		return newTLSConfig(a.certificate)
+	}
+	return newTLSConfig(a.certificate, acmez.ACMETLS1Protocol)
+}
+
+// certificate is the GetCertificate of TLSConfig.
+func (a *ACME) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if a.states[canonicalName(hello.ServerName)] == nil {
+		// No certificate and no error: crypto/tls answers unrecognized_name.
+		// certmagic is not asked at all, so that strangers' names neither
+		// reach the storage nor the log.
+		return nil, nil
+	}
+	return a.config.GetCertificate(hello)
+}
+
+// HandleHTTPChallenge answers the request and returns true when it is the
+// HTTP-01 challenge (RFC 8555 section 8.3) of an order under way; otherwise it
+// returns false and has written nothing.
+func (a *ACME) HandleHTTPChallenge(w http.ResponseWriter, r *http.Request) bool {
+	if !certmagic.LooksLikeHTTPChallenge(r) || a.states[canonicalName(hostOnly(r.Host))] == nil {
+		return false
+	}
+	return a.issuer.HandleHTTPChallenge(w, r)
+}
+
+// HasCertificate reports whether a usable certificate was ever stored for the
+// canonical host name. It costs a map access.
+func (a *ACME) HasCertificate(name string) bool {
+	state := a.states[name]
+	return state != nil && state.stored.Load()
+}
+
+// Status returns the state of each name, in the order of ACMEConfig.Names.
+func (a *ACME) Status() []Status {
+	all := make([]Status, len(a.names))
+	for i, name := range a.names {
+		problem, retry := a.states[name].trouble()
+		all[i] = Status{Name: name, NotAfter: a.notAfter(name), Problem: problem, Retry: retry}
+	}
+	return all
+}
+
+// notAfter returns the latest end of validity among the certificates in use.
+func (a *ACME) notAfter(name string) time.Time {
+	var latest time.Time
+	for _, cert := range a.cache.AllMatchingCertificates(name) {
+		if cert.Leaf != nil && cert.Leaf.NotAfter.After(latest) {
+			latest = cert.Leaf.NotAfter
+		}
+	}
+	return latest
+}

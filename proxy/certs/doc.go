@@ -1,0 +1,19 @@
+// Package certs gets, renews and hands out the TLS certificates of the host
+// names that persona serves. In the flow of a proxied request it stands first:
+// listener, TLS (this package), middleware, edge, upstream.
+//
+// There are two sources, one for each TLS mode that terminates TLS here:
+//
+//   - [ACME] obtains certificates from an ACME server (RFC 8555) in the
+//     background, answers the HTTP-01 and TLS-ALPN-01 challenges (RFC 8555
+//     section 8.3, RFC 8737) on the program's own listeners and renews in time.
+//     An ACME server that is down never keeps the program from starting.
+//   - [Files] reads a certificate and its key from two files and reads them
+//     again when they change.
+//
+// Both give the same TLS policy: TLS 1.2 and 1.3, AEAD cipher suites only, h2
+// and http/1.1.
+//
+// Nobody can make the program ask for a certificate by naming a host in a
+// handshake: certificates are obtained for the configured names only.
+package certs
