@@ -29,9 +29,13 @@ func SignAssertion(signer crypto.Signer, random io.Reader, audience string, expi
 	if err != nil {
 		return "", fmt.Errorf("signing an assertion: %w", err)
 	}
+	ms, err := millis(expires)
+	if err != nil {
+		return "", fmt.Errorf("signing an assertion: %w", err)
+	}
 	b := make([]byte, 0, 128)
 	b = append(b, `{"exp":`...)
-	b = strconv.AppendInt(b, millis(expires), 10)
+	b = strconv.AppendInt(b, ms, 10)
 	b = append(b, `,"aud":"`...)
 	b = append(b, aud...)
 	b = append(b, `"}`...)

@@ -81,7 +81,7 @@ func checkOriginHost(host string) error {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
 		addr, err := netip.ParseAddr(inner)
-		if !ok || err != nil || !addr.Is6() || addr.Is4In6() || addr.String() != inner {
+		if !ok || err != nil || !addr.Is6() || addr.Zone() != "" || addr.String() != inner {
 			return errors.New("the host is not an IPv6 address in its canonical form")
 		}
 		return nil

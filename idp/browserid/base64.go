@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// encoding returns base64url without padding (RFC 4648 section 5).
+// encoding is base64url without padding (RFC 4648 section 5).
 func encoding() *base64.Encoding { return base64.RawURLEncoding }
 
 // decodeBase64 reads base64url so strictly that every sequence of bytes has

@@ -43,7 +43,11 @@ func SignCertificate(signer crypto.Signer, random io.Reader, req CertificateRequ
 	if err := req.check(key); err != nil {
 		return "", fmt.Errorf("signing a certificate: %w", err)
 	}
-	text, err := sign(signer, random, key, req.claims())
+	claims, err := req.claims()
+	if err != nil {
+		return "", fmt.Errorf("signing a certificate: %w", err)
+	}
+	text, err := sign(signer, random, key, claims)
 	if err != nil {
 		return "", fmt.Errorf("signing a certificate: %w", err)
 	}
@@ -73,19 +77,27 @@ func (req *CertificateRequest) check(domainKey *PublicKey) error {
 
 // claims writes the payload in the order of the reference code. Nothing in it
 // needs escaping: issuer and address are of alphabets without quotes.
-func (req *CertificateRequest) claims() []byte {
+func (req *CertificateRequest) claims() ([]byte, error) {
+	issued, err := millis(req.Now.Add(-BackDated))
+	if err != nil {
+		return nil, err
+	}
+	expires, err := millis(req.Now.Add(req.Lifetime))
+	if err != nil {
+		return nil, err
+	}
 	b := make([]byte, 0, 1024)
 	b = append(b, `{"public-key":`...)
 	b = req.PublicKey.appendJSON(b)
 	b = append(b, `,"principal":{"email":"`...)
 	b = append(b, req.Email.String()...)
 	b = append(b, `"},"iat":`...)
-	b = strconv.AppendInt(b, millis(req.Now.Add(-BackDated)), 10)
+	b = strconv.AppendInt(b, issued, 10)
 	b = append(b, `,"exp":`...)
-	b = strconv.AppendInt(b, millis(req.Now.Add(req.Lifetime)), 10)
+	b = strconv.AppendInt(b, expires, 10)
 	b = append(b, `,"iss":"`...)
 	b = append(b, req.Issuer...)
-	return append(b, `"}`...)
+	return append(b, `"}`...), nil
 }
 
 // ParseCertificate reads a certificate and checks its form: three parts, an

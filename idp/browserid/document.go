@@ -23,7 +23,7 @@ type Document interface{ isDocument() }
 // Support says that a domain is an identity provider.
 type Support struct {
 	PublicKey      *PublicKey   // the key that all verifiers read
-	Keys           []*PublicKey // all keys, while a rotation overlaps; else nil
+	Keys           []*PublicKey // more keys, while a rotation overlaps; else nil
 	Authentication string       // absolute path of the sign-in page
 	Provisioning   string       // absolute path of the provisioning page
 }
@@ -108,13 +108,19 @@ func parseSupport(obj object) (Document, error) {
 	if doc.PublicKey, doc.Keys, err = parseDomainKeys(obj); err != nil {
 		return nil, err
 	}
+	if len(doc.Keys) > 0 {
+		doc.Keys = doc.SigningKeys()
+	}
 	if doc.Authentication, err = obj.text("authentication"); err != nil {
 		return nil, err
 	}
 	if doc.Provisioning, err = obj.text("provisioning"); err != nil {
 		return nil, err
 	}
-	return doc, doc.check()
+	if err := doc.check(); err != nil {
+		return nil, err
+	}
+	return doc, nil
 }
 
 // parseDomainKeys reads "public-key" and "keys". One of them may be absent; the
@@ -177,7 +183,7 @@ func (s Support) check() error {
 	if s.PublicKey == nil || slices.Contains(s.Keys, nil) {
 		return errors.New(`"public-key" is missing`)
 	}
-	if len(s.Keys) > mostKeys {
+	if len(s.SigningKeys()) > mostKeys {
 		return fmt.Errorf(`"keys" has more than %d entries`, mostKeys)
 	}
 	if err := checkPath("authentication", s.Authentication); err != nil {
@@ -212,7 +218,8 @@ func checkPath(name, path string) error {
 }
 
 // MarshalDocument writes a document as compact JSON, and refuses what
-// [ParseDocument] would refuse.
+// [ParseDocument] would refuse. With Keys, the member "keys" lists PublicKey
+// too: newer verifiers look only there.
 func MarshalDocument(doc Document) ([]byte, error) {
 	switch doc := doc.(type) {
 	case Support:
@@ -235,11 +242,12 @@ func MarshalDocument(doc Document) ([]byte, error) {
 func (s Support) appendJSON(b []byte) []byte {
 	b = append(b, `{"public-key":`...)
 	b = s.PublicKey.appendJSON(b)
-	for i, key := range s.Keys {
-		b = append(b, [...]string{`,"keys":[`, ","}[min(i, 1)]...)
-		b = key.appendJSON(b)
-	}
 	if len(s.Keys) > 0 {
+		b = append(b, `,"keys":`...)
+		for i, key := range s.SigningKeys() {
+			b = append(b, "[,"[min(i, 1)])
+			b = key.appendJSON(b)
+		}
 		b = append(b, ']')
 	}
 	b = append(b, `,"authentication":"`...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -200,7 +201,7 @@ func (s *scanner) quoted() []byte {
 
 // word passes over a number, true, false or null.
 func (s *scanner) word() {
-	for s.at < len(s.text) && !bytes.ContainsRune([]byte(" \t\r\n,]}"), rune(s.text[s.at])) {
+	for s.at < len(s.text) && strings.IndexByte(" \t\r\n,]}", s.text[s.at]) < 0 {
 		s.at++
 	}
 }

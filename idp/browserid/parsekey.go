@@ -2,10 +2,10 @@ package browserid
 
 import (
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
-	"strconv"
 )
 
 // longestKey bounds the JSON of a key in bytes. The hub's own bound was 10,240.
@@ -55,20 +55,15 @@ func unwrap(data []byte) ([]byte, error) {
 	if len(data) == 0 || data[0] != '"' {
 		return data, nil
 	}
-	wrapped := append(append([]byte(`{"key":`), data...), '}')
-	obj, err := parseObject(wrapped)
-	if err != nil {
-		return nil, err
+	if !json.Valid(data) {
+		return nil, notJSON(data)
 	}
-	text, err := obj.text("key")
-	return []byte(text), err
+	return unquote(data)
 }
 
 func parseKey(obj object) (*PublicKey, error) {
-	for _, private := range []string{"d", "x"} {
-		if _, ok := obj.get(private); ok {
-			return nil, errors.New("this is a private key, which nobody but its owner may see")
-		}
+	if _, ok := obj.get("d"); ok {
+		return nil, errors.New("this is a private key, which nobody but its owner may see")
 	}
 	if _, ok := obj.get("kty"); ok {
 		return parseJWK(obj)
@@ -84,11 +79,11 @@ func parseClassic(obj object) (*PublicKey, error) {
 	if err := checkKind(algorithm, "RS", "DS"); err != nil {
 		return nil, err
 	}
-	modulus, n, err := decimal(obj, "n", longestDecimal)
+	modulus, n, err := decimal(obj, "n")
 	if err != nil {
 		return nil, err
 	}
-	_, e, err := decimal(obj, "e", longestDecimal)
+	_, e, err := decimal(obj, "e")
 	if err != nil {
 		return nil, err
 	}
@@ -139,23 +134,20 @@ func assemble(n, e *big.Int, modulus string) (*PublicKey, error) {
 }
 
 // decimal reads a number in its only spelling: digits, no leading zero.
-func decimal(obj object, name string, longest int) (string, *big.Int, error) {
+func decimal(obj object, name string) (string, *big.Int, error) {
 	text, err := obj.text(name)
 	if err != nil {
 		return "", nil, err
 	}
 	switch {
-	case len(text) > longest:
+	case len(text) > longestDecimal:
 		return "", nil, tooLong(name)
 	case text == "" || !digitsOnly(text):
 		return "", nil, fmt.Errorf("%q is not a decimal number", name)
 	case text[0] == '0':
 		return "", nil, fmt.Errorf("%q has leading zeros", name)
 	}
-	number, ok := new(big.Int).SetString(text, 10)
-	if !ok {
-		return "", nil, fmt.Errorf("%q is not a decimal number", name)
-	}
+	number, _ := new(big.Int).SetString(text, 10) // of digits only, so it succeeds
 	return text, number, nil
 }
 
@@ -191,5 +183,5 @@ func base64Number(obj object, name string) (*big.Int, error) {
 }
 
 func tooLong(name string) error {
-	return fmt.Errorf("%s is too long a number: %w", strconv.Quote(name), ErrKeySize)
+	return fmt.Errorf("%w: %q is too long", ErrKeySize, name)
 }

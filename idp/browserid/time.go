@@ -26,8 +26,15 @@ const (
 	mostMillis  = 253_402_300_799_999
 )
 
-// millis is t as it stands on the wire.
-func millis(t time.Time) int64 { return t.UnixMilli() }
+// millis is t as it stands on the wire. A time that no verifier would take, by
+// a clock that was never set, is an error.
+func millis(t time.Time) (int64, error) {
+	ms := t.UnixMilli()
+	if ms < leastMillis || ms > mostMillis {
+		return 0, fmt.Errorf("the time %s is out of range (is the clock right?)", t.UTC().Format(time.RFC3339))
+	}
+	return ms, nil
+}
 
 // timeOf reads the time in the claim name. It must be written as an integer:
 // 1.3e12 or "1300000000000" is read differently by different parsers.
