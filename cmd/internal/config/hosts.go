@@ -1,6 +1,9 @@
 package config
 
-import "net/url"
+import (
+	"net/url"
+	"slices"
+)
 
 // Role is the part that a host plays in the protocol.
 type Role string
@@ -37,7 +40,96 @@ type Host struct {
 	Authority string
 }
 
-// Hosts resolves the domains into the served hosts: for each entry its own
-// name, then its further names, then the identity host that it makes, if no
-// other entry is that host. Names are unique.
-func (c *Config) Hosts() []Host { return nil }
+// Hosts resolves the domains into the served hosts: for each entry its own name
+// and its further names, then the identity hosts that entries make without
+// being them. Names are unique.
+func (c *Config) Hosts() []Host {
+	r := resolution{at: map[string]int{}}
+	for _, d := range c.Domains {
+		r.add(d.host())
+		for _, name := range d.Hosts {
+			r.add(Host{Name: name, Domain: d.Name, Upstream: d.Upstream, Role: RolePlain})
+		}
+	}
+	for _, d := range c.Domains {
+		if d.makesHost() {
+			r.add(Host{Name: d.Authority, Domain: d.Name, Role: RoleIdentity, Directory: d.Directory})
+		}
+	}
+	for i, h := range r.hosts {
+		if h.Role == RoleIdentity {
+			r.hosts[i].MailDomains = c.mailDomains(h.Name)
+			r.hosts[i].Hubs = c.hubs(h.Name)
+		}
+	}
+	return r.hosts
+}
+
+// resolution gathers hosts by name. The first of a name counts; that there is
+// no second was checked.
+type resolution struct {
+	hosts []Host
+	at    map[string]int
+}
+
+func (r *resolution) add(h Host) {
+	if _, taken := r.at[h.Name]; taken || h.Name == "" {
+		return
+	}
+	r.at[h.Name] = len(r.hosts)
+	r.hosts = append(r.hosts, h)
+}
+
+// makesHost says whether the entry makes the identity host that it names as
+// authority.
+func (d Domain) makesHost() bool { return d.Directory != "" && d.Authority != "" && !d.Disabled }
+
+// signer returns the identity host of the entry's directory.
+func (d Domain) signer() string {
+	if d.makesHost() {
+		return d.Authority
+	}
+	return d.Name
+}
+
+// host returns what the entry is under its own name.
+func (d Domain) host() Host {
+	h := Host{Name: d.Name, Domain: d.Name, Upstream: d.Upstream}
+	switch {
+	case d.Disabled:
+		h.Role = RoleDisabled
+	case d.Authority != "":
+		h.Role, h.Authority = RoleDelegating, d.Authority
+	case d.Directory != "":
+		h.Role, h.Directory = RoleIdentity, d.Directory
+	default:
+		h.Role = RolePlain
+	}
+	return h
+}
+
+// mailDomains returns what an identity host signs for.
+func (c *Config) mailDomains(host string) []string {
+	var others []string
+	for _, d := range c.Domains {
+		if d.Authority == host && d.Name != host && !d.Disabled {
+			others = append(others, d.Name)
+		}
+		if d.Directory != "" && d.signer() == host {
+			others = append(others, d.Certifies...)
+		}
+	}
+	slices.Sort(others)
+	return append([]string{host}, slices.Compact(others)...)
+}
+
+// hubs returns the configured hubs on the site of a host.
+func (c *Config) hubs(host string) []string {
+	var all []string
+	for _, hub := range c.Identity.Hubs {
+		if u, err := url.Parse(hub); err == nil && sameSite(u.Hostname(), host) {
+			all = append(all, hub)
+		}
+	}
+	return all
+}
