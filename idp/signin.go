@@ -1,0 +1,158 @@
+package idp
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"persona-sidecar/idp/session"
+)
+
+const (
+	maxLogin    = 256  // bytes
+	maxPassword = 1024 // bytes
+)
+
+// signIn is an attempt to sign in.
+type signIn struct {
+	login, password string
+	computer        session.Computer
+}
+
+// refusal is what a person is told who could not sign in.
+type refusal struct {
+	status     int
+	words      string
+	reason     string // for the log
+	retryAfter time.Duration
+}
+
+// wrong is the one message for every refusal whose cause is nobody's business:
+// it does not tell unknown names from wrong passwords.
+const wrong = "The user name or the password is wrong."
+
+func refuse(reason, words string) *refusal {
+	return &refusal{status: http.StatusForbidden, reason: reason, words: words}
+}
+
+// signIn checks a name and a password and starts a session. The error is an
+// outage; a refusal is not an error.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request, site *site, try signIn) (*refusal, error) {
+	refusal, person, err := s.authenticate(r, site, try)
+	if err != nil {
+		return nil, err
+	}
+	if refusal != nil {
+		s.about(s.log.Info(), r, site).Str("event", "sign_in").Bool("ok", false).
+			Str("reason", refusal.reason).Str("login", printable(try.login, 64)).Str("person", person.ID).Msg("sign-in refused")
+		return refusal, nil
+	}
+	if err := s.startSession(w, r, site, person, try.computer); err != nil {
+		return nil, err
+	}
+	return nil, nil
+}
+
+// authenticate asks throttle and directory. The person may be known although
+// refused.
+func (s *Server) authenticate(r *http.Request, site *site, try signIn) (*refusal, Person, error) {
+	if try.login == "" || try.password == "" {
+		empty := refuse("empty", "Type your user name and your password.")
+		empty.status = http.StatusBadRequest
+		return empty, Person{}, nil
+	}
+	name := site.identity.DirectoryName
+	ctx, attempt, admitted, err := s.config.Throttle.begin(r.Context(), name, try.login, s.config.ClientAddr(r))
+	if err != nil {
+		return nil, Person{}, errSessions(fmt.Errorf("counting a sign-in: %w", err))
+	}
+	if !admitted {
+		return throttled(attempt), Person{}, nil
+	}
+	if !try.wellFormed() {
+		return refuse("malformed", wrong), Person{}, nil
+	}
+	result, err := site.identity.Directory.Authenticate(ctx, try.login, try.password)
+	if err == nil && result.Status == OK {
+		err = site.checkPerson(&result.Person, "")
+	}
+	if err != nil {
+		attempt.unanswered(ctx)
+		return nil, Person{}, site.errDirectory(fmt.Errorf("asking the directory %s: %w", name, err))
+	}
+	if result.Status == OK || (result.MayTell && result.Status != Throttled) {
+		attempt.proven(ctx)
+	}
+	return s.judge(site, attempt, result), result.Person, nil
+}
+
+// wellFormed says whether the directory is worth asking.
+func (t signIn) wellFormed() bool {
+	return len(t.login) <= maxLogin && len(t.password) <= maxPassword &&
+		utf8.ValidString(t.login) && utf8.ValidString(t.password) &&
+		!strings.ContainsFunc(t.login, unicode.IsControl) && !strings.Contains(t.password, "\x00")
+}
+
+// judge turns the directory's answer into what the person is told; nil: welcome.
+func (s *Server) judge(site *site, attempt *attempt, result Result) *refusal {
+	reason := result.Status.String()
+	switch {
+	case result.Status == OK && len(result.Person.Addresses) == 0:
+		return refuse("no_address", "You have no e-mail address that "+site.host.Name+" can confirm, so there is nothing to sign in for. Ask your administrator.")
+	case result.Status == OK:
+		return nil
+	case result.Status == Throttled:
+		return throttled(attempt)
+	case !result.MayTell:
+		return refuse(reason, wrong)
+	}
+	switch result.Status {
+	case MustChange:
+		return refuse(reason, "Your password has to be changed before you can sign in. Change it where you usually do, then come back.")
+	case Expired:
+		return refuse(reason, "Your account or its password has expired. Ask your administrator.")
+	case Locked:
+		return refuse(reason, "Your account is locked. Ask your administrator.")
+	case NotAllowed:
+		return refuse(reason, "Your account may not sign in here. Ask your administrator.")
+	}
+	return refuse(reason, wrong)
+}
+
+func throttled(attempt *attempt) *refusal {
+	wait := attempt.retryAfter()
+	return &refusal{
+		status: http.StatusTooManyRequests, reason: Throttled.String(), retryAfter: wait,
+		words: "Too many attempts failed. Wait " + inWords(wait) + ", then try again.",
+	}
+}
+
+// inWords rounds a time up to whole minutes.
+func inWords(wait time.Duration) string {
+	minutes := int((wait + time.Minute - 1) / time.Minute)
+	if minutes <= 1 {
+		return "a minute"
+	}
+	return fmt.Sprintf("%d minutes", minutes)
+}
+
+// startSession replaces whatever session the browser had by one of the person.
+func (s *Server) startSession(w http.ResponseWriter, r *http.Request, site *site, person Person, c session.Computer) error {
+	if earlier, err := s.config.Sessions.Read(r.Context(), r, site.binding()); err == nil {
+		if err := s.endSession(w, r, site, earlier, "signed_in_again"); err != nil {
+			return err
+		}
+	}
+	current, err := s.config.Sessions.Start(r.Context(), w, site.binding(), person.ID, c)
+	if err != nil {
+		return errSessions(err)
+	}
+	s.config.Sessions.Confirm(current)
+	s.people.put(current.ID, person)
+	s.about(s.log.Info(), r, site).Str("event", "sign_in").Bool("ok", true).
+		Str("person", person.ID).Str("login", printable(person.Login, 64)).Str("computer", string(c)).Msg("signed in")
+	return nil
+}
