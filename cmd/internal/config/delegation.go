@@ -2,7 +2,7 @@ package config
 
 import (
 	"fmt"
-	"net"
+	"strings"
 )
 
 // checkDirectory checks that the directory of a domain exists.
@@ -31,12 +31,13 @@ func (e entry) checkAuthority(hosts map[string]Host) {
 	}
 	host, served := hosts[e.Authority]
 	switch {
+	case strings.Contains(e.Authority, ":"):
+		e.checkPort(at, hosts)
 	case e.Authority == e.Name && e.at.has("directory"):
 		at.fault("names the domain itself", "remove it: with a directory the domain is its own authority")
 	case e.Authority == e.Name:
 		at.fault("names the domain itself", "name the host that signs for it, or give the domain a directory")
-	case !served:
-		e.checkOutside(at, hosts)
+	case !served: // somebody else's, whose document is for them to publish
 	case host.Role == RoleDelegating:
 		at.fault(fmt.Sprintf("%s delegates to %s itself", e.Authority, host.Authority), "name "+host.Authority)
 	case host.Role != RoleIdentity:
@@ -46,12 +47,9 @@ func (e entry) checkAuthority(hosts map[string]Host) {
 	}
 }
 
-// checkOutside checks an authority that no entry serves.
-func (e entry) checkOutside(at value, hosts map[string]Host) {
-	name, port, err := net.SplitHostPort(e.Authority)
-	if err != nil {
-		return
-	}
+// checkPort checks an authority with a port, which only somebody else's can have.
+func (e entry) checkPort(at value, hosts map[string]Host) {
+	name, port, _ := strings.Cut(e.Authority, ":")
 	if e.at.has("directory") {
 		at.fault(fmt.Sprintf("the identity host %s cannot have a port of its own", quote(e.Authority)), "write "+name)
 		return

@@ -84,7 +84,7 @@ func (v value) authority() string {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(text)
-	if err != nil {
+	if err != nil || strings.Contains(text, "/") {
 		host, port = text, ""
 	}
 	name, problem, cure := hostName(host)

@@ -100,7 +100,7 @@ func (v value) network(text string) (netip.Prefix, bool) {
 		v.fault(quote(text)+" is an address inside a network", fmt.Sprintf("write %s for the network, or %s for the address alone", prefix.Masked(), prefix.Addr()))
 		return prefix, false
 	case prefix.Bits() == 0:
-		v.warn(quote(text)+" believes everybody", "list the networks of your own proxies alone: anybody can choose the address that is logged and throttled")
+		v.warn(quote(text)+" trusts everybody", "list the networks of your own proxies alone: anybody can choose the address that is logged and throttled")
 	}
 	return prefix, true
 }

@@ -63,7 +63,10 @@ func read(path string, data []byte, environ []string) (*Config, error) {
 func sorted(faults Faults) Faults {
 	slices.SortStableFunc(faults, func(a, b Fault) int {
 		byEnvironment := cmp.Compare(boolean(a.File == Environment), boolean(b.File == Environment))
-		return cmp.Or(byEnvironment, cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key, b.Key))
+		if a.File == Environment && byEnvironment == 0 {
+			return cmp.Compare(a.Key, b.Key)
+		}
+		return cmp.Or(byEnvironment, cmp.Compare(a.Line, b.Line))
 	})
 	return slices.Compact(faults)
 }

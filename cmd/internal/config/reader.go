@@ -30,7 +30,7 @@ type reader struct {
 type value struct {
 	r      *reader
 	node   *yaml.Node // nil when nothing stands there; never an alias
-	around *yaml.Node // the mapping or list that it belongs to
+	around *yaml.Node // where the line of an absent value is taken from
 	path   string
 }
 
@@ -126,12 +126,13 @@ func (r *reader) count(v value) bool {
 // section is a mapping that has been read.
 type section struct {
 	value
-	nodes map[string]*yaml.Node
+	nodes map[string]*yaml.Node // the values that are given, by key
+	keys  map[string]*yaml.Node // the keys that are written, with a value or without
 }
 
 // at returns the place of a key of the section.
 func (s section) at(key string) value {
-	return value{r: s.r, node: s.nodes[key], around: s.node, path: join(s.path, key)}
+	return value{r: s.r, node: s.nodes[key], around: cmp.Or(s.keys[key], s.node, s.around), path: join(s.path, key)}
 }
 
 // given says whether the section has a value for the key.
@@ -152,11 +153,12 @@ type fields map[string]func(value)
 // value or the empty text counts as not written, but for a listener, where the
 // empty text means none.
 func (v value) section(known fields) section {
-	s := section{value: v, nodes: map[string]*yaml.Node{}}
+	s := section{value: v, nodes: map[string]*yaml.Node{}, keys: map[string]*yaml.Node{}}
 	if !v.given() {
 		return s
 	}
 	v.mapping(func(key *yaml.Node, at value) {
+		s.keys[key.Value] = key
 		read, ok := known[key.Value]
 		switch {
 		case !ok:
@@ -189,7 +191,7 @@ func (v value) mapping(each func(key *yaml.Node, at value)) {
 		}
 		first[p.key.Value] = p.key.Line
 		if isNull(at.node) || isEmpty(at.node) && v.path != "listen" {
-			at.node = nil
+			at.node, at.around = nil, p.key
 		}
 		each(p.key, at)
 	}
@@ -255,7 +257,7 @@ func (v value) later() { v.fault("is not available yet", "remove it") }
 // list calls each for every item of a list.
 func (v value) list(each func(item value)) {
 	if v.node.Kind != yaml.SequenceNode {
-		v.fault("is not a list", `write it as ["…", "…"]`)
+		v.fault("is not a list", "write each item on a line of its own after a hyphen")
 		return
 	}
 	for i, node := range v.node.Content {

@@ -69,8 +69,12 @@ func (v value) boolean() bool {
 	if !ok {
 		return false
 	}
+	unquoted := ""
+	if v.inFile() {
+		unquoted = ", without quotes"
+	}
 	if text != "true" && text != "false" || v.variable() == "" && v.node.ShortTag() != "!!bool" {
-		v.fault(quote(text)+" is neither true nor false", "write true or false, without quotes")
+		v.fault(quote(text)+" is neither true nor false", "write true or false"+unquoted)
 	}
 	return text == "true"
 }
@@ -132,7 +136,7 @@ func (v value) listenAddress(example string) string {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
 		v.fault(quote(text)+" is not an address to listen on", fmt.Sprintf("write %q or %q", example, "127.0.0.1"+example))
-		return ""
+		return text
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 		v.fault(fmt.Sprintf("the port of %s is not a number from 0 to 65535", quote(text)), fmt.Sprintf("write %q", example))
