@@ -38,8 +38,9 @@ type revocations struct {
 	store Store
 	log   zerolog.Logger
 
-	// changing is held for reading while a record is written, and for writing between
-	// sweep's look at a record and its deletion.
+	// changing is held for reading while a session's record is written, and for writing
+	// while a person's is (the last one counts) and between sweep's look at a record and
+	// its deletion.
 	changing sync.RWMutex
 
 	mu      sync.Mutex
@@ -58,12 +59,12 @@ func newRevocations(store Store, log zerolog.Logger) *revocations {
 
 // session records that a session has ended.
 func (r *revocations) session(ctx context.Context, s Session) error {
-	return r.write(ctx, revokedSessions+"/"+hashed(s.ID), record{Until: s.Ends})
+	return r.write(ctx, r.changing.RLocker(), revokedSessions+"/"+hashed(s.ID), record{Until: s.Ends})
 }
 
 // person begins a new epoch of a person.
 func (r *revocations) person(ctx context.Context, directory, person, nonce string, until time.Time) error {
-	return r.write(ctx, personRecord(directory, person), record{Until: until, Nonce: nonce})
+	return r.write(ctx, &r.changing, personRecord(directory, person), record{Until: until, Nonce: nonce})
 }
 
 // check returns a none when a session was ended, another error when the store cannot
@@ -119,19 +120,21 @@ func (r *revocations) load(ctx context.Context, name string) ([]byte, error) {
 }
 
 // write makes a record known in this process, and then in the store.
-func (r *revocations) write(ctx context.Context, name string, content record) error {
+func (r *revocations) write(ctx context.Context, changing sync.Locker, name string, content record) error {
 	data, err := json.Marshal(content)
 	if err != nil {
 		return fmt.Errorf("recording it: %w", err)
 	}
-	r.mu.Lock()
+	changing.Lock()
+	defer changing.Unlock()
 	r.remember(name, data)
-	r.mu.Unlock()
 	return r.put(ctx, name, data)
 }
 
 // remember keeps a record in memory. A full memory forgets any other one.
 func (r *revocations) remember(name string, data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if len(r.pending) >= maxPending {
 		for other := range r.pending {
 			delete(r.pending, other)
@@ -143,30 +146,20 @@ func (r *revocations) remember(name string, data []byte) {
 
 // put stores a pending record, and forgets it once the store holds it.
 func (r *revocations) put(ctx context.Context, name string, data []byte) error {
-	r.changing.RLock()
-	defer r.changing.RUnlock()
 	if err := r.store.Store(ctx, name, data); err != nil {
 		return fmt.Errorf("recording it: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if string(r.pending[name]) == string(data) {
-		delete(r.pending, name)
-	}
+	delete(r.pending, name)
 	return nil
 }
 
 // sweep stores what is pending and deletes what is outlived.
 func (r *revocations) sweep(ctx context.Context, now time.Time) error {
-	r.mu.Lock()
-	pending := maps.Clone(r.pending)
-	r.mu.Unlock()
 	var faults []error
-	for name, data := range pending {
-		if err := r.put(ctx, name, data); err != nil {
-			faults = append(faults, fmt.Errorf("sweeping sign-outs: %w", err))
-			break // the store is out of order: once is enough
-		}
+	if err := r.putPending(ctx); err != nil {
+		faults = append(faults, fmt.Errorf("sweeping sign-outs: %w", err))
 	}
 	for _, prefix := range []string{revokedSessions, revokedPersons} {
 		names, err := r.store.List(ctx, prefix, false)
@@ -180,6 +173,21 @@ func (r *revocations) sweep(ctx context.Context, now time.Time) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// putPending stores what the store has refused before, up to the first refusal.
+func (r *revocations) putPending(ctx context.Context) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	r.mu.Lock()
+	pending := maps.Clone(r.pending)
+	r.mu.Unlock()
+	for name, data := range pending {
+		if err := r.put(ctx, name, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *revocations) sweepOne(ctx context.Context, name string, now time.Time) error {

@@ -1,0 +1,341 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/cmd/internal/store/storetest"
+)
+
+// TestMain is also the program that a test runs as another user or under a limit.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("PERSONA_TEST_OPEN"); dir != "" {
+		os.Exit(child(dir))
+	}
+	os.Exit(m.Run())
+}
+
+// child opens a directory and prints the error. With PERSONA_TEST_LIMIT set it then
+// stores a value larger than it may write.
+func child(dir string) int {
+	f, err := store.OpenFiles(dir, zerolog.Nop())
+	if err == nil && os.Getenv("PERSONA_TEST_LIMIT") != "" {
+		signal.Ignore(syscall.SIGXFSZ)
+		limit := syscall.Rlimit{Cur: 4096, Max: 4096}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			fmt.Println("limit:", err)
+			return 2
+		}
+		err = f.Store(noContext(), "persona/test/value", bytes.Repeat([]byte("new"), 10_000))
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+func open(t *testing.T, dir string) *store.Files {
+	t.Helper()
+	f, err := store.OpenFiles(dir, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) (certmagic.Storage, certmagic.Storage) {
+		dir := t.TempDir()
+		return open(t, dir), open(t, dir)
+	})
+}
+
+func TestOpenCreatesTheDirectory(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "lib", "persona")
+	f := open(t, dir)
+	if err := f.Store(t.Context(), "persona/test/value", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]fs.FileMode{
+		".": 0o700, "persona": 0o700, "persona/test": 0o700, "persona/test/value": 0o600, "persona/version": 0o600,
+	} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %04o, want %04o", name, got, want)
+		}
+	}
+	open(t, dir)
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, dir string) (open string)
+		want    string
+	}{
+		"no name": {
+			func(*testing.T, string) string { return "" },
+			"no directory given",
+		},
+		"a file": {
+			func(t *testing.T, dir string) string { return write(t, filepath.Join(dir, "state"), "", 0o600) },
+			"is a file (hint: name a directory)",
+		},
+		"below a file": {
+			func(t *testing.T, dir string) string {
+				return filepath.Join(write(t, filepath.Join(dir, "state"), "", 0o600), "persona")
+			},
+			"not a directory",
+		},
+		"a newer layout": {
+			func(t *testing.T, dir string) string {
+				write(t, filepath.Join(dir, "persona/version"), "2\n", 0o600)
+				return dir
+			},
+			"written by a newer persona, layout 2, this one knows 1 (hint:",
+		},
+		"a damaged version": {
+			func(t *testing.T, dir string) string {
+				write(t, filepath.Join(dir, "persona/version"), "\x00\x00", 0o600)
+				return dir
+			},
+			"not a version number (hint: restore the file, its content is the line 1)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := store.OpenFiles(test.prepare(t, t.TempDir()), zerolog.Nop())
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+func TestUnwritableDirectoryNamesTheCommand(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, dir string) (open string)
+		want    func(open, user string) string
+	}{
+		"owned by another": {
+			func(_ *testing.T, dir string) string { return dir },
+			func(open, user string) string {
+				return fmt.Sprintf("(hint: as root: chown -R %s %s && chmod -R u+rwX %s)", user, open, open)
+			},
+		},
+		"sub-directory owned by another": {
+			func(t *testing.T, dir string) string {
+				mustChmod(t, dir, 0o777)
+				if err := os.Mkdir(filepath.Join(dir, "certificates"), 0o500); err != nil {
+					t.Fatal(err)
+				}
+				return dir
+			},
+			func(open, user string) string {
+				return fmt.Sprintf("(hint: as root: chown -R %s %s && chmod -R u+rwX %s)", user, open, open)
+			},
+		},
+		"missing": {
+			func(_ *testing.T, dir string) string { return filepath.Join(dir, "new") },
+			func(open, user string) string {
+				return fmt.Sprintf("(hint: as root: mkdir -p %s && chown %s %s && chmod 0700 %s)", open, user, open, open)
+			},
+		},
+		"missing, with a blank in its name": {
+			func(_ *testing.T, dir string) string { return filepath.Join(dir, "my state") },
+			func(open, user string) string {
+				return fmt.Sprintf("mkdir -p '%s' && chown %s '%s' && chmod 0700 '%s')", open, user, open, open)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := publicDir(t)
+			mustChmod(t, dir, 0o555)
+			t.Cleanup(func() { mustChmod(t, dir, 0o755) })
+			name := test.prepare(t, dir)
+			out, user := openAsUser(t, name)
+			if want := test.want(name, user); !strings.Contains(out, want) {
+				t.Errorf("got  %s\nwant %s", out, want)
+			}
+		})
+	}
+}
+
+// openAsUser opens dir in a process without root's rights and returns what it prints.
+func openAsUser(t *testing.T, dir string, env ...string) (out, user string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Env = append(os.Environ(), "PERSONA_TEST_OPEN="+dir)
+	user = fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid())
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65531}}
+		user = "65532:65531"
+	}
+	cmd.Env = append(cmd.Env, env...)
+	text, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Fatalf("it printed %q and ended with %v", text, err)
+	}
+	return string(text), user
+}
+
+func TestModes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		mode fs.FileMode
+		err  string
+		log  string
+	}{
+		{0o600, "", ""},
+		{0o400, "", ""},
+		{0o640, "", "chmod 0600"},
+		{0o660, "", "chmod 0600"},
+		{0o604, "mode 0604", ""},
+		{0o644, "mode 0644", ""},
+		{0o602, "mode 0602", ""},
+	} {
+		t.Run(fmt.Sprintf("%04o", test.mode), func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			dir := t.TempDir()
+			f, err := store.OpenFiles(dir, zerolog.New(&log))
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := write(t, filepath.Join(dir, "persona/keys/key.pem"), "secret text", test.mode)
+			for range 2 {
+				value, err := f.Load(t.Context(), "persona/keys/key.pem")
+				switch {
+				case test.err == "" && (err != nil || string(value) != "secret text"):
+					t.Errorf("Load: %q, %v", value, err)
+				case test.err != "" && (err == nil || value != nil):
+					t.Errorf("Load gave %q", value)
+				case test.err != "" && (!strings.Contains(err.Error(), test.err) || !strings.Contains(err.Error(), "(hint: chmod 0600 "+file+")")):
+					t.Errorf("Load: %v", err)
+				}
+			}
+			if got := strings.Count(log.String(), file); test.log == "" && got != 0 || test.log != "" && (strings.Count(log.String(), test.log) != 1) {
+				t.Errorf("logged %s", log.String())
+			}
+		})
+	}
+}
+
+func TestModesOfOthersAreTheirs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	write(t, filepath.Join(dir, "certificates/x.crt"), "public", 0o644)
+	if _, err := f.Load(t.Context(), "certificates/x.crt"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDirectoryOpenToAllIsLogged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mustChmod(t, dir, 0o777)
+	var log bytes.Buffer
+	if _, err := store.OpenFiles(dir, zerolog.New(&log)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "chmod 0700 "+dir) {
+		t.Errorf("logged %s", log.String())
+	}
+}
+
+func TestLeftoversOfACrashAreNotListed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	write(t, filepath.Join(dir, "persona/keys/.tmp-123"), "half", 0o600)
+	if keys, err := f.List(t.Context(), "persona/keys", true); err != nil || len(keys) != 0 {
+		t.Errorf("listed %q, %v", keys, err)
+	}
+}
+
+func TestInterruptedWriteKeepsTheOldValue(t *testing.T) {
+	t.Parallel()
+	dir := publicDir(t)
+	mustChmod(t, dir, 0o777)
+	file := filepath.Join(dir, "persona/test/value")
+	for _, name := range []string{"persona", "persona/test"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		mustChmod(t, filepath.Join(dir, name), 0o777)
+	}
+	write(t, file, "old", 0o666)
+	out, _ := openAsUser(t, dir, "PERSONA_TEST_LIMIT=1")
+	if !strings.Contains(out, "storing "+file) || !strings.Contains(out, "file too large") {
+		t.Errorf("got %s", out)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "old" {
+		t.Errorf("the value is now %.20q, %v", text, err)
+	}
+	expectOnly(t, filepath.Dir(file), "value")
+}
+
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("mounting a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	f := open(t, dir)
+	if err := f.Store(t.Context(), "persona/test/value", []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	err := f.Store(t.Context(), "persona/test/value", make([]byte, 1<<17))
+	if err == nil || !strings.Contains(err.Error(), "(hint: make room on the disk that holds "+dir+")") {
+		t.Errorf("got %v", err)
+	}
+	if value, err := f.Load(t.Context(), "persona/test/value"); err != nil || string(value) != "old" {
+		t.Errorf("the value is now %.20q, %v", value, err)
+	}
+	expectOnly(t, filepath.Join(dir, "persona/test"), "value")
+}
+
+func expectOnly(t *testing.T, dir, name string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != name {
+		t.Errorf("in the directory: %v, %v", entries, err)
+	}
+}
+
+func TestGarbageLockNamesTheCure(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	write(t, filepath.Join(dir, "locks/test.lock"), "\x00\x00\x00", 0o644)
+	err := f.Lock(t.Context(), "test")
+	if err == nil || !strings.Contains(err.Error(), "remove the files in "+filepath.Join(dir, "locks")) {
+		t.Errorf("got %v", err)
+	}
+}

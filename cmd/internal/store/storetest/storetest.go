@@ -1,0 +1,266 @@
+// Package storetest is the suite that every store of the program must pass: what
+// certmagic, idp/keys and idp/session rely on.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/google/go-cmp/cmp"
+)
+
+// Run checks a kind of store. Each call of open returns a new and empty store, and a
+// second handle to it, as another process would have.
+func Run(t *testing.T, open func(t *testing.T) (store, second certmagic.Storage)) {
+	for name, check := range map[string]func(t *testing.T, s, second certmagic.Storage){
+		"a stored value is loaded, also by another":  storeLoad,
+		"a missing value is fs.ErrNotExist":          missing,
+		"the last value stands":                      overwrite,
+		"values of any bytes and length are kept":    anyBytes,
+		"delete removes a value or all below a name": remove,
+		"list gives one level or all":                list,
+		"stat tells values from prefixes":            stat,
+		"keys cannot leave the store":                escape,
+		"an ended context is an error":               ended,
+		"a lock excludes others":                     lock,
+		"waiting for a lock ends with the context":   lockContext,
+		"readers never see a part of a value":        torn,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, second := open(t)
+			check(t, s, second)
+		})
+	}
+}
+
+func store(t *testing.T, s certmagic.Storage, key, value string) {
+	t.Helper()
+	if err := s.Store(t.Context(), key, []byte(value)); err != nil {
+		t.Fatalf("Store(%q): %v", key, err)
+	}
+}
+
+func load(t *testing.T, s certmagic.Storage, key string) string {
+	t.Helper()
+	value, err := s.Load(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Load(%q): %v", key, err)
+	}
+	return string(value)
+}
+
+func storeLoad(t *testing.T, s, second certmagic.Storage) {
+	store(t, s, "persona/test/value", "one")
+	store(t, s, "value", "two")
+	for _, reader := range []certmagic.Storage{s, second} {
+		if got := load(t, reader, "persona/test/value"); got != "one" {
+			t.Errorf("got %q", got)
+		}
+		if got := load(t, reader, "value"); got != "two" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func missing(t *testing.T, s, _ certmagic.Storage) {
+	store(t, s, "persona/test/value", "one")
+	for _, key := range []string{"persona/test/other", "persona/none/value", "none"} {
+		if value, err := s.Load(t.Context(), key); !errors.Is(err, fs.ErrNotExist) || value != nil {
+			t.Errorf("Load(%q) = %q, %v", key, value, err)
+		}
+		if _, err := s.Stat(t.Context(), key); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Stat(%q): %v", key, err)
+		}
+		if s.Exists(t.Context(), key) {
+			t.Errorf("Exists(%q)", key)
+		}
+		if err := s.Delete(t.Context(), key); err != nil {
+			t.Errorf("Delete(%q): %v", key, err)
+		}
+	}
+	if keys, err := s.List(t.Context(), "persona/none", true); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("List = %q, %v", keys, err)
+	}
+}
+
+func overwrite(t *testing.T, s, second certmagic.Storage) {
+	for _, value := range []string{"a longer value", "short", ""} {
+		store(t, s, "persona/test/value", value)
+		if got := load(t, second, "persona/test/value"); got != value {
+			t.Errorf("got %q, want %q", got, value)
+		}
+	}
+}
+
+func anyBytes(t *testing.T, s, second certmagic.Storage) {
+	for _, value := range []string{"\x00\xff\r\n", string(bytes.Repeat([]byte{7}, 1<<20))} {
+		store(t, s, "persona/test/value", value)
+		if got := load(t, second, "persona/test/value"); got != value {
+			t.Errorf("%d bytes came back as %d", len(value), len(got))
+		}
+	}
+}
+
+func remove(t *testing.T, s, second certmagic.Storage) {
+	for _, key := range []string{"persona/a/one", "persona/a/two", "persona/b/three"} {
+		store(t, s, key, "value")
+	}
+	for _, step := range []struct{ remove, gone, stays string }{
+		{"persona/a/one", "persona/a/one", "persona/a/two"},
+		{"persona/a", "persona/a/two", "persona/b/three"},
+	} {
+		if err := s.Delete(t.Context(), step.remove); err != nil {
+			t.Fatal(err)
+		}
+		if second.Exists(t.Context(), step.gone) {
+			t.Errorf("%s is still there", step.gone)
+		}
+		load(t, second, step.stays)
+	}
+}
+
+func list(t *testing.T, s, second certmagic.Storage) {
+	for _, key := range []string{"persona/a/one", "persona/a/deep/two", "persona/ab/three"} {
+		store(t, s, key, "value")
+	}
+	for _, want := range []struct {
+		prefix    string
+		recursive bool
+		keys      []string
+	}{
+		{"persona/a", false, []string{"persona/a/deep", "persona/a/one"}},
+		{"persona/a", true, []string{"persona/a/deep", "persona/a/deep/two", "persona/a/one"}},
+	} {
+		keys, err := second.List(t.Context(), want.prefix, want.recursive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(keys)
+		if diff := cmp.Diff(want.keys, keys); diff != "" {
+			t.Errorf("List(%q, %v) (-want +got):\n%s", want.prefix, want.recursive, diff)
+		}
+	}
+}
+
+func stat(t *testing.T, s, _ certmagic.Storage) {
+	store(t, s, "persona/test/value", "four")
+	value, err := s.Stat(t.Context(), "persona/test/value")
+	if err != nil || !value.IsTerminal || value.Key != "persona/test/value" || value.Size != 0 && value.Size != 4 {
+		t.Errorf("a value: %+v, %v", value, err)
+	}
+	prefix, err := s.Stat(t.Context(), "persona/test")
+	if err != nil || prefix.IsTerminal {
+		t.Errorf("a prefix: %+v, %v", prefix, err)
+	}
+}
+
+func escape(t *testing.T, s, _ certmagic.Storage) {
+	store(t, s, "persona/test/value", "one")
+	for _, key := range []string{"", ".", "..", "../escaped", "/absolute", "persona/../../escaped", "persona//test", "persona/"} {
+		if err := s.Store(t.Context(), key, []byte("x")); err == nil {
+			t.Errorf("Store(%q) succeeded", key)
+		}
+		if _, err := s.Load(t.Context(), key); err == nil {
+			t.Errorf("Load(%q) succeeded", key)
+		}
+		if err := s.Delete(t.Context(), key); err == nil {
+			t.Errorf("Delete(%q) succeeded", key)
+		}
+	}
+	load(t, s, "persona/test/value")
+}
+
+func ended(t *testing.T, s, _ certmagic.Storage) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Store(ctx, "persona/test/value", []byte("x")); !errors.Is(err, context.Canceled) {
+		t.Errorf("Store: %v", err)
+	}
+	if _, err := s.Load(ctx, "persona/test/value"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Load: %v", err)
+	}
+	if s.Exists(t.Context(), "persona/test/value") {
+		t.Error("it was stored")
+	}
+}
+
+func lock(t *testing.T, s, second certmagic.Storage) {
+	var inside atomic.Int32
+	var wg sync.WaitGroup
+	for _, holder := range []certmagic.Storage{s, second, s} {
+		wg.Go(func() {
+			if err := holder.Lock(t.Context(), "test"); err != nil {
+				t.Errorf("Lock: %v", err)
+				return
+			}
+			if inside.Add(1) != 1 {
+				t.Error("two hold the lock")
+			}
+			store(t, holder, "persona/test/value", "one")
+			inside.Add(-1)
+			if err := holder.Unlock(t.Context(), "test"); err != nil {
+				t.Errorf("Unlock: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func lockContext(t *testing.T, s, second certmagic.Storage) {
+	if err := s.Lock(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := second.Lock(ctx, "test"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lock: %v", err)
+	}
+	if err := s.Unlock(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func torn(t *testing.T, s, second certmagic.Storage) {
+	value := func(i int) string { return fmt.Sprintf("%0*d", 4000, i) }
+	store(t, s, "persona/test/value", value(0))
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, reader := range []certmagic.Storage{s, second} {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if got, err := reader.Load(t.Context(), "persona/test/value"); err != nil || len(got) != 4000 {
+					t.Errorf("loaded %d bytes, %v", len(got), err)
+				}
+				if keys, err := reader.List(t.Context(), "persona", true); err != nil || len(keys) < 2 || len(keys) > 4 {
+					t.Errorf("listed %q, %v", keys, err)
+				}
+			}
+		})
+	}
+	var writers sync.WaitGroup
+	for _, writer := range []certmagic.Storage{s, second} {
+		writers.Go(func() {
+			for i := range 50 {
+				store(t, writer, "persona/test/value", value(i))
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	wg.Wait()
+}
