@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/idp/keys"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	directoryPollEvery   = 30 * time.Second
+	directoryPollTimeout = 5 * time.Second
+	keysRetryFirst       = time.Second
+	keysRetryMost        = time.Minute
+	sweepEvery           = 10 * time.Minute
+)
+
+// startBackground starts what goes on beside requests: certificates, making keys that are missing,
+// watching the directories, sweeping outlived revocations. All of it ends with ctx.
+func (a *App) startBackground(ctx context.Context, manageCertificates func(context.Context) error) *errgroup.Group {
+	group := new(errgroup.Group)
+	group.Go(func() error { return manageCertificates(ctx) })
+	group.Go(func() error { a.makeKeys(ctx); return nil })
+	for _, name := range sortedNames(a.directories) {
+		group.Go(func() error { a.watchDirectory(ctx, name); return nil })
+	}
+	group.Go(func() error { a.sweepSessions(ctx); return nil })
+	return group
+}
+
+// makeKeys makes the keys that the store lacks, again and again until it succeeds. It is no part
+// of the start because the lock it takes may have been left behind by a crash and then blocks for
+// seconds; until it is done the identity paths answer 503 and the website is served.
+func (a *App) makeKeys(ctx context.Context) {
+	want := []keys.Want{{Use: keys.UseSession}}
+	for _, host := range a.Config.Hosts() {
+		if host.Role == config.RoleIdentity {
+			want = append(want, keys.Want{Host: host.Name, Use: keys.UseCertificates})
+		}
+	}
+	if len(want) == 1 {
+		return // nobody signs in here
+	}
+	for pause := keysRetryFirst; ; pause = min(2*pause, keysRetryMost) {
+		err := a.ring.Ensure(ctx, want...)
+		if ctx.Err() != nil {
+			return
+		}
+		if a.health.report("keys", err) && err != nil {
+			a.Log.Error().Err(err).Str("hint", "until the keys are made nobody can sign in; check that state_dir is writable and has room").Msg("making keys")
+		}
+		if err == nil || !wait(ctx, pause) {
+			return
+		}
+	}
+}
+
+// watchDirectory keeps the state of a directory in the health, and logs when it changes.
+func (a *App) watchDirectory(ctx context.Context, name string) {
+	for {
+		err := a.pingDirectory(ctx, name)
+		if ctx.Err() != nil {
+			return
+		}
+		if a.health.report("directory "+name, err) {
+			if err != nil {
+				a.Log.Warn().Err(err).Str("directory", name).Str("hint", "nobody can sign in until it answers; the website is served all the same").Msg("directory unavailable")
+			} else {
+				a.Log.Info().Str("directory", name).Msg("directory answers")
+			}
+		}
+		if !wait(ctx, directoryPollEvery) {
+			return
+		}
+	}
+}
+
+func (a *App) pingDirectory(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, directoryPollTimeout)
+	defer cancel()
+	return a.directories[name].Ping(ctx)
+}
+
+func (a *App) sweepSessions(ctx context.Context) {
+	for wait(ctx, sweepEvery) {
+		if err := a.sessions.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			a.Log.Warn().Err(fmt.Errorf("sweeping revocations: %w", err)).Msg("old revocations stay in the store")
+		}
+	}
+}
+
+// wait passes the time d and says whether ctx still goes on then.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

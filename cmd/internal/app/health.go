@@ -1,0 +1,126 @@
+package app
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// phase is where the program is in its life.
+type phase string
+
+const (
+	starting phase = "starting"
+	running  phase = "ready"
+	stopping phase = "stopping"
+)
+
+// health is what the admin listener tells: whether the program serves, and what of the world around
+// it is out of order. Only the phase decides the status of /readyz: a dead directory must not take
+// the website out of a load balancer.
+type health struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	phase phase
+	parts map[string]part
+}
+
+// part is the state of one thing the program leans on.
+type part struct {
+	State string    `json:"state"` // ok, degraded or unknown
+	Since time.Time `json:"since"`
+	// Cause is for the operator; the admin listener is not public.
+	Cause string `json:"cause,omitempty"`
+}
+
+const (
+	partOK       = "ok"
+	partDegraded = "degraded"
+)
+
+func newHealth(now func() time.Time) *health {
+	return &health{now: now, phase: starting, parts: map[string]part{}}
+}
+
+func (h *health) enter(p phase) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.phase = p
+}
+
+// report notes the state of a part, such as "directory corp", and says whether it changed.
+func (h *health) report(name string, err error) (changed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := part{State: partOK, Since: h.now()}
+	if err != nil {
+		now.State, now.Cause = partDegraded, err.Error()
+	}
+	before, known := h.parts[name]
+	if known && before.State == now.State {
+		now.Since = before.Since
+	}
+	h.parts[name] = now
+	return !known || before.State != now.State
+}
+
+// readiness is the JSON of /readyz.
+type readiness struct {
+	Status   phase           `json:"status"`
+	Degraded []string        `json:"degraded"`
+	Parts    map[string]part `json:"parts"`
+}
+
+func (h *health) readiness() readiness {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := readiness{Status: h.phase, Degraded: []string{}, Parts: map[string]part{}}
+	for name, p := range h.parts {
+		r.Parts[name] = p
+		if p.State != partOK {
+			r.Degraded = append(r.Degraded, name)
+		}
+	}
+	slices.Sort(r.Degraded)
+	return r
+}
+
+// admin serves the admin listener: /livez says that the process runs, /readyz whether it takes
+// requests. refresh brings parts up to date that are cheap to look at.
+func (h *health) admin(refresh func()) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+			return
+		}
+		switch strings.TrimSuffix(r.URL.Path, "/") {
+		case "/livez":
+			_, _ = w.Write([]byte("ok\n"))
+		case "/readyz":
+			refresh()
+			writeReadiness(w, h.readiness())
+		default:
+			http.Error(w, "nothing here: try /livez or /readyz", http.StatusNotFound)
+		}
+	})
+}
+
+func writeReadiness(w http.ResponseWriter, r readiness) {
+	body, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		http.Error(w, "cannot be told", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if r.Status != running {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,133 @@
+package app_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "persona-sidecar"
+
+// listed is what `go list -json` says of one package, as far as the rules below need it.
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+// TestImportDirection keeps the direction of imports that ARCHITECTURE.md draws:
+// main → cli → {app, check, config}, app → everything below it, and the three big rooms
+// proxy, idp and ldapauth strangers to one another.
+func TestImportDirection(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		for _, fault := range importFaults(p) {
+			t.Error(fault)
+		}
+	}
+}
+
+// TestImportRulesBite proves that each rule refuses what it is there to refuse.
+func TestImportRulesBite(t *testing.T) {
+	t.Parallel()
+	for _, p := range []listed{
+		{ImportPath: "idp", Deps: []string{module + "/proxy"}},
+		{ImportPath: "idp/session", Deps: []string{"github.com/caddyserver/certmagic"}},
+		{ImportPath: "proxy/upstream", Deps: []string{module + "/idp/browserid"}},
+		{ImportPath: "ldapauth", Deps: []string{module + "/idp"}},
+		{ImportPath: "idp/browserid", Deps: []string{"golang.org/x/net/idna"}},
+		{ImportPath: "cmd/internal/config", Deps: []string{module + "/ldapauth"}},
+		{ImportPath: "cmd/internal/cli", Imports: []string{module + "/idp"}},
+		{ImportPath: "cmd/persona", Imports: []string{module + "/cmd/internal/app"}},
+		{ImportPath: "cmd/internal/check", Imports: []string{module + "/cmd/internal/app"}},
+		{ImportPath: "idp", Deps: []string{module + "/cmd/internal/config"}},
+		{ImportPath: "cmd/internal/app", Deps: []string{"testing"}},
+	} {
+		p.ImportPath = module + "/" + p.ImportPath
+		if len(importFaults(p)) == 0 {
+			t.Errorf("%s may import %v%v, and should not", p.ImportPath, p.Imports, p.Deps)
+		}
+	}
+}
+
+func importFaults(p listed) (faults []string) {
+	room := strings.TrimPrefix(p.ImportPath, module+"/")
+	refuse := func(of []string, forbidden func(string) bool, why string) {
+		for _, path := range of {
+			if forbidden(path) {
+				faults = append(faults, room+" imports "+path+": "+why)
+			}
+		}
+	}
+	inside := func(rooms ...string) func(string) bool {
+		return func(path string) bool {
+			path, ours := strings.CutPrefix(path, module+"/")
+			for _, r := range rooms {
+				if ours && (path == r || strings.HasPrefix(path, r+"/")) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	notStandard := func(path string) bool {
+		first, _, _ := strings.Cut(path, "/")
+		return strings.Contains(first, ".") || first == module
+	}
+	within := func(top string) bool { return room == top || strings.HasPrefix(room, top+"/") }
+
+	switch {
+	case room == "idp/browserid":
+		refuse(p.Deps, func(path string) bool {
+			return path != p.ImportPath && !strings.HasPrefix(path, "vendor/") && notStandard(path) || path == "net/http"
+		}, "the protocol is pure: standard library only, no net/http")
+	case within("idp"):
+		refuse(p.Deps, inside("proxy", "ldapauth", "cmd"), "proxy, idp and ldapauth never import one another, nor cmd")
+		refuse(p.Deps, func(path string) bool { return strings.HasPrefix(path, "github.com/caddyserver/certmagic") }, "idp knows its store by shape alone")
+	case within("proxy"):
+		refuse(p.Deps, inside("idp", "ldapauth", "cmd"), "proxy, idp and ldapauth never import one another, nor cmd")
+	case within("ldapauth"):
+		refuse(p.Deps, inside("idp", "proxy", "cmd"), "proxy, idp and ldapauth never import one another, nor cmd")
+	case within("cmd/internal/config"):
+		refuse(p.Deps, inside("idp", "proxy", "ldapauth"), "config describes; app translates")
+	case within("cmd/internal/cli"):
+		refuse(p.Imports, func(path string) bool {
+			return inside("")(path) || inside("idp", "proxy", "ldapauth", "cmd")(path) &&
+				!inside("cmd/internal/app", "cmd/internal/check", "cmd/internal/config", "cmd/internal/cli")(path)
+		}, "cli imports app, check and config alone")
+	case within("cmd/persona"):
+		refuse(p.Imports, func(path string) bool {
+			return inside("idp", "proxy", "ldapauth", "cmd")(path) && !inside("cmd/internal/cli")(path)
+		}, "main is thin")
+	case within("cmd/internal/check"):
+		refuse(p.Imports, inside("cmd/internal/app", "cmd/internal/cli"), "check looks from outside")
+	case within("cmd/internal/app"):
+		refuse(p.Deps, func(path string) bool { return path == "testing" }, "the binary carries no tests")
+	}
+	return faults
+}
+
+func packages(t *testing.T) (all []listed) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Imports,Deps", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("reading go list: %v", err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list named %d packages only", len(all))
+	}
+	return all
+}

@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+)
+
+// The names of the listeners, as [App.Addr] takes them.
+const (
+	listenHTTPS = "https"
+	listenHTTP  = "http"
+	listenAdmin = "admin"
+)
+
+// listen opens every configured listener before anything is served, so that a port that is taken is
+// an error of the start, and so that certmagic finds its challenge ports open.
+func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
+	open := map[string]net.Listener{}
+	for _, l := range []struct{ name, address string }{
+		{listenHTTPS, a.Config.Listen.HTTPS},
+		{listenHTTP, a.Config.Listen.HTTP},
+		{listenAdmin, a.Config.Listen.Admin},
+	} {
+		if l.address == "" {
+			continue
+		}
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", l.address)
+		if err != nil {
+			closeListeners(open)
+			return nil, fmt.Errorf("opening listen.%s %s: %w%s", l.name, l.address, err, listenHint(l.name, err))
+		}
+		open[l.name] = listener
+	}
+	return open, nil
+}
+
+func listenHint(name string, err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Sprintf(" (hint: another program listens there; stop it, or set listen.%s to a free port)", name)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Sprintf(" (hint: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; or set listen.%s to a higher port)", name)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Sprintf(" (hint: this machine has no such address; correct listen.%s)", name)
+	}
+	return ""
+}
+
+func closeListeners(open map[string]net.Listener) {
+	for _, listener := range open {
+		_ = listener.Close() // nothing was served on it yet
+	}
+}
+
+// port is the TCP port of a listener; 0 for none.
+func port(l net.Listener) int {
+	if l == nil {
+		return 0
+	}
+	if address, ok := l.Addr().(*net.TCPAddr); ok {
+		return address.Port
+	}
+	return 0
+}
+
+// host is the IP address that a listener is bound to; "" for all of them.
+func host(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	if address, ok := l.Addr().(*net.TCPAddr); ok && !address.IP.IsUnspecified() {
+		return address.IP.String()
+	}
+	return ""
+}

@@ -1,0 +1,207 @@
+package app
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/idp"
+	"persona-sidecar/idp/session"
+	"persona-sidecar/ldapauth"
+	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/upstream"
+)
+
+// openDirectories makes each directory that an identity host uses, once, whatever the number of its
+// hosts. Nothing is dialled: a directory that is down never keeps the program from starting.
+func (a *App) openDirectories(hosts []config.Host, throttle *idp.Throttle) error {
+	domains := map[string][]string{}
+	for _, host := range hosts {
+		if host.Role == config.RoleIdentity {
+			domains[host.Directory] = append(domains[host.Directory], host.MailDomains...)
+		}
+	}
+	for _, name := range sortedNames(domains) {
+		directory, err := a.openDirectory(name, domains[name], throttle)
+		if err != nil {
+			return fmt.Errorf("setting up directory %s: %w", name, err)
+		}
+		a.directories[name] = directory
+	}
+	return nil
+}
+
+func (a *App) openDirectory(name string, domains []string, throttle *idp.Throttle) (*ldapauth.Directory, error) {
+	from := a.Config.Directories[name]
+	roots, err := readRoots(from.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(domains)
+	return ldapauth.New(ldapauth.Config{
+		Name:              name,
+		URLs:              from.URLs,
+		StartTLS:          from.StartTLS,
+		InsecurePlaintext: from.InsecurePlaintext,
+		Roots:             roots,
+		BindDN:            from.BindDN,
+		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
+		BaseDN:            from.BaseDN,
+		Schema:            directorySchema(from),
+		Domains:           slices.Compact(domains),
+		Gate:              accountGate(throttle, name),
+		Now:               a.Now,
+		Log:               a.Log.With().Str("directory", name).Logger(),
+	})
+}
+
+// directorySchema is the preset's schema with whatever the configuration overrides.
+func directorySchema(from config.Directory) ldapauth.Schema {
+	var schema ldapauth.Schema
+	if from.Preset == config.PresetOpenLDAP {
+		schema = ldapauth.OpenLDAP()
+	}
+	if from.UserFilter != "" {
+		schema.UserFilter = from.UserFilter
+	}
+	if len(from.LoginAttributes) > 0 {
+		schema.LoginAttributes = from.LoginAttributes
+	}
+	if len(from.AddressAttributes) > 0 {
+		schema.AddressAttributes = from.AddressAttributes
+	}
+	if from.IDAttribute != "" {
+		schema.IDAttribute = from.IDAttribute
+	}
+	return schema
+}
+
+// makeSites groups the hosts by the domain entry they come from: the unit of "misdirected".
+// An identity host that an entry makes by naming it as authority is a site of its own.
+func (a *App) makeSites(hosts []config.Host) error {
+	type group struct{ domain, upstream string }
+	at := map[group]int{}
+	for _, host := range hosts {
+		key := group{domain: host.Domain}
+		if host.Upstream != nil {
+			key.upstream = host.Upstream.String()
+		}
+		if i, there := at[key]; there {
+			a.sites[i].Hosts = append(a.sites[i].Hosts, host.Name)
+			continue
+		}
+		handler, err := a.siteHandler(host)
+		if err != nil {
+			return err
+		}
+		at[key] = len(a.sites)
+		a.sites = append(a.sites, proxy.Site{Name: host.Name, Hosts: []string{host.Name}, Handler: handler})
+	}
+	return nil
+}
+
+func (a *App) siteHandler(host config.Host) (http.Handler, error) {
+	if host.Upstream == nil && host.Role == config.RoleIdentity {
+		return http.HandlerFunc(toOwnPage), nil
+	}
+	if host.Upstream == nil {
+		return http.HandlerFunc(nothingHere), nil
+	}
+	to, err := upstream.New(upstream.Config{
+		Site: host.Name, URL: host.Upstream, Cookies: []string{session.CookieName}, Log: a.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting up the upstream of %s: %w", host.Name, err)
+	}
+	a.upstreams = append(a.upstreams, to)
+	return to, nil
+}
+
+// toOwnPage answers for an identity host without a website: whoever comes is led to their own page.
+func toOwnPage(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Location", "/persona/")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// nothingHere answers for a host that has nothing but its document: one that delegates, or is
+// disabled, and has no website.
+func nothingHere(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "There is no website at this name.", http.StatusNotFound)
+}
+
+// makeProvider gives the identity provider each host that publishes a document.
+func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err error) {
+	var published []idp.Host
+	for _, host := range hosts {
+		if role := a.role(host); role != nil {
+			published = append(published, idp.Host{Name: host.Name, Origin: a.origin(host.Name), Role: role})
+		}
+	}
+	a.identity, err = idp.New(idp.Config{
+		Hosts:      published,
+		Keys:       a.ring,
+		Sessions:   a.sessions,
+		Throttle:   throttle,
+		HostName:   proxy.HostName,
+		ClientAddr: middleware.ClientAddr,
+		RequestID:  middleware.RequestID,
+		Now:        a.Now,
+		Rand:       a.Rand,
+		Log:        a.Log,
+		Version:    a.Version,
+	})
+	return err
+}
+
+// role is nil for a host that is only proxied.
+func (a *App) role(host config.Host) idp.Role {
+	switch host.Role {
+	case config.RoleIdentity:
+		return idp.Identity{
+			Directory:           directory{a.directories[host.Directory]},
+			DirectoryName:       host.Directory,
+			Domains:             host.MailDomains,
+			Hubs:                host.Hubs,
+			CertificateLifetime: a.Config.Identity.CertificateLifetime,
+			Website:             host.Upstream != nil,
+		}
+	case config.RoleDelegating:
+		return idp.Delegation{Authority: host.Authority}
+	case config.RoleDisabled:
+		return idp.Disabled{}
+	case config.RolePlain:
+	}
+	return nil
+}
+
+// origin is how browsers name a host of ours.
+func (a *App) origin(host string) string {
+	if port := a.Config.Listen.PublicHTTPS; port != 443 {
+		return "https://" + net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	return "https://" + host
+}
+
+// readRoots reads a PEM file of certificates to trust; nil, the system's roots, for no file.
+func readRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading ca_file: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("reading ca_file %s: it holds no certificate (hint: it must be PEM, with lines BEGIN CERTIFICATE)", file)
+	}
+	return roots, nil
+}
