@@ -1,0 +1,194 @@
+package browserid_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"persona-sidecar/idp/browserid"
+)
+
+func TestBundle(t *testing.T) {
+	t.Parallel()
+	text := signCertificate(t) + "~" + signAssertion(t)
+	b, err := browserid.ParseBundle(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Verify(domainKeys(t), audience, now); err != nil {
+		t.Error(err)
+	}
+	if b.Certificate.Email.String() != email || b.Assertion.Audience != audience {
+		t.Errorf("it says %s at %s", b.Certificate.Email, b.Assertion.Audience)
+	}
+	if b.String() != text {
+		t.Error("it changed its text")
+	}
+}
+
+func TestParseBundleRefuses(t *testing.T) {
+	t.Parallel()
+	certificate, assertion := signCertificate(t), signAssertion(t)
+	tests := []struct {
+		name, in, want string
+		is             error
+	}{
+		{"empty", "", "", browserid.ErrNoCertificates},
+		{"assertion alone", assertion, "", browserid.ErrNoCertificates},
+		{"certificate alone", certificate, "", browserid.ErrNoCertificates},
+		{"leading tilde", "~" + assertion, "", browserid.ErrNoCertificates},
+		{"tilde alone", "~", "", browserid.ErrNoCertificates},
+		{"trailing tilde after a certificate", certificate + "~", "", browserid.ErrNoAssertion},
+		{"trailing tilde", certificate + "~" + assertion + "~", "", browserid.ErrChained},
+		{"two tildes", certificate + "~~" + assertion, "", browserid.ErrChained},
+		{"chain", certificate + "~" + certificate + "~" + assertion, "", browserid.ErrChained},
+		{"tildes", strings.Repeat("~", 10_000), "", browserid.ErrNoCertificates},
+		{"swapped", assertion + "~" + certificate, "certificate: ", nil},
+		{"certificate twice", certificate + "~" + certificate, `assertion: "aud" is missing`, nil},
+		{"assertion twice", assertion + "~" + assertion, `certificate: "iss" is missing`, nil},
+		{"newline behind", certificate + "~" + assertion + "\n", "malformed signature", browserid.ErrMalformedSignature},
+		{"newline between", certificate + "\n~" + assertion, "malformed signature", browserid.ErrMalformedSignature},
+		{"space in front", " " + certificate + "~" + assertion, "certificate: header: malformed base64url", nil},
+		{"half a certificate", certificate[:700] + "~" + assertion, "three parts, this one has 2", nil},
+		{"half an assertion", certificate + "~" + assertion[:30], "three parts, this one has 2", nil},
+		{"huge", certificate + "~" + assertion + strings.Repeat("A", 1<<20), "longer than 10240", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := browserid.ParseBundle(test.in)
+			wantError(t, err, test.want)
+			if test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("%v is not %v", err, test.is)
+			}
+		})
+	}
+}
+
+func TestBundleVerifyRefuses(t *testing.T) {
+	t.Parallel()
+	stolen, err := browserid.SignAssertion(otherSigner(), rand.Reader, audience, now.Add(2*time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := forge(t, clientSigner(), rs256, certificateClaims(t, "alice@", "boss@"))
+	expired := forge(t, domainSigner(), rs256, certificateClaims(t, "1795348790000", "1795300000000", "1795352400000", "1795340000000"))
+	certificate, assertion := signCertificate(t), signAssertion(t)
+	tests := []struct {
+		name, certificate, assertion string
+		at                           time.Time
+		want                         error
+	}{
+		{"assertion of another key", certificate, stolen, now, browserid.ErrSignature},
+		{"certificate signed by its own key", own, assertion, now, browserid.ErrSignature},
+		{"expired certificate, live assertion", expired, assertion, now, browserid.ErrExpired},
+		{"live certificate, expired assertion", certificate, assertion, now.Add(5 * time.Minute), browserid.ErrExpired},
+		{"both right", certificate, assertion, now, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b, err := browserid.ParseBundle(test.certificate + "~" + test.assertion)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Verify(domainKeys(t), audience, test.at); !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+func TestBundleAudience(t *testing.T) {
+	t.Parallel()
+	const malformed = browserid.Reason("")
+	tests := []struct {
+		name, expected, asserted string
+		want                     error
+	}{
+		{"same", "https://rp.example", "https://rp.example", nil},
+		{"default port written by the site", "https://rp.example:443", "https://rp.example", nil},
+		{"default port written in the assertion", "https://rp.example", "https://rp.example:443", nil},
+		{"upper case", "https://RP.example", "https://rp.EXAMPLE", nil},
+		{"scheme", "http://rp.example", "https://rp.example", browserid.ErrAudienceScheme},
+		{"scheme, same port", "http://rp.example:443", "https://rp.example", browserid.ErrAudienceScheme},
+		{"port", "https://rp.example:8443", "https://rp.example", browserid.ErrAudiencePort},
+		{"domain", "https://rp.example", "https://evil.example", browserid.ErrAudienceDomain},
+		{"www", "https://rp.example", "https://www.rp.example", browserid.ErrAudienceDomain},
+		{"parent domain", "https://rp.example", "https://example", browserid.ErrAudienceDomain},
+		{"suffix", "https://rp.example", "https://rp.example.evil.example", browserid.ErrAudienceDomain},
+		{"site gives a bare host", "rp.example", "https://rp.example", malformed},
+		{"site gives a path", "https://rp.example/", "https://rp.example", malformed},
+		{"site gives nothing", "", "https://rp.example", malformed},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			assertion := forge(t, clientSigner(), rs256, assertionClaims(t, "https://rp.example", test.asserted))
+			b, err := browserid.ParseBundle(signCertificate(t) + "~" + assertion)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = b.Verify(domainKeys(t), test.expected, now)
+			if test.want == malformed {
+				wantError(t, err, "audience mismatch: ")
+				wantError(t, err, "write the whole origin")
+			} else if !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+// Relying parties match on these words.
+func TestReasonsAreTheHistoricWords(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		reason error
+		want   string
+	}{
+		{browserid.ErrExpired, "expired"},
+		{browserid.ErrIssuedLater, "issued later than verification date"},
+		{browserid.ErrAlgorithms, "algorithms do not match"},
+		{browserid.ErrSignature, "invalid signature"},
+		{browserid.ErrMalformedSignature, "malformed signature"},
+		{browserid.ErrNoCertificates, "no certificates provided"},
+		{browserid.ErrChained, "certificate chaining is not yet allowed"},
+		{browserid.ErrAudienceScheme, "audience mismatch: scheme mismatch"},
+		{browserid.ErrAudiencePort, "audience mismatch: port mismatch"},
+		{browserid.ErrAudienceDomain, "audience mismatch: domain mismatch"},
+	}
+	for _, test := range tests {
+		if test.reason.Error() != test.want {
+			t.Errorf("%q, want %q", test.reason, test.want)
+		}
+	}
+}
+
+// A historic browser's key of 1024 bit is not certified by us any more, but
+// whoever did certify it is believed.
+func TestBundleWithShortClientKey(t *testing.T) {
+	t.Parallel()
+	long, err := publicKey(t, clientSigner()).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := publicKey(t, shortSigner()).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := forge(t, domainSigner(), rs256, certificateClaims(t, string(long), string(short)))
+	assertion, err := browserid.SignAssertion(shortSigner(), rand.Reader, audience, now.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := browserid.ParseBundle(certificate + "~" + assertion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Verify(domainKeys(t), audience, now); err != nil {
+		t.Error(err)
+	}
+}

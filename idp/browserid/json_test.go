@@ -1,0 +1,97 @@
+package browserid_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"persona-sidecar/idp/browserid"
+)
+
+type sample struct {
+	Email  string `json:"email"`
+	Number int64  `json:"number,omitempty"`
+	Kind   string `json:"kind"`
+	Inner  struct {
+		Name string `json:"name"`
+	} `json:"inner"`
+	Secret string `json:"-"`
+}
+
+func TestDecodeObject(t *testing.T) {
+	t.Parallel()
+	var got sample
+	text := " {\"em\\u0061il\" : \"a@b\\n\", \"number\":5,\r\n\"unknown\":[{\"x\":1},{\"x\":2}], \"inner\":{\"name\":\"n\",\"other\":null} }\t"
+	if err := browserid.DecodeObject([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := sample{Email: "a@b\n", Number: 5}
+	want.Inner.Name = "n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	open := map[string]any{}
+	if err := browserid.DecodeObject([]byte(`{"a":1,"A":2,"":3}`), &open); err != nil || len(open) != 3 {
+		t.Errorf("a map became %v, %v", open, err)
+	}
+}
+
+func TestDecodeObjectRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, in, want string }{
+		{"nothing", "", "malformed JSON"},
+		{"blank", "  \n", "malformed JSON"},
+		{"cut off", `{"email":`, "malformed JSON"},
+		{"array", `[{"email":"a"}]`, "not an object"},
+		{"string", `"{}"`, "not an object"},
+		{"null", `null`, "not an object"},
+		{"trailing object", `{"email":"a"}{"email":"b"}`, "malformed JSON"},
+		{"trailing text", `{"email":"a"} x`, "malformed JSON"},
+		{"trailing NUL", "{}\x00", "malformed JSON"},
+		{"trailing comma", `{"email":"a",}`, "malformed JSON"},
+		{"comment", `{/* */}`, "malformed JSON"},
+		{"single quotes", `{'email':'a'}`, "malformed JSON"},
+		{"byte order mark", "\xef\xbb\xbf{}", "malformed JSON"},
+		{"UTF-16", "\xff\xfe{\x00}\x00", "UTF-8"},
+		{"control character", "{\"email\":\"a\nb\"}", "malformed JSON"},
+		{"not UTF-8", "{\"email\":\"\xff\"}", "UTF-8"},
+		{"repeated", `{"email":"a","email":"b"}`, `"email" is there twice`},
+		{"repeated, apart", `{"email":"a","number":1,"x":2,"email":"a"}`, `"email" is there twice`},
+		{"repeated by an escape", `{"email":"a","\u0065mail":"b"}`, `"email" is there twice`},
+		{"repeated unknown", `{"x":1,"x":1}`, `"x" is there twice`},
+		{"repeated empty", `{"":1,"":1}`, `"" is there twice`},
+		{"repeated inside", `{"inner":{"name":"a","name":"b"}}`, `"name" is there twice`},
+		{"repeated in an array", `{"x":[[{"y":1,"y":2}]]}`, `"y" is there twice`},
+		{"other case", `{"Email":"a"}`, `"Email" must be spelled "email"`},
+		{"other case beside", `{"email":"a","EMAIL":"b"}`, `"EMAIL" must be spelled "email"`},
+		{"other case inside", `{"inner":{"NAME":"a"}}`, `"NAME" must be spelled "name"`},
+		{"letter that folds", "{\"\u212aind\":\"a\"}", `must be spelled "kind"`},
+		{"unpaired surrogate in a name", `{"\ud800":1}`, "surrogate"},
+		{"wrong type", `{"email":5}`, `member "email" is a JSON number`},
+		{"fraction", `{"number":1.5}`, `member "number" is a JSON number`},
+		{"exponent", `{"number":1e3}`, `member "number" is a JSON number`},
+		{"too large", `{"number":92233720368547758080}`, `member "number" is a JSON number`},
+		{"deep arrays", `{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, "nested deeper"},
+		{"deep objects", strings.Repeat(`{"x":`, 40) + "1" + strings.Repeat("}", 40), "nested deeper"},
+		{"very deep", `{"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, "malformed JSON"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var v sample
+			wantError(t, browserid.DecodeObject([]byte(test.in), &v), test.want)
+		})
+	}
+}
+
+func TestDecodeObjectDepth(t *testing.T) {
+	t.Parallel()
+	var v sample
+	deepest := `{"x":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + `}`
+	if err := browserid.DecodeObject([]byte(deepest), &v); err != nil {
+		t.Errorf("depth 32: %v", err)
+	}
+	deeper := `{"x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`
+	wantError(t, browserid.DecodeObject([]byte(deeper), &v), "nested deeper than 32")
+}
