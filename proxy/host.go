@@ -1,11 +1,119 @@
 package proxy
 
-import "net/http"
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// maxHostName is the longest host name in characters (RFC 1035, section 2.3.4).
+const maxHostName = 253
 
 // HostName is the canonical host name that a request asks for: without port and
-// final dot, in lower case, as A-labels. It is "" when the Host is missing or
-// not a valid host name or address.
+// final dot, in lower case, as A-labels; an IPv6 address without brackets. It is
+// "" when the Host is missing or not a valid host name or address.
 func HostName(r *http.Request) string { return CanonicalHost(r.Host) }
 
 // CanonicalHost is HostName for a host in any spelling, with or without a port.
-func CanonicalHost(host string) string { return host }
+func CanonicalHost(host string) string {
+	name, ok := cutPort(host)
+	if !ok {
+		return ""
+	}
+	if strings.Contains(name, ":") {
+		return canonicalIPv6(name)
+	}
+	name = strings.TrimSuffix(name, ".")
+	if name == "" || len(name) > maxHostName*4 { // U-labels are longer than A-labels
+		return ""
+	}
+	if !plainHost(name) {
+		name = strings.TrimSuffix(toASCII(name), ".")
+	}
+	if !validHost(name) {
+		return ""
+	}
+	return name
+}
+
+// cutPort takes the port off a host. The port may be empty, as in RFC 3986,
+// section 3.2.3; a bare IPv6 address has none. It returns IPv6 addresses without
+// their brackets.
+func cutPort(host string) (name string, ok bool) {
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		name, rest, closed := strings.Cut(inner, "]")
+		return name, closed && strings.Contains(name, ":") && (rest == "" || rest[0] == ':' && digits(rest[1:]))
+	}
+	name, port, found := strings.Cut(host, ":")
+	if strings.Contains(port, ":") {
+		return host, true // more than one colon: an address, or nonsense that does not parse as one
+	}
+	return name, !found || digits(port)
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) <= 5
+}
+
+func canonicalIPv6(s string) string {
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.Zone() != "" {
+		return ""
+	}
+	return addr.String()
+}
+
+// plainHost reports whether a name is in lower-case ASCII without A-labels, so
+// that nothing has to be mapped. Nearly all names are.
+func plainHost(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if c >= 0x80 || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return !strings.Contains(name, "xn--")
+}
+
+// toASCII maps a name as browsers do (UTS #46), "" when that fails. Names of
+// in-house machines may hold underscores, so the rules for letters, digits and
+// hyphens are left to validHost.
+func toASCII(name string) string {
+	ascii, err := idna.New(
+		idna.MapForLookup(),
+		idna.BidiRule(),
+		idna.Transitional(false),
+		idna.StrictDomainName(false),
+	).ToASCII(name)
+	if err != nil {
+		return ""
+	}
+	return ascii
+}
+
+// validHost reports whether a name consists of labels of letters, digits,
+// hyphens and underscores.
+func validHost(name string) bool {
+	if name == "" || len(name) > maxHostName {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+		for i := range len(label) {
+			c := label[i]
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -3,14 +3,48 @@ package proxy
 import (
 	"crypto/tls"
 	"net/http"
+	"time"
 
 	"github.com/rs/zerolog"
+
+	"persona-sidecar/proxy/middleware"
+)
+
+// Limits of the server.
+const (
+	headerTimeout  = 10 * time.Second // to send a request's headers, and for the TLS handshake
+	maxHeaderBytes = 64 << 10
+	idleTimeout    = 2 * time.Minute  // between two requests of a connection
+	pingAfter      = 45 * time.Second // of silence on an HTTP/2 connection with open streams
 )
 
 // NewServer returns a server for handler with all limits set: ten seconds to
-// send a request's headers, 64 KiB for them, a limit on idle connections. How
-// large an upload is and how long it takes are not limited; that it moves at
-// all is the middleware's concern. A nil config makes a plain HTTP server.
+// send a request's headers, 64 KiB for them, two minutes for an idle connection.
+// How large an upload is and how long it takes are not limited; that it moves at
+// all is the middleware's concern. A nil config makes a plain HTTP server; with
+// one, call ServeTLS with empty file names.
 func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *http.Server {
-	return &http.Server{Handler: handler, TLSConfig: config}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(config != nil)
+	return &http.Server{
+		Handler:           handler,
+		TLSConfig:         config,
+		Protocols:         protocols,
+		ReadHeaderTimeout: headerTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		IdleTimeout:       idleTimeout,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 250,
+			// Larger than one stream's, so that an upload that the website is slow
+			// to take does not stall the others of its connection.
+			MaxReceiveBufferPerConnection: 4<<20 - 1,
+			MaxReceiveBufferPerStream:     1 << 20,
+			SendPingTimeout:               pingAfter,
+			WriteByteTimeout:              middleware.DefaultIdle,
+		},
+		// The Edge answers OPTIONS * as it answers everything else.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     middleware.ErrorLog(log, "http"),
+	}
 }

@@ -2,13 +2,15 @@ package middleware
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 )
 
 // Record is what is known about one request. The middleware makes it; inner
-// layers fill in what they find out (Site, Handler, Fail), and the access log
-// writes it down when the request is over.
+// layers fill in what they find out (Site, Handler, Left, Fail), and the access
+// log writes it down when the request is over.
 //
 // A Record belongs to the goroutine that serves its request.
 type Record struct {
@@ -23,6 +25,10 @@ type Record struct {
 	Cause error  // why the request failed; for the log alone, never for the client
 	Hint  string // what the operator can do about Cause
 	Left  bool   // the client went away before the answer was complete
+	Panic bool   // a handler panicked; Cause carries the value
+
+	begun bool        // something of the answer was written
+	slow  atomic.Bool // the client was cut off in the middle of its body
 }
 
 type contextKey struct{}
@@ -44,8 +50,29 @@ func (rec *Record) Fail(cause error, hint string) {
 	}
 }
 
+// SlowBody reports whether reading the request's body was ended because the
+// client sent nothing for too long. The request's context is then done as well,
+// though the client may still be there.
+func (rec *Record) SlowBody() bool { return rec.slow.Load() }
+
 // ClientAddr is the client's address of a request, zero when it is not known.
 func ClientAddr(r *http.Request) netip.Addr { return FromContext(r.Context()).Client }
 
 // RequestID is the id of a request, "" outside the middleware.
 func RequestID(r *http.Request) string { return FromContext(r.Context()).ID }
+
+// keepRecord puts a new Record into the request's context. The layers behind it
+// get a request of their own, which they may change: net/http goes on looking
+// at the one that it made.
+func keepRecord(trusted []netip.Prefix, random io.Reader, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o := originOf(r, trusted)
+		rec := &Record{
+			ID:      requestID(r, o.trusted, random),
+			Client:  o.client,
+			Scheme:  o.scheme,
+			Trusted: o.trusted,
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, rec)))
+	})
+}

@@ -2,38 +2,106 @@ package upstream
 
 import (
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"persona-sidecar/proxy/middleware"
 )
+
+// DefaultHeaderTimeout is how long a website may think about a request.
+const DefaultHeaderTimeout = 5 * time.Minute
 
 // Config is one website.
 type Config struct {
 	Site          string         // the name that error pages and the log give to the site
-	URL           *url.URL       // where the website listens: http or https, host, no path
+	URL           *url.URL       // where the website listens: http or https, and a host; nothing else
 	Roots         *x509.CertPool // authorities to trust for an https URL; nil: the system's
 	Cookies       []string       // names of our own cookies, removed in both directions
-	HeaderTimeout time.Duration  // longest wait for the website's first byte once the request is sent; 0: five minutes
+	HeaderTimeout time.Duration  // longest wait for the answer's header once the request is sent; 0: DefaultHeaderTimeout
 	Log           zerolog.Logger
 }
 
 // Proxy passes requests to one website.
-type Proxy struct{}
+type Proxy struct {
+	site      string
+	target    *url.URL
+	cookies   cookieNames
+	log       zerolog.Logger
+	transport *http.Transport
+	reverse   *httputil.ReverseProxy
+	upgrades  upgrades
+}
 
 // New checks the configuration. It does no I/O: a website that is down never
 // keeps the program from starting.
-func New(cfg Config) (*Proxy, error) { return &Proxy{}, nil }
+func New(cfg Config) (*Proxy, error) {
+	if err := checkURL(cfg.URL); err != nil {
+		return nil, fmt.Errorf("upstream of %s: %w", cfg.Site, err)
+	}
+	if cfg.HeaderTimeout == 0 {
+		cfg.HeaderTimeout = DefaultHeaderTimeout
+	}
+	p := &Proxy{
+		site:      cfg.Site,
+		target:    &url.URL{Scheme: cfg.URL.Scheme, Host: cfg.URL.Host},
+		cookies:   slices.Clone(cfg.Cookies),
+		log:       cfg.Log,
+		transport: newTransport(cfg),
+	}
+	p.reverse = &httputil.ReverseProxy{
+		Rewrite:        p.rewrite,
+		ModifyResponse: p.modifyResponse,
+		ErrorHandler:   p.fail,
+		Transport:      p.transport,
+		BufferPool:     &bufferPool{},
+		ErrorLog:       middleware.ErrorLog(cfg.Log, "upstream"),
+	}
+	return p, nil
+}
+
+func checkURL(u *url.URL) error {
+	switch {
+	case u == nil:
+		return errors.New("no URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
+	case u.Hostname() == "":
+		return errors.New("the URL has no host")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		return errors.New("the URL may hold a host and a port only")
+	}
+	return nil
+}
 
 // ServeHTTP passes the request on and streams the answer back.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
-
-// CloseWebsockets ends every upgraded connection and waits until they are gone.
-// Later upgrades are refused. http.Server.Shutdown knows nothing of these
-// connections, so call it when the other requests have drained.
-func (p *Proxy) CloseWebsockets() {}
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec := middleware.FromContext(r.Context())
+	if rec.Handler == "" {
+		rec.Handler = "upstream"
+	}
+	if _, ok := middleware.ParseTarget(r); !ok {
+		p.page(w, r, http.StatusBadRequest)
+		return
+	}
+	a := &answer{ResponseWriter: w, proxy: p, rec: rec, interim: r.ProtoAtLeast(1, 1)}
+	if r.Body != nil && r.Body != http.NoBody {
+		r = a.watchBody(r)
+	}
+	defer a.end()
+	p.reverse.ServeHTTP(a, r)
+}
 
 // Close ends upgraded connections as CloseWebsockets does and drops the idle
 // connections to the website.
-func (p *Proxy) Close() {}
+func (p *Proxy) Close() {
+	p.CloseWebsockets()
+	p.transport.CloseIdleConnections()
+}

@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"persona-sidecar/proxy/errorpage"
+	"persona-sidecar/proxy/middleware"
+)
+
+// redirectAge bounds how long browsers remember the way to HTTPS, so that a
+// change of the public port does not lock anybody out.
+const redirectAge = "public, max-age=3600"
+
+// redirect sends the client to the same target by HTTPS. The Location is always
+// absolute and on the host that was asked for, so that a path like //evil.example
+// leads nowhere else.
+func (e *Edge) redirect(w http.ResponseWriter, r *http.Request, a admitted) {
+	rec := middleware.FromContext(r.Context())
+	if rec.Handler == "" {
+		rec.Handler = "redirect"
+	}
+	authority := a.host
+	if strings.Contains(authority, ":") {
+		authority = "[" + authority + "]"
+	}
+	if e.publicHTTPS != 443 {
+		authority += ":" + strconv.Itoa(e.publicHTTPS)
+	}
+	h := w.Header()
+	h.Set("Location", "https://"+authority+escapeHigh(a.target.String()))
+	h.Set("Cache-Control", redirectAge)
+	h.Set("Content-Length", "0")
+	h["Content-Type"] = nil
+	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// escapeHigh percent-encodes the bytes that a header field cannot carry. All
+// others stay as they were sent.
+func escapeHigh(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] < 0x80 {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", s[i])
+		}
+	}
+	return b.String()
+}
+
+// page answers with one of our own pages.
+func page(w http.ResponseWriter, r *http.Request, p errorpage.Page) {
+	p.RequestID = middleware.RequestID(r)
+	errorpage.Write(w, r, p)
+}
+
+func misdirected(w http.ResponseWriter, r *http.Request) {
+	page(w, r, errorpage.Page{
+		Status: http.StatusMisdirectedRequest,
+		Title:  "This website is not served here",
+		Text:   "The address that was asked for does not belong to this server, or the connection was opened for another one. Check the address and try again.",
+	})
+}
+
+func badTarget(w http.ResponseWriter, r *http.Request) {
+	page(w, r, errorpage.Page{
+		Status: http.StatusBadRequest,
+		Title:  "Bad request",
+		Text:   "The address in the request is not well-formed.",
+	})
+}
+
+func noTunnel(w http.ResponseWriter, r *http.Request) {
+	page(w, r, errorpage.Page{
+		Status: http.StatusMethodNotAllowed,
+		Title:  "Method not allowed",
+		Text:   "This server opens no tunnels.",
+		Allow:  "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+	})
+}
+
+// asterisk answers OPTIONS *, a ping for the server as a whole
+// (RFC 9110, section 9.3.7).
+func asterisk(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodOptions {
+		badTarget(w, r)
+		return
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+}
+
+// Nothing that deals with passwords is answered in clear text; the reader is
+// told when to come back, the operator why.
+
+func noCertificate(w http.ResponseWriter, r *http.Request, host string) {
+	middleware.FromContext(r.Context()).Fail(
+		fmt.Errorf("no TLS certificate for %s yet", host),
+		"sign-in stays off until there is one; see the log lines of the certificate authority, and whether the name's DNS entry leads here")
+	page(w, r, errorpage.Page{
+		Status:     http.StatusServiceUnavailable,
+		Title:      "Not available yet",
+		Text:       "This page is only served over an encrypted connection, and this website does not have its TLS certificate yet. Try again in a minute.",
+		RetryAfter: time.Minute,
+	})
+}
+
+var errUntrusted = errors.New("plain HTTP from an address that is not a trusted proxy")
+
+func untrustedTerminator(w http.ResponseWriter, r *http.Request) {
+	rec := middleware.FromContext(r.Context())
+	rec.Fail(errUntrusted, "if "+rec.Client.String()+" is the proxy that terminates TLS, list its address in trusted_proxies")
+	page(w, r, errorpage.Page{
+		Status:     http.StatusServiceUnavailable,
+		Title:      "Not available over this connection",
+		Text:       "This page is only served over an encrypted connection. Open it with https:// at the beginning of the address; if you did, whoever runs this website has to complete its set-up.",
+		RetryAfter: time.Minute,
+	})
+}

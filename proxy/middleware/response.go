@@ -1,0 +1,128 @@
+package middleware
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// response notes what is sent, for the access log and for recovery.
+type response struct {
+	http.ResponseWriter
+	rec     *Record
+	status  int // the final status, 0 until it is written
+	written int64
+	conn    *countedConn // once the connection was hijacked
+}
+
+// Unwrap leads http.ResponseController on.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) begin(status int) {
+	w.rec.begun = true
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *response) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.begin(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	w.begin(http.StatusOK)
+	n, err := w.ResponseWriter.Write(p)
+	w.written += int64(n)
+	return n, err
+}
+
+func (w *response) Flush() { _ = w.FlushError() }
+
+func (w *response) FlushError() error {
+	w.begin(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.begin(http.StatusSwitchingProtocols)
+	w.conn = &countedConn{Conn: conn}
+	return w.conn, buffered, nil
+}
+
+func (w *response) bytesOut() int64 {
+	if w.conn == nil {
+		return w.written
+	}
+	return w.written + w.conn.out.Load()
+}
+
+func (w *response) bytesIn() int64 {
+	if w.conn == nil {
+		return 0
+	}
+	return w.conn.in.Load()
+}
+
+// countedConn counts what crosses a hijacked connection.
+type countedConn struct {
+	net.Conn
+	in, out atomic.Int64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.in.Add(int64(n))
+	return n, err
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.out.Add(int64(n))
+	return n, err
+}
+
+// CloseWrite ends one direction, where the connection can.
+func (c *countedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Conn.Close()
+}
+
+// countedBody counts a request's body. Another goroutine than the handler's may read it.
+type countedBody struct {
+	io.ReadCloser
+	n atomic.Int64
+}
+
+// countBody puts a counter in front of the body; nil when there is none.
+func countBody(r *http.Request) *countedBody {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	body := &countedBody{ReadCloser: r.Body}
+	r.Body = body
+	return body
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n.Add(int64(n))
+	return n, err
+}
+
+func (b *countedBody) count() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.n.Load()
+}

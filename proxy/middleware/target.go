@@ -1,0 +1,59 @@
+package middleware
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Target is what a request asks of its host, byte for byte as it was sent:
+// URL.Path is decoded, and URL.RawQuery and URL.RawPath lose some spellings.
+type Target struct {
+	Path  string // begins with "/", or is "*" in OPTIONS *; escapes as they were sent
+	Query string // with its "?", or "" when there was none
+}
+
+// String is the target in origin-form (RFC 9112, section 3.2.1).
+func (t Target) String() string { return t.Path + t.Query }
+
+// ParseTarget reads the target from the request line, in origin-form,
+// absolute-form or asterisk-form. It reports false for every other form and for
+// a target that holds white space or control characters, which HTTP/2 lets
+// through and which would split a request line.
+func ParseTarget(r *http.Request) (Target, bool) {
+	raw := r.RequestURI
+	if raw == "" || !visible(raw) {
+		return Target{}, false
+	}
+	if raw == "*" {
+		return Target{Path: "*"}, true
+	}
+	if raw[0] != '/' {
+		_, rest, ok := strings.Cut(raw, "://")
+		if !ok || (r.URL.Scheme != "http" && r.URL.Scheme != "https") {
+			return Target{}, false
+		}
+		raw = strings.TrimLeftFunc(rest, notDelimiter) // the authority goes
+	}
+	path, query := raw, ""
+	if i := strings.IndexByte(raw, '?'); i >= 0 {
+		path, query = raw[:i], raw[i:]
+	}
+	if path == "" {
+		path = "/"
+	}
+	if path[0] != '/' {
+		return Target{}, false
+	}
+	return Target{Path: path, Query: query}, true
+}
+
+func notDelimiter(c rune) bool { return c != '/' && c != '?' && c != '#' }
+
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,153 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"persona-sidecar/proxy/middleware"
+)
+
+// answer stands between ReverseProxy and the client and puts right what
+// ReverseProxy does not see.
+type answer struct {
+	http.ResponseWriter
+	proxy   *Proxy
+	rec     *middleware.Record
+	body    *requestBody // nil when the request has none
+	interim bool         // the client understands interim answers
+	refused bool         // an upgrade came too late
+	conn    *upgradedConn
+}
+
+// Unwrap leads http.ResponseController on.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader sends interim and final answers.
+func (a *answer) WriteHeader(status int) {
+	h := a.Header()
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		a.writeInterim(status, h)
+		return
+	}
+	if _, found := h["Content-Type"]; !found {
+		h["Content-Type"] = nil // net/http must not guess what the website left open
+	}
+	if a.body != nil && a.body.http1 && !a.body.ended.Load() {
+		// What is left of the body must not be taken for the next request.
+		h.Set("Connection", "close")
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// writeInterim passes 103 and the like. A 100 is ours to send: net/http does
+// when the body is first read, and that is when the website has asked for it.
+func (a *answer) writeInterim(status int, h http.Header) {
+	if status == http.StatusContinue || !a.interim {
+		return
+	}
+	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length"} {
+		delete(h, name)
+	}
+	a.proxy.cookies.stripResponse(h)
+	a.ResponseWriter.WriteHeader(status)
+}
+
+var errStopping = errors.New("the program is stopping")
+
+// Hijack hands the client's connection over for an upgrade.
+func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !a.proxy.upgrades.open() {
+		a.refused = true
+		return nil, nil, errStopping
+	}
+	conn, buffered, err := http.NewResponseController(a.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	a.conn = &upgradedConn{Conn: conn, early: buffered.Reader}
+	a.proxy.upgrades.add(a.conn)
+	return a.conn, buffered, nil
+}
+
+// end is called when the request is over.
+func (a *answer) end() {
+	if a.conn != nil {
+		a.proxy.upgrades.remove(a.conn)
+	}
+}
+
+// watchBody returns the request with a body that remembers how reading it ended.
+// HTTP/1.1 is made to behave as HTTP/2 does: the body may be read on while the
+// answer is already on its way.
+func (a *answer) watchBody(r *http.Request) *http.Request {
+	a.body = &requestBody{ReadCloser: r.Body, http1: r.ProtoMajor == 1}
+	if a.body.http1 {
+		_ = http.NewResponseController(a.ResponseWriter).EnableFullDuplex() // without it, early answers wait for the body
+	}
+	r = r.WithContext(r.Context()) // a copy: net/http looks at its own request's body
+	r.Body = a.body
+	return r
+}
+
+// requestBody remembers how reading the client's body ended.
+type requestBody struct {
+	io.ReadCloser
+	http1  bool
+	ended  atomic.Bool
+	failed atomic.Pointer[error]
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		b.ended.Store(true)
+	case err != nil:
+		b.failed.Store(&err)
+	}
+	return n, err
+}
+
+// err is why the body could not be read, nil when it could.
+func (b *requestBody) err() error {
+	if b == nil {
+		return nil
+	}
+	if err := b.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// responseBody notes why the website's answer broke off.
+type responseBody struct {
+	io.ReadCloser
+	ctx context.Context // of the request: done when the client has left
+	rec *middleware.Record
+}
+
+func (b *responseBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && b.ctx.Err() == nil {
+		b.rec.Fail(fmt.Errorf("reading the website's answer: %w", err),
+			"the website stopped in the middle of an answer; look into its own log")
+	}
+	return n, err
+}
+
+// modifyResponse is called for every final answer of the website.
+func (p *Proxy) modifyResponse(res *http.Response) error {
+	p.cookies.stripResponse(res.Header)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return nil // its body is the connection
+	}
+	ctx := res.Request.Context()
+	res.Body = &responseBody{ReadCloser: res.Body, ctx: ctx, rec: middleware.FromContext(ctx)}
+	return nil
+}

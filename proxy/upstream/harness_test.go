@@ -1,0 +1,291 @@
+package upstream_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/upstream"
+)
+
+const (
+	ourCookie = "__Host-persona"
+	patience  = 20 * time.Second
+)
+
+// options are what a test wants to be different.
+type options struct {
+	trusted       []netip.Prefix
+	idle          time.Duration
+	headerTimeout time.Duration
+	roots         *x509.CertPool
+}
+
+// sidecar is the proxy behind real listeners: one with TLS, one without.
+type sidecar struct {
+	plain, secure string // addresses
+	proxy         *upstream.Proxy
+	servers       []*http.Server
+	roots         *x509.CertPool
+	lines         chan map[string]any // the access log
+}
+
+// start puts the proxy in front of the website at target.
+func start(t testing.TB, target string, o options) *sidecar {
+	t.Helper()
+	s := &sidecar{lines: make(chan map[string]any, 1000)}
+	logger := zerolog.New(lineWriter{s.lines})
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.proxy, err = upstream.New(upstream.Config{
+		Site: "example.com", URL: u, Roots: o.roots, Cookies: []string{ourCookie}, HeaderTimeout: o.headerTimeout, Log: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := middleware.New(middleware.Config{Trusted: o.trusted, Idle: o.idle, Log: logger})(s.proxy)
+	certificate, roots := certificate(t)
+	s.roots = roots
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	s.plain = s.serve(t, proxy.NewServer(handler, nil, logger))
+	s.secure = s.serve(t, proxy.NewServer(handler, config, logger))
+	t.Cleanup(func() {
+		s.proxy.Close()
+		for _, server := range s.servers {
+			server.Close()
+		}
+	})
+	return s
+}
+
+func (s *sidecar) serve(t testing.TB, server *http.Server) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.servers = append(s.servers, server)
+	if server.TLSConfig != nil {
+		go server.ServeTLS(listener, "", "")
+	} else {
+		go server.Serve(listener)
+	}
+	return listener.Addr().String()
+}
+
+// certificate borrows the one that httptest makes for example.com and 127.0.0.1.
+func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return server.TLS.Certificates[0], roots
+}
+
+// client speaks to the TLS listener, by HTTP/2 or HTTP/1.1, under the name example.com.
+func (s *sidecar) client(t testing.TB, http2 bool) *http.Client {
+	t.Helper()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!http2)
+	protocols.SetHTTP2(http2)
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, s.secure)
+		},
+		TLSClientConfig:    &tls.Config{RootCAs: s.roots},
+		Protocols:          protocols,
+		DisableCompression: true,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// line waits for the access log line of the next request.
+func (s *sidecar) line(t testing.TB) map[string]any {
+	t.Helper()
+	for {
+		select {
+		case line := <-s.lines:
+			if line["message"] == "request" {
+				return line
+			}
+		case <-time.After(patience):
+			t.Fatal("no line in the access log")
+		}
+	}
+}
+
+type lineWriter struct{ lines chan<- map[string]any }
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	var line map[string]any
+	if err := json.Unmarshal(p, &line); err != nil {
+		return 0, err
+	}
+	select {
+	case w.lines <- line:
+	default: // nobody looks
+	}
+	return len(p), nil
+}
+
+// both runs a test over HTTP/1.1 and over HTTP/2.
+func both(t *testing.T, test func(t *testing.T, http2 bool)) {
+	t.Run("HTTP1", func(t *testing.T) { t.Parallel(); test(t, false) })
+	t.Run("HTTP2", func(t *testing.T) { t.Parallel(); test(t, true) })
+}
+
+// site starts a website.
+func site(t testing.TB, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// rawSite starts a website that hands over each request's head as it came, and
+// then does what answer wants with the connection.
+func rawSite(t testing.TB, answer func(head string, conn net.Conn, r *bufio.Reader)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				var head strings.Builder
+				for !strings.HasSuffix(head.String(), "\r\n\r\n") {
+					line, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					head.WriteString(line)
+				}
+				answer(head.String(), conn, r)
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+// echoHead is a website that answers every request with its head.
+func echoHead(t testing.TB) string {
+	return rawSite(t, func(head string, conn net.Conn, _ *bufio.Reader) {
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+head)
+	})
+}
+
+// send writes bytes to the plain listener and returns the first answer with its body.
+func (s *sidecar) send(t testing.TB, request string) (*http.Response, string) {
+	t.Helper()
+	conn := s.dial(t)
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("reading the answer to %.60q: %v", request, err)
+	}
+	return res, read(t, res.Body)
+}
+
+func (s *sidecar) dial(t testing.TB) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	return conn
+}
+
+func read(t testing.TB, body io.ReadCloser) string {
+	t.Helper()
+	defer body.Close()
+	var buf bytes.Buffer
+	if _, err := buf.ReadFrom(body); err != nil {
+		t.Fatal(err)
+	}
+	return buf.String()
+}
+
+func get(t testing.TB, client *http.Client, target string, edit ...func(*http.Request)) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, edit := range edit {
+		edit(r)
+	}
+	return do(t, client, r)
+}
+
+func do(t testing.TB, client *http.Client, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, read(t, res.Body)
+}
+
+// await fails the test when what it waits for does not come.
+func await[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+var zeroTime time.Time
+
+func serveTLS(t testing.TB, server *http.Server, certificate tls.Certificate) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.ErrorLog = log.New(io.Discard, "", 0)
+	go server.ServeTLS(listener, "", "")
+	t.Cleanup(func() { server.Close() })
+	return listener.Addr().String()
+}
