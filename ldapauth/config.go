@@ -3,8 +3,12 @@ package ldapauth
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
 	"time"
 
+	"github.com/go-ldap/ldap/v3"
 	"github.com/rs/zerolog"
 )
 
@@ -60,4 +64,78 @@ type Config struct {
 	// Now is the clock for account expiry; nil: time.Now.
 	Now func() time.Time
 	Log zerolog.Logger
+}
+
+func (c *Config) setDefaults() {
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.RefusalTime == 0 {
+		c.RefusalTime = DefaultRefusalTime
+	}
+	if c.MaxBinds == 0 {
+		c.MaxBinds = DefaultMaxBinds
+	}
+	if c.MaxSearches == 0 {
+		c.MaxSearches = DefaultMaxSearches
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Gate == nil {
+		c.Gate = func(context.Context, string) bool { return true }
+	}
+}
+
+// validate reports every fault, one a line.
+func (c *Config) validate() error {
+	faults := []error{c.Schema.validate()}
+	fault := func(wrong bool, format string, args ...any) {
+		if wrong {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(c.Name == "", "the directory has no name")
+	fault(len(c.URLs) == 0, "no urls (hint: ldaps://ldap.example.com)")
+	for _, u := range c.URLs {
+		faults = append(faults, c.validateURL(u))
+	}
+	fault(c.BaseDN == "", "no base_dn (hint: dc=example,dc=com)")
+	faults = append(faults, validateDN("base_dn", c.BaseDN), validateDN("bind_dn", c.BindDN))
+	fault(c.BindDN != "" && c.BindPassword == "", "bind_dn without a password (hint: set bind_password_file)")
+	fault(c.BindDN == "" && c.BindPassword != "", "a bind password without bind_dn")
+	for _, domain := range c.Domains {
+		_, ok := canonicalDomain(domain)
+		fault(!ok, "%q is not a mail domain", domain)
+	}
+	fault(c.Timeout < 0 || c.RefusalTime < 0, "a negative time")
+	fault(c.MaxBinds < 0 || c.MaxSearches < 0, "a negative limit")
+	return errors.Join(faults...)
+}
+
+func (c *Config) validateURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return errors.New("one of urls is not a URL (hint: ldaps://ldap.example.com)") // not shown: it may hold a password
+	}
+	switch {
+	case u.User != nil: // first, and without the text: it may hold a password
+		return errors.New("an LDAP URL with a name or password in it (hint: use bind_dn and bind_password_file)")
+	case u.Scheme != "ldap" && u.Scheme != "ldaps":
+		return fmt.Errorf("%q is not an LDAP URL (hint: ldaps://host or ldap://host)", s)
+	case u.Hostname() == "":
+		return fmt.Errorf("%q names no host", s)
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
+		return fmt.Errorf("%q has more than a host and a port (hint: the base goes into base_dn)", s)
+	case u.Scheme == "ldap" && !c.StartTLS && !c.InsecurePlaintext:
+		return fmt.Errorf("%q would send passwords in clear (hint: use ldaps://, or start_tls: true, or ask for it with insecure_plaintext: true)", s)
+	}
+	return nil
+}
+
+func validateDN(key, dn string) error {
+	if _, err := ldap.ParseDN(dn); err != nil {
+		return fmt.Errorf("%s: %q is not a distinguished name: %w", key, dn, err)
+	}
+	return nil
 }

@@ -2,20 +2,65 @@ package ldapauth
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/rs/zerolog"
+)
+
+const (
+	maxLogin    = 256  // bytes; the longest address has 254
+	maxPassword = 1024 // bytes; hashing more is work for nobody's good
 )
 
 // Directory is one company directory on one or several servers. It is safe for
 // concurrent use.
 type Directory struct {
-	cfg Config
+	cfg               Config
+	log               zerolog.Logger
+	domains           map[string]bool // canonical
+	addressAttributes []addressAttribute
+	attributes        []string // what a search asks for
+
+	servers         *servers
+	searches, binds limit
+	pace            pace
+	contested       reminders
 }
 
 // New checks the configuration and returns a Directory. It does no I/O: a
 // directory that is down is found when it is asked. The error lists every
 // fault, one a line.
 func New(cfg Config) (*Directory, error) {
-	return &Directory{cfg: cfg}, nil
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	cfg.Log = cfg.Log.With().Str("directory", cfg.Name).Logger()
+	srv, err := newServers(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	d := &Directory{
+		cfg: cfg, log: cfg.Log, servers: srv,
+		domains:    make(map[string]bool),
+		attributes: cfg.Schema.attributes(),
+		searches:   make(limit, cfg.MaxSearches),
+		binds:      make(limit, cfg.MaxBinds),
+		pace:       pace{step: cfg.RefusalTime},
+	}
+	for _, domain := range cfg.Domains {
+		canonical, _ := canonicalDomain(domain) // validate has passed it
+		d.domains[canonical] = true
+	}
+	for _, name := range cfg.Schema.AddressAttributes {
+		d.addressAttributes = append(d.addressAttributes, newAddressAttribute(name))
+	}
+	return d, nil
 }
 
 // Authenticate checks a password. login is what the person typed.
@@ -23,22 +68,149 @@ func New(cfg Config) (*Directory, error) {
 // An error means only that the directory could not answer; the Result then
 // still holds Person.ID if the entry was found before things went wrong, so
 // that a counted attempt can be given back.
+//
+// Every refusal whose reason may not be told takes the same time
+// (Config.RefusalTime), or until the context ends.
 func (d *Directory) Authenticate(ctx context.Context, login, password string) (Result, error) {
-	return Result{}, errors.ErrUnsupported
+	if !validLogin(login) || !validPassword(password) {
+		return d.refusal(Refused, ""), nil
+	}
+	started := time.Now()
+	res, err := d.authenticate(ctx, login, password)
+	if err != nil {
+		return res, fmt.Errorf("directory %s: %w", d.cfg.Name, err)
+	}
+	if res.Status != OK && !res.MayTell {
+		d.pace.wait(ctx, started)
+	}
+	return res, nil
+}
+
+func (d *Directory) authenticate(ctx context.Context, login, password string) (Result, error) {
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	e, err := d.find(ctx, login)
+	if err != nil || e.Entry == nil {
+		return d.refusal(Refused, ""), err
+	}
+	if !d.cfg.Gate(ctx, e.id) {
+		return d.refusal(Throttled, e.id), nil
+	}
+	v, err := d.bind(ctx, e.DN, password)
+	if err != nil {
+		return d.refusal(Refused, e.id), err
+	}
+	if v.status != OK {
+		return d.turnedAway(e, v), nil
+	}
+	res, err := d.confirm(ctx, e.id, d.addresses(e))
+	if err != nil {
+		return d.refusal(Refused, e.id), err
+	}
+	if res.Status == Gone { // within milliseconds: to the person it is a refusal
+		return d.refusal(Refused, e.id), nil
+	}
+	return res, nil
+}
+
+// find returns the one entry that the typed name means; none (a nil Entry) if
+// there is no such, or more than one.
+func (d *Directory) find(ctx context.Context, login string) (entry, error) {
+	f, err := d.search(ctx, d.loginFilter(login))
+	if err != nil {
+		return entry{}, err
+	}
+	if f.more || len(f.entries) > 1 {
+		d.log.Warn().Str("login", login).Strs("ids", ids(f.entries)).
+			Msg("this name matches more than one entry: nobody is let in (hint: make the login attributes unique, or name fewer)")
+		return entry{}, nil
+	}
+	if len(f.entries) == 0 {
+		return entry{}, nil
+	}
+	e := f.entries[0]
+	if e.id == "" {
+		return entry{}, fmt.Errorf("an entry has no usable %s (hint: check id_attribute, and that bind_dn may read it)", d.cfg.Schema.IDAttribute)
+	}
+	return e, nil
+}
+
+// turnedAway is the answer to a password that was wrong, or right and not
+// enough.
+func (d *Directory) turnedAway(e entry, v verdict) Result {
+	if v.status == Refused && e.value(attrPwdLocked) != "" {
+		v.status, v.reason = Locked, "the entry has "+attrPwdLocked
+	}
+	switch {
+	case v.status == NotAllowed:
+		d.log.Warn().Str("id", e.id).Str("reason", v.reason).Msg("the directory refuses this person by policy")
+	case v.reason != "":
+		d.log.Info().Str("id", e.id).Stringer("status", v.status).Str("reason", v.reason).Msg("sign-in refused")
+	}
+	res := d.refusal(v.status, e.id)
+	res.MayTell = v.mayTell
+	return res
+}
+
+func (d *Directory) refusal(status Status, id string) Result {
+	return Result{Status: status, Person: Person{Directory: d.cfg.Name, ID: id}}
 }
 
 // Lookup reads a person again by id: their state, names and addresses as they
 // are now. An entry that is no longer there, or no longer among the people, is
 // Gone. An error means only that the directory could not answer.
 func (d *Directory) Lookup(ctx context.Context, id string) (Result, error) {
-	return Result{}, errors.ErrUnsupported
+	if !validID(id) {
+		return d.refusal(Gone, id), nil
+	}
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	res, err := d.read(ctx, id)
+	if err != nil {
+		return d.refusal(Refused, id), fmt.Errorf("directory %s: %w", d.cfg.Name, err)
+	}
+	return res, nil
 }
 
 // Ping asks whether the directory answers the service account and holds the
 // base DN. The error says what to do.
 func (d *Directory) Ping(ctx context.Context) error {
-	return errors.ErrUnsupported
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	req := &ldap.SearchRequest{
+		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeBaseObject, DerefAliases: ldap.NeverDerefAliases,
+		TimeLimit: secondsLeft(ctx), Filter: "(objectClass=*)", Attributes: []string{"1.1"},
+	}
+	err := d.servers.do(ctx, forSearch, func(c *conn) error {
+		res, err := c.ldap.Search(req)
+		if err == nil && len(res.Entries) == 0 {
+			return ldap.NewError(ldap.LDAPResultNoSuchObject, fmt.Errorf("%s is not there or may not be read", d.cfg.BaseDN))
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("directory %s: %w%s", d.cfg.Name, err, resultHint(err))
+	}
+	return nil
 }
 
 // Close closes all connections. Calls in flight end with an error.
-func (d *Directory) Close() error { return nil }
+func (d *Directory) Close() error {
+	d.servers.stop()
+	return nil
+}
+
+// bounded adds the configured time-out and the end of the Directory.
+func (d *Directory) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	release := context.AfterFunc(d.servers.closing, cancel)
+	return ctx, func() { release(); cancel() }
+}
+
+func validLogin(s string) bool {
+	return s != "" && len(s) <= maxLogin && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func validPassword(s string) bool {
+	return s != "" && len(s) <= maxPassword && utf8.ValidString(s) && !strings.Contains(s, "\x00")
+}

@@ -1,5 +1,15 @@
 package ldapauth
 
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
 // Schema says where a directory keeps what we need to know about people.
 // Attribute names are case-insensitive.
 type Schema struct {
@@ -9,14 +19,17 @@ type Schema struct {
 	// LoginAttributes are those that the typed name is compared with.
 	LoginAttributes []string
 	// AddressAttributes hold a person's e-mail addresses, the primary one
-	// first. Only attributes that people cannot write themselves belong here.
-	// Values of proxyAddresses count only with the prefix "smtp:".
+	// first. Only attributes that people cannot write themselves belong here,
+	// and only those with an equality rule that ignores case (as all of mail's
+	// kind have): a second holder is found by a search. Values of
+	// proxyAddresses count only with the prefix "smtp:".
 	AddressAttributes []string
 	// IDAttribute holds an id that is never reused and survives a rename.
 	IDAttribute string
 }
 
-// OpenLDAP is the preset for OpenLDAP with inetOrgPerson entries.
+// OpenLDAP is the preset for OpenLDAP with inetOrgPerson entries. Address
+// attributes that the server's schema does not know are harmless.
 func OpenLDAP() Schema {
 	return Schema{
 		UserFilter:        "(objectClass=inetOrgPerson)",
@@ -24,4 +37,57 @@ func OpenLDAP() Schema {
 		AddressAttributes: []string{"mail", "mailLocalAddress", "mailAlternateAddress", "gosaMailAlternateAddress", "zimbraMailAlias"},
 		IDAttribute:       "entryUUID",
 	}
+}
+
+// Attributes that are read from every directory that has them.
+const (
+	attrDisplayName = "displayName"
+	attrCommonName  = "cn"
+	attrGivenName   = "givenName"
+	attrFamilyName  = "sn"
+	attrMemberOf    = "memberOf"
+	attrPwdChanged  = "pwdChangedTime"
+	attrPwdReset    = "pwdReset"
+	attrPwdLocked   = "pwdAccountLockedTime"
+	attrExpire      = "shadowExpire" // days since 1970
+)
+
+// attributes lists what a search asks for.
+func (s Schema) attributes() []string {
+	names := slices.Concat([]string{s.IDAttribute}, s.LoginAttributes, s.AddressAttributes, []string{
+		attrDisplayName, attrCommonName, attrGivenName, attrFamilyName, attrMemberOf,
+		attrPwdChanged, attrPwdReset, attrPwdLocked, attrExpire,
+	})
+	var unique []string
+	for _, name := range names {
+		if !slices.ContainsFunc(unique, func(have string) bool { return strings.EqualFold(have, name) }) {
+			unique = append(unique, name)
+		}
+	}
+	return unique
+}
+
+// attributeName is the descr form of RFC 4512 section 1.4, without options.
+var attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
+
+func (s Schema) validate() error {
+	var faults []error
+	if _, err := ldap.CompileFilter(s.UserFilter); err != nil {
+		faults = append(faults, fmt.Errorf("user_filter: %q is not a search filter (hint: (objectClass=inetOrgPerson), parentheses included): %w", s.UserFilter, err))
+	}
+	if len(s.LoginAttributes) == 0 {
+		faults = append(faults, errors.New("no login_attributes (hint: [uid, mail])"))
+	}
+	if len(s.AddressAttributes) == 0 {
+		faults = append(faults, errors.New("no address_attributes (hint: [mail])"))
+	}
+	if s.IDAttribute == "" {
+		faults = append(faults, errors.New("no id_attribute (hint: entryUUID)"))
+	}
+	for _, name := range slices.Concat(s.LoginAttributes, s.AddressAttributes, []string{s.IDAttribute}) {
+		if name != "" && !attributeName.MatchString(name) {
+			faults = append(faults, fmt.Errorf("%q is not an attribute name", name))
+		}
+	}
+	return errors.Join(faults...)
 }

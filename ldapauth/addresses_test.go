@@ -1,0 +1,159 @@
+package ldapauth_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/ldaptest"
+)
+
+func withAliases(c *ldapauth.Config) {
+	c.Schema.AddressAttributes = []string{"mail", "mailAlternateAddress", "proxyAddresses"}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	cfg := config(sharedSlapd(t))
+	withAliases(&cfg)
+	d := open(t, cfg)
+	for login, want := range map[string][]string{
+		"alice":               {"alice@example.test", "a.adams@example.test", "alice@example.net"},
+		"bob":                 {"bob.brown@example.test"},
+		"heidi":               {"heidi@example.test"}, // shared@ is ivan's too
+		"ivan":                {"ivan@example.test"},
+		"juergen":             {"juergen.mueller@example.test"},
+		"kate":                nil, // a foreign domain only
+		"leo":                 nil,
+		"peggy":               {"peggy@example.test"}, // info@ is a mailing list's
+		"victor":              {"victor@example.test", "v.vance@example.test", "vic@example.test"},
+		"odd":                 {"olga@example.test"},
+		ldaptest.SpecialLogin: {"special@example.test"},
+	} {
+		t.Run(login, func(t *testing.T) {
+			res := signIn(t, d, login, ldaptest.Password)
+			wantStatus(t, res, ldapauth.OK, true)
+			if diff := cmp.Diff(want, res.Person.Addresses); diff != "" {
+				t.Errorf("at sign-in (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(want, lookUp(t, d, res.Person.ID).Person.Addresses); diff != "" {
+				t.Errorf("at look-up (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDomainsAreExact(t *testing.T) {
+	t.Parallel()
+	cfg := config(sharedSlapd(t))
+	cfg.Domains = []string{"Example.NET"}
+	p := signIn(t, open(t, cfg), "alice", ldaptest.Password).Person
+	if diff := cmp.Diff([]string{"alice@example.net"}, p.Addresses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	cfg.Domains = nil
+	if p := signIn(t, open(t, cfg), "alice", ldaptest.Password).Person; p.Addresses != nil {
+		t.Errorf("addresses without any domain: %v", p.Addresses)
+	}
+}
+
+// An address that somebody else claims is nobody's, however many claim it and
+// whatever they are; the person's other addresses stay.
+func TestContestedAddresses(t *testing.T) {
+	t.Parallel()
+	s := ldaptest.StartSlapd(t, ldaptest.Options{})
+	var log logBuffer
+	cfg := config(s)
+	withAliases(&cfg)
+	cfg.Log = zerolog.New(&log).Level(zerolog.WarnLevel)
+	d := open(t, cfg)
+	alice := signIn(t, d, "alice", ldaptest.Password).Person.ID
+	bob := signIn(t, d, "bob", ldaptest.Password).Person.ID
+	if log.String() != "" {
+		t.Fatalf("warnings although all is well: %s", log.String())
+	}
+	want := func(id string, addresses ...string) {
+		t.Helper()
+		if diff := cmp.Diff(addresses, lookUp(t, d, id).Person.Addresses); diff != "" {
+			t.Errorf("look-up (-want +got):\n%s", diff)
+		}
+	}
+
+	// an alias that is somebody's primary address, in another spelling
+	s.Replace(ldaptest.PersonDN("leo"), "mailAlternateAddress", "BOB.BROWN@EXAMPLE.TEST")
+	want(bob)
+	// many holders of one address, more than a search returns
+	for i := range 5 {
+		req := ldap.NewAddRequest(fmt.Sprintf("cn=list%d,ou=groups,dc=example,dc=test", i), nil)
+		req.Attribute("objectClass", []string{"organizationalRole", "examplePerson"})
+		req.Attribute("cn", []string{fmt.Sprintf("list%d", i)})
+		req.Attribute("proxyAddresses", []string{"SmTp:A.Adams@example.test"})
+		s.Add(req)
+	}
+	want(alice, "alice@example.test", "alice@example.net")
+	if got := signIn(t, d, "alice", ldaptest.Password).Person.Addresses; len(got) != 2 {
+		t.Errorf("at sign-in: %v", got)
+	}
+	// a disabled holder still holds
+	s.Replace(ldaptest.PersonDN("dave"), "mailAlternateAddress", "alice@example.net")
+	want(alice, "alice@example.test")
+
+	for _, part := range []string{"bob.brown@example.test", "a.adams@example.test", "alice@example.net", alice, bob, "hint"} {
+		if !contains(log.String(), part) {
+			t.Errorf("the administrator does not read %q:\n%s", part, log.String())
+		}
+	}
+	before := log.String()
+	want(alice, "alice@example.test")
+	if log.String() != before {
+		t.Error("the same fault is told again at once")
+	}
+}
+
+func TestManyAddresses(t *testing.T) {
+	t.Parallel()
+	s := ldaptest.StartSlapd(t, ldaptest.Options{})
+	cfg := config(s)
+	d := open(t, cfg)
+	var values, want []string
+	for i := range 45 {
+		values = append(values, fmt.Sprintf("alias%d@example.test", i))
+	}
+	s.Replace(ldaptest.PersonDN("leo"), "mailAlternateAddress", values...)
+	s.Replace(ldaptest.PersonDN("kate"), "mailAlternateAddress", values[30])
+	want = append(append(want, values[:30]...), values[31:]...)
+	if diff := cmp.Diff(want, signIn(t, d, "leo", ldaptest.Password).Person.Addresses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for i := range 300 {
+		values = append(values, fmt.Sprintf("more%d@example.test", i))
+	}
+	s.Replace(ldaptest.PersonDN("leo"), "mailAlternateAddress", values...)
+	if got := len(signIn(t, d, "leo", ldaptest.Password).Person.Addresses); got != 199 { // 200, one of them contested
+		t.Errorf("%d addresses", got)
+	}
+}
+
+func TestInternationalDomain(t *testing.T) {
+	t.Parallel()
+	s := ldaptest.StartSlapd(t, ldaptest.Options{})
+	cfg := config(s)
+	withAliases(&cfg)
+	cfg.Domains = []string{"bücher.example"}
+	d := open(t, cfg)
+	s.Replace(ldaptest.PersonDN("leo"), "proxyAddresses", "smtp:leo@bücher.example")
+	want := []string{"leo@xn--bcher-kva.example"}
+	if diff := cmp.Diff(want, signIn(t, d, "leo", ldaptest.Password).Person.Addresses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s.Replace(ldaptest.PersonDN("kate"), "mail", "leo@xn--bcher-kva.example")
+	for _, login := range []string{"leo", "kate"} {
+		if got := signIn(t, d, login, ldaptest.Password).Person.Addresses; got != nil {
+			t.Errorf("%s has the contested %v", login, got)
+		}
+	}
+}

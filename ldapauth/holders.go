@@ -1,0 +1,146 @@
+package ldapauth
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// addressesPerSearch keeps the filter of one search short.
+const addressesPerSearch = 20
+
+// confirm reads the entry again after its password was proven, and with the
+// same search looks for second holders of its addresses. before are the
+// addresses as they were a moment ago. The people's filter was applied then,
+// so it is only needed again where the short way does not answer.
+func (d *Directory) confirm(ctx context.Context, id string, before []string) (Result, error) {
+	if len(before) == 0 || len(before) > addressesPerSearch {
+		return d.read(ctx, id)
+	}
+	f, err := d.search(ctx, d.holderFilter(before...))
+	if err != nil {
+		return Result{}, err
+	}
+	e, ok := f.only()
+	if !ok || e.id != id {
+		return d.read(ctx, id)
+	}
+	now := d.addresses(e)
+	if slices.ContainsFunc(now, func(a string) bool { return !slices.Contains(before, a) }) {
+		return d.read(ctx, id)
+	}
+	return d.result(e, now), nil
+}
+
+// read reads one of the people by id, with the addresses that are theirs alone.
+func (d *Directory) read(ctx context.Context, id string) (Result, error) {
+	f, err := d.search(ctx, d.idFilter(id))
+	if err != nil {
+		return Result{}, err
+	}
+	e, ok := f.only()
+	if !ok || e.id != id {
+		if len(f.entries) > 1 {
+			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.IDAttribute).Msg("more than one entry has this id: nobody is let in (hint: id_attribute must be unique)")
+		}
+		return Result{Status: Gone, Person: Person{Directory: d.cfg.Name, ID: id}}, nil
+	}
+	if d.state(e) != OK {
+		return d.result(e, nil), nil
+	}
+	addresses, err := d.uncontested(ctx, id, d.addresses(e))
+	if err != nil {
+		return Result{}, err
+	}
+	return d.result(e, addresses), nil
+}
+
+// result judges the entry's own account state.
+func (d *Directory) result(e entry, addresses []string) Result {
+	if status := d.state(e); status != OK {
+		return Result{Status: status, Person: Person{Directory: d.cfg.Name, ID: e.id}, MayTell: true}
+	}
+	p := d.person(e)
+	p.Addresses = addresses
+	return Result{Status: OK, Person: p, MayTell: true}
+}
+
+// uncontested drops every address that anything else in the directory claims,
+// a disabled account or a mailing list included.
+//
+// One search carries many addresses. If it finds the person and nothing else,
+// none of them has a second holder. If it finds anything else, or the server
+// held entries back, it does not say which address is contested: then each
+// address is asked for by itself, where two entries are enough to know.
+func (d *Directory) uncontested(ctx context.Context, id string, addresses []string) ([]string, error) {
+	var kept []string
+	for chunk := range slices.Chunk(addresses, addressesPerSearch) {
+		f, err := d.search(ctx, d.holderFilter(chunk...))
+		if err != nil {
+			return nil, err
+		}
+		if e, ok := f.only(); ok && e.id == id {
+			kept = append(kept, chunk...)
+			continue
+		}
+		for _, address := range chunk {
+			mine, err := d.holdsAlone(ctx, id, address)
+			if err != nil {
+				return nil, err
+			}
+			if mine {
+				kept = append(kept, address)
+			}
+		}
+	}
+	return kept, nil
+}
+
+func (d *Directory) holdsAlone(ctx context.Context, id, address string) (bool, error) {
+	f, err := d.search(ctx, d.holderFilter(address))
+	if err != nil {
+		return false, err
+	}
+	if e, ok := f.only(); ok && e.id == id {
+		return true, nil
+	}
+	if d.contested.first(address) {
+		d.log.Warn().Str("address", address).Strs("ids", ids(f.entries)).
+			Msg("two entries claim this address: nobody gets it (hint: take it from one of them)")
+	}
+	return false, nil
+}
+
+func ids(entries []entry) []string {
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.id)
+	}
+	return list
+}
+
+const (
+	reminderTime = time.Hour
+	maxReminders = 1000
+)
+
+// reminders keep a fault that stays from filling the log: each is told once an
+// hour.
+type reminders struct {
+	mu   sync.Mutex
+	told map[string]time.Time
+}
+
+func (r *reminders) first(subject string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.told[subject]) < reminderTime {
+		return false
+	}
+	if r.told == nil || len(r.told) >= maxReminders {
+		r.told = make(map[string]time.Time)
+	}
+	r.told[subject] = time.Now()
+	return true
+}

@@ -1,0 +1,140 @@
+package ldapauth_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/ldaptest"
+)
+
+// company is the server of all tests that change nothing in it; it is started
+// by the first of them.
+var company struct {
+	once   sync.Once
+	dir    string
+	server *ldaptest.Server
+	err    error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if company.server != nil {
+		company.server.Stop()
+	}
+	os.RemoveAll(company.dir)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func sharedSlapd(tb testing.TB) *ldaptest.Server {
+	tb.Helper()
+	company.once.Do(func() {
+		if company.dir, company.err = os.MkdirTemp("", "ldapauth"); company.err == nil {
+			company.server, company.err = ldaptest.Start(company.dir, ldaptest.Options{LDIF: ldaptest.CompanyOf(1000)})
+		}
+	})
+	if company.err != nil && os.Getenv("CI") != "true" && strings.Contains(company.err.Error(), "not installed") {
+		tb.Skip(company.err)
+	}
+	if company.err != nil {
+		tb.Fatal(company.err)
+	}
+	return company.server
+}
+
+// config speaks ldaps to the server and refuses without delay.
+func config(s *ldaptest.Server) ldapauth.Config {
+	return ldapauth.Config{
+		Name: "corp", URLs: []string{s.LDAPSURL()}, Roots: s.Roots(),
+		BindDN: s.BindDN, BindPassword: ldapauth.Secret(s.BindPassword), BaseDN: s.BaseDN,
+		Schema: ldapauth.OpenLDAP(), Domains: []string{"example.test", "example.net"},
+		RefusalTime: time.Millisecond, Log: zerolog.Nop(),
+	}
+}
+
+func open(tb testing.TB, cfg ldapauth.Config) *ldapauth.Directory {
+	tb.Helper()
+	d, err := ldapauth.New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return d
+}
+
+// signIn expects an answer, whatever it is.
+func signIn(tb testing.TB, d *ldapauth.Directory, login, password string) ldapauth.Result {
+	tb.Helper()
+	res, err := d.Authenticate(context.Background(), login, password)
+	if err != nil {
+		tb.Fatalf("signing in as %q: %v", login, err)
+	}
+	return res
+}
+
+func lookUp(tb testing.TB, d *ldapauth.Directory, id string) ldapauth.Result {
+	tb.Helper()
+	res, err := d.Lookup(context.Background(), id)
+	if err != nil {
+		tb.Fatalf("looking up %q: %v", id, err)
+	}
+	return res
+}
+
+func wantStatus(tb testing.TB, res ldapauth.Result, status ldapauth.Status, mayTell bool) {
+	tb.Helper()
+	if res.Status != status || res.MayTell != mayTell {
+		tb.Errorf("status %q, may tell %t; want %q, %t", res.Status, res.MayTell, status, mayTell)
+	}
+}
+
+// logBuffer is a log that may be written by several goroutines.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// eventually waits until a condition holds.
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for !holds() {
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			tb.Fatalf("never happened: %s", what)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package ldapauth
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+const maxIDLength = 128 // bytes; a UUID has 36
+
+// entry is an entry with its immutable id, which is empty when the entry has
+// none that we may read.
+type entry struct {
+	*ldap.Entry
+	id string
+}
+
+// values returns an attribute's values; names are case-insensitive, as the
+// server is free to spell them its own way.
+func (e entry) values(attribute string) []string {
+	return e.GetEqualFoldAttributeValues(attribute)
+}
+
+func (e entry) value(attribute string) string {
+	return e.GetEqualFoldAttributeValue(attribute)
+}
+
+// found is the answer to a search for one entry: two are asked for, so that
+// more than one is seen.
+type found struct {
+	entries []entry
+	more    bool // the server held some back
+}
+
+// only returns the entry if there is exactly one.
+func (f found) only() (entry, bool) {
+	if f.more || len(f.entries) != 1 {
+		return entry{}, false
+	}
+	return f.entries[0], true
+}
+
+// search looks below the base for at most two entries. Aliases are never
+// dereferenced, referrals never followed.
+func (d *Directory) search(ctx context.Context, filter string) (found, error) {
+	if err := d.searches.acquire(ctx); err != nil {
+		return found{}, err
+	}
+	defer d.searches.release()
+	req := &ldap.SearchRequest{
+		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+		SizeLimit: 2, TimeLimit: secondsLeft(ctx), Filter: filter, Attributes: d.attributes,
+	}
+	d.log.Debug().Str("filter", filter).Msg("searching")
+	var res *ldap.SearchResult
+	err := d.servers.do(ctx, forSearch, func(c *conn) (err error) {
+		res, err = c.ldap.Search(req)
+		return err
+	})
+	more := ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded)
+	if err != nil && !more {
+		return found{}, fmt.Errorf("searching: %w%s", err, resultHint(err))
+	}
+	f := found{more: more || len(res.Entries) > 2}
+	for _, e := range res.Entries {
+		f.entries = append(f.entries, entry{Entry: e, id: d.idOf(e)})
+	}
+	return f, nil
+}
+
+// secondsLeft tells the server when its answer is no longer wanted; zero would
+// mean for ever.
+func secondsLeft(ctx context.Context) int {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(1, int(math.Ceil(time.Until(deadline).Seconds())))
+}
+
+// idOf returns the entry's id, or "" when it is not usable as one.
+func (d *Directory) idOf(e *ldap.Entry) string {
+	values := e.GetEqualFoldAttributeValues(d.cfg.Schema.IDAttribute)
+	if len(values) != 1 || !validID(values[0]) {
+		return ""
+	}
+	return values[0]
+}
+
+// validID takes printable ASCII: it goes into sessions, logs and filters.
+func validID(id string) bool {
+	return id != "" && len(id) <= maxIDLength && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// loginFilter finds the people whom a typed name may mean.
+func (d *Directory) loginFilter(login string) string {
+	var terms []string
+	for _, attribute := range d.cfg.Schema.LoginAttributes {
+		terms = append(terms, equals(attribute, login))
+	}
+	return "(&" + d.cfg.Schema.UserFilter + anyOf(terms) + ")"
+}
+
+// idFilter finds one of the people again.
+func (d *Directory) idFilter(id string) string {
+	return "(&" + d.cfg.Schema.UserFilter + equals(d.cfg.Schema.IDAttribute, id) + ")"
+}
+
+// holderFilter finds everything in the directory, people or not, that claims
+// one of the addresses.
+func (d *Directory) holderFilter(addresses ...string) string {
+	var terms []string
+	for _, address := range addresses {
+		for _, attribute := range d.addressAttributes {
+			for _, value := range attribute.spellings(address) {
+				terms = append(terms, equals(attribute.name, value))
+			}
+		}
+	}
+	return anyOf(terms)
+}
+
+// equals is the one place where a value enters a filter and is escaped.
+func equals(attribute, value string) string {
+	return "(" + attribute + "=" + ldap.EscapeFilter(value) + ")"
+}
+
+func anyOf(terms []string) string { return "(|" + strings.Join(terms, "") + ")" }
