@@ -1,0 +1,401 @@
+package idp_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"persona-sidecar/idp"
+	"persona-sidecar/idp/idptest"
+)
+
+const (
+	wrongWords = "The user name or the password is wrong."
+	forAlice   = "/persona/authenticate?email=alice%40example.test"
+)
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser()
+	wantPage(t, b.get("/persona/"), http.StatusOK, "You are not signed in", "example.test", `href="/persona/authenticate"`)
+	form := wantPage(t, b.get("/persona/authenticate"), http.StatusOK,
+		`id="username"`, `id="password"`, `id="submit"`, `autocomplete="username"`, `autocomplete="current-password"`, `value="shared" checked`)
+	if strings.Contains(form, `id="cancel"`) {
+		t.Error("without a hub there is nothing to cancel to")
+	}
+	response := b.postForm("/persona/authenticate", signInForm("ALICE@example.test", password))
+	wantStatus(t, response, http.StatusSeeOther)
+	if got := response.Header.Get("Location"); got != "/persona/" {
+		t.Errorf("Location %s", got)
+	}
+	cookie := response.Header.Get("Set-Cookie")
+	for _, attribute := range []string{"__Host-persona=", "Path=/", "Secure", "HttpOnly", "SameSite=Lax"} {
+		if !strings.Contains(cookie, attribute) {
+			t.Errorf("the cookie lacks %s: %s", attribute, cookie)
+		}
+	}
+	wantPage(t, b.get("/persona/"), http.StatusOK, "Alice &lt;Example&gt;", "alice@example.test", "a.liddell@example.test", `id="logout"`, "Only you use this computer")
+	again := b.get("/persona/authenticate")
+	wantStatus(t, again, http.StatusSeeOther)
+	if strings.Contains(w.logged.String(), password) {
+		t.Error("the password stands in the log")
+	}
+	if !strings.Contains(w.logged.String(), `"event":"sign_in","ok":true,"person":"alice-id"`) {
+		t.Errorf("the sign-in is not logged: %s", w.logged)
+	}
+}
+
+func TestSignInForAHub(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	wantPage(t, b.get(forAlice), http.StatusOK,
+		`name="username" value="alice@example.test"`, `name="email" value="alice@example.test"`,
+		`id="cancel" data-hub="cancel" href="https://example.test/persona/sign_in?AUTH_RETURN_CANCEL"`)
+	form := signInForm("alice", password)
+	form.Set("email", "Alice@Example.test")
+	response := b.postForm("/persona/authenticate", form)
+	wantStatus(t, response, http.StatusSeeOther)
+	next := response.Header.Get("Location")
+	if next != forAlice+"&signed_in=1" {
+		t.Errorf("Location %s", next)
+	}
+	wantPage(t, b.get(next), http.StatusOK, "data-complete", `href="https://example.test/persona/sign_in?AUTH_RETURN"`)
+
+	// Sent here again although signed in: never straight back, that would be a loop.
+	page := wantPage(t, b.get(forAlice), http.StatusOK, "third-party cookies", "Try again")
+	if strings.Contains(page, "data-complete") {
+		t.Error("the page returns to the hub by itself")
+	}
+
+	// The cookie did not come back.
+	b.cookies = map[string]string{}
+	page = wantPage(t, b.get(next), http.StatusOK, "kept no cookie", `href="/persona/authenticate?email=alice%40example.test"`)
+	if strings.Contains(page, "data-complete") {
+		t.Error("the page returns to the hub although nobody is signed in")
+	}
+}
+
+func TestSignedInAsSomebodyElse(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	b.signIn("bob", "bob's")
+	for _, target := range []string{forAlice, forAlice + "&signed_in=1"} {
+		page := wantPage(t, b.get(target), http.StatusOK, "You are signed in as <strong>bob</strong>", "bob@example.test", "Use another account", `id="cancel"`)
+		if strings.Contains(page, "data-complete") {
+			t.Error("the page returns to the hub as the wrong person")
+		}
+	}
+	response := b.postForm("/persona/logout", url.Values{"email": {"alice@example.test"}})
+	wantStatus(t, response, http.StatusSeeOther)
+	if got := response.Header.Get("Location"); got != forAlice {
+		t.Errorf("Location %s", got)
+	}
+	wantPage(t, b.get(forAlice), http.StatusOK, `id="username"`)
+}
+
+func TestLogoutLeadsNowhereElse(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	for _, email := range []string{"https://evil.test/", "//evil.test", "alice@example.test&x=y", "\r\nX: y"} {
+		response := b.postForm("/persona/logout", url.Values{"email": {email}})
+		wantStatus(t, response, http.StatusSeeOther)
+		if got := response.Header.Get("Location"); !strings.HasPrefix(got, "/persona/authenticate?email=") || strings.ContainsAny(got[29:], "/&\r\n") {
+			t.Errorf("%q leads to %s", email, got)
+		}
+	}
+}
+
+func TestUnknownHub(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	for referrer, unknown := range map[string]bool{
+		"https://evil.test/x": true, "http://example.test/": true, "https://hub.example.test:444/persona/sign_in": true, "https://hub.example.test.evil.test/": true,
+		"https://hub.example.test/persona/sign_in": false, "https://hub.example.test/": false, "https://example.test/persona/sign_in": false, "": false, "%": false, "android-app://x": false,
+	} {
+		response := b.get(forAlice, with("Referer", referrer))
+		if !unknown {
+			wantPage(t, response, http.StatusOK, `id="username"`)
+			continue
+		}
+		origin, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(referrer, "https://"), "http://"), "/")
+		page := wantPage(t, response, http.StatusForbidden, "Unknown hub", origin)
+		if strings.Contains(page, `id="password"`) {
+			t.Error("an unknown hub gets a password form")
+		}
+		wantPage(t, b.get("/persona/authenticate", with("Referer", referrer)), http.StatusOK, `id="username"`)
+	}
+}
+
+func TestAddressAskedForIsOnlyText(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	for _, email := range []string{`"><script>x</script>@example.test`, "x", "a@b@c.test", "\x00", "a b@example.test", strings.Repeat("a", 300) + "@example.test", "ä@example.test", "a@example.test\r\nX: y"} {
+		page := wantPage(t, b.get("/persona/authenticate?email="+url.QueryEscape(email)), http.StatusBadRequest, "Not an e-mail address")
+		if strings.Contains(page, "<script>x") || len(page) > 3000 {
+			t.Errorf("%q is shown as %s", email, page)
+		}
+		form := signInForm("alice", password)
+		form.Set("email", email)
+		wantStatus(t, b.postForm("/persona/authenticate", form), http.StatusBadRequest)
+		if b.signedIn() {
+			t.Fatal("somebody is signed in")
+		}
+	}
+	page := wantPage(t, b.get("/persona/authenticate?email="+url.QueryEscape("a'`{|}&b@example.test")), http.StatusOK)
+	if strings.Contains(page, "a'`") {
+		t.Error("the address is not escaped")
+	}
+}
+
+func TestSignInRefused(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		login, password string
+		status          idp.Status
+		code            int
+		words           string
+	}{
+		"wrong password":    {"alice", "wrong", 0, 403, wrongWords},
+		"unknown name":      {"nobody", "wrong", 0, 403, wrongWords},
+		"empty name":        {"", password, 0, 400, "Type your user name"},
+		"empty password":    {"alice", "", 0, 400, "Type your user name"},
+		"not UTF-8":         {"al\xffice", password, 0, 403, wrongWords},
+		"password not text": {"alice", "\xff\xfe", 0, 403, wrongWords},
+		"NUL":               {"alice\x00", password, 0, 403, wrongWords},
+		"NUL in password":   {"alice", password + "\x00", 0, 403, wrongWords},
+		"line break":        {"alice\r\nX: y", password, 0, 403, wrongWords},
+		"LDAP filter":       {"*)(uid=*", password, 0, 403, wrongWords},
+		"LDAP star":         {"*", "*", 0, 403, wrongWords},
+		"long name":         {strings.Repeat("a", 257), password, 0, 403, wrongWords},
+		"long password":     {"alice", strings.Repeat("a", 1025), 0, 403, wrongWords},
+		"must change":       {"alice", password, idp.MustChange, 403, "has to be changed"},
+		"expired":           {"alice", password, idp.Expired, 403, "has expired"},
+		"locked":            {"alice", password, idp.Locked, 403, "is locked"},
+		"not allowed":       {"alice", password, idp.NotAllowed, 403, "may not sign in here"},
+		"locked, unproven":  {"alice", "wrong", idp.Locked, 403, wrongWords},
+		"expired, unproven": {"alice", "wrong", idp.Expired, 403, wrongWords},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			b := w.browser()
+			if test.status != 0 {
+				w.directory.Change("alice-id", func(a *idptest.Account) { a.Status = test.status })
+			}
+			form := signInForm(test.login, test.password)
+			form.Set("email", "alice@example.test")
+			response := b.postForm("/persona/authenticate", form)
+			page := wantPage(t, response, test.code, test.words, `role="alert"`, `name="email" value="alice@example.test"`, `value="private" checked`)
+			if test.password != "" && test.password != test.login && strings.Contains(page, `value="`+test.password) {
+				t.Error("the page repeats the password")
+			}
+			if b.signedIn() || response.Header.Get("Set-Cookie") != "" {
+				t.Error("somebody is signed in")
+			}
+			if log := w.logged.String(); !strings.Contains(log, `"event":"sign_in","ok":false`) || (test.password != "" && test.password != "*" && strings.Contains(log, test.password)) {
+				t.Errorf("log: %s", log)
+			}
+			if len(w.logged.String()) > 1500 {
+				t.Errorf("the log repeats the whole input: %s", w.logged)
+			}
+		})
+	}
+}
+
+func TestSignInBadRequests(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	good := signInForm("alice", password).Encode()
+	form := "application/x-www-form-urlencoded"
+	for name, test := range map[string]struct {
+		contentType, body string
+		headers           []header
+		status            int
+	}{
+		"huge":             {form, good + "&x=" + strings.Repeat("a", 1<<20), nil, 413},
+		"JSON":             {"application/json", `{"username":"alice"}`, nil, 415},
+		"multipart":        {"multipart/form-data; boundary=x", "--x--", nil, 415},
+		"no type":          {"", good, nil, 415},
+		"broken escape":    {form, "username=%zz&password=x", nil, 400},
+		"semicolon":        {form, "username=a;password=x", nil, 400},
+		"name twice":       {form, good + "&username=bob", nil, 400},
+		"password twice":   {form, good + "&password=x", nil, 400},
+		"cross-site":       {form, good, []header{with("Sec-Fetch-Site", "cross-site")}, 403},
+		"same-site":        {form, good, []header{with("Sec-Fetch-Site", "same-site")}, 403},
+		"foreign origin":   {form, good, []header{without("Sec-Fetch-Site"), with("Origin", "https://hub.example.test")}, 403},
+		"null origin":      {form, good, []header{without("Sec-Fetch-Site"), with("Origin", "null")}, 403},
+		"in the query":     {form, "", nil, 400},
+		"charset is right": {form + "; charset=UTF-8", signInForm("x", "y").Encode(), nil, 403},
+	} {
+		response := b.send(http.MethodPost, "/persona/authenticate?"+good, test.contentType, test.body, test.headers...)
+		if response.StatusCode != test.status || response.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: status %d, want %d; %v", name, response.StatusCode, test.status, response.Header)
+		}
+	}
+	wantStatus(t, b.send(http.MethodPost, "/persona/authenticate", form, good, without("Sec-Fetch-Site"), without("Origin")), http.StatusSeeOther)
+}
+
+func TestDirectoryDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser()
+	w.directory.Fail(errors.New("dial tcp 10.1.2.3:636: connection refused"))
+	for range 6 { // more often than the throttle lets failures pass
+		response := b.postForm("/persona/authenticate", signInForm("alice", password))
+		page := wantPage(t, response, http.StatusServiceUnavailable, "The directory of example.test", "cannot be reached")
+		if strings.Contains(page, "10.1.2.3") || response.Header.Get("Retry-After") == "" {
+			t.Errorf("headers %v, page %s", response.Header, page)
+		}
+	}
+	if !strings.Contains(w.logged.String(), "10.1.2.3") {
+		t.Error("the log does not say why")
+	}
+	w.directory.Fail(nil)
+	b.signIn("alice", password)
+
+	w.directory.Fail(errors.New("gone again"))
+	w.clock.Advance(5 * time.Minute)
+	wantPage(t, b.get(forAlice), http.StatusServiceUnavailable, "cannot be reached")
+	wantPage(t, b.get("/persona/"), http.StatusServiceUnavailable, "You are signed in", `id="logout"`)
+	answer := decode[map[string]any](t, b.get("/persona/api/session"))
+	if answer["signed_in"] != true || answer["directory_available"] != false {
+		t.Errorf("session: %v", answer)
+	}
+	w.directory.Fail(nil)
+	if !b.signedIn() {
+		t.Error("the outage has ended the session")
+	}
+}
+
+func TestPersonWithoutAddress(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.directory.Change("alice-id", func(a *idptest.Account) {
+		a.Addresses = []string{"alice@elsewhere.test", "not an address", "alice@sub.example.test"}
+	})
+	b := w.browser()
+	wantPage(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusForbidden, "no e-mail address that example.test can confirm")
+	if b.signedIn() {
+		t.Error("a person without an address is signed in")
+	}
+}
+
+func TestThrottledSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser()
+	for range 4 {
+		wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", "wrong")), http.StatusForbidden)
+	}
+	asked := w.directory.Asked()
+	response := b.postForm("/persona/authenticate", signInForm(" Alice ", password))
+	wantPage(t, response, http.StatusTooManyRequests, "Wait 10 minutes")
+	if got := response.Header.Get("Retry-After"); got != "600" {
+		t.Errorf("Retry-After %s", got)
+	}
+	if w.directory.Asked() != asked {
+		t.Error("the directory was asked")
+	}
+	// The same account by another of its names: the directory finds it, and
+	// the password is not tried.
+	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice@example.test", password)), http.StatusTooManyRequests)
+	if b.signedIn() {
+		t.Error("a throttled person is signed in")
+	}
+	b.signIn("bob", "bob's")
+	w.clock.Advance(10 * time.Minute)
+	b.signIn("alice", password)
+}
+
+func TestSignOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser()
+	b.signIn("alice", password)
+	old := b.cookies[host]
+	wantStatus(t, b.get("/persona/logout"), http.StatusMethodNotAllowed)
+	wantStatus(t, b.postForm("/persona/logout", nil, with("Sec-Fetch-Site", "cross-site")), http.StatusForbidden)
+	if !b.signedIn() {
+		t.Fatal("a request from another site has signed out")
+	}
+	response := b.postForm("/persona/logout", nil)
+	wantStatus(t, response, http.StatusSeeOther)
+	if b.cookies[host] != "" || b.signedIn() {
+		t.Error("still signed in")
+	}
+	b.cookies[host] = old
+	if b.signedIn() {
+		t.Error("the old cookie still works")
+	}
+	wantError(t, b.postJSON("/persona/api/certificate", certificateRequest("alice@example.test")), http.StatusForbidden, "not_signed_in")
+	if !strings.Contains(w.logged.String(), `"event":"session_end","person":"alice-id","reason":"signed_out"`) {
+		t.Errorf("log: %s", w.logged)
+	}
+	wantStatus(t, b.postForm("/persona/logout", nil), http.StatusSeeOther) // nobody is signed in
+}
+
+func TestSignOutEverywhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, second, other := w.browser(), w.browser(), w.browser()
+	first.signIn("alice", password)
+	second.signIn("alice", password)
+	other.signIn("bob", "bob's")
+	wantStatus(t, first.postForm("/persona/logout", url.Values{"everywhere": {"1"}}), http.StatusSeeOther)
+	if first.signedIn() || second.signedIn() {
+		t.Error("a session of the person is left")
+	}
+	if !other.signedIn() {
+		t.Error("somebody else was signed out")
+	}
+	second.signIn("alice", password)
+	if !second.signedIn() {
+		t.Error("the person cannot sign in again")
+	}
+}
+
+func TestSignInAgainEndsTheEarlierSession(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	b.signIn("alice", password)
+	old := b.cookies[host]
+	b.signIn("bob", "bob's")
+	if b.cookies[host] == "" || !b.signedIn() {
+		t.Fatal("not signed in")
+	}
+	b.cookies[host] = old
+	if b.signedIn() {
+		t.Error("the earlier session lives on")
+	}
+}
+
+func TestSharedComputer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, choice := range []string{"shared", "", "PRIVATE", "x"} {
+		b := w.browser()
+		form := signInForm("alice", password)
+		form.Set("computer", choice)
+		wantStatus(t, b.postForm("/persona/authenticate", form), http.StatusSeeOther)
+		if got := decode[map[string]any](t, b.get("/persona/api/session"))["computer"]; got != "shared" {
+			t.Errorf("computer %q is %v", choice, got)
+		}
+		w.clock.Advance(29 * time.Minute)
+		if !b.signedIn() {
+			t.Error("signed out too early")
+		}
+		w.clock.Advance(29 * time.Minute)
+		if !b.signedIn() {
+			t.Error("signed out although in use")
+		}
+		w.clock.Advance(30 * time.Minute)
+		if b.signedIn() {
+			t.Error("signed in although idle")
+		}
+	}
+}

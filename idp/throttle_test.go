@@ -1,0 +1,183 @@
+package idp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"persona-sidecar/idp"
+	"persona-sidecar/idp/idptest"
+
+	"github.com/rs/zerolog"
+)
+
+func newThrottle(clock *idptest.Clock, counters idp.Counters) *idp.Throttle {
+	return idp.NewThrottle(idp.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: clock.Now, Log: zerolog.Nop(), Counters: counters})
+}
+
+func TestThrottleByAccount(t *testing.T) {
+	t.Parallel()
+	clock := idptest.NewClock(time.Now())
+	throttle := newThrottle(clock, nil)
+	for i := range 4 {
+		if !throttle.AdmitAccount(t.Context(), "corp", "x") {
+			t.Fatalf("attempt %d is refused", i)
+		}
+		clock.Advance(time.Minute)
+	}
+	if throttle.AdmitAccount(t.Context(), "corp", "x") {
+		t.Error("the fifth attempt is admitted")
+	}
+	for _, other := range [][2]string{{"corp", "y"}, {"guests", "x"}, {"cor", "px"}} {
+		if !throttle.AdmitAccount(t.Context(), other[0], other[1]) {
+			t.Errorf("%v is refused", other)
+		}
+	}
+	// The window slides: with each minute that one leaves it, one may enter.
+	clock.Advance(6 * time.Minute)
+	if !throttle.AdmitAccount(t.Context(), "corp", "x") || throttle.AdmitAccount(t.Context(), "corp", "x") {
+		t.Error("not exactly one attempt is admitted when the first has left the window")
+	}
+}
+
+func TestThrottleCountsBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	throttle := newThrottle(idptest.NewClock(time.Now()), nil)
+	var admitted atomic.Int32
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if throttle.AdmitAccount(t.Context(), "corp", "x") {
+				admitted.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if admitted.Load() != 4 {
+		t.Errorf("%d parallel attempts are admitted", admitted.Load())
+	}
+}
+
+func TestThrottleTakesBackWhatWasNoFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser()
+	fail := func(times int) {
+		for range times {
+			wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", "wrong")), http.StatusForbidden)
+		}
+	}
+	for range 3 { // a success in between forgets the failures before it
+		fail(3)
+		b.signIn("alice", password)
+	}
+	fail(3)
+	w.directory.Fail(errors.New("down"))
+	for range 10 {
+		wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
+	}
+	w.directory.Fail(nil)
+	fail(1)
+	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusTooManyRequests)
+}
+
+func TestThrottleUnknownNames(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	for _, name := range []string{"nobody", " Nobody", "NOBODY ", "nobody"} {
+		wantStatus(t, b.postForm("/persona/authenticate", signInForm(name, "x")), http.StatusForbidden)
+	}
+	wantStatus(t, b.postForm("/persona/authenticate", signInForm("nobody", "x")), http.StatusTooManyRequests)
+	wantStatus(t, b.postForm("/persona/authenticate", signInForm("nobody else", "x")), http.StatusForbidden)
+}
+
+func TestThrottleByClientNetwork(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ attacker, neighbour, bystander string }{
+		{"192.0.2.7", "192.0.2.7", "192.0.2.8"},
+		{"2001:db8:1:2::7", "2001:db8:1:ff::1", "2001:db8:1:100::1"},
+		{"::ffff:192.0.2.7", "192.0.2.7", "192.0.2.8"},
+	} {
+		w := newWorld(t)
+		b := w.browser()
+		w.client = netip.MustParseAddr(test.attacker)
+		for i := range 40 {
+			wantStatus(t, b.postForm("/persona/authenticate", signInForm(fmt.Sprint("name", i), "x")), http.StatusForbidden)
+		}
+		w.client = netip.MustParseAddr(test.neighbour)
+		wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusTooManyRequests)
+		w.client = netip.MustParseAddr(test.bystander)
+		b.signIn("alice", password)
+	}
+}
+
+// As long as everybody seems to be one private address, that is a proxy.
+func TestThrottleBehindAnUntrustedGateway(t *testing.T) {
+	t.Parallel()
+	for _, gateway := range []string{"10.0.0.1", "127.0.0.1", "::1", "fd00::1"} {
+		w := newWorld(t)
+		b := w.browser()
+		w.client = netip.MustParseAddr(gateway)
+		for i := range 60 {
+			wantStatus(t, b.postForm("/persona/authenticate", signInForm(fmt.Sprint("name", i), "x")), http.StatusForbidden)
+		}
+		if got := strings.Count(w.logged.String(), "trusted_proxies"); got != 1 {
+			t.Errorf("%s: %d warnings", gateway, got)
+		}
+		w.client = netip.MustParseAddr("10.9.9.9") // there are several clients after all
+		for i := range 41 {
+			response := b.postForm("/persona/authenticate", signInForm(fmt.Sprint("other", i), "x"))
+			if want := map[bool]int{true: http.StatusForbidden, false: http.StatusTooManyRequests}[i < 40]; response.StatusCode != want {
+				t.Fatalf("%s: attempt %d has status %d", gateway, i, response.StatusCode)
+			}
+		}
+	}
+}
+
+// brokenCounters cannot answer.
+type brokenCounters struct{}
+
+func (brokenCounters) Take(context.Context, string, int, time.Duration) (time.Duration, error) {
+	return 0, errors.New("no answer from 10.1.2.3")
+}
+func (brokenCounters) Return(context.Context, string) error { return nil }
+func (brokenCounters) Forget(context.Context, string) error { return nil }
+
+func TestThrottleThatCannotCountAdmitsNobody(t *testing.T) {
+	t.Parallel()
+	throttle := newThrottle(idptest.NewClock(time.Now()), brokenCounters{})
+	if throttle.AdmitAccount(t.Context(), "corp", "x") {
+		t.Error("an attempt is admitted")
+	}
+	b := newWorld(t, func(c *idp.Config) { c.Throttle = throttle }).browser()
+	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
+}
+
+func TestMemoryCountersAreBounded(t *testing.T) {
+	t.Parallel()
+	clock := idptest.NewClock(time.Now())
+	counters := idp.NewMemoryCounters(clock.Now)
+	const bound = 1 << 17
+	for i := range bound + 10 {
+		if _, err := counters.Take(t.Context(), fmt.Sprint(i), 4, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := counters.Len(); got != bound {
+		t.Errorf("%d keys are remembered", got)
+	}
+	clock.Advance(time.Minute)
+	if _, err := counters.Take(t.Context(), "x", 4, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if got := counters.Len(); got != 1 {
+		t.Errorf("%d keys are remembered after their window", got)
+	}
+}
