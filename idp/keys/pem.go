@@ -83,7 +83,8 @@ func rsaKey(private *rsa.PrivateKey) (*key, error) {
 	if err := s.prove(rand.Reader); err != nil {
 		return nil, err
 	}
-	return &key{entry: Entry{KID: public.Fingerprint()[:kidLen]}, signer: s, public: public}, nil
+	fingerprint := public.Fingerprint()
+	return &key{entry: Entry{KID: fingerprint[:kidLen], Fingerprint: fingerprint}, signer: s, public: public}, nil
 }
 
 func secretKey(raw []byte) (*key, error) {

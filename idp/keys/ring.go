@@ -52,6 +52,8 @@ type Entry struct {
 	Alg     string // RS256 or A256GCM
 	Created time.Time
 	Retires time.Time // zero: the current key; else no longer used from then on
+
+	Fingerprint string // hexadecimal SHA-256 of the public key as published; empty for a secret
 }
 
 // Want names a key that must exist: (host, UseCertificates) or ("", UseSession).

@@ -193,6 +193,7 @@ func (r *Ring) loadKey(ctx context.Context, shelf string, e Entry) (*key, error)
 	if k.entry.KID != e.KID {
 		return nil, r.corrupted(shelf, name, fmt.Errorf("it holds another key, %s", k.entry.KID))
 	}
+	e.Fingerprint = k.entry.Fingerprint
 	k.entry = e
 	return k, nil
 }

@@ -1,0 +1,445 @@
+package keys_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/keys/keystest"
+)
+
+const host = "example.test"
+
+var (
+	certificates = keys.Want{Host: host, Use: keys.UseCertificates}
+	session      = keys.Want{Use: keys.UseSession}
+)
+
+func start() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
+
+func ring(store keys.Store) *keys.Ring { return ringAt(store, start) }
+
+func ringAt(store keys.Store, now func() time.Time) *keys.Ring {
+	return keys.New(keys.Config{Store: store, Now: now, Rand: rand.Reader, Log: zerolog.Nop()})
+}
+
+// loaded returns a new ring that holds what the store holds.
+func loaded(t *testing.T, store keys.Store) *keys.Ring {
+	t.Helper()
+	r := ring(store)
+	if err := r.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// filled returns a store in which the wanted keys were made.
+func filled(t *testing.T, want ...keys.Want) *keystest.Memory {
+	t.Helper()
+	m := keystest.NewMemory()
+	if err := ring(m).Ensure(t.Context(), want...); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// sign proves that the host's signer and its first published key fit together.
+func sign(t *testing.T, r *keys.Ring, host string) string {
+	t.Helper()
+	signer, err := r.Signer(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published, err := r.Published(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("text"))
+	signature, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rsa.VerifyPKCS1v15(published[0].RSA(), crypto.SHA256, digest[:], signature); err != nil {
+		t.Errorf("the signature does not verify with the published key: %v", err)
+	}
+	if err := published[0].CheckDomainKey(); err != nil {
+		t.Error(err)
+	}
+	return published[0].Fingerprint()
+}
+
+func seal(t *testing.T, r *keys.Ring, text, associated string) []byte {
+	t.Helper()
+	sealed, err := r.Seal(keys.UseSession, []byte(text), []byte(associated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
+func expectOpens(t *testing.T, r *keys.Ring, sealed []byte, associated, want string) {
+	t.Helper()
+	text, err := r.Open(keys.UseSession, sealed, []byte(associated))
+	if err != nil || string(text) != want {
+		t.Errorf("Open: %q, %v", text, err)
+	}
+}
+
+func TestRing(t *testing.T) {
+	t.Parallel()
+	m := keystest.NewMemory()
+	r := loaded(t, m)
+	if err := r.Ensure(t.Context(), certificates, session, certificates); err != nil {
+		t.Fatal(err)
+	}
+	first := sign(t, r, host)
+	sealed := seal(t, r, "text", "data")
+	expectOpens(t, r, sealed, "data", "text")
+
+	again := loaded(t, m)
+	if got := sign(t, again, host); got != first {
+		t.Error("another key after loading again")
+	}
+	expectOpens(t, again, sealed, "data", "text")
+
+	want := []keys.Entry{
+		{Use: keys.UseSession, Alg: "A256GCM", Created: start()},
+		{Host: host, Use: keys.UseCertificates, Alg: "RS256", Created: start(), KID: first[:16], Fingerprint: first},
+	}
+	entries := again.Entries()
+	if diff := cmp.Diff(want[1:], entries[1:]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[:1], entries[:1], cmpopts.IgnoreFields(keys.Entry{}, "KID")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(entries, r.Entries()); diff != "" {
+		t.Errorf("the entries changed by loading (-want +got):\n%s", diff)
+	}
+}
+
+func TestEnsureWithNothingMissingDoesNoIO(t *testing.T) {
+	t.Parallel()
+	m := filled(t, certificates, session)
+	r := loaded(t, m)
+	m.Fail = func(op, key string) error { return fmt.Errorf("unexpected %s of %s", op, key) }
+	if err := r.Ensure(t.Context(), certificates, session); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEnsureAddsHosts(t *testing.T) {
+	t.Parallel()
+	m := filled(t, certificates)
+	r := loaded(t, m)
+	first := sign(t, r, host)
+	if err := r.Ensure(t.Context(), certificates, keys.Want{Host: "id.example.test", Use: keys.UseCertificates}); err != nil {
+		t.Fatal(err)
+	}
+	if other := sign(t, r, "id.example.test"); other == first || sign(t, r, host) != first {
+		t.Error("the hosts share a key, or the first one lost its own")
+	}
+}
+
+func TestEnsureRefusesSenselessWants(t *testing.T) {
+	t.Parallel()
+	for _, want := range []keys.Want{
+		{Use: keys.UseCertificates},
+		{Host: host, Use: keys.UseSession},
+		{Host: host},
+		{Host: host, Use: "other"},
+		{Host: "Example.test", Use: keys.UseCertificates},
+		{Host: "../example.test", Use: keys.UseCertificates},
+		{Host: "a/b", Use: keys.UseCertificates},
+		{Host: "..", Use: keys.UseCertificates},
+		{Host: strings.Repeat("a", 254), Use: keys.UseCertificates},
+	} {
+		m := keystest.NewMemory()
+		if err := ring(m).Ensure(t.Context(), want, session); err == nil {
+			t.Errorf("%v was made", want)
+		}
+		for _, key := range m.Keys() {
+			if !strings.HasPrefix(key, "persona/keys/program/") {
+				t.Errorf("%v: wrote %s", want, key)
+			}
+		}
+		if len(m.Keys()) != 2 {
+			t.Errorf("%v: the other key was not made", want)
+		}
+	}
+}
+
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]*keys.Ring{
+		"never loaded": ring(keystest.NewMemory()),
+		"empty store":  loaded(t, keystest.NewMemory()),
+		"other host":   loaded(t, filled(t, keys.Want{Host: "other.test", Use: keys.UseCertificates})),
+	} {
+		if _, err := r.Signer(host); !errors.Is(err, keys.ErrNotReady) {
+			t.Errorf("%s: Signer: %v", name, err)
+		}
+		if _, err := r.Published(host); !errors.Is(err, keys.ErrNotReady) {
+			t.Errorf("%s: Published: %v", name, err)
+		}
+		if _, err := r.Seal(keys.UseSession, nil, nil); !errors.Is(err, keys.ErrNotReady) {
+			t.Errorf("%s: Seal: %v", name, err)
+		}
+		if _, err := r.Open(keys.UseSession, nil, nil); !errors.Is(err, keys.ErrNotReady) {
+			t.Errorf("%s: Open: %v", name, err)
+		}
+	}
+}
+
+func TestTwoRingsAtOnceMakeOneKey(t *testing.T) {
+	t.Parallel()
+	m := keystest.NewMemory()
+	rings := []*keys.Ring{ring(m), ring(m), ring(m)}
+	var wg sync.WaitGroup
+	for _, r := range rings {
+		for range 2 {
+			wg.Go(func() {
+				if err := errors.Join(r.Load(t.Context()), r.Ensure(t.Context(), certificates, session)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	sealed := seal(t, rings[0], "text", "")
+	for _, r := range rings {
+		if diff := cmp.Diff(rings[0].Entries(), r.Entries()); diff != "" || len(r.Entries()) != 2 {
+			t.Errorf("the rings differ:\n%s", diff)
+		}
+		expectOpens(t, r, sealed, "", "text")
+	}
+	if got := len(m.Keys()); got != 4 {
+		t.Errorf("the store holds %q", m.Keys())
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	r := loaded(t, filled(t, certificates, session))
+	sealed := seal(t, r, "text", "")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 10 {
+				sign(t, r, host)
+				expectOpens(t, r, sealed, "", "text")
+				if err := r.Load(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestSignerSignsNothingElse(t *testing.T) {
+	t.Parallel()
+	signer, err := loaded(t, filled(t, certificates)).Signer(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := signer.(*rsa.PrivateKey); ok {
+		t.Error("the signer is the key")
+	}
+	if _, ok := signer.(crypto.Decrypter); ok {
+		t.Error("the signer decrypts")
+	}
+	digest := sha256.Sum256([]byte("text"))
+	for name, opts := range map[string]crypto.SignerOpts{
+		"nothing":  nil,
+		"SHA-1":    crypto.SHA1,
+		"SHA-512":  crypto.SHA512,
+		"unhashed": crypto.Hash(0),
+		"PSS":      &rsa.PSSOptions{Hash: crypto.SHA256},
+	} {
+		if signature, err := signer.Sign(rand.Reader, digest[:], opts); err == nil {
+			t.Errorf("%s: signed %x", name, signature)
+		}
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%d", "%x", "%s"} {
+		if got := fmt.Sprintf(format, signer); got != "[hidden]" {
+			t.Errorf("%s prints %q", format, got)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	r := loaded(t, filled(t, session))
+	sealed := seal(t, r, "text", "data")
+	for name, bad := range map[string][]byte{
+		"nothing":       nil,
+		"a byte":        {1},
+		"a header":      sealed[:9],
+		"short":         sealed[:len(sealed)-1],
+		"long":          append(bytes.Clone(sealed), 0),
+		"another":       append(bytes.Clone(sealed[:9]), bytes.Repeat([]byte{0}, 40)...),
+		"another ring":  seal(t, loaded(t, filled(t, session)), "text", "data"),
+		"twice as long": append(bytes.Clone(sealed), sealed...),
+	} {
+		if text, err := r.Open(keys.UseSession, bad, []byte("data")); !errors.Is(err, keys.ErrForged) || text != nil {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+	for _, associated := range []string{"", "dat", "data ", "Data"} {
+		if _, err := r.Open(keys.UseSession, sealed, []byte(associated)); !errors.Is(err, keys.ErrForged) {
+			t.Errorf("associated data %q: %v", associated, err)
+		}
+	}
+	for i := range sealed {
+		for bit := range 8 {
+			bad := bytes.Clone(sealed)
+			bad[i] ^= 1 << bit
+			if _, err := r.Open(keys.UseSession, bad, []byte("data")); !errors.Is(err, keys.ErrForged) {
+				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
+			}
+		}
+	}
+}
+
+// rotate puts another store's key into the index of m as the current one, and lets m's
+// own retire at a time.
+func rotate(t *testing.T, m, other *keystest.Memory, shelf string, retires time.Time) {
+	t.Helper()
+	type entry map[string]any
+	type index struct {
+		Version int     `json:"version"`
+		Host    string  `json:"host,omitempty"`
+		Keys    []entry `json:"keys"`
+	}
+	read := func(from *keystest.Memory) (i index) {
+		data, err := from.Load(t.Context(), shelf+"/index.json")
+		if err == nil {
+			err = json.Unmarshal(data, &i)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	both, young := read(m), read(other)
+	both.Keys[0]["retires"] = retires
+	both.Keys = append(both.Keys, young.Keys[0])
+	kid := fmt.Sprintf("%s/%s.pem", shelf, young.Keys[0]["kid"])
+	key, err := other.Load(t.Context(), kid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, m, kid, key)
+	put(t, m, shelf+"/index.json", data)
+}
+
+func put(t *testing.T, m *keystest.Memory, key string, data []byte) {
+	t.Helper()
+	if err := m.Store(t.Context(), key, data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	t.Parallel()
+	m, other := filled(t, certificates, session), filled(t, certificates, session)
+	old, young := loaded(t, m), loaded(t, other)
+	retires := start().Add(time.Hour)
+	rotate(t, m, other, "persona/keys/program", retires)
+	rotate(t, m, other, "persona/keys/hosts/"+host, retires)
+
+	now := start()
+	r := ringAt(m, func() time.Time { return now })
+	if err := r.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	oldText, youngText := seal(t, old, "old", ""), seal(t, young, "young", "")
+	published := func() (fingerprints []string) {
+		all, err := r.Published(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range all {
+			fingerprints = append(fingerprints, k.Fingerprint())
+		}
+		return fingerprints
+	}
+
+	if got := sign(t, r, host); got != sign(t, young, host) {
+		t.Error("it does not sign with the current key")
+	}
+	expectOpens(t, r, oldText, "", "old")
+	expectOpens(t, r, youngText, "", "young")
+	expectOpens(t, young, seal(t, r, "text", ""), "", "text")
+	if diff := cmp.Diff([]string{sign(t, young, host), sign(t, old, host)}, published()); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
+
+	now = retires
+	expectOpens(t, r, youngText, "", "young")
+	if _, err := r.Open(keys.UseSession, oldText, nil); !errors.Is(err, keys.ErrForged) {
+		t.Errorf("a retired secret opens: %v", err)
+	}
+	if diff := cmp.Diff([]string{sign(t, young, host)}, published()); diff != "" {
+		t.Errorf("published after the retirement (-want +got):\n%s", diff)
+	}
+	if got := len(r.Entries()); got != 4 {
+		t.Errorf("%d entries", got)
+	}
+	m.Fail = func(op, key string) error { return errors.New("nothing is missing") }
+	if err := r.Ensure(t.Context(), certificates, session); err != nil {
+		t.Error(err)
+	}
+}
+
+// failing is a random source that has run dry.
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestNoRandomness(t *testing.T) {
+	t.Parallel()
+	m := keystest.NewMemory()
+	r := keys.New(keys.Config{Store: m, Now: start, Rand: failing{}, Log: zerolog.Nop()})
+	if err := r.Ensure(t.Context(), session); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v", err)
+	}
+	if len(m.Keys()) != 0 {
+		t.Errorf("it wrote %q", m.Keys())
+	}
+}
+
+func TestEndedContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := loaded(t, filled(t, certificates))
+	if err := r.Load(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Load: %v", err)
+	}
+	if err := r.Ensure(ctx, session); !errors.Is(err, context.Canceled) {
+		t.Errorf("Ensure: %v", err)
+	}
+	sign(t, r, host)
+}
