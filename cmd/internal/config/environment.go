@@ -77,8 +77,8 @@ func variableOf(path string) string {
 }
 
 // overlay puts the values of the environment into the tree where the file left
-// room, and returns how many there are.
-func (r *reader) overlay(root *yaml.Node, environ []string) int {
+// room, and says whether any of them tells what to serve.
+func (r *reader) overlay(root *yaml.Node, environ []string) bool {
 	set := map[string]string{}
 	for _, assignment := range environ {
 		name, text, _ := strings.Cut(assignment, "=")
@@ -86,7 +86,7 @@ func (r *reader) overlay(root *yaml.Node, environ []string) int {
 			set[name] = text
 		}
 	}
-	given := 0
+	speaks := false
 	for _, known := range variables() {
 		text, ok := set[known.name]
 		delete(set, known.name)
@@ -95,14 +95,14 @@ func (r *reader) overlay(root *yaml.Node, environ []string) int {
 		if !ok || text == "" && !strings.HasPrefix(known.name, "PERSONA_LISTEN_") {
 			continue
 		}
-		given++
+		speaks = speaks || strings.HasPrefix(known.path, "domains") || strings.HasPrefix(known.path, "directories")
 		r.put(root, known, text)
 	}
 	for _, name := range sortedKeys(set) {
 		r.unknownVariable(name)
 	}
 	r.joinDirectory(root)
-	return given
+	return speaks
 }
 
 // unknownVariable refuses a variable, unless it is one of those with which
@@ -138,7 +138,11 @@ func (r *reader) put(root *yaml.Node, known variable, text string) {
 	for i, step := range steps {
 		if i == len(steps)-1 {
 			if there := lookup(node, step); there != nil && !isNull(there) {
-				refuse(fmt.Sprintf("the file gives %s too, on line %d", step, there.Line), "keep one of them")
+				cure := "keep one of them"
+				if steps[0] == "listen" {
+					cure += "; the container image sets this variable, so there remove it from the file"
+				}
+				refuse(fmt.Sprintf("the file gives %s too, on line %d", step, there.Line), cure)
 				return
 			}
 			assign(node, step, r.node(known, text))

@@ -117,7 +117,7 @@ func TestEnvironmentPasswordAsItIs(t *testing.T) {
 
 func TestNoConfiguration(t *testing.T) {
 	t.Parallel()
-	for _, environ := range [][]string{nil, {"PATH=/bin"}, {"PERSONA_PORT=tcp://10.0.0.1:443"}, {"PERSONA_DOMAIN="}} {
+	for _, environ := range [][]string{nil, {"PATH=/bin"}, {"PERSONA_PORT=tcp://10.0.0.1:443"}, {"PERSONA_DOMAIN="}, {"PERSONA_LISTEN_HTTP=:8080"}} {
 		if _, err := config.Load("", environ); !errors.Is(err, config.ErrNone) {
 			t.Errorf("%v: got error %v, want ErrNone", environ, err)
 		}
@@ -132,7 +132,7 @@ func TestBadEnvironment(t *testing.T) {
 		want    string
 	}{
 		{
-			"everything missing", []string{"PERSONA_LOG_LEVEL=info"},
+			"no domain at all", []string{"PERSONA_LDAP_PRESET=openldap", "PERSONA_LDAP_URLS=ldaps://x", "PERSONA_LDAP_BASE_DN=dc=x"},
 			"environment: PERSONA_DOMAIN: is missing (name at least one, as in example.com)",
 		},
 		{
@@ -260,6 +260,10 @@ func TestFileAndEnvironment(t *testing.T) {
 			`environment: PERSONA_DOMAIN: the file gives name too, on line 3 (keep one of them)
 environment: PERSONA_LDAP_URLS: the file gives urls too, on line 8 (keep one of them)
 environment: PERSONA_LOG_LEVEL: the file gives level too, on line 11 (keep one of them)`,
+		},
+		{
+			"a listener that the image sets", fileWithoutPassword + "    bind_password: x\nlisten: {http: \":80\"}\n", []string{"PERSONA_LISTEN_HTTP=:8080"},
+			"environment: PERSONA_LISTEN_HTTP: the file gives http too, on line 12 (keep one of them; the container image sets this variable, so there remove it from the file)",
 		},
 		{
 			"both twins", fileWithoutPassword + "    bind_password_file: /nonexistent/x\n", []string{"PERSONA_LDAP_BIND_PASSWORD=x"},

@@ -45,8 +45,8 @@ func read(path string, data []byte, environ []string) (*Config, error) {
 		}
 		root = parsed
 	}
-	given := r.overlay(root, environ)
-	if path == "" && given == 0 && len(r.faults) == 0 {
+	speaks := r.overlay(root, environ)
+	if path == "" && !speaks && len(r.faults) == 0 {
 		return nil, ErrNone
 	}
 	c := r.config(value{r: r, node: root})

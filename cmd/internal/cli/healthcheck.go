@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// healthcheck asks the admin listener of a running sidecar whether it lives.
+// Only wrong flags exit with 2, because container engines reserve that code.
+func healthcheck(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error {
+	path := configFlag(flags)
+	addr := flags.String("addr", "", "`address` to ask instead of the configured listen.admin, as 127.0.0.1:9180")
+	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for the answer")
+	if err := parse(sh, flags, args); err != nil {
+		return err
+	}
+	target := *addr
+	if target == "" {
+		configured, err := adminAddress(sh, *path)
+		if err != nil {
+			return err
+		}
+		target = configured
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	if err := askLife(ctx, target); err != nil {
+		return &failure{problem: "no sign of life from " + target, cause: err, hint: "is persona running, and is this its listen.admin?", code: exitWorld}
+	}
+	fmt.Fprintln(sh.stdout, "alive")
+	return nil
+}
+
+// adminAddress returns where the sidecar of a configuration is asked.
+func adminAddress(sh shell, path string) (string, error) {
+	c, err := load(sh, path)
+	if err != nil {
+		return "", &failure{problem: "finding listen.admin", cause: err, code: exitWorld}
+	}
+	if c.Listen.Admin == "" {
+		return "", &failure{problem: "listen.admin is turned off", hint: "set it, or ask elsewhere with -addr", code: exitWorld}
+	}
+	host, port, err := net.SplitHostPort(c.Listen.Admin)
+	if err != nil {
+		return "", fmt.Errorf("reading listen.admin: %w", err)
+	}
+	if port == "0" {
+		return "", &failure{problem: "listen.admin has the port 0, so the program chooses one", hint: "look it up in the log and ask with -addr", code: exitWorld}
+	}
+	return net.JoinHostPort(reachable(host), port), nil
+}
+
+// reachable returns a host to dial for a host to listen on.
+func reachable(host string) string {
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "" || err == nil && ip == netip.IPv4Unspecified():
+		return "127.0.0.1"
+	case err == nil && ip.IsUnspecified():
+		return "::1"
+	}
+	return host
+}
+
+// askLife returns nil when /livez answers 200.
+func askLife(ctx context.Context, addr string) error {
+	if strings.Contains(addr, "/") {
+		return fmt.Errorf("%q is not host and port", addr)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/livez", nil)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("/livez answered %s", response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"text/template"
+)
+
+//go:embed setup.yaml.tmpl
+var setupFile string
+
+// render returns the configuration as YAML with comments.
+func (a *answers) render() ([]byte, error) {
+	file, err := template.New("setup").Funcs(template.FuncMap{"text": yamlText, "list": yamlList}).Parse(setupFile)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := file.Execute(&b, a); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// plainText is what needs no quotes in YAML: it begins with a letter or a slash
+// and has no sign that means something there.
+var plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9._/=@+-]*(:[A-Za-z0-9._/=@+-]+)*$`)
+
+// yamlText returns a text as one YAML value. A JSON string is one.
+func yamlText(text string) (string, error) {
+	switch strings.ToLower(text) {
+	case "true", "false", "yes", "no", "on", "off", "y", "n", "null":
+	default:
+		if plainText.MatchString(text) {
+			return text, nil
+		}
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(text)
+	return strings.TrimSpace(b.String()), err
+}
+
+// yamlList returns texts that are parted by commas or blanks as a YAML list.
+func yamlList(texts string) (string, error) {
+	var items []string
+	for _, text := range strings.FieldsFunc(texts, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
+		item, err := yamlText(text)
+		if err != nil {
+			return "", err
+		}
+		items = append(items, item)
+	}
+	return "[" + strings.Join(items, ", ") + "]", nil
+}
