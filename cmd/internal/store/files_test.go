@@ -1,3 +1,5 @@
+//go:build unix
+
 package store_test
 
 import (
@@ -19,10 +21,13 @@ import (
 	"persona-sidecar/cmd/internal/store/storetest"
 )
 
-// TestMain is also the program that a test runs as another user or under a limit.
+// TestMain is also the program that a test runs as another user, under a limit, or several times at once.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("PERSONA_TEST_OPEN"); dir != "" {
 		os.Exit(child(dir))
+	}
+	if dir := os.Getenv("PERSONA_TEST_KEYS"); dir != "" {
+		os.Exit(makeKeys(dir))
 	}
 	os.Exit(m.Run())
 }

@@ -1,0 +1,170 @@
+//go:build unix
+
+package store_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/session"
+)
+
+func ring(t *testing.T, f *store.Files) *keys.Ring {
+	t.Helper()
+	r := newRing(f)
+	if err := r.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func newRing(f *store.Files) *keys.Ring {
+	return keys.New(keys.Config{Store: f, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
+}
+
+func wanted() []keys.Want {
+	return []keys.Want{{Host: "example.test", Use: keys.UseCertificates}, {Use: keys.UseSession}}
+}
+
+// makeKeys is what a starting process does with the directory; it prints its ring.
+func makeKeys(dir string) int {
+	f, err := store.OpenFiles(dir, zerolog.Nop())
+	if err == nil {
+		r := newRing(f)
+		if err = r.Load(noContext()); err == nil {
+			err = r.Ensure(noContext(), wanted()...)
+		}
+		fmt.Println(r.Entries())
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+func TestProcessesStartingAtOnceMakeOneKey(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	type result struct {
+		out string
+		err error
+	}
+	results := make(chan result)
+	for range 3 {
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+		if _, err := os.Stat(cmd.Path); err != nil {
+			cmd.Path = os.Args[0]
+		}
+		cmd.Env = append(os.Environ(), "PERSONA_TEST_KEYS="+dir)
+		go func() {
+			out, err := cmd.CombinedOutput()
+			results <- result{string(out), err}
+		}()
+	}
+	first := <-results
+	for range 2 {
+		if other := <-results; other != first {
+			t.Errorf("one process has\n%s%v\nanother\n%s%v", first.out, first.err, other.out, other.err)
+		}
+	}
+	if first.err != nil || strings.Count(first.out, "example.test") != 1 {
+		t.Errorf("got %s, %v", first.out, first.err)
+	}
+	for _, shelf := range []string{"hosts/example.test", "program"} {
+		if entries, err := os.ReadDir(filepath.Join(dir, "persona/keys", shelf)); err != nil || len(entries) != 2 {
+			t.Errorf("%s holds %v, %v", shelf, entries, err)
+		}
+	}
+}
+
+func TestKeyFilesAndTheirFaults(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	if err := ring(t, f).Ensure(t.Context(), wanted()...); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "persona/keys/hosts/example.test/*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("made %q, %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", file, info.Mode(), err)
+		}
+		mustChmod(t, file, 0o644)
+		for what, err := range map[string]error{
+			"Load":   newRing(f).Load(t.Context()),
+			"Ensure": newRing(f).Ensure(t.Context(), wanted()...),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "(hint: chmod 0600 "+file+")") {
+				t.Errorf("%s of an open file: %v", what, err)
+			}
+		}
+		mustChmod(t, file, 0o600)
+
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, string(content[:len(content)/2]), 0o600)
+		if err := newRing(f).Load(t.Context()); err == nil || !strings.Contains(err.Error(), file) ||
+			!strings.Contains(err.Error(), "move the directory "+filepath.Dir(file)+" out of "+filepath.Join(dir, "persona/keys")) {
+			t.Errorf("a damaged file: %v", err)
+		}
+		write(t, file, string(content), 0o600)
+	}
+	if entries := ring(t, f).Entries(); len(entries) != 2 {
+		t.Errorf("in the end there are %v", entries)
+	}
+}
+
+// sealer lends the ring's secret to sessions.
+type sealer struct{ *keys.Ring }
+
+func (s sealer) Seal(plaintext, associated []byte) ([]byte, error) {
+	return s.Ring.Seal(keys.UseSession, plaintext, associated)
+}
+
+func (s sealer) Open(sealed, associated []byte) ([]byte, error) {
+	return s.Ring.Open(keys.UseSession, sealed, associated)
+}
+
+// BenchmarkSessionRead reads a session as a running program does: real keys, real files.
+func BenchmarkSessionRead(b *testing.B) {
+	f, err := store.OpenFiles(b.TempDir(), zerolog.Nop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := newRing(f)
+	if err := r.Ensure(b.Context(), keys.Want{Use: keys.UseSession}); err != nil {
+		b.Fatal(err)
+	}
+	sessions := session.New(session.Config{Sealer: sealer{r}, Store: f, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
+	binding := session.Binding{Host: "example.test", Directory: "corp"}
+	rec := httptest.NewRecorder()
+	if _, err := sessions.Start(b.Context(), rec, binding, "alice", session.Private); err != nil {
+		b.Fatal(err)
+	}
+	req := httptest.NewRequest(http.MethodGet, "/persona/", nil)
+	req.AddCookie(rec.Result().Cookies()[0])
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := sessions.Read(b.Context(), req, binding); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
