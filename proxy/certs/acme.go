@@ -84,8 +84,7 @@ type ACME struct {
 	lookup     func(context.Context, string) ([]netip.Addr, error)
 
 	cache  *certmagic.Cache
-	config *certmagic.Config // serves and renews
-	first  *certmagic.Config // obtains first certificates, see unattended
+	config *certmagic.Config
 	issuer *certmagic.ACMEIssuer
 
 	work   sync.WaitGroup
@@ -156,22 +155,23 @@ func (a *ACME) build(c ACMEConfig) {
 		RenewCheckInterval: c.RenewalCheck,
 		Logger:             zlog,
 	})
-	template := certmagic.Config{
-		RenewalWindowRatio: c.RenewalWindow,
+	window := c.RenewalWindow
+	if window == 0 {
+		window = certmagic.DefaultRenewalWindowRatio
+	}
+	a.config = certmagic.New(a.cache, certmagic.Config{
+		RenewalWindowRatio: window,
 		KeySource:          certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 		Storage:            c.Storage,
 		Issuers:            []certmagic.Issuer{}, // nil would take the package's default
 		OnEvent:            a.onEvent,
 		ShouldEmitFunc:     func(event string) bool { return event != "tls_get_certificate" },
 		Logger:             zlog,
-	}
-	if template.RenewalWindowRatio == 0 {
-		template.RenewalWindowRatio = certmagic.DefaultRenewalWindowRatio
-	}
-	a.config = a.newConfig(template)
+	})
+	a.config.OnDemand = nil
 	a.issuer = certmagic.NewACMEIssuer(a.config, certmagic.ACMEIssuer{
 		CA:                      a.directory,
-		Email:                   c.Email,
+		Email:                   accountEmail(c.Email),
 		Agreed:                  true,
 		TrustedRoots:            c.Roots,
 		ListenHost:              c.ListenHost,
@@ -183,16 +183,19 @@ func (a *ACME) build(c ACMEConfig) {
 		Logger:                  zlog,
 	})
 	a.config.Issuers = []certmagic.Issuer{a.issuer}
-	template.Issuers = []certmagic.Issuer{unattended{a.issuer}}
-	a.first = a.newConfig(template)
 }
 
-// newConfig makes a certmagic.Config that obtains nothing on demand, whatever
-// the package's defaults say.
-func (a *ACME) newConfig(template certmagic.Config) *certmagic.Config {
-	config := certmagic.New(a.cache, template)
-	config.OnDemand = nil
-	return config
+// accountEmail keeps certmagic from guessing where no address is configured. It
+// would look for one in its global state and in the storage, where it takes the
+// half-written account of another name's first order for the address "default",
+// which every server refuses until the program restarts; and a foreground
+// operation would ask on the terminal. A space is no reason to guess, and
+// is trimmed before the account is made, which then has no contact.
+func accountEmail(configured string) string {
+	if configured == "" {
+		return " "
+	}
+	return configured
 }
 
 // TLSConfig returns the configuration for the TLS listener. A handshake for a

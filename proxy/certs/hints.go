@@ -25,7 +25,7 @@ func (e *storedError) Unwrap() error { return e.err }
 // hint says what the operator can do about a failure to obtain a certificate.
 func hint(err error) string {
 	if stored, ok := errors.AsType[*storedError](err); ok {
-		return "restore " + stored.path + " in the state directory from a backup, or delete it: a new certificate is then obtained"
+		return "mend what the cause says, or delete " + stored.path + " in the state directory: a new certificate is then obtained"
 	}
 	if problem, ok := errors.AsType[acme.Problem](err); ok {
 		return problemHint(problem)

@@ -148,7 +148,7 @@ func (a *ACME) load(ctx context.Context, name string) error {
 // it is never overwritten.
 func (a *ACME) obtain(ctx context.Context, name string, failures int) error {
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &failures)
-	if err := a.first.ObtainCertSync(ctx, name); err != nil {
+	if err := a.config.ObtainCertSync(ctx, name); err != nil {
 		return err
 	}
 	if err := a.load(ctx, name); err != nil {
@@ -165,7 +165,7 @@ func (a *ACME) pause(ctx context.Context, name string, cause error, failures int
 	delay := a.retryDelay(failures)
 	a.states[name].fail(cause.Error(), time.Now().Add(delay))
 	a.log.Error().Err(cause).Str("domain", name).Str("acme_directory", a.directory).
-		Int("attempt", failures).Dur("retry_in", delay).Str("hint", hint(cause)).
+		Int("attempt", failures).Stringer("retry_in", delay).Str("hint", hint(cause)).
 		Msg("no certificate obtained")
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
@@ -215,16 +215,6 @@ func (a *ACME) isStored(ctx context.Context, name string) bool {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	return err == nil && pair.Leaf.VerifyHostname(name) == nil
-}
-
-// unattended is the issuer for first certificates. certmagic's foreground
-// operation, the only one that makes exactly one attempt, would ask for an
-// e-mail address on the terminal where none is configured; this keeps it from it.
-type unattended struct{ *certmagic.ACMEIssuer }
-
-// PreCheck is certmagic's, never interactive.
-func (u unattended) PreCheck(ctx context.Context, names []string, _ bool) error {
-	return u.ACMEIssuer.PreCheck(ctx, names, false)
 }
 
 // tellAddresses logs where a name points that is about to get its first

@@ -1,4 +1,8 @@
 // Package acmetest starts Pebble, Let's Encrypt's ACME server for tests, inside
 // the test's own process, so that obtaining certificates is tested against a
 // real server that really connects back and checks the challenges.
+//
+// Tests that run at the same time in one process must ask for different host
+// names: certmagic keeps the challenges under way in one map for the process,
+// by name, and one test would take away the other's.
 package acmetest
