@@ -78,7 +78,7 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string) (R
 	started := time.Now()
 	res, err := d.authenticate(ctx, login, password)
 	if err != nil {
-		return res, fmt.Errorf("directory %s: %w", d.cfg.Name, err)
+		return res, d.failure(err)
 	}
 	if res.Status != OK && !res.MayTell {
 		d.pace.wait(ctx, started)
@@ -167,7 +167,7 @@ func (d *Directory) Lookup(ctx context.Context, id string) (Result, error) {
 	defer cancel()
 	res, err := d.read(ctx, id)
 	if err != nil {
-		return d.refusal(Refused, id), fmt.Errorf("directory %s: %w", d.cfg.Name, err)
+		return d.refusal(Refused, id), d.failure(err)
 	}
 	return res, nil
 }
@@ -189,7 +189,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("directory %s: %w%s", d.cfg.Name, err, resultHint(err))
+		return d.failure(fmt.Errorf("reading the base: %w%s", err, resultHint(err)))
 	}
 	return nil
 }
@@ -205,6 +205,14 @@ func (d *Directory) bounded(ctx context.Context) (context.Context, context.Cance
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	release := context.AfterFunc(d.servers.closing, cancel)
 	return ctx, func() { release(); cancel() }
+}
+
+// failure names the directory; after Close that is the whole reason.
+func (d *Directory) failure(err error) error {
+	if d.servers.closing.Err() != nil {
+		return fmt.Errorf("directory %s is closed: %w", d.cfg.Name, err)
+	}
+	return fmt.Errorf("directory %s: %w", d.cfg.Name, err)
 }
 
 func validLogin(s string) bool {

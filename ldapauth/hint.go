@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"io"
 	"strings"
 	"syscall"
 
@@ -22,8 +23,8 @@ func hint(err error) string {
 		return " (hint: write the host name in urls as it stands in the directory's certificate)"
 	case strings.Contains(text, "certificate has expired"):
 		return " (hint: renew the directory's certificate, and check both clocks)"
-	case strings.Contains(text, "first record does not look like a TLS handshake"):
-		return " (hint: this port speaks no TLS; use ldap:// with start_tls: true)"
+	case strings.HasPrefix(text, "TLS: ") && (errors.Is(err, io.EOF) || strings.Contains(text, "does not look like a TLS handshake")):
+		return " (hint: this port seems to speak no TLS; use ldap:// with start_tls: true)"
 	case strings.HasPrefix(text, "StartTLS: ") && answered(err):
 		return " (hint: the server offers no StartTLS; use ldaps://, or give the server a certificate)"
 	case errors.Is(err, syscall.ECONNREFUSED):

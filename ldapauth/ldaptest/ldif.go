@@ -3,7 +3,9 @@ package ldaptest
 import (
 	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // the storage scheme of the directory, not of ours
+	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"strings"
 )
 
@@ -26,12 +28,21 @@ func ldif(entries []entry) string {
 	var b strings.Builder
 	for _, e := range entries {
 		writeLine(&b, "dn", e.dn)
+		writeLine(&b, "entryUUID", uuidOf(e.dn))
 		for _, v := range e.values {
 			writeLine(&b, v[0], v[1])
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// uuidOf gives an entry the same id on every server, as replicas have it.
+func uuidOf(dn string) string {
+	sum := sha256.Sum256([]byte(dn))
+	sum[6] = sum[6]&0x0f | 0x80 // version 8, RFC 9562 section 5.8
+	sum[8] = sum[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
 func writeLine(b *strings.Builder, name, value string) {

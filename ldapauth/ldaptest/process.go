@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,9 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{} // closed when the process has ended
+
+	mu     sync.Mutex
+	frozen bool
 }
 
 func startProcess(dir, program string, args ...string) (*process, error) {
@@ -91,8 +95,32 @@ func answers(address string) bool {
 	return !ldap.IsErrorWithCode(err, ldap.ErrorNetwork) // a refusal is an answer too
 }
 
-func (p *process) freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
-func (p *process) thaw() error   { return p.cmd.Process.Signal(syscall.SIGCONT) }
+// freeze returns when every thread has stopped, which is some time after the
+// signal was sent.
+func (p *process) freeze() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.frozen {
+		return nil // the kernel tells of a stop only once
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		_, err := syscall.Wait4(p.cmd.Process.Pid, nil, syscall.WUNTRACED, nil)
+		if err != syscall.EINTR { //nolint:errorlint // a system call's own error
+			p.frozen = err == nil
+			return err
+		}
+	}
+}
+
+func (p *process) thaw() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.frozen = false
+	return p.cmd.Process.Signal(syscall.SIGCONT)
+}
 
 func (p *process) stop() {
 	_ = p.thaw() // a frozen process would not hear SIGTERM
