@@ -57,7 +57,7 @@ func (a *App) openDirectory(name string, domains []string, throttle *idp.Throttl
 		Domains:           slices.Compact(domains),
 		Gate:              accountGate(throttle, name),
 		Now:               a.Now,
-		Log:               a.Log.With().Str("directory", name).Logger(),
+		Log:               a.Log,
 	})
 }
 
