@@ -1,0 +1,129 @@
+package app_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBehindATerminator: in mode off a trusted proxy tells client and scheme; nobody else is
+// believed, and passwords are never taken over plain HTTP.
+func TestBehindATerminator(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	settings := "state_dir: state\nlisten: {http: \"127.0.0.1:0\", admin: \"127.0.0.1:0\"}\ntls: {mode: off}\ntrusted_proxies: [%s]\n" +
+		oneDomain(website(t).URL) + deadDirectory
+	trusting := start(t, folder, fmt.Sprintf(settings, "127.0.0.0/8"))
+	waitForKeys(t, trusting)
+	wary := start(t, t.TempDir(), fmt.Sprintf(settings, "192.0.2.0/24"))
+	waitForKeys(t, wary)
+
+	for name, test := range map[string]struct {
+		p      *program
+		path   string
+		proto  string
+		status int
+		want   string
+	}{
+		"website over https":                   {trusting, "/a?b", "https", http.StatusOK, "proto=https for=203.0.113.9"},
+		"website over http":                    {trusting, "/a?b", "http", http.StatusOK, "proto=http for=203.0.113.9"},
+		"document over https":                  {trusting, "/.well-known/browserid", "https", http.StatusOK, `"public-key"`},
+		"sign-in over https":                   {trusting, "/persona/authenticate", "https", http.StatusOK, "password"},
+		"sign-in over http":                    {trusting, "/persona/authenticate", "http", http.StatusPermanentRedirect, ""},
+		"a stranger's word is not believed":    {wary, "/a?b", "https", http.StatusOK, "proto=http for=127.0.0.1"},
+		"a stranger reaches no identity paths": {wary, "/persona/authenticate", "https", http.StatusServiceUnavailable, ""},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.test"+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Forwarded-Proto", test.proto)
+		request.Header.Set("X-Forwarded-For", "198.51.100.7, 203.0.113.9")
+		response, err := test.p.client(nil).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := read(t, response)
+		if response.StatusCode != test.status || !strings.Contains(body, test.want) {
+			t.Errorf("%s: got %d %s", name, response.StatusCode, body)
+		}
+	}
+}
+
+// TestNothingOfOursReachesTheWebsite sends every odd spelling over a raw connection.
+func TestNothingOfOursReachesTheWebsite(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	yaml, roots := filesYAML(t, folder, "example.test")
+	p := start(t, folder, yaml+oneDomain(website(t).URL)+deadDirectory)
+	waitForKeys(t, p)
+
+	for _, target := range []string{
+		"/%70ersona/", "/persona%2f", "/persona//api/session", "/persona/../index", "/persona/..%2findex", "//persona/",
+		"/x/../persona/", "/x/%2e%2e/persona/api/session", "/./persona/", "/persona/./", "/persona/%61pi/session",
+		"/.well-known//browserid", "/.well-known/%62rowserid", "/.well-known/browserid/", "/.well-known/./browserid",
+		"/%2ewell-known/browserid", "/a/../.well-known/browserid", "/persona/none", "https://example.test/%70ersona/",
+	} {
+		status, body := raw(t, p, roots, "GET "+target+" HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n")
+		if status != http.StatusNotFound || strings.Contains(body, "website host=") {
+			t.Errorf("%s answers %d\n%.200s", target, status, body)
+		}
+	}
+	for target, uri := range map[string]string{
+		"/Persona/":             "/Persona/",
+		"/personal":             "/personal",
+		"/%2570ersona/":         "/%2570ersona/",
+		"/a//b/./../%2F?q=;&%":  "/a//b/./../%2F?q=;&%",
+		"/.well-known/security": "/.well-known/security",
+	} {
+		status, body := raw(t, p, roots, "GET "+target+" HTTP/1.1\r\nHost: EXAMPLE.test.:443\r\nConnection: close\r\nCookie: a=1; __Host-persona=stolen; b=2\r\n\r\n")
+		if status != http.StatusOK || !strings.Contains(body, "uri="+uri+" ") || strings.Contains(body, "stolen") || !strings.Contains(body, "a=1") {
+			t.Errorf("%s answers %d %s", target, status, body)
+		}
+	}
+	for name, request := range map[string]string{
+		"an unknown host":            "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n",
+		"a bare address":             "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+		"two hosts":                  "GET / HTTP/1.1\r\nHost: example.test\r\nHost: example.test\r\n\r\n",
+		"no host":                    "GET / HTTP/1.1\r\n\r\n",
+		"a bad escape in the path":   "GET /%zz HTTP/1.1\r\nHost: example.test\r\n\r\n",
+		"a connect":                  "CONNECT example.test:443 HTTP/1.1\r\nHost: example.test\r\n\r\n",
+		"two different body lengths": "POST / HTTP/1.1\r\nHost: example.test\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+	} {
+		if status, body := raw(t, p, roots, request); status < 400 || status >= 500 || strings.Contains(body, "website host=") {
+			t.Errorf("%s answers %d\n%.200s", name, status, body)
+		}
+	}
+}
+
+// raw sends bytes over TLS and returns what comes back.
+func raw(t *testing.T, p *program, roots *x509.CertPool, request string) (status int, body string) {
+	t.Helper()
+	connection, err := tls.Dial("tcp", p.Addr("https").String(), &tls.Config{ServerName: "example.test", RootCAs: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(connection, request); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatalf("%.60q: %v", request, err)
+	}
+	defer response.Body.Close()
+	all, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("%.60q: %v", request, err)
+	}
+	return response.StatusCode, string(all)
+}
