@@ -12,6 +12,9 @@ import (
 	"persona-sidecar/proxy/middleware"
 )
 
+// handlerName stands in the access log for what the Edge answers itself.
+const handlerName = "edge"
+
 // redirectAge bounds how long browsers remember the way to HTTPS, so that a
 // change of the public port does not lock anybody out.
 const redirectAge = "public, max-age=3600"
@@ -22,7 +25,7 @@ const redirectAge = "public, max-age=3600"
 func (e *Edge) redirect(w http.ResponseWriter, r *http.Request, a admitted) {
 	rec := middleware.FromContext(r.Context())
 	if rec.Handler == "" {
-		rec.Handler = "redirect"
+		rec.Handler = handlerName
 	}
 	authority := a.host
 	if strings.Contains(authority, ":") {
@@ -55,7 +58,11 @@ func escapeHigh(s string) string {
 
 // page answers with one of our own pages.
 func page(w http.ResponseWriter, r *http.Request, p errorpage.Page) {
-	p.RequestID = middleware.RequestID(r)
+	rec := middleware.FromContext(r.Context())
+	if rec.Handler == "" {
+		rec.Handler = handlerName
+	}
+	p.RequestID = rec.ID
 	errorpage.Write(w, r, p)
 }
 
@@ -91,6 +98,7 @@ func asterisk(w http.ResponseWriter, r *http.Request) {
 		badTarget(w, r)
 		return
 	}
+	middleware.FromContext(r.Context()).Handler = handlerName
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 }

@@ -176,8 +176,6 @@ type admitted struct {
 // admit answers what is not a request for one of our websites, and reports
 // whether the request is to be served.
 func (e *Edge) admit(w http.ResponseWriter, r *http.Request) (admitted, bool) {
-	rec := middleware.FromContext(r.Context())
-	rec.Handler = "edge"
 	if r.Method == http.MethodConnect {
 		noTunnel(w, r)
 		return admitted{}, false
@@ -193,12 +191,11 @@ func (e *Edge) admit(w http.ResponseWriter, r *http.Request) (admitted, bool) {
 		misdirected(w, r)
 		return admitted{}, false
 	}
-	rec.Site = site.Name
+	middleware.FromContext(r.Context()).Site = site.Name
 	if target.Path == "*" {
 		asterisk(w, r)
 		return admitted{}, false
 	}
-	rec.Handler = ""
 	return admitted{site: site, host: host, target: target}, true
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -26,7 +27,7 @@ func CanonicalHost(host string) string {
 		return canonicalIPv6(name)
 	}
 	name = strings.TrimSuffix(name, ".")
-	if name == "" || len(name) > maxHostName*4 { // U-labels are longer than A-labels
+	if name == "" || len(name) > maxHostName*4 || !utf8.ValidString(name) { // U-labels are longer than A-labels
 		return ""
 	}
 	if !plainHost(name) {

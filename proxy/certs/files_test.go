@@ -48,7 +48,7 @@ type pair struct {
 	leaf      *x509.Certificate
 }
 
-func newPair(t *testing.T, signer crypto.Signer, notAfter time.Time, names ...string) pair {
+func newPair(t testing.TB, signer crypto.Signer, notAfter time.Time, names ...string) pair {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
 	if err != nil {
@@ -80,7 +80,7 @@ func newPair(t *testing.T, signer crypto.Signer, notAfter time.Time, names ...st
 	}
 }
 
-func ecdsaPair(t *testing.T, names ...string) pair {
+func ecdsaPair(t testing.TB, names ...string) pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
