@@ -1,0 +1,136 @@
+package trip
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"persona-sidecar/cmd/demo/internal/website"
+)
+
+// oddTarget has everything that a careless proxy would tidy up.
+const oddTarget = "/request.json?a=1;b=%zz&c=//..%2f"
+
+// streamDeadline is how long the first beat of the clock may take.
+const streamDeadline = 5 * time.Second
+
+func (t *Trip) visitWebsite(ctx context.Context) (string, error) {
+	page, err := get(ctx, t.Client, t.Origin+"/")
+	if err != nil {
+		return "", err
+	}
+	if err := page.want(http.StatusOK); err != nil {
+		return "", err
+	}
+	if !strings.Contains(page.body, "Example Clockworks") {
+		return "", fmt.Errorf("another page came: %s", brief(page.body))
+	}
+	return fmt.Sprintf("%s: %s, %d bytes, %s, %s", t.Origin, page.Status, len(page.body), page.Proto, tls.VersionName(page.TLS.Version)), nil
+}
+
+// visitUnchanged sends an odd query and a forged client address, and lets the website tell what reached it.
+func (t *Trip) visitUnchanged(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Origin+"/", nil)
+	if err != nil {
+		return "", fmt.Errorf("asking for %s: %w", oddTarget, err)
+	}
+	request.URL.Path, request.URL.RawQuery, _ = strings.Cut(oddTarget, "?")
+	request.Header.Set("X-Forwarded-For", "192.0.2.66")
+	got, err := t.received(t.Client, request)
+	if err != nil {
+		return "", err
+	}
+	switch client := got.Get("X-Forwarded-For"); {
+	case got.Target != oddTarget:
+		return "", fmt.Errorf("the website was asked for %s, not %s", got.Target, oddTarget)
+	case !strings.HasPrefix(t.Origin, "https://"+got.Host):
+		return "", fmt.Errorf("the website was told the host %s", got.Host)
+	case got.Get("X-Forwarded-Proto") != "https":
+		return "", fmt.Errorf("the website was told the scheme %q", got.Get("X-Forwarded-Proto"))
+	case client == "" || strings.Contains(client, "192.0.2.66"):
+		return "", fmt.Errorf("the website was told the client address %q, which was forged", client)
+	default:
+		return fmt.Sprintf("host %s, query byte for byte, client %s, forged address dropped", got.Host, client), nil
+	}
+}
+
+// received asks the website for a request as it arrived there.
+func (t *Trip) received(client *http.Client, request *http.Request) (website.Received, error) {
+	page, err := do(client, request)
+	if err != nil {
+		return website.Received{}, err
+	}
+	if err := page.want(http.StatusOK); err != nil {
+		return website.Received{}, err
+	}
+	var got website.Received
+	if err := json.Unmarshal([]byte(page.body), &got); err != nil {
+		return website.Received{}, fmt.Errorf("reading what the website received: %w", err)
+	}
+	return got, nil
+}
+
+// visitStream waits for the first event of an answer that has no end.
+func (t *Trip) visitStream(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, streamDeadline)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Origin+"/clock/beats", nil)
+	if err != nil {
+		return "", fmt.Errorf("asking for the stream: %w", err)
+	}
+	began := t.Now()
+	response, err := t.Client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }() // it has no end to be read to
+	line, err := bufio.NewReader(response.Body).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("waiting for the first event of %s: %w", request.URL, err)
+	}
+	moment, isEvent := strings.CutPrefix(strings.TrimSpace(line), "data: ")
+	if !isEvent {
+		return "", fmt.Errorf("not an event: %s", brief(line))
+	}
+	return fmt.Sprintf("first event %s after %s", moment, t.Now().Sub(began).Round(time.Millisecond)), nil
+}
+
+func (t *Trip) visitPlain(ctx context.Context) (string, error) {
+	page, err := get(ctx, t.Client, t.PlainOrigin+"/people?a=b;c")
+	if err != nil {
+		return "", err
+	}
+	if err := page.want(http.StatusPermanentRedirect); err != nil {
+		return "", err
+	}
+	if at, wanted := page.Header.Get("Location"), t.Origin+"/people?a=b;c"; at != wanted {
+		return "", fmt.Errorf("it leads to %s, not %s", at, wanted)
+	}
+	return "308 to " + page.Header.Get("Location"), nil
+}
+
+// visitWithCookie proves that a website behind the sidecar never holds what it could impersonate its visitors with.
+func (t *Trip) visitWithCookie(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Origin+"/request.json", nil)
+	if err != nil {
+		return "", fmt.Errorf("asking the website what it received: %w", err)
+	}
+	request.AddCookie(&http.Cookie{Name: "site", Value: "its own"})
+	got, err := t.received(t.browser, request)
+	if err != nil {
+		return "", err
+	}
+	if got.SidecarCookie {
+		return "", errors.New("the website received the sign-in cookie")
+	}
+	if strings.Join(got.Cookies, " ") != "site" {
+		return "", fmt.Errorf("the website received the cookies %q, not its own alone", got.Cookies)
+	}
+	return "of two cookies the website got its own", nil
+}

@@ -1,0 +1,116 @@
+package trip
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"time"
+
+	"persona-sidecar/idp/browserid"
+)
+
+// Target is what the trip goes to.
+type Target struct {
+	Host           string // the identity host, without a port: the certificates' issuer
+	Origin         string // https://host:port of the identity host
+	PlainOrigin    string // http://host:port of the same
+	DelegateOrigin string // https://host:port of a domain that delegates to Host
+	// Client trusts the right CA, finds the hosts, follows no redirect and keeps no cookie.
+	Client *http.Client
+
+	Login, Password string
+	Addresses       []string // of the person, primary first; the first is certified
+	Foreign         string   // an address of somebody else
+
+	Now  func() time.Time
+	Rand io.Reader
+}
+
+// Step is one thing that is tried.
+type Step struct {
+	Name string
+	Cure string // what to look at when it fails
+	// Do tries it and says what was seen.
+	Do func(context.Context) (seen string, err error)
+}
+
+// Trip is one way through all steps; each leaves behind what the later ones need.
+type Trip struct {
+	Target
+	browser *http.Client // keeps cookies
+
+	published   *browserid.PublicKey
+	cookie      *http.Cookie // of the sign-in
+	key         *rsa.PrivateKey
+	clientKey   *browserid.PublicKey
+	certificate *browserid.Certificate
+}
+
+// New prepares a trip.
+func New(target Target) (*Trip, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, fmt.Errorf("making a cookie jar: %w", err)
+	}
+	browser := *target.Client
+	browser.Jar = jar
+	return &Trip{Target: target, browser: &browser}, nil
+}
+
+// Steps are the whole trip in its order.
+func (t *Trip) Steps() []Step {
+	const (
+		front     = "is the website up, and does the domain's upstream in the configuration name it?"
+		identity  = "does the domain name a directory, and was the key made? The log says so"
+		sign      = "does the directory answer, with this account in it? The log names the cause"
+		protocol  = "this is a fault of the program: please report it with the log"
+		redirects = "are listen.http and listen.public_https right?"
+	)
+	return []Step{
+		{"website through the proxy", front, t.visitWebsite},
+		{"request passed on unchanged", front, t.visitUnchanged},
+		{"stream not held back", front, t.visitStream},
+		{"plain HTTP redirects", redirects, t.visitPlain},
+		{"support document", identity, t.readSupport},
+		{"delegation document", identity, t.readDelegation},
+		{"nobody is signed in yet", identity, t.askBeforeSignIn},
+		{"sign-in page", identity, t.visitSignIn},
+		{"wrong password refused", sign, t.signInWrongly},
+		{"sign-in", sign, t.signIn},
+		{"session", sign, t.askSession},
+		{"own page", sign, t.visitOwnPage},
+		{"cookie kept from the website", protocol, t.visitWithCookie},
+		{"key made", protocol, t.makeKey},
+		{"certificate requested", sign, t.requestCertificate},
+		{"certificate verified", protocol, t.verifyCertificate},
+		{"assertion and bundle verified", protocol, t.verifyBundle},
+		{"foreign address refused", protocol, t.requestForeign},
+		{"sign-out", protocol, t.signOut},
+		{"old cookie refused", protocol, t.replayCookie},
+	}
+}
+
+// Run takes the steps in their order, writes a line on each, and stops at the first that fails: those after it lean on
+// it. It tells whether all passed.
+func Run(ctx context.Context, out io.Writer, steps []Step) bool {
+	for i, step := range steps {
+		seen, err := step.Do(ctx)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			err = ctx.Err()
+		}
+		if err == nil {
+			fmt.Fprintf(out, "✓ %-30s %s\n", step.Name, seen)
+			continue
+		}
+		fmt.Fprintf(out, "✗ %-30s %v\n  what to do: %s\n", step.Name, err, step.Cure)
+		if left := len(steps) - i - 1; left > 0 {
+			fmt.Fprintf(out, "  not tried after this: %d steps\n", left)
+		}
+		return false
+	}
+	return true
+}

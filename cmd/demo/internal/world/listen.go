@@ -1,0 +1,64 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// Listen says where the sidecar listens, each as host:port; port 0 is any free one.
+type Listen struct{ HTTPS, HTTP string }
+
+// choose fixes the ports of both listeners before the configuration names them, because the public port stands in
+// it as well. A port that another program holds is replaced by a free one, which notices tell.
+func (l Listen) choose(ctx context.Context) (fixed Listen, publicHTTPS int, notices []string, err error) {
+	var taken string
+	if fixed.HTTPS, taken, err = freeAddress(ctx, l.HTTPS); err != nil {
+		return Listen{}, 0, nil, fmt.Errorf("-https %s: %w", l.HTTPS, err)
+	}
+	notices = append(notices, notice(taken, fixed.HTTPS)...)
+	if fixed.HTTP, taken, err = freeAddress(ctx, l.HTTP); err != nil {
+		return Listen{}, 0, nil, fmt.Errorf("-http %s: %w", l.HTTP, err)
+	}
+	notices = append(notices, notice(taken, fixed.HTTP)...)
+	_, port, err := net.SplitHostPort(fixed.HTTPS)
+	if err != nil {
+		return Listen{}, 0, nil, fmt.Errorf("reading the chosen port: %w", err)
+	}
+	publicHTTPS, err = strconv.Atoi(port)
+	return fixed, publicHTTPS, notices, err
+}
+
+// freeAddress finds out whether address can be listened on, and takes any free port of the same host when another
+// program does; taken is the address asked for then.
+func freeAddress(ctx context.Context, address string) (free, taken string, err error) {
+	free, err = tryListen(ctx, address)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return free, "", err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", "", err
+	}
+	free, err = tryListen(ctx, net.JoinHostPort(host, "0"))
+	return free, address, err
+}
+
+func tryListen(ctx context.Context, address string) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	chosen := listener.Addr().String()
+	return chosen, listener.Close()
+}
+
+func notice(taken, fixed string) []string {
+	if taken == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("another program listens on %s, so the demo took %s", taken, fixed)}
+}

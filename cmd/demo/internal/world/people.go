@@ -1,0 +1,71 @@
+package world
+
+import (
+	"persona-sidecar/cmd/demo/internal/directory"
+	"persona-sidecar/cmd/demo/internal/website"
+)
+
+// The names of the demo's company. Browsers and curl take every name under localhost for this machine (RFC 6761).
+const (
+	Host       = "example.localhost"     // the website, the identity host and the mail domain
+	Alias      = "www.example.localhost" // the same website; nothing is intercepted there
+	Delegate   = "example-two.localhost" // a second mail domain, which delegates to Host
+	baseDN     = "dc=example,dc=localhost"
+	mailDomain = "@" + Host
+)
+
+// Person is somebody to sign in as.
+type Person struct {
+	Login, Password string
+	Addresses       []string // those that can be signed in with and are certified
+	Note            string   // what happens instead of a sign-in; "" for those who can
+
+	given, family, role string
+	otherMail           []string // in the directory, too, and never certified
+	state               directory.State
+}
+
+// People returns the sample people: two who can sign in and three who cannot, each for another reason.
+func People() []Person {
+	return []Person{
+		{
+			Login: "alice", given: "Alice", family: "Ashworth", Password: "wonderland", role: "Dials and enamel",
+			Addresses: []string{"alice" + mailDomain, "sales" + mailDomain, "alice@" + Delegate},
+		},
+		{
+			Login: "bob", given: "Bob", family: "Brenner", Password: "can-we-fix-it", role: "Wheels and escapements",
+			Addresses: []string{"bob" + mailDomain},
+		},
+		{
+			Login: "carol", given: "Carol", family: "Castellan", Password: "night-shift", role: "The night watch",
+			Note: "only an address elsewhere, so there is nothing to confirm", otherMail: []string{"carol@mail.example"},
+		},
+		{
+			Login: "dave", given: "Dave", family: "Dahl", Password: "first-day", role: "Apprentice", state: directory.MustChange,
+			Note: "has to change the password first", otherMail: []string{"dave" + mailDomain},
+		},
+		{
+			Login: "erin", given: "Erin", family: "Eames", Password: "left-in-may", role: "Formerly springs", state: directory.Locked,
+			Note: "the account is locked", otherMail: []string{"erin" + mailDomain},
+		},
+	}
+}
+
+func entries(people []Person) []directory.Person {
+	var all []directory.Person
+	for _, p := range people {
+		all = append(all, directory.Person{
+			Login: p.Login, GivenName: p.given, FamilyName: p.family, Password: p.Password,
+			Mail: append(p.Addresses[:len(p.Addresses):len(p.Addresses)], p.otherMail...), Groups: []string{"staff"}, State: p.state,
+		})
+	}
+	return all
+}
+
+func staff(people []Person) []website.Person {
+	var all []website.Person
+	for _, p := range people {
+		all = append(all, website.Person{Name: p.given + " " + p.family, Role: p.role})
+	}
+	return all
+}

@@ -1,0 +1,228 @@
+package world
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"persona-sidecar/cmd/demo/internal/ca"
+	"persona-sidecar/cmd/demo/internal/directory"
+	"persona-sidecar/cmd/demo/internal/website"
+	"persona-sidecar/cmd/internal/app"
+	"persona-sidecar/cmd/internal/config"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	startAttempts = 3                     // another program may take a port that was free a moment ago
+	keyDeadline   = 30 * time.Second      // for the domain key, made in the background at the first start
+	pollInterval  = 20 * time.Millisecond // between two looks for it
+)
+
+// World is the demo, running.
+type World struct {
+	ca      *ca.CA
+	folder  folder
+	listen  Listen
+	port    int // of HTTPS, as the world sees it
+	notices []string
+	app     *app.App
+	ended   chan error // how the sidecar's run ended
+	closers []func() error
+	once    sync.Once
+	closed  error
+}
+
+// Start builds a world and returns once the sidecar has its key and answers. What was begun is undone on an error.
+func Start(ctx context.Context, listen Listen) (*World, error) {
+	w := &World{}
+	if err := w.start(ctx, listen); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func (w *World) start(ctx context.Context, listen Listen) (err error) {
+	if w.folder, err = newFolder(); err != nil {
+		return err
+	}
+	w.closers = append(w.closers, w.folder.remove)
+	if w.ca, err = ca.New(rand.Reader, time.Now()); err != nil {
+		return err
+	}
+	if err := w.writeTrust(); err != nil {
+		return err
+	}
+	site, err := w.startWebsite(ctx)
+	if err != nil {
+		return err
+	}
+	people, err := w.startDirectory(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(w.LogFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the sidecar's log: %w", err)
+	}
+	w.closers = append(w.closers, log.Close)
+	for range startAttempts {
+		if err = w.startSidecar(ctx, listen, site, people, log); !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return w.awaitKeys(ctx)
+}
+
+func (w *World) startWebsite(ctx context.Context) (*website.Server, error) {
+	pages, err := website.New(website.Config{MailDomain: Host, Staff: staff(People()), Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	server, err := website.Start(ctx, pages)
+	if err != nil {
+		return nil, err
+	}
+	w.closers = append(w.closers, server.Close)
+	return server, nil
+}
+
+func (w *World) startDirectory(ctx context.Context) (*directory.Server, error) {
+	pair, err := w.ca.Issue("127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := pair.TLS()
+	if err != nil {
+		return nil, err
+	}
+	password := newPassword()
+	server, err := directory.Start(ctx, directory.Config{
+		Certificate: certificate, Roots: w.ca.Roots(), BaseDN: baseDN, BindPassword: password,
+		People: entries(People()), Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.closers = append(w.closers, server.Close)
+	return server, w.folder.write(filePassword, []byte(password+"\n"))
+}
+
+// writeTrust writes the CA's certificate and the sidecar's own.
+func (w *World) writeTrust() error {
+	site, err := w.ca.Issue(Host, Alias, Delegate)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		w.folder.write(fileCA, w.ca.PEM()),
+		w.folder.write(fileTLS, site.Certificate),
+		w.folder.write(fileTLSKey, site.Key),
+	)
+}
+
+// startSidecar writes the configuration, reads it back as the program would, and runs it until it is ready.
+func (w *World) startSidecar(ctx context.Context, listen Listen, site *website.Server, people *directory.Server, log io.Writer) error {
+	var err error
+	if w.listen, w.port, w.notices, err = listen.choose(ctx); err != nil {
+		return err
+	}
+	err = w.folder.writeConfig(settings{
+		HTTPS: w.listen.HTTPS, HTTP: w.listen.HTTP, PublicHTTPS: w.port,
+		Host: Host, Alias: Alias, Delegate: Delegate, Upstream: site.URL(),
+		DirectoryURL: people.URL(), BindDN: people.BindDN(), BaseDN: people.BaseDN(),
+	})
+	if err != nil {
+		return err
+	}
+	read, err := config.Load(w.ConfigFile(), nil)
+	if err != nil {
+		return fmt.Errorf("loading the demo's configuration: %w", err)
+	}
+	logger := zerolog.New(zerolog.SyncWriter(log)).Level(zerolog.InfoLevel).With().Timestamp().Logger()
+	if w.app, err = app.New(app.Options{Config: read, Log: logger, Version: "demo"}); err != nil {
+		return fmt.Errorf("building the sidecar: %w", err)
+	}
+	return w.run(ctx)
+}
+
+func (w *World) run(ctx context.Context) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w.ended = make(chan error, 1)
+	done := make(chan error, 1)
+	go func() {
+		err := w.app.Run(running)
+		w.ended <- err
+		done <- err
+	}()
+	select {
+	case <-w.app.Ready():
+	case err := <-done:
+		stop()
+		return fmt.Errorf("starting the sidecar: %w", err)
+	}
+	w.closers = append(w.closers, func() error {
+		stop()
+		return <-done
+	})
+	return nil
+}
+
+// awaitKeys waits until the identity host publishes its document: the key is made in the background.
+func (w *World) awaitKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, keyDeadline)
+	defer cancel()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	client := w.Client()
+	defer client.CloseIdleConnections()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.Origin(Host)+"/.well-known/browserid", nil)
+		if err != nil {
+			return fmt.Errorf("asking for the support document: %w", err)
+		}
+		response, err := client.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ticker.C:
+		case err := <-w.ended:
+			return fmt.Errorf("the sidecar ended: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the domain key: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// Close stops everything, the sidecar first, and removes the folder. Closing twice is as good as closing once.
+func (w *World) Close() error {
+	w.once.Do(func() {
+		var faults []error
+		for i := len(w.closers) - 1; i >= 0; i-- {
+			faults = append(faults, w.closers[i]())
+		}
+		w.closed = errors.Join(faults...)
+	})
+	return w.closed
+}
+
+// Ended tells how the sidecar's run ended, should it end before Close.
+func (w *World) Ended() <-chan error { return w.ended }
+
+// Notices are what a person should know of how the world came up.
+func (w *World) Notices() []string { return w.notices }
