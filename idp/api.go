@@ -76,7 +76,7 @@ func (s *Server) postCertificate(w http.ResponseWriter, r *http.Request, site *s
 		return &httpError{status: http.StatusForbidden, code: "not_signed_in", public: "Nobody is signed in."}
 	}
 	if visit.unavailable != nil {
-		return site.errDirectory(visit.unavailable)
+		return site.errDirectory(visit.unavailable, "")
 	}
 	address, err := browserid.ParseAddress(request.Email)
 	if err != nil || !slices.Contains(visit.person.Addresses, address.String()) {

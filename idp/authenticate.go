@@ -73,12 +73,18 @@ func (s *Server) getAuthenticate(w http.ResponseWriter, r *http.Request, site *s
 		return err
 	}
 	if visit.unavailable != nil {
-		return site.errDirectory(visit.unavailable)
+		// As if just signed in: cookies are not to blame for what the hub missed.
+		return site.errDirectory(visit.unavailable, authenticateURL(email, true))
 	}
 	justSignedIn := query.Has("signed_in")
 	if visit.signedIn() && email == "" {
 		http.Redirect(w, r, pathHome, http.StatusSeeOther)
 		return nil
+	}
+	if !visit.signedIn() && justSignedIn && !sentCookie(r) {
+		data := site.authenticatePage(email, stateCookieless)
+		data.Again = authenticateURL(email, false)
+		return s.render(w, http.StatusOK, "authenticate", data)
 	}
 	return s.render(w, http.StatusOK, "authenticate", site.nextStep(visit, email, justSignedIn))
 }
@@ -86,10 +92,6 @@ func (s *Server) getAuthenticate(w http.ResponseWriter, r *http.Request, site *s
 // nextStep chooses what the authentication page says.
 func (s *site) nextStep(visit visit, email string, justSignedIn bool) authenticatePage {
 	switch {
-	case !visit.signedIn() && justSignedIn:
-		data := s.authenticatePage(email, stateCookieless)
-		data.Again = authenticateURL(email, false)
-		return data
 	case !visit.signedIn():
 		data := s.authenticatePage(email, stateForm)
 		data.Username = email
@@ -104,6 +106,12 @@ func (s *site) nextStep(visit visit, email string, justSignedIn bool) authentica
 	// The right person is signed in, and still the hub found no way to a
 	// certificate. Sending them back at once would be a loop.
 	return s.authenticatePage(email, stateBlocked)
+}
+
+// sentCookie says whether a request has a cookie of ours, good or bad.
+func sentCookie(r *http.Request) bool {
+	_, err := r.Cookie(session.CookieName)
+	return err == nil
 }
 
 // askedFor checks the form of the address that a hub asks for.
@@ -154,7 +162,7 @@ func (s *Server) postAuthenticate(w http.ResponseWriter, r *http.Request, site *
 	if err != nil {
 		return err
 	}
-	try := signIn{login: form["username"], password: form["password"], computer: computer(form["computer"])}
+	try := signIn{login: form["username"], password: form["password"], email: email, computer: computer(form["computer"])}
 	refusal, err := s.signIn(w, r, site, try)
 	if err != nil {
 		return err

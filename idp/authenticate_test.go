@@ -260,7 +260,8 @@ func TestDirectoryDown(t *testing.T) {
 
 	w.directory.Fail(errors.New("gone again"))
 	w.clock.Advance(5 * time.Minute)
-	wantPage(t, b.get(forAlice), http.StatusServiceUnavailable, "cannot be reached")
+	again := `href="` + strings.ReplaceAll(forAlice+"&signed_in=1", "&", "&amp;") + `"`
+	wantPage(t, b.get(forAlice), http.StatusServiceUnavailable, "cannot be reached", again)
 	wantPage(t, b.get("/persona/"), http.StatusServiceUnavailable, "You are signed in", `id="logout"`)
 	answer := decode[map[string]any](t, b.get("/persona/api/session"))
 	if answer["signed_in"] != true || answer["directory_available"] != false {
@@ -270,6 +271,9 @@ func TestDirectoryDown(t *testing.T) {
 	if !b.signedIn() {
 		t.Error("the outage has ended the session")
 	}
+	wantPage(t, b.get(forAlice+"&signed_in=1"), http.StatusOK, "data-complete")
+	w.directory.Remove("alice-id")
+	wantPage(t, b.get(forAlice+"&signed_in=1"), http.StatusOK, `id="username"`)
 }
 
 func TestPersonWithoutAddress(t *testing.T) {

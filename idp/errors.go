@@ -53,12 +53,13 @@ func errSessions(cause error) error {
 	}
 }
 
-// errDirectory: the directory cannot answer.
-func (s *site) errDirectory(cause error) error {
+// errDirectory: the directory cannot answer. A page leads on to again.
+func (s *site) errDirectory(cause error, again string) error {
 	return &httpError{
 		status: http.StatusServiceUnavailable, code: "directory_unavailable", heading: "The directory cannot be reached",
 		public: "The directory of " + s.host.Name + ", which knows who may sign in, cannot be reached at the moment. Nothing is wrong with your account or password. Try again in a few minutes.",
 		cause:  cause, retryAfter: 30 * time.Second,
+		link: again, linkText: "Try again",
 	}
 }
 

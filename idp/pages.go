@@ -31,7 +31,7 @@ type homePage struct {
 	SignedIn, Unavailable, Private bool
 	Name, Login                    string
 	Addresses                      []string
-	Expires                        time.Time
+	Ends                           time.Time // at the latest
 }
 
 // getHome serves the person's own page: who am I, my addresses, sign in, sign out.
@@ -44,7 +44,7 @@ func (s *Server) getHome(w http.ResponseWriter, r *http.Request, site *site) err
 	status := http.StatusOK
 	if visit.signedIn() {
 		data.Private = visit.session.Computer == session.Private
-		data.Expires = s.config.Sessions.Expires(*visit.session)
+		data.Ends = visit.session.Ends
 		data.Name, data.Login, data.Addresses = visit.person.name(), visit.person.Login, visit.person.Addresses
 	}
 	if visit.unavailable != nil {

@@ -19,6 +19,7 @@ const (
 // signIn is an attempt to sign in.
 type signIn struct {
 	login, password string
+	email           string // that a hub asks for, or ""
 	computer        session.Computer
 }
 
@@ -81,7 +82,7 @@ func (s *Server) authenticate(r *http.Request, site *site, try signIn) (*refusal
 	}
 	if err != nil {
 		attempt.unanswered(ctx)
-		return nil, Person{}, site.errDirectory(fmt.Errorf("asking the directory %s: %w", name, err))
+		return nil, Person{}, site.errDirectory(fmt.Errorf("asking the directory %s: %w", name, err), authenticateURL(try.email, false))
 	}
 	if result.Status == OK || (result.MayTell && result.Status != Throttled) {
 		attempt.proven(ctx)
