@@ -55,7 +55,17 @@ func snapshot(t *testing.T, m *keystest.Memory) map[string]string {
 	return all
 }
 
-// other returns the PEM file of another RSA key.
+// restored is the reverse of snapshot.
+func restored(t *testing.T, all map[string]string) *keystest.Memory {
+	t.Helper()
+	m := keystest.NewMemory()
+	for key, value := range all {
+		put(t, m, key, []byte(value))
+	}
+	return m
+}
+
+// otherRSA returns the PEM file of another RSA key.
 func otherRSA(t *testing.T, bits int) []byte {
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, bits)
@@ -71,6 +81,7 @@ func otherRSA(t *testing.T, bits int) []byte {
 
 func TestDamageIsNamedAndNothingOverwritten(t *testing.T) {
 	t.Parallel()
+	good := snapshot(t, filled(t, certificates, session))
 	hostIndex, programIndex := hostShelf+"/index.json", programShelf+"/index.json"
 	replace := func(old, new string) func([]byte) []byte {
 		return func(data []byte) []byte { return bytes.Replace(data, []byte(old), []byte(new), 1) }
@@ -130,7 +141,7 @@ func TestDamageIsNamedAndNothingOverwritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := filled(t, certificates, session)
+			m := restored(t, good)
 			file := test.file
 			if file == "pem" {
 				file = pemOf(t, m, test.shelf)
@@ -221,13 +232,14 @@ func TestMendedWhileRunning(t *testing.T) {
 
 func TestUnreadableKeyIsNotReplaced(t *testing.T) {
 	t.Parallel()
+	good := snapshot(t, filled(t, certificates))
 	for name, fault := range map[string]error{
 		"its mode": errors.New("mode 0644: others may read this secret (hint: chmod 0600 x)"),
 		"its disk": syscall.EIO,
 		"no right": fs.ErrPermission,
 	} {
 		for _, ext := range []string{".pem", ".json"} {
-			m := filled(t, certificates)
+			m := restored(t, good)
 			before := snapshot(t, m)
 			m.Fail = func(op, key string) error {
 				if op == "load" && path.Ext(key) == ext {

@@ -1,13 +1,11 @@
 package keys_test
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -253,163 +251,10 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-func TestSignerSignsNothingElse(t *testing.T) {
-	t.Parallel()
-	signer, err := loaded(t, filled(t, certificates)).Signer(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := signer.(*rsa.PrivateKey); ok {
-		t.Error("the signer is the key")
-	}
-	if _, ok := signer.(crypto.Decrypter); ok {
-		t.Error("the signer decrypts")
-	}
-	digest := sha256.Sum256([]byte("text"))
-	for name, opts := range map[string]crypto.SignerOpts{
-		"nothing":  nil,
-		"SHA-1":    crypto.SHA1,
-		"SHA-512":  crypto.SHA512,
-		"unhashed": crypto.Hash(0),
-		"PSS":      &rsa.PSSOptions{Hash: crypto.SHA256},
-	} {
-		if signature, err := signer.Sign(rand.Reader, digest[:], opts); err == nil {
-			t.Errorf("%s: signed %x", name, signature)
-		}
-	}
-	for _, format := range []string{"%v", "%+v", "%#v", "%d", "%x", "%s"} {
-		if got := fmt.Sprintf(format, signer); got != "[hidden]" {
-			t.Errorf("%s prints %q", format, got)
-		}
-	}
-}
-
-func TestOpenRefuses(t *testing.T) {
-	t.Parallel()
-	r := loaded(t, filled(t, session))
-	sealed := seal(t, r, "text", "data")
-	for name, bad := range map[string][]byte{
-		"nothing":       nil,
-		"a byte":        {1},
-		"a header":      sealed[:9],
-		"short":         sealed[:len(sealed)-1],
-		"long":          append(bytes.Clone(sealed), 0),
-		"another":       append(bytes.Clone(sealed[:9]), bytes.Repeat([]byte{0}, 40)...),
-		"another ring":  seal(t, loaded(t, filled(t, session)), "text", "data"),
-		"twice as long": append(bytes.Clone(sealed), sealed...),
-	} {
-		if text, err := r.Open(keys.UseSession, bad, []byte("data")); !errors.Is(err, keys.ErrForged) || text != nil {
-			t.Errorf("%s: %q, %v", name, text, err)
-		}
-	}
-	for _, associated := range []string{"", "dat", "data ", "Data"} {
-		if _, err := r.Open(keys.UseSession, sealed, []byte(associated)); !errors.Is(err, keys.ErrForged) {
-			t.Errorf("associated data %q: %v", associated, err)
-		}
-	}
-	for i := range sealed {
-		for bit := range 8 {
-			bad := bytes.Clone(sealed)
-			bad[i] ^= 1 << bit
-			if _, err := r.Open(keys.UseSession, bad, []byte("data")); !errors.Is(err, keys.ErrForged) {
-				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
-			}
-		}
-	}
-}
-
-// rotate puts another store's key into the index of m as the current one, and lets m's
-// own retire at a time.
-func rotate(t *testing.T, m, other *keystest.Memory, shelf string, retires time.Time) {
-	t.Helper()
-	type entry map[string]any
-	type index struct {
-		Version int     `json:"version"`
-		Host    string  `json:"host,omitempty"`
-		Keys    []entry `json:"keys"`
-	}
-	read := func(from *keystest.Memory) (i index) {
-		data, err := from.Load(t.Context(), shelf+"/index.json")
-		if err == nil {
-			err = json.Unmarshal(data, &i)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return i
-	}
-	both, young := read(m), read(other)
-	both.Keys[0]["retires"] = retires
-	both.Keys = append(both.Keys, young.Keys[0])
-	kid := fmt.Sprintf("%s/%s.pem", shelf, young.Keys[0]["kid"])
-	key, err := other.Load(t.Context(), kid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(both)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, m, kid, key)
-	put(t, m, shelf+"/index.json", data)
-}
-
 func put(t *testing.T, m *keystest.Memory, key string, data []byte) {
 	t.Helper()
 	if err := m.Store(t.Context(), key, data); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestOverlap(t *testing.T) {
-	t.Parallel()
-	m, other := filled(t, certificates, session), filled(t, certificates, session)
-	old, young := loaded(t, m), loaded(t, other)
-	retires := start().Add(time.Hour)
-	rotate(t, m, other, "persona/keys/program", retires)
-	rotate(t, m, other, "persona/keys/hosts/"+host, retires)
-
-	now := start()
-	r := ringAt(m, func() time.Time { return now })
-	if err := r.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	oldText, youngText := seal(t, old, "old", ""), seal(t, young, "young", "")
-	published := func() (fingerprints []string) {
-		all, err := r.Published(host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range all {
-			fingerprints = append(fingerprints, k.Fingerprint())
-		}
-		return fingerprints
-	}
-
-	if got := sign(t, r, host); got != sign(t, young, host) {
-		t.Error("it does not sign with the current key")
-	}
-	expectOpens(t, r, oldText, "", "old")
-	expectOpens(t, r, youngText, "", "young")
-	expectOpens(t, young, seal(t, r, "text", ""), "", "text")
-	if diff := cmp.Diff([]string{sign(t, young, host), sign(t, old, host)}, published()); diff != "" {
-		t.Errorf("published (-want +got):\n%s", diff)
-	}
-
-	now = retires
-	expectOpens(t, r, youngText, "", "young")
-	if _, err := r.Open(keys.UseSession, oldText, nil); !errors.Is(err, keys.ErrForged) {
-		t.Errorf("a retired secret opens: %v", err)
-	}
-	if diff := cmp.Diff([]string{sign(t, young, host)}, published()); diff != "" {
-		t.Errorf("published after the retirement (-want +got):\n%s", diff)
-	}
-	if got := len(r.Entries()); got != 4 {
-		t.Errorf("%d entries", got)
-	}
-	m.Fail = func(op, key string) error { return errors.New("nothing is missing") }
-	if err := r.Ensure(t.Context(), certificates, session); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -30,14 +30,20 @@ func makeStateDir(dir string) error {
 
 // checkWritable tries to create a file in the directory and in those of its
 // sub-directories that are written later. A program once started as another user
-// leaves sub-directories that only that user may write.
+// leaves sub-directories that only that user may write. A full disk is a warning: what
+// is there can still be served.
 func (f *Files) checkWritable() error {
 	for _, name := range []string{".", ours, "locks", "certificates", "acme", "ocsp"} {
 		dir := filepath.Join(f.Path, name)
 		if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
 			continue
 		}
-		if err := tryWrite(dir); err != nil {
+		err := tryWrite(dir)
+		if full(err) {
+			f.log.Warn().Err(f.explain("writing into the state directory", dir, err)).Msg("new keys and certificates cannot be kept")
+			return nil
+		}
+		if err != nil {
 			return f.explain("writing into the state directory", dir, err)
 		}
 	}
@@ -92,11 +98,13 @@ func (f *Files) explain(doing, name string, err error) error {
 		return fmt.Errorf("%s %s: %w (hint: %s)", doing, name, err, cureOwner(f.Path))
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%s %s: %w (hint: mount %s writable)", doing, name, err, quote(f.Path))
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case full(err):
 		return fmt.Errorf("%s %s: %w (hint: make room on the disk that holds %s)", doing, name, err, quote(f.Path))
 	}
 	return fmt.Errorf("%s %s: %w", doing, name, err)
 }
+
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // cureMissing is the command that makes dir for the user of this process.
 func cureMissing(dir string) string {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/rs/zerolog"
@@ -28,8 +29,9 @@ import (
 type Files struct {
 	certmagic.FileStorage
 
-	log    zerolog.Logger
-	warned sync.Map // file name → struct{}: a warning about a mode is given once
+	log       zerolog.Logger
+	warned    sync.Map    // file name → struct{}: a warning about a mode is given once
+	versioned atomic.Bool // the version file is there
 }
 
 var _ certmagic.Storage = (*Files)(nil)
@@ -43,7 +45,8 @@ const ours = "persona"
 const temporary = ".tmp-"
 
 // OpenFiles opens the directory dir, usually the configuration's state_dir, and
-// creates it with mode 0700 when it is missing.
+// creates it with mode 0700 when it is missing. It leaves nothing in it: somebody
+// else than the program's user may open it to look.
 //
 // It returns an error that contains the command to type when dir cannot be
 // created or written by the user that the process runs as, and an error when dir
@@ -77,6 +80,11 @@ func OpenFiles(dir string, log zerolog.Logger) (*Files, error) {
 func (f *Files) Store(ctx context.Context, key string, value []byte) error {
 	if err := f.admit(ctx, key); err != nil {
 		return fmt.Errorf("storing %q: %w", key, err)
+	}
+	if secret(key) {
+		if err := f.writeVersion(); err != nil {
+			return f.explain("storing", f.Filename(versionKey), err)
+		}
 	}
 	if err := f.write(f.Filename(key), value); err != nil {
 		return f.explain("storing", f.Filename(key), err)

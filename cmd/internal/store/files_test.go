@@ -4,6 +4,7 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -324,6 +325,47 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the value is now %.20q, %v", value, err)
 	}
 	expectOnly(t, filepath.Join(dir, "persona/test"), "value")
+}
+
+// TestStartOnADiskWithoutRoom needs a disk on which no file can be created.
+func TestStartOnADiskWithoutRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "nr_inodes=2"); err != nil {
+		t.Skipf("mounting a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	write(t, filepath.Join(dir, "certificates"), "old", 0o600) // the last one that fits
+	var log bytes.Buffer
+	f, err := store.OpenFiles(dir, zerolog.New(&log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "make room on the disk that holds "+dir) {
+		t.Errorf("logged %s", log.String())
+	}
+	if value, err := f.Load(t.Context(), "certificates"); err != nil || string(value) != "old" {
+		t.Errorf("Load: %q, %v", value, err)
+	}
+	if err := f.Store(t.Context(), "persona/test/value", nil); err == nil || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("Store: %v", err)
+	}
+}
+
+func TestOpeningLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	if _, err := f.Load(t.Context(), "persona/keys/program/index.json"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load: %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("it left %v, %v", entries, err)
+	}
 }
 
 func expectOnly(t *testing.T, dir, name string) {

@@ -15,11 +15,12 @@ const version = 1
 
 const versionKey = ours + "/version"
 
-// checkVersion reads the layout's version and writes it into a new directory.
+// checkVersion reads the layout's version. A directory without one is new, or holds
+// nothing of ours yet.
 func (f *Files) checkVersion(ctx context.Context) error {
 	text, err := f.Load(ctx, versionKey)
 	if errors.Is(err, fs.ErrNotExist) {
-		return f.Store(ctx, versionKey, []byte(strconv.Itoa(version)+"\n"))
+		return nil
 	}
 	if err != nil {
 		return err
@@ -33,5 +34,18 @@ func (f *Files) checkVersion(ctx context.Context) error {
 		return fmt.Errorf("reading %s: written by a newer persona, layout %d, this one knows %d (hint: run the newer one, or use another state_dir)",
 			f.Filename(versionKey), found, version)
 	}
+	f.versioned.Store(true)
+	return nil
+}
+
+// writeVersion comes before the first of our values.
+func (f *Files) writeVersion() error {
+	if f.versioned.Load() {
+		return nil
+	}
+	if err := f.write(f.Filename(versionKey), []byte(strconv.Itoa(version)+"\n")); err != nil {
+		return err
+	}
+	f.versioned.Store(true)
 	return nil
 }
