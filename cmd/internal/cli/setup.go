@@ -120,6 +120,8 @@ func (a *answers) complete() error {
 		return wrong("-cert-file and -key-file belong together", "give both")
 	case a.CertFile != "" && a.TrustedProxies != "":
 		return wrong("-behind-proxy is for a proxy that ends TLS, so it needs no -cert-file", "give one of them")
+	case a.Email+a.ACMEDirectory+a.ACMECAFile != "" && a.CertFile+a.TrustedProxies != "":
+		return wrong("-email, -acme-directory and -acme-ca-file are for certificates from ACME", "leave them out with -cert-file or -behind-proxy")
 	}
 	for _, path := range []*string{&a.BindPasswordFile, &a.DirectoryCAFile, &a.ACMECAFile, &a.CertFile, &a.KeyFile, &a.StateDir, &a.Out} {
 		if *path == "" {

@@ -3,8 +3,8 @@ package cli
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"regexp"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -29,31 +29,24 @@ func (a *answers) render() ([]byte, error) {
 // and has no sign that means something there.
 var plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9._/=@+-]*(:[A-Za-z0-9._/=@+-]+)*$`)
 
-// yamlText returns a text as one YAML value. A JSON string is one.
-func yamlText(text string) (string, error) {
+// yamlText returns a text as one YAML value. A quoted string of Go is one: YAML
+// has all its escapes.
+func yamlText(text string) string {
 	switch strings.ToLower(text) {
 	case "true", "false", "yes", "no", "on", "off", "y", "n", "null":
 	default:
 		if plainText.MatchString(text) {
-			return text, nil
+			return text
 		}
 	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(text)
-	return strings.TrimSpace(b.String()), err
+	return strconv.Quote(text)
 }
 
 // yamlList returns texts that are parted by commas or blanks as a YAML list.
-func yamlList(texts string) (string, error) {
+func yamlList(texts string) string {
 	var items []string
 	for _, text := range strings.FieldsFunc(texts, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
-		item, err := yamlText(text)
-		if err != nil {
-			return "", err
-		}
-		items = append(items, item)
+		items = append(items, yamlText(text))
 	}
-	return "[" + strings.Join(items, ", ") + "]", nil
+	return "[" + strings.Join(items, ", ") + "]"
 }

@@ -132,19 +132,23 @@ func TestBadEnvironment(t *testing.T) {
 		want    string
 	}{
 		{
-			"no domain at all", []string{"PERSONA_LDAP_PRESET=openldap", "PERSONA_LDAP_URLS=ldaps://x", "PERSONA_LDAP_BASE_DN=dc=x"},
+			"no domain at all",
+			[]string{"PERSONA_LDAP_PRESET=openldap", "PERSONA_LDAP_URLS=ldaps://x", "PERSONA_LDAP_BASE_DN=dc=x"},
 			"environment: PERSONA_DOMAIN: is missing (name at least one, as in example.com)",
 		},
 		{
-			"no domain", []string{"PERSONA_UPSTREAM=http://cms"},
+			"no domain",
+			[]string{"PERSONA_UPSTREAM=http://cms"},
 			"environment: PERSONA_DOMAIN: is missing (write it, as in example.com)",
 		},
 		{
-			"nothing to do", []string{"PERSONA_DOMAIN=example.com"},
+			"nothing to do",
+			[]string{"PERSONA_DOMAIN=example.com"},
 			"environment: PERSONA_UPSTREAM: is missing (a domain without a website needs directory, authority or disabled)",
 		},
 		{
-			"half a directory", []string{"PERSONA_DOMAIN=example.com", "PERSONA_LDAP_URLS=ldap://ldap", "PERSONA_LDAP_BIND_DN=cn=persona"},
+			"half a directory",
+			[]string{"PERSONA_DOMAIN=example.com", "PERSONA_LDAP_URLS=ldap://ldap", "PERSONA_LDAP_BIND_DN=cn=persona"},
 			`environment: PERSONA_LDAP_BASE_DN: is missing (name the entry below which all people are, as in dc=example,dc=com)
 environment: PERSONA_LDAP_BIND_PASSWORD_FILE: is missing (PERSONA_LDAP_BIND_DN needs a password; put quotes around one that begins with # or another special character)
 environment: PERSONA_LDAP_PRESET: is missing (write PERSONA_LDAP_PRESET=openldap, or custom)
@@ -203,7 +207,8 @@ environment: PERSONA_TLS_KEY_FILE: is missing (PERSONA_TLS_MODE=files needs it)`
 			`environment: PERSONA_LISTEN_HTTP: ":443" is the address of PERSONA_LISTEN_HTTPS too (give each listener its own port)`,
 		},
 		{
-			"certifies without a directory", []string{"PERSONA_DOMAIN=example.com", "PERSONA_UPSTREAM=http://cms", "PERSONA_CERTIFIES=x.example"},
+			"certifies without a directory",
+			[]string{"PERSONA_DOMAIN=example.com", "PERSONA_UPSTREAM=http://cms", "PERSONA_CERTIFIES=x.example"},
 			"environment: PERSONA_CERTIFIES: is for an identity host (write it where the directory is, or give this domain one)",
 		},
 		{
@@ -262,16 +267,19 @@ environment: PERSONA_LDAP_URLS: the file gives urls too, on line 8 (keep one of 
 environment: PERSONA_LOG_LEVEL: the file gives level too, on line 11 (keep one of them)`,
 		},
 		{
-			"a listener that the image sets", fileWithoutPassword + "    bind_password: x\nlisten: {http: \":80\"}\n", []string{"PERSONA_LISTEN_HTTP=:8080"},
+			"a listener that the image sets", fileWithoutPassword + "    bind_password: x\nlisten: {http: \":80\"}\n",
+			[]string{"PERSONA_LISTEN_HTTP=:8080"},
 			"environment: PERSONA_LISTEN_HTTP: the file gives http too, on line 12 (keep one of them; the container image sets this variable, so there remove it from the file)",
 		},
 		{
-			"both twins", fileWithoutPassword + "    bind_password_file: /nonexistent/x\n", []string{"PERSONA_LDAP_BIND_PASSWORD=x"},
+			"both twins", fileWithoutPassword + "    bind_password_file: /nonexistent/x\n",
+			[]string{"PERSONA_LDAP_BIND_PASSWORD=x"},
 			`FILE:11: directories.corp.bind_password_file: the file /nonexistent/x does not exist (create it, or mend the path)
 FILE:11: directories.corp.bind_password_file: is given together with PERSONA_LDAP_BIND_PASSWORD (keep one of them)`,
 		},
 		{
-			"which of several", withTwoDomains, []string{"PERSONA_UPSTREAM=http://cms", "PERSONA_LDAP_START_TLS=true"},
+			"which of several", withTwoDomains,
+			[]string{"PERSONA_UPSTREAM=http://cms", "PERSONA_LDAP_START_TLS=true"},
 			`environment: PERSONA_LDAP_START_TLS: the file has more than one of directories, and a variable cannot say which it means (write it into the file)
 environment: PERSONA_UPSTREAM: the file has more than one of domains, and a variable cannot say which it means (write it into the file)`,
 		},
@@ -282,7 +290,8 @@ FILE:2: directories: is not a section (write its keys below it, indented)
 FILE:3: log: is not a section (write its keys below it, indented)`,
 		},
 		{
-			"unknown variable", fileWithoutPassword, []string{"PERSONA_LDAP_BIND_PASSWORT=hunter2", "PERSONA_LDAP_BIND_PASSWORD=x"},
+			"unknown variable", fileWithoutPassword,
+			[]string{"PERSONA_LDAP_BIND_PASSWORT=hunter2", "PERSONA_LDAP_BIND_PASSWORD=x"},
 			"environment: PERSONA_LDAP_BIND_PASSWORT: is not a known variable (did you mean PERSONA_LDAP_BIND_PASSWORD?)",
 		},
 	} {

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"persona-sidecar/cmd/internal/config"
+)
+
+// examples returns the indented blocks of the text that tells what is missing.
+func examples(t *testing.T) (file string, environ []string) {
+	t.Helper()
+	for line := range strings.Lines(whatIsMissing) {
+		text, indented := strings.CutPrefix(line, "    ")
+		switch {
+		case !indented:
+		case strings.HasPrefix(text, "PERSONA_"):
+			environ = append(environ, strings.TrimSpace(text))
+		default:
+			file += text
+		}
+	}
+	if file == "" || len(environ) == 0 {
+		t.Fatal("the text has no examples")
+	}
+	return file, environ
+}
+
+func TestExamplesOfWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "ldap")
+	write(t, secret, "x\n")
+	file, environ := examples(t)
+	path := filepath.Join(t.TempDir(), "persona.yaml")
+	write(t, path, strings.ReplaceAll(file, "/run/secrets/ldap", secret))
+	byFile, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range environ {
+		environ[i] = strings.ReplaceAll(environ[i], "/run/secrets/ldap", secret)
+	}
+	byEnvironment, err := config.Load("", environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	corp, ldap := byFile.Directories["corp"], byEnvironment.Directories[config.EnvironmentDirectory]
+	if got, want := fmt.Sprint(ldap), fmt.Sprint(corp); got != want {
+		t.Errorf("the examples differ: %s and %s", got, want)
+	}
+	if lines := strings.Count(whatIsMissing, "\n"); lines > 36 {
+		t.Errorf("%d lines do not fit on one screen", lines)
+	}
+}
+
+// FuzzYAMLText checks that every text that setup writes into a file is read
+// back as it was.
+func FuzzYAMLText(f *testing.F) {
+	for _, text := range []string{
+		"example.com", "true", "Off", "~", "null", "a: b", "a #b", "#", "- a", "*a", "&a", "!a", "%a", "@a", "`", "'", `"`, `\`,
+		"a\nb", "a\tb", " a ", "\x00", "\x7f", "\u0085", "\u2028", "\ufeff", "ü", "😀", "{a}", "[a]", "a,b", "1", "1e3", "0x1", "2001-01-01",
+		"C:\\x", "http://a:1/", "a:", ":a", "?", "|", ">", "<<", "=", "---", "...", "a: ",
+	} {
+		f.Add(text)
+	}
+	path := filepath.Join(f.TempDir(), "persona.yaml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if text == "" || !utf8.ValidString(text) {
+			t.Skip("no argument of a command line that YAML could hold")
+		}
+		write(t, path, "domains: [{name: example.com, directory: corp}]\ndirectories:\n  corp:\n"+
+			"    preset: openldap\n    urls: [ldaps://ldap]\n    base_dn: dc=example\n    bind_dn: cn=persona\n    bind_password: "+yamlText(text)+" # end\n")
+		c, err := config.Load(path, nil)
+		if err != nil {
+			t.Fatalf("%q as %s: %v", text, yamlText(text), err)
+		}
+		if got := c.Directories["corp"].BindPassword.Reveal(); got != text {
+			t.Errorf("%q as %s is read as %q", text, yamlText(text), got)
+		}
+	})
+}
+
+func TestYAMLList(t *testing.T) {
+	t.Parallel()
+	for texts, want := range map[string]string{
+		"":                       "[]",
+		"a":                      "[a]",
+		"a, b c,,d":              "[a, b, c, d]",
+		"ldaps://a:636 [::1],no": `[ldaps://a:636, "[::1]", "no"]`,
+	} {
+		if got := yamlList(texts); got != want {
+			t.Errorf("%q: got %s, want %s", texts, got, want)
+		}
+	}
+}
+
+func TestVersionOfBuild(t *testing.T) {
+	t.Parallel()
+	revision := debug.BuildSetting{Key: "vcs.revision", Value: "0123456789abcdef0123456789abcdef01234567"}
+	for _, test := range []struct {
+		info debug.BuildInfo
+		want string
+	}{
+		{debug.BuildInfo{}, "(devel)"},
+		{debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{revision}}, "v1.2.3"},
+		{debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: []debug.BuildSetting{revision}}, "(devel) 0123456789ab"},
+		{debug.BuildInfo{Settings: []debug.BuildSetting{revision, {Key: "vcs.modified", Value: "true"}}}, "(devel) 0123456789ab+changes"},
+	} {
+		if got := describe(&test.info); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "127.0.0.1": "127.0.0.1", "192.0.2.1": "192.0.2.1", "localhost": "localhost"} {
+		if got := reachable(host); got != want {
+			t.Errorf("%q: got %s, want %s", host, got, want)
+		}
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
