@@ -117,9 +117,13 @@ func (w *pacedWriter) moveDeadline() {
 	if w.stream {
 		return
 	}
+	limit := w.idle
+	if w.drains() {
+		limit += linger // which passes before anything is written
+	}
 	now := time.Now()
-	if w.deadline.Sub(now) < w.idle-w.idle/8 {
-		w.deadline = now.Add(w.idle)
+	if w.deadline.Sub(now) < limit-limit/8 {
+		w.deadline = now.Add(limit)
 		_ = w.control.SetWriteDeadline(w.deadline)
 	}
 }
@@ -136,7 +140,7 @@ func (w *pacedWriter) beginWrite() {
 		w.timer.Reset(w.idle)
 	}
 	if w.drains() {
-		_ = w.control.SetReadDeadline(time.Now().Add(linger))
+		w.limitDrain()
 	}
 }
 
@@ -153,6 +157,16 @@ func (w *pacedWriter) endWrite() {
 // want, as it does before it writes an HTTP/1.1 header.
 func (w *pacedWriter) drains() bool {
 	return !w.stream && !w.duplex && w.body != nil && !w.body.ended.Load()
+}
+
+// limitDrain bounds how long net/http reads in such a body. A client that was
+// cut off in the middle of it gets no more time.
+func (w *pacedWriter) limitDrain() {
+	deadline := time.Now()
+	if !w.rec.SlowBody() {
+		deadline = deadline.Add(linger)
+	}
+	_ = w.control.SetReadDeadline(deadline)
 }
 
 func (w *pacedWriter) Write(p []byte) (int, error) {
@@ -204,6 +218,6 @@ func (w *pacedWriter) finish() {
 	}
 	w.moveDeadline()
 	if w.body != nil && !w.body.ended.Load() {
-		_ = w.control.SetReadDeadline(time.Now().Add(linger))
+		w.limitDrain()
 	}
 }

@@ -1,0 +1,58 @@
+package proxy_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/proxy"
+)
+
+func TestServerLimits(t *testing.T) {
+	t.Parallel()
+	server := proxy.NewServer(named("never"), nil, zerolog.Nop())
+	if server.ReadHeaderTimeout != 10*time.Second || server.MaxHeaderBytes != 64<<10 || server.IdleTimeout == 0 || server.ReadTimeout != 0 || server.WriteTimeout != 0 {
+		t.Errorf("limits %+v", server)
+	}
+	server.ReadHeaderTimeout = 50 * time.Millisecond
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	for _, beginning := range []string{"", "GET / HTTP/1.1\r\nHost: example.com\r\n"} {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, beginning)
+		if got, err := io.ReadAll(conn); err != nil || len(got) > 0 && string(got[:12]) == "HTTP/1.1 200" {
+			t.Errorf("%q: %q %v", beginning, got, err)
+		}
+	}
+}
+
+// Without TLS there is no HTTP/2, not even for a client that begins with its preface.
+func TestNoClearHTTP2(t *testing.T) {
+	t.Parallel()
+	server := proxy.NewServer(named("x"), nil, zerolog.Nop())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}, Timeout: patience}
+	if res, err := client.Get("http://" + listener.Addr().String()); err == nil {
+		t.Errorf("%s answered", res.Proto)
+	}
+}

@@ -1,0 +1,84 @@
+package upstream_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/middleware"
+)
+
+// One KiB over HTTP/1.1 keep-alive on loopback, through the whole chain with its
+// access log. What the proxy costs is the difference to BenchmarkDirect1KiB.
+func BenchmarkProxy1KiB(b *testing.B) {
+	s := start(b, kibibyte(b), options{})
+	log := zerolog.New(io.Discard)
+	handler := middleware.New(middleware.Config{Log: log})(s.proxy)
+	benchmark(b, s.serve(b, proxy.NewServer(handler, nil, log)))
+}
+
+func BenchmarkDirect1KiB(b *testing.B) {
+	benchmark(b, strings.TrimPrefix(kibibyte(b), "http://"))
+}
+
+func kibibyte(b *testing.B) string {
+	b.Helper()
+	body := []byte(strings.Repeat("x", 1024))
+	website := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Write(body)
+	}))
+	b.Cleanup(website.Close)
+	return website.URL
+}
+
+// benchmark asks addr with as little work of its own as possible.
+func benchmark(b *testing.B, addr string) {
+	b.Helper()
+	b.ReportAllocs()
+	b.SetBytes(1024)
+	request := []byte("GET /index.html?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: benchmark\r\nAccept: */*\r\nCookie: a=1; b=2\r\n\r\n")
+	b.RunParallel(func(pb *testing.PB) {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Minute))
+		r := bufio.NewReader(conn)
+		for pb.Next() {
+			conn.Write(request)
+			if err := discardAnswer(r); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// discardAnswer reads an answer of 1024 bytes and checks its status.
+func discardAnswer(r *bufio.Reader) error {
+	for first := true; ; first = false {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if first && string(line[9:12]) != "200" {
+			return io.ErrUnexpectedEOF
+		}
+		if len(line) == 2 {
+			break
+		}
+	}
+	_, err := r.Discard(1024)
+	return err
+}
