@@ -24,7 +24,9 @@ type Directory struct {
 	log               zerolog.Logger
 	domains           map[string]bool // canonical
 	addressAttributes []addressAttribute
-	attributes        []string // what a search asks for
+	// attributes that a search asks for: a whole person, what must be known
+	// before the bind, only who it is
+	wholePerson, claims, onlyID []string
 
 	servers         *servers
 	searches, binds limit
@@ -47,11 +49,13 @@ func New(cfg Config) (*Directory, error) {
 	}
 	d := &Directory{
 		cfg: cfg, log: cfg.Log, servers: srv,
-		domains:    make(map[string]bool),
-		attributes: cfg.Schema.attributes(),
-		searches:   make(limit, cfg.MaxSearches),
-		binds:      make(limit, cfg.MaxBinds),
-		pace:       pace{step: cfg.RefusalTime},
+		domains:     make(map[string]bool),
+		wholePerson: cfg.Schema.personAttributes(),
+		claims:      cfg.Schema.claimAttributes(),
+		onlyID:      []string{cfg.Schema.IDAttribute},
+		searches:    make(limit, cfg.MaxSearches),
+		binds:       make(limit, cfg.MaxBinds),
+		pace:        pace{step: cfg.RefusalTime},
 	}
 	for _, domain := range cfg.Domains {
 		canonical, _ := canonicalDomain(domain) // validate has passed it
@@ -116,7 +120,7 @@ func (d *Directory) authenticate(ctx context.Context, login, password string) (R
 // find returns the one entry that the typed name means; none (a nil Entry) if
 // there is no such, or more than one.
 func (d *Directory) find(ctx context.Context, login string) (entry, error) {
-	f, err := d.search(ctx, d.loginFilter(login))
+	f, err := d.search(ctx, d.loginFilter(login), d.claims)
 	if err != nil {
 		return entry{}, err
 	}

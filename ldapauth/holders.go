@@ -18,7 +18,7 @@ func (d *Directory) confirm(ctx context.Context, id string, before []string) (Re
 	if len(before) == 0 || len(before) > addressesPerSearch {
 		return d.read(ctx, id)
 	}
-	f, err := d.search(ctx, d.holderFilter(before...))
+	f, err := d.search(ctx, d.holderFilter(before...), d.wholePerson)
 	if err != nil {
 		return Result{}, err
 	}
@@ -35,7 +35,7 @@ func (d *Directory) confirm(ctx context.Context, id string, before []string) (Re
 
 // read reads one of the people by id, with the addresses that are theirs alone.
 func (d *Directory) read(ctx context.Context, id string) (Result, error) {
-	f, err := d.search(ctx, d.idFilter(id))
+	f, err := d.search(ctx, d.idFilter(id), d.wholePerson)
 	if err != nil {
 		return Result{}, err
 	}
@@ -76,7 +76,7 @@ func (d *Directory) result(e entry, addresses []string) Result {
 func (d *Directory) uncontested(ctx context.Context, id string, addresses []string) ([]string, error) {
 	var kept []string
 	for chunk := range slices.Chunk(addresses, addressesPerSearch) {
-		f, err := d.search(ctx, d.holderFilter(chunk...))
+		f, err := d.search(ctx, d.holderFilter(chunk...), d.onlyID)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func (d *Directory) uncontested(ctx context.Context, id string, addresses []stri
 }
 
 func (d *Directory) holdsAlone(ctx context.Context, id, address string) (bool, error) {
-	f, err := d.search(ctx, d.holderFilter(address))
+	f, err := d.search(ctx, d.holderFilter(address), d.onlyID)
 	if err != nil {
 		return false, err
 	}

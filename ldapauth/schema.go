@@ -52,12 +52,20 @@ const (
 	attrExpire      = "shadowExpire" // days since 1970
 )
 
-// attributes lists what a search asks for.
-func (s Schema) attributes() []string {
-	names := slices.Concat([]string{s.IDAttribute}, s.LoginAttributes, s.AddressAttributes, []string{
+// personAttributes are all that is read of a person.
+func (s Schema) personAttributes() []string {
+	return distinct(slices.Concat(s.claimAttributes(), s.LoginAttributes, []string{
 		attrDisplayName, attrCommonName, attrGivenName, attrFamilyName, attrMemberOf,
-		attrPwdChanged, attrPwdReset, attrPwdLocked, attrExpire,
-	})
+		attrPwdChanged, attrPwdReset, attrExpire,
+	}))
+}
+
+// claimAttributes are what must be known before the password is checked.
+func (s Schema) claimAttributes() []string {
+	return distinct(slices.Concat([]string{s.IDAttribute, attrPwdLocked}, s.AddressAttributes))
+}
+
+func distinct(names []string) []string {
 	var unique []string
 	for _, name := range names {
 		if !slices.ContainsFunc(unique, func(have string) bool { return strings.EqualFold(have, name) }) {

@@ -46,14 +46,14 @@ func (f found) only() (entry, bool) {
 
 // search looks below the base for at most two entries. Aliases are never
 // dereferenced, referrals never followed.
-func (d *Directory) search(ctx context.Context, filter string) (found, error) {
+func (d *Directory) search(ctx context.Context, filter string, attributes []string) (found, error) {
 	if err := d.searches.acquire(ctx); err != nil {
 		return found{}, err
 	}
 	defer d.searches.release()
 	req := &ldap.SearchRequest{
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-		SizeLimit: 2, TimeLimit: secondsLeft(ctx), Filter: filter, Attributes: d.attributes,
+		SizeLimit: 2, TimeLimit: secondsLeft(ctx), Filter: filter, Attributes: attributes,
 	}
 	d.log.Debug().Str("filter", filter).Msg("searching")
 	var res *ldap.SearchResult

@@ -1,0 +1,169 @@
+package ldapauth_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/jimlambrt/gldap"
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/ldapauth"
+)
+
+// faulty is a server that answers with the result codes it is given: slapd
+// cannot be made to say that it is busy.
+type faulty struct {
+	mu           sync.Mutex
+	search, bind int
+	url          string
+}
+
+func (f *faulty) answer(search, bind int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.search, f.bind = search, bind
+}
+
+func (f *faulty) codes() (search, bind int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.search, f.bind
+}
+
+func startFaulty(t *testing.T) *faulty {
+	t.Helper()
+	f := &faulty{}
+	mux, err := gldap.NewMux()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = mux.Bind(func(w *gldap.ResponseWriter, r *gldap.Request) {
+		_, code := f.codes()
+		if m, err := r.GetSimpleBindMessage(); err == nil && m.UserName == "cn=service" {
+			code = ldap.LDAPResultSuccess
+		}
+		_ = w.Write(r.NewBindResponse(gldap.WithResponseCode(code)))
+	})
+	_ = mux.Search(func(w *gldap.ResponseWriter, r *gldap.Request) {
+		code, _ := f.codes()
+		if code == ldap.LDAPResultSuccess {
+			_ = w.Write(r.NewSearchResponseEntry("uid=alice,dc=test", gldap.WithAttributes(map[string][]string{
+				"ENTRYUUID": {"alice-id"}, "UID": {"alice"}, "Mail": {"alice@example.test"},
+			})))
+		}
+		_ = w.Write(r.NewSearchDoneResponse(gldap.WithResponseCode(code)))
+	})
+	server, err := gldap.NewServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Router(mux); err != nil {
+		t.Fatal(err)
+	}
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := probe.Addr().String()
+	probe.Close()
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.Run(address) })
+	t.Cleanup(func() { _ = server.Stop(); running.Wait() })
+	eventually(t, "the faulty server runs", server.Ready)
+	f.url = "ldap://" + address
+	return f
+}
+
+func faultyConfig(urls ...string) ldapauth.Config {
+	return ldapauth.Config{
+		Name: "corp", URLs: urls, InsecurePlaintext: true, BindDN: "cn=service", BindPassword: "secret", BaseDN: "dc=test",
+		Schema: ldapauth.OpenLDAP(), Domains: []string{"example.test"},
+		RefusalTime: time.Millisecond, Timeout: 10 * time.Second, Log: zerolog.Nop(),
+	}
+}
+
+func TestServerSaysItCannot(t *testing.T) {
+	t.Parallel()
+	f := startFaulty(t)
+	d := open(t, faultyConfig(f.url))
+	// The server spells attribute names its own way.
+	if p := signIn(t, d, "alice", "secret").Person; len(p.Addresses) != 1 || p.ID != "alice-id" || p.Login != "alice" {
+		t.Fatalf("the faulty server, in order, answers %+v", p)
+	}
+	for _, code := range []int{1, 3, 8, 10, 11, 13, 32, 50, 51, 52, 53, 80} {
+		f.answer(code, ldap.LDAPResultSuccess)
+		res, err := d.Authenticate(context.Background(), "alice", "secret")
+		wantOutage(t, res, err)
+		res, err = d.Lookup(context.Background(), "alice-id")
+		wantOutage(t, res, err)
+	}
+	for _, code := range []int{1, 2, 7, 8, 10, 13, 51, 52, 80} {
+		f.answer(ldap.LDAPResultSuccess, code)
+		res, err := d.Authenticate(context.Background(), "alice", "secret")
+		wantOutage(t, res, err)
+		if res.Person.ID != "alice-id" {
+			t.Errorf("code %d: id %q", code, res.Person.ID)
+		}
+	}
+	for code, want := range map[int]ldapauth.Status{
+		19: ldapauth.NotAllowed, 48: ldapauth.NotAllowed, 50: ldapauth.NotAllowed, 53: ldapauth.NotAllowed,
+		32: ldapauth.Refused, 49: ldapauth.Refused,
+	} {
+		f.answer(ldap.LDAPResultSuccess, code)
+		wantStatus(t, signIn(t, d, "alice", "secret"), want, false)
+	}
+}
+
+func TestBusyServerHasASecond(t *testing.T) {
+	t.Parallel()
+	busy, idle := startFaulty(t), startFaulty(t)
+	d := open(t, faultyConfig(busy.url, idle.url))
+	busy.answer(ldap.LDAPResultBusy, ldap.LDAPResultBusy)
+	wantStatus(t, signIn(t, d, "alice", "secret"), ldapauth.OK, true)
+	// A wrong password is an answer: nobody else is asked.
+	busy.answer(ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials)
+	eventually(t, "the first server is used again", func() bool {
+		return signIn(t, d, "alice", "secret").Status == ldapauth.Refused
+	})
+}
+
+// What comes back is not LDAP at all.
+func TestGarbage(t *testing.T) {
+	t.Parallel()
+	for name, garbage := range map[string]string{
+		"HTTP":       "HTTP/1.1 400 Bad Request\r\n\r\n",
+		"nothing":    "",
+		"zeroes":     string(make([]byte, 1024)),
+		"bad length": "\x30\x84\xff\xff\xff\xff\x02\x01\x01",
+		"half":       "\x30\x0c\x02\x01\x01\x61",
+		"null op":    "\x30\x05\x02\x01\x01\x05\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var serving sync.WaitGroup
+			serving.Go(func() {
+				for {
+					c, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = c.Read(make([]byte, 1024))
+					_, _ = c.Write([]byte(garbage))
+					c.Close()
+				}
+			})
+			t.Cleanup(func() { listener.Close(); serving.Wait() })
+			d := open(t, faultyConfig("ldap://"+listener.Addr().String()))
+			res, err := d.Authenticate(context.Background(), "alice", "secret")
+			wantOutage(t, res, err)
+		})
+	}
+}
