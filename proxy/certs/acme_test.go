@@ -140,17 +140,18 @@ func TestEmail(t *testing.T) {
 // TestRenewal: a short-lived certificate is replaced before it ends.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
+	name := freshName("renewal")
 	site := listen(t)
 	server := acmetest.Start(t, acmetest.Options{
 		HTTPPort: port(site.http), TLSPort: port(site.https), Validity: time.Hour,
 	})
-	config := site.config(server, &certmagic.FileStorage{Path: t.TempDir()}, "renewal.test")
+	config := site.config(server, &certmagic.FileStorage{Path: t.TempDir()}, name)
 	config.RenewalWindow = 0.9999 // due when a ten-thousandth of the hour, 0.36 s, has passed
 	config.RenewalCheck = 100 * time.Millisecond
 	site.start(config)
-	first := site.mustServe("renewal.test", server.IssuerRoots())
+	first := site.mustServe(name, server.IssuerRoots())
 	eventually(t, "another certificate", func() bool {
-		_, state, err := site.get("renewal.test", server.IssuerRoots())
+		_, state, err := site.get(name, server.IssuerRoots())
 		if err != nil {
 			t.Fatalf("during renewal: %v", err)
 		}
@@ -166,19 +167,20 @@ func TestRenewal(t *testing.T) {
 // starts, long before the next check.
 func TestOverdue(t *testing.T) {
 	t.Parallel()
+	name := freshName("overdue")
 	storage := &certmagic.FileStorage{Path: t.TempDir()}
 	before := listen(t)
 	server := acmetest.Start(t, acmetest.Options{HTTPPort: port(before.http), TLSPort: port(before.https)})
-	before.start(before.config(server, storage, "overdue.test"))
-	old := before.mustServe("overdue.test", server.IssuerRoots())
+	before.start(before.config(server, storage, name))
+	old := before.mustServe(name, server.IssuerRoots())
 	before.stop()
 
 	after := listenAgain(t, before) // where the ACME server will look
-	config := after.config(server, storage, "overdue.test")
+	config := after.config(server, storage, name)
 	config.RenewalWindow = 0.999999999
 	after.start(config)
 	eventually(t, "another certificate", func() bool {
-		_, state, err := after.get("overdue.test", server.IssuerRoots())
+		_, state, err := after.get(name, server.IssuerRoots())
 		if err != nil {
 			t.Fatalf("during renewal: %v", err)
 		}

@@ -3,6 +3,7 @@ package certs_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -106,6 +107,12 @@ func listenOn(t *testing.T, address string) net.Listener {
 	}
 	t.Cleanup(func() { listener.Close() })
 	return listener
+}
+
+// freshName returns a name that no test used before: certmagic remembers for the
+// life of the process which renewal failed or was broken off, by name.
+func freshName(label string) string {
+	return strings.ToLower(rand.Text()[:8]) + "." + label + ".test"
 }
 
 func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
