@@ -69,8 +69,8 @@ func BenchmarkRebind(b *testing.B) {
 	})
 }
 
-// BenchmarkSearchAndRebind is the floor with the search that finds the DN, as
-// the measurements in the directory's notes count a sign-in.
+// BenchmarkSearchAndRebind is the floor with the search that finds the DN: the
+// least that any search-then-bind sign-in can cost.
 func BenchmarkSearchAndRebind(b *testing.B) {
 	s := sharedSlapd(b)
 	var n atomic.Int64

@@ -25,6 +25,9 @@ type verdict struct {
 
 // bind checks a password on a connection that is used for nothing else. An
 // error means that the directory could not answer.
+//
+// A bind whose connection broke before the answer is sent again, so in rare
+// cases the directory counts one wrong password twice.
 func (d *Directory) bind(ctx context.Context, dn, password string) (verdict, error) {
 	if err := d.binds.acquire(ctx); err != nil {
 		return verdict{}, err
