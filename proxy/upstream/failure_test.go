@@ -54,7 +54,7 @@ func TestUpstreamDown(t *testing.T) {
 
 func TestUpstreamSlow(t *testing.T) {
 	t.Parallel()
-	s := start(t, rawSite(t, func(_ string, _ net.Conn, r *bufio.Reader) { r.ReadByte() }), options{headerTimeout: 50 * time.Millisecond})
+	s := start(t, rawSite(t, func(_ string, _ net.Conn, r *bufio.Reader) { r.ReadByte() }), options{timeout: 50 * time.Millisecond})
 	res, body := get(t, s.client(t, true), "https://example.com/")
 	if res.StatusCode != http.StatusGatewayTimeout || !strings.Contains(body, "example.com is not answering") {
 		t.Errorf("%d %s", res.StatusCode, body)
@@ -63,6 +63,31 @@ func TestUpstreamSlow(t *testing.T) {
 		t.Errorf("hint %q", hint)
 	}
 }
+
+// A website that takes no more of an upload holds nobody for ever.
+func TestUpstreamTakesNothing(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, http2 bool) {
+		done := make(chan struct{})
+		t.Cleanup(func() { close(done) })
+		s := start(t, rawSite(t, func(string, net.Conn, *bufio.Reader) { <-done }), options{timeout: 200 * time.Millisecond})
+		r, _ := http.NewRequest(http.MethodPost, "https://example.com/", endless{})
+		res, err := s.client(t, http2).Do(r)
+		if err == nil { // over HTTP/1.1 a client that is still sending may miss the answer
+			if res.StatusCode != http.StatusGatewayTimeout {
+				t.Errorf("%d", res.StatusCode)
+			}
+			res.Body.Close()
+		}
+		if line := s.line(t); line["status"] != 504.0 || line["error"] == nil {
+			t.Errorf("line %v", line)
+		}
+	})
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestUpstreamNonsense(t *testing.T) {
 	t.Parallel()

@@ -32,10 +32,10 @@ const (
 
 // options are what a test wants to be different.
 type options struct {
-	trusted       []netip.Prefix
-	idle          time.Duration
-	headerTimeout time.Duration
-	roots         *x509.CertPool
+	trusted []netip.Prefix
+	idle    time.Duration
+	timeout time.Duration
+	roots   *x509.CertPool
 }
 
 // sidecar is the proxy behind real listeners: one with TLS, one without.
@@ -57,7 +57,7 @@ func start(t testing.TB, target string, o options) *sidecar {
 		t.Fatal(err)
 	}
 	s.proxy, err = upstream.New(upstream.Config{
-		Site: "example.com", URL: u, Roots: o.roots, Cookies: []string{ourCookie}, HeaderTimeout: o.headerTimeout, Log: logger,
+		Site: "example.com", URL: u, Roots: o.roots, Cookies: []string{ourCookie}, Timeout: o.timeout, Log: logger,
 	})
 	if err != nil {
 		t.Fatal(err)

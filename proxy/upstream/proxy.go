@@ -16,17 +16,17 @@ import (
 	"persona-sidecar/proxy/middleware"
 )
 
-// DefaultHeaderTimeout is how long a website may think about a request.
-const DefaultHeaderTimeout = 5 * time.Minute
+// DefaultTimeout is how long a website may think about a request.
+const DefaultTimeout = 5 * time.Minute
 
 // Config is one website.
 type Config struct {
-	Site          string         // the name that error pages and the log give to the site
-	URL           *url.URL       // where the website listens: http or https, and a host; nothing else
-	Roots         *x509.CertPool // authorities to trust for an https URL; nil: the system's
-	Cookies       []string       // names of our own cookies, removed in both directions
-	HeaderTimeout time.Duration  // longest wait for the answer's header once the request is sent; 0: DefaultHeaderTimeout
-	Log           zerolog.Logger
+	Site    string         // the name that error pages and the log give to the site
+	URL     *url.URL       // where the website listens: http or https, and a host; nothing else
+	Roots   *x509.CertPool // authorities to trust for an https URL; nil: the system's
+	Cookies []string       // names of our own cookies, removed in both directions
+	Timeout time.Duration  // longest wait for the website to take the next bytes of a request, and then to begin its answer; 0: DefaultTimeout
+	Log     zerolog.Logger
 }
 
 // Proxy passes requests to one website.
@@ -46,8 +46,8 @@ func New(cfg Config) (*Proxy, error) {
 	if err := checkURL(cfg.URL); err != nil {
 		return nil, fmt.Errorf("upstream of %s: %w", cfg.Site, err)
 	}
-	if cfg.HeaderTimeout == 0 {
-		cfg.HeaderTimeout = DefaultHeaderTimeout
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
 	}
 	p := &Proxy{
 		site:      cfg.Site,

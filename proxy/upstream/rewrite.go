@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"strings"
@@ -115,8 +114,8 @@ func schemeOf(r *http.Request) string {
 }
 
 func portOf(host, scheme string) string {
-	if _, port, err := net.SplitHostPort(host); err == nil && port != "" {
-		return port
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && i+1 < len(host) && !strings.HasSuffix(host, "]") {
+		return host[i+1:]
 	}
 	if scheme == "https" {
 		return "443"

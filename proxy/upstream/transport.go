@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -33,17 +34,54 @@ func newTransport(cfg Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	return &http.Transport{
 		Proxy:                  nil, // the website is near; the environment's proxy is for far places
-		DialContext:            dialer.DialContext,
+		DialContext:            pacedDial(dialer, cfg.Timeout),
 		TLSClientConfig:        &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    dialTimeout,
 		DisableCompression:     true, // bodies pass as they are
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        idleTimeout,
-		ResponseHeaderTimeout:  cfg.HeaderTimeout,
+		ResponseHeaderTimeout:  cfg.Timeout,
 		ExpectContinueTimeout:  continueTimeout,
 		MaxResponseHeaderBytes: maxResponseHeaderBytes,
 		Protocols:              protocols,
 	}
+}
+
+// pacedDial opens connections that fail when the website takes nothing for
+// longer than limit. http.Transport itself would wait for ever.
+func pacedDial(dialer *net.Dialer, limit time.Duration) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &pacedConn{Conn: conn, limit: limit}, nil
+	}
+}
+
+type pacedConn struct {
+	net.Conn
+	limit    time.Duration
+	deadline time.Time // as last set; writes do not overlap
+}
+
+func (c *pacedConn) Write(p []byte) (int, error) {
+	// Setting a deadline costs something, so it is moved in steps.
+	if now := time.Now(); c.deadline.Sub(now) < c.limit-c.limit/8 {
+		c.deadline = now.Add(c.limit)
+		if err := c.SetWriteDeadline(c.deadline); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+// CloseWrite ends one direction of an upgraded connection.
+func (c *pacedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Close()
 }
 
 const bufferSize = 32 << 10
