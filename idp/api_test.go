@@ -1,6 +1,7 @@
 package idp_test
 
 import (
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"math/big"
@@ -8,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/rsa"
 
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"

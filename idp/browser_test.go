@@ -2,20 +2,13 @@ package idp_test
 
 import (
 	"context"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/idptest"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -28,142 +21,6 @@ const (
 	waitTime   = 20 * time.Second
 	pollPeriod = 50 * time.Millisecond
 )
-
-// net is a world behind TLS listeners, with hubs, seen from a browser.
-type network struct {
-	*world
-	ctx   context.Context // of the browser's tab
-	pages sync.Map        // further pages, by URL: http.HandlerFunc
-}
-
-// newNetwork starts it all. The identity host allows, besides its own hub, one
-// on the same site and one on another, which a configuration file may not.
-func newNetwork(t *testing.T, options idptest.BrowserOptions) *network {
-	t.Helper()
-	// Real time: the browser has no other.
-	w := newWorld(t, identity(func(i *idp.Identity) { i.Hubs = []string{sameSite, otherSite} }))
-	w.clock.Advance(time.Since(w.clock.Now()))
-	n := &network{world: w}
-	authority := idptest.NewAuthority(t)
-	server := httptest.NewUnstartedServer(http.HandlerFunc(n.serve))
-	server.Listener = listen(t)
-	server.TLS = authority.TLS(t, "example.test", "*.example.test", "*.other.test", "*.evil.test")
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	options.Address, options.Trust = server.Listener.Addr().String(), authority.KeyHash()
-	n.ctx = idptest.NewBrowser(t, options)
-	return n
-}
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listener
-}
-
-// serve is all of the browser's web.
-func (n *network) serve(w http.ResponseWriter, r *http.Request) {
-	here := "https://" + r.Host + r.URL.Path
-	if page, ok := n.pages.Load(here); ok {
-		page.(http.HandlerFunc)(w, r)
-		return
-	}
-	for _, base := range []string{sameSite, otherSite, unlisted, ownHub} {
-		isHub := strings.HasPrefix(here, base+"/sign_in") || strings.HasPrefix(here, base+"/hub.js")
-		if isHub {
-			hub := idptest.Hub{
-				Base: "/persona", Provider: "https://example.test", Authentication: "/persona/authenticate", Provisioning: "/persona/provision",
-				Audience: relyingRP, Duration: 600, Stubborn: base != sameSite && base != ownHub,
-			}
-			hub.ServeHTTP(w, r)
-			return
-		}
-	}
-	if n.server.Match(r) {
-		n.server.ServeHTTP(w, r)
-		return
-	}
-	http.NotFound(w, r)
-}
-
-// page puts a page of somebody else's into the browser's web.
-func (n *network) page(where, contentType, body string) {
-	n.pages.Store(where, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write([]byte(body))
-	}))
-}
-
-func (n *network) do(steps ...chromedp.Action[chromedp.Void]) {
-	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.ctx, waitTime)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		n.t.Fatalf("%v\n%s", err, n.seen())
-	}
-}
-
-func (n *network) open(address string) { n.t.Helper(); n.do(chromedp.Navigate(address)) }
-
-// see waits until the page at an address holds an element, and returns its text.
-func (n *network) see(address, selector string) string {
-	n.t.Helper()
-	n.until(`location.href.startsWith(` + quote(address) + `) && document.querySelector(` + quote(selector) + `) !== null`)
-	return n.js(`document.querySelector(` + quote(selector) + `).textContent`)
-}
-
-// until waits for a condition of the page, whatever page that becomes.
-func (n *network) until(condition string) {
-	n.t.Helper()
-	deadline := time.After(waitTime)
-	for {
-		// An error is a page that is just going away.
-		if met, err := chromedp.Run(n.ctx, chromedp.Evaluate[bool](condition)); err == nil && met {
-			return
-		}
-		select {
-		case <-deadline:
-			n.t.Fatalf("never came true: %s\n%s", condition, n.seen())
-		case <-time.After(pollPeriod):
-		}
-	}
-}
-
-func (n *network) js(expression string) string {
-	n.t.Helper()
-	result, err := chromedp.Run(n.ctx, chromedp.Evaluate[string](expression))
-	if err != nil {
-		n.t.Fatalf("%s: %v\n%s", expression, err, n.seen())
-	}
-	return result
-}
-
-// seen is what the browser shows, for the report of a failure.
-func (n *network) seen() string {
-	result, _ := chromedp.Run(n.ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
-	return result
-}
-
-// ask types an address into a hub.
-func (n *network) ask(hub, email string) {
-	n.t.Helper()
-	n.open(hub + "/sign_in")
-	n.do(chromedp.SendKeys(chromedp.CSS("#email"), email), chromedp.Click(chromedp.CSS("#go")))
-}
-
-// fillIn signs in on the authentication page.
-func (n *network) fillIn(login, password string) {
-	n.t.Helper()
-	n.see("https://example.test/persona/authenticate", "#submit")
-	n.do(
-		chromedp.Clear(chromedp.CSS("#username")), chromedp.SendKeys(chromedp.CSS("#username"), login),
-		chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Click(chromedp.CSS("#submit")),
-	)
-}
 
 // verified waits for the hub's bundle and verifies it as a relying party does.
 func (n *network) verified(hub, email string) {
@@ -261,16 +118,6 @@ func TestBrowserThirdPartyCookiesBlocked(t *testing.T) {
 	n.stays()
 }
 
-// stays demands that the page has loaded everything and goes nowhere.
-func (n *network) stays() {
-	n.t.Helper()
-	before := n.js(`window.marked = "here"; location.href`)
-	n.until(`document.readyState === "complete" && performance.now() > 1000`)
-	if after := n.js(`window.marked + location.href`); after != "here"+before {
-		n.t.Errorf("the page went on from %s to %s", before, after)
-	}
-}
-
 func TestBrowserUnlistedHub(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, idptest.BrowserOptions{})
@@ -282,125 +129,6 @@ func TestBrowserUnlistedHub(t *testing.T) {
 		t.Errorf("the page says %s", n.seen())
 	}
 	n.photograph("unknown-hub")
-}
-
-// frames is a page that frames another and notes every message it gets from
-// it; say posts a message into the frame.
-const frames = `<!doctype html><title>parent</title><body><script>
-window.heard = [];
-addEventListener("message", (event) => heard.push(event.data));
-const frame = document.createElement("iframe");
-frame.src = "FRAMED";
-frame.onload = () => { window.loaded = true; };
-document.body.append(frame);
-window.say = (message) => { frame.contentWindow.postMessage(JSON.stringify(message), "*"); };
-</script>`
-
-// provisions is a page of the website that uses the provisioning script and
-// may be framed by anybody.
-const provisions = `<!doctype html><title>child</title><script src="https://example.test/persona/provisioning_api.js"></script><script>
-window.got = [];
-navigator.id.beginProvisioning((email, seconds) => {
-  got.push(email, seconds);
-  navigator.id.genKeyPair((key) => {
-    got.push(key);
-    navigator.id.registerCertificate("certificate");
-    navigator.id.raiseProvisioningFailure("after completion");
-    navigator.id.beginProvisioning(() => got.push("after completion"));
-  });
-});
-</script>`
-
-const child = `document.querySelector("iframe").contentWindow`
-
-// The script answers only hubs of the list. To an unlisted one it is silent,
-// although this page may be framed by it.
-func TestBrowserScriptIsSilentToAnUnlistedHub(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, idptest.BrowserOptions{})
-	n.page("https://example.test/own", "text/html", provisions)
-	n.page("https://hub.evil.test/", "text/html", strings.ReplaceAll(frames, "FRAMED", "https://example.test/own"))
-	n.page("https://hub.example.test/", "text/html", strings.ReplaceAll(frames, "FRAMED", "https://example.test/own"))
-	for parent, want := range map[string]string{
-		"https://hub.evil.test/":    `[]`,
-		"https://hub.example.test/": `ping`,
-	} {
-		n.open(parent)
-		n.until(`window.loaded === true`)
-		n.js(`say({method: "vep_prov::__ready", params: "ping"}); say({id: 1, result: {email: "x", cert_duration_s: 1}}); ""`)
-		n.until(`window.loaded === true && performance.now() > 1000`)
-		heard := n.js(`JSON.stringify(heard)`)
-		if !strings.Contains(heard, want) || (want == "[]" && heard != want) {
-			t.Errorf("%s heard %s", parent, heard)
-		}
-	}
-}
-
-// A conversation with an allowed hub, with messages thrown in that are wrong
-// by form, id, origin or source, and the silence after completion.
-func TestBrowserScriptConversation(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, idptest.BrowserOptions{})
-	// On the own origin, so that the test can look into the frame.
-	n.page("https://example.test/own", "text/html", provisions)
-	n.page("https://example.test/parent", "text/html", strings.ReplaceAll(frames, "FRAMED", "https://example.test/own"))
-	n.open("https://example.test/parent")
-	n.until(`window.loaded === true && heard.length === 1`) // the script's own ping
-	if got := n.js(`heard[0]`); got != `{"method":"vep_prov::__ready","params":"ping"}` {
-		t.Errorf("the script begins with %s", got)
-	}
-	heard := func(count string) { t.Helper(); n.until(`heard.length === ` + count) }
-	n.js(`say({method: "vep_prov::__ready", params: "pung"}); say({method: "other::__ready", params: "ping"}); say(null); say([]); say("x");
-		document.querySelector("iframe").contentWindow.postMessage("{", "*");
-		document.querySelector("iframe").contentWindow.postMessage({method: "vep_prov::__ready", params: "ping"}, "*");
-		say({method: "vep_prov::__ready", params: "ping"}); ""`)
-	heard(`3`)
-	if got := n.js(`heard[1]`); got != `{"method":"vep_prov::__ready","params":"pong"}` {
-		t.Errorf("a ping is answered by %s", got)
-	}
-	if got := n.js(`JSON.parse(heard[2]).method`); got != "vep_prov::beginProvisioning" {
-		t.Errorf("what waited is %s", got)
-	}
-	// Wrong source: the frame posts to itself. Wrong id. Then the answer.
-	n.js(`window.id = JSON.parse(heard[2]).id; window.answer = JSON.stringify({id, result: {email: "evil@example.test", cert_duration_s: 1}});
-		` + child + `.eval("window.postMessage(" + JSON.stringify(answer) + ", '*')");
-		say({id: id + 7, result: {email: "evil@example.test", cert_duration_s: 1}});
-		say({method: "vep_prov::__ready", params: "ping"});
-		` + child + `.setTimeout(() => say({id, result: {email: "alice@example.test", cert_duration_s: 600}}), 50);
-		""`)
-	heard(`4`)
-	n.js(`say({id, result: {email: "again@example.test", cert_duration_s: 1}}); say({id: JSON.parse(heard[3]).id, result: "key"}); ""`)
-	heard(`5`)
-	if got := n.js(`heard[4]`); got != `{"method":"vep_prov::registerCertificate","params":"certificate"}` {
-		t.Errorf("the end is %s", got)
-	}
-	if got := n.js(`JSON.stringify(` + child + `.got)`); got != `["alice@example.test",600,"key"]` {
-		t.Errorf("the page got %s", got)
-	}
-	n.js(`say({method: "vep_prov::__ready", params: "ping"}); ""`)
-	n.until(`performance.now() > 1000`)
-	heard(`5`)
-}
-
-func TestBrowserScriptsLeaveAnotherImplementationAlone(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, idptest.BrowserOptions{})
-	n.page("https://example.test/native", "text/html", `<script>navigator.id = {beginProvisioning: "native", beginAuthentication: "native"};</script>
-<script src="/persona/provisioning_api.js"></script><script src="/persona/authentication_api.js"></script>`)
-	n.open("https://example.test/native")
-	if got := n.js(`[navigator.id.beginProvisioning, navigator.id.beginAuthentication, navigator.id.genKeyPair].join()`); got != "native,native," {
-		t.Errorf("the scripts have replaced %s", got)
-	}
-	n.page("https://example.test/shimmed", "text/html", `<script>navigator.id = {beginProvisioning: 1, beginAuthentication: 1, _primaryAPIIsShimmed: true};</script>
-<script src="/persona/provisioning_api.js"></script><script src="/persona/authentication_api.js"></script>`)
-	n.open("https://example.test/shimmed")
-	const thrown = `["beginProvisioning", "genKeyPair", "beginAuthentication"].map((name) => { try { navigator.id[name]("x"); return "nothing"; } catch (error) { return error.message; } }).join()`
-	if got := n.js(thrown); strings.Count(got, "requires a callback argument") != 3 {
-		t.Errorf("thrown: %s", got)
-	}
-	n.open("https://example.test/shimmed?email=a%2Bb+c%40x")
-	n.js(`navigator.id.beginAuthentication((email) => { window.email = email; }); ""`)
-	n.until(`window.email === "a+b c@x"`)
 }
 
 // The person's own page: sign in, addresses, sign out, by keyboard alone.
@@ -458,31 +186,4 @@ func TestBrowserScreenshots(t *testing.T) {
 		n.see("https://example.test/", "h1")
 		n.photograph(shot.name)
 	}
-}
-
-// photograph takes the page in each shape, and demands that nothing sticks out
-// and that the hub's small popup shows the whole form.
-func (n *network) photograph(name string) {
-	n.t.Helper()
-	for shape, size := range map[string][2]int64{"phone": {360, 740}, "desktop": {1280, 800}, "popup": {700, 375}} {
-		for _, scheme := range []string{"light", "dark"} {
-			n.do(chromedp.EmulateViewport(size[0], size[1]), prefer(scheme))
-			idptest.SaveScreenshot(n.ctx, n.t, name+"-"+shape+"-"+scheme)
-			if n.js(`String(document.documentElement.scrollWidth <= innerWidth)`) != "true" {
-				n.t.Errorf("%s sticks out on a %s", name, shape)
-			}
-			if shape == "popup" && n.js(`String((document.querySelector("#submit")?.getBoundingClientRect().bottom ?? 0) <= innerHeight)`) != "true" {
-				n.t.Errorf("%s: the button is out of sight in a popup", name)
-			}
-		}
-	}
-}
-
-func prefer(scheme string) chromedp.Action[chromedp.Void] {
-	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-		return err
-	})
 }

@@ -1,7 +1,6 @@
 package idp
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -11,10 +10,14 @@ import (
 // frame is what all pages show.
 type frame struct {
 	Host    string
-	Website bool
+	Website bool // something else is served on the host, too
+	Plain   bool // without style: the host serves no files of ours
 }
 
-func (s *site) frame() frame { return frame{Host: s.host.Name, Website: s.identity.Website} }
+func (s *site) frame() frame {
+	_, identity := s.host.Role.(Identity)
+	return frame{Host: s.host.Name, Website: s.identity.Website, Plain: !identity}
+}
 
 // name is how a page addresses a person.
 func (p Person) name() string {
@@ -59,44 +62,4 @@ func (s *Server) getHome(w http.ResponseWriter, r *http.Request, site *site) err
 // anybody: its module asks.
 func (s *Server) getProvision(w http.ResponseWriter, _ *http.Request, site *site) error {
 	return s.render(w, http.StatusOK, "provision", site.frame())
-}
-
-// postLogout ends the session, or all sessions of the person. With an address
-// it leads back to the authentication page, else to the person's page.
-func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, site *site) error {
-	form, err := readForm(w, r, "everywhere", "email")
-	if err != nil {
-		return err
-	}
-	next := pathHome
-	if form["email"] != "" {
-		next = authenticateURL(form["email"], false)
-	}
-	current, err := s.config.Sessions.Read(r.Context(), r, site.binding())
-	switch {
-	case errors.Is(err, session.ErrNone):
-		// Whatever cookie there is, it is of no use: it goes.
-		if err := s.config.Sessions.End(r.Context(), w, site.binding(), session.Session{}); err != nil {
-			return errSessions(err)
-		}
-	case err != nil:
-		return errSessions(err)
-	default:
-		if err := s.signOut(w, r, site, current, form["everywhere"] != ""); err != nil {
-			return err
-		}
-	}
-	http.Redirect(w, r, next, http.StatusSeeOther)
-	return nil
-}
-
-func (s *Server) signOut(w http.ResponseWriter, r *http.Request, site *site, current session.Session, everywhere bool) error {
-	reason := "signed_out"
-	if everywhere {
-		reason = "signed_out_everywhere"
-		if err := s.config.Sessions.EndPerson(r.Context(), current.Directory, current.Person); err != nil {
-			return errSessions(err)
-		}
-	}
-	return s.endSession(w, r, site, current, reason)
 }

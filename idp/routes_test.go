@@ -209,7 +209,10 @@ func TestHostsWithoutIdentity(t *testing.T) {
 			t.Errorf("%s publishes %s", name, got)
 		}
 		for _, path := range []string{"/persona", "/persona/", "/persona/authenticate", "/persona/provision", "/persona/include.js"} {
-			wantPage(t, b.get(path), http.StatusNotFound, want.words)
+			page := wantPage(t, b.get(path), http.StatusNotFound, want.words, name)
+			if strings.Contains(page, "/persona/static/") {
+				t.Error("the page refers to files that the host does not serve")
+			}
 		}
 		wantError(t, b.get("/persona/api/session"), http.StatusNotFound, "not_found")
 		wantError(t, b.postJSON("/persona/api/certificate", "{}"), http.StatusNotFound, "not_found")
