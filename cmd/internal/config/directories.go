@@ -98,9 +98,9 @@ func (s section) checkConnection(d Directory) {
 // checkBind checks that the program either has a name and a password, or none.
 func (s section) checkBind(d Directory) {
 	name, password, file := s.at("bind_dn"), s.at("bind_password"), s.at("bind_password_file")
-	wanted := file
-	if s.keys["bind_password"] != nil {
-		wanted = password
+	wanted, cure := file, name.name()+" needs a password"
+	if s.keys["bind_password"] != nil { // written, and yet without a value
+		wanted, cure = password, cure+"; put quotes around one that begins with # or another special character"
 	}
 	if !s.has("base_dn") {
 		s.at("base_dn").missing("name the entry below which all people are, as in dc=example,dc=com")
@@ -109,7 +109,7 @@ func (s section) checkBind(d Directory) {
 	case password.given() && file.given():
 		file.fault("is given together with "+password.name(), "keep one of them")
 	case name.given() && !password.given() && !file.given():
-		wanted.missing(fmt.Sprintf("%s needs a password; put quotes around one that begins with # or another special character", name.name()))
+		wanted.missing(cure)
 	case !name.given() && (password.given() || file.given()):
 		name.missing("say whose password it is, as in cn=persona,dc=example,dc=com")
 	case !name.given():

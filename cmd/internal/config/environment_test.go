@@ -150,7 +150,7 @@ func TestBadEnvironment(t *testing.T) {
 			"half a directory",
 			[]string{"PERSONA_DOMAIN=example.com", "PERSONA_LDAP_URLS=ldap://ldap", "PERSONA_LDAP_BIND_DN=cn=persona"},
 			`environment: PERSONA_LDAP_BASE_DN: is missing (name the entry below which all people are, as in dc=example,dc=com)
-environment: PERSONA_LDAP_BIND_PASSWORD_FILE: is missing (PERSONA_LDAP_BIND_DN needs a password; put quotes around one that begins with # or another special character)
+environment: PERSONA_LDAP_BIND_PASSWORD_FILE: is missing (PERSONA_LDAP_BIND_DN needs a password)
 environment: PERSONA_LDAP_PRESET: is missing (write PERSONA_LDAP_PRESET=openldap, or custom)
 environment: PERSONA_LDAP_URLS: "ldap://ldap" would send passwords in clear text (use ldaps://, or PERSONA_LDAP_START_TLS=true; for a test alone, PERSONA_LDAP_INSECURE_PLAINTEXT=true)`,
 		},

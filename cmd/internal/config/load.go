@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"time"
@@ -27,11 +28,21 @@ func Load(path string, environ []string) (*Config, error) {
 	if path == "" {
 		return read("", nil, environ)
 	}
-	data, err := os.ReadFile(path)
+	data, err := readStart(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	return read(path, data, environ)
+}
+
+// readStart returns a file, or as much of it as shows that it is too large.
+func readStart(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxFile+1))
 }
 
 // read is Load after the file was read. path is "" without a file.

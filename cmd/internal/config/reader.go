@@ -12,7 +12,7 @@ import (
 
 // maxValues bounds how many values are read, because aliases can make a small
 // file large.
-const maxValues = 100_000
+const maxValues = 10_000
 
 // reader collects the faults while a configuration is read. What comes from the
 // environment stands in the same tree of nodes as what comes from the file, so
@@ -205,6 +205,9 @@ func (v value) pairs(node *yaml.Node, depth int) []pair {
 	var own, merged []pair
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, val := resolve(node.Content[i]), node.Content[i+1]
+		if depth > 0 && !v.r.count(v) {
+			return own
+		}
 		switch {
 		case key.ShortTag() == "!!merge" && depth < 8:
 			merged = append(merged, v.merged(val, depth)...)
@@ -214,8 +217,13 @@ func (v value) pairs(node *yaml.Node, depth int) []pair {
 			own = append(own, pair{key, val})
 		}
 	}
+	has := map[string]bool{}
+	for _, p := range own {
+		has[p.key.Value] = true
+	}
 	for _, p := range merged {
-		if !slices.ContainsFunc(own, func(o pair) bool { return o.key.Value == p.key.Value }) {
+		if !has[p.key.Value] && v.r.count(v) {
+			has[p.key.Value] = true
 			own = append(own, p)
 		}
 	}
@@ -232,7 +240,10 @@ func (v value) merged(node *yaml.Node, depth int) []pair {
 	var all []pair
 	for _, source := range sources {
 		source = resolve(source)
-		if source.Kind != yaml.MappingNode || !v.r.count(v) {
+		if !v.r.count(v) {
+			return all
+		}
+		if source.Kind != yaml.MappingNode {
 			value{r: v.r, node: source, path: join(v.path, "<<")}.fault("is not a section", "merge an alias of a section")
 			continue
 		}
