@@ -3,7 +3,6 @@ package trip
 import (
 	"context"
 	"crypto/rsa"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,8 +98,9 @@ func (t *Trip) Steps() []Step {
 func Run(ctx context.Context, out io.Writer, steps []Step) bool {
 	for i, step := range steps {
 		seen, err := step.Do(ctx)
-		if errors.Is(ctx.Err(), context.Canceled) {
-			err = ctx.Err()
+		if ctx.Err() != nil {
+			fmt.Fprintf(out, "interrupted at: %s\n", step.Name)
+			return false
 		}
 		if err == nil {
 			fmt.Fprintf(out, "✓ %-30s %s\n", step.Name, seen)

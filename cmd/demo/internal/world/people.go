@@ -46,7 +46,7 @@ func People() []Person {
 		},
 		{
 			Login: "erin", given: "Erin", family: "Eames", Password: "left-in-may", role: "Formerly springs", state: directory.Locked,
-			Note: "the account is locked", otherMail: []string{"erin" + mailDomain},
+			Note: "the account is locked, which the log alone says", otherMail: []string{"erin" + mailDomain},
 		},
 	}
 }

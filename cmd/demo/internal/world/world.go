@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"sync"
 	"syscall"
@@ -21,11 +20,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-const (
-	startAttempts = 3                     // another program may take a port that was free a moment ago
-	keyDeadline   = 30 * time.Second      // for the domain key, made in the background at the first start
-	pollInterval  = 20 * time.Millisecond // between two looks for it
-)
+// startAttempts bounds how often ports are chosen: another program may take one that was free a moment ago.
+const startAttempts = 3
 
 // World is the demo, running.
 type World struct {
@@ -41,7 +37,7 @@ type World struct {
 	closed  error
 }
 
-// Start builds a world and returns once the sidecar has its key and answers. What was begun is undone on an error.
+// Start builds a world and returns once the sidecar has its key and reaches the directory. What was begun is undone on an error.
 func Start(ctx context.Context, listen Listen) (*World, error) {
 	w := &World{}
 	if err := w.start(ctx, listen); err != nil {
@@ -82,7 +78,9 @@ func (w *World) start(ctx context.Context, listen Listen) (err error) {
 	if err != nil {
 		return err
 	}
-	return w.awaitKeys(ctx)
+	// Close is harmless twice. The website goes first, because its streams would keep the sidecar waiting for their end.
+	w.closers = append(w.closers, site.Close)
+	return w.awaitHealth(ctx)
 }
 
 func (w *World) startWebsite(ctx context.Context) (*website.Server, error) {
@@ -177,36 +175,6 @@ func (w *World) run(ctx context.Context) error {
 		return <-done
 	})
 	return nil
-}
-
-// awaitKeys waits until the identity host publishes its document: the key is made in the background.
-func (w *World) awaitKeys(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, keyDeadline)
-	defer cancel()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	client := w.Client()
-	defer client.CloseIdleConnections()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.Origin(Host)+"/.well-known/browserid", nil)
-		if err != nil {
-			return fmt.Errorf("asking for the support document: %w", err)
-		}
-		response, err := client.Do(request)
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-ticker.C:
-		case err := <-w.ended:
-			return fmt.Errorf("the sidecar ended: %w", err)
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the domain key: %w", context.Cause(ctx))
-		}
-	}
 }
 
 // Close stops everything, the sidecar first, and removes the folder. Closing twice is as good as closing once.
