@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/keys"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -20,17 +19,16 @@ const (
 	sweepEvery           = 10 * time.Minute
 )
 
-// startBackground starts what goes on beside requests: certificates, making keys that are missing,
-// watching the directories, sweeping outlived revocations. All of it ends with ctx.
-func (a *App) startBackground(ctx context.Context, manageCertificates func(context.Context) error) *errgroup.Group {
-	group := new(errgroup.Group)
-	group.Go(func() error { return manageCertificates(ctx) })
-	group.Go(func() error { a.makeKeys(ctx); return nil })
+// startBackground starts what goes on beside requests: making keys that are missing, watching the
+// directories, sweeping outlived revocations. All of it ends with ctx.
+func (a *App) startBackground(ctx context.Context) *sync.WaitGroup {
+	work := new(sync.WaitGroup)
+	work.Go(func() { a.makeKeys(ctx) })
 	for _, name := range sortedNames(a.directories) {
-		group.Go(func() error { a.watchDirectory(ctx, name); return nil })
+		work.Go(func() { a.watchDirectory(ctx, name) })
 	}
-	group.Go(func() error { a.sweepSessions(ctx); return nil })
-	return group
+	work.Go(func() { a.sweepSessions(ctx) })
+	return work
 }
 
 // makeKeys makes the keys that the store lacks, again and again until it succeeds. It is no part

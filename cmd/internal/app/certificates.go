@@ -20,42 +20,44 @@ type certificates interface {
 	Status() []certs.Status
 }
 
+// source is what a mode of TLS needs of the rest: nothing at all in mode off, where certificates is
+// nil.
+type source struct {
+	certificates certificates
+	// challenge answers an ACME HTTP-01 challenge and says whether the request was one; nil: none.
+	challenge func(http.ResponseWriter, *http.Request) bool
+	close     func()
+}
+
+// hasCertificate is the edge's question whether plain HTTP redirects.
+func (s source) hasCertificate(host string) bool {
+	return s.certificates != nil && s.certificates.HasCertificate(host)
+}
+
 // openCertificates makes the source of certificates that tls.mode names, for the listeners that are
-// already open. It is nil in mode off. The work that goes on (obtaining, renewing)
-// is returned as a
-// function to run until its context ends.
-func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener) (certificates, challenge, func(context.Context) error, error) {
+// already open, and starts obtaining and renewing; that goes on in the background until close.
+func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener) (source, error) {
 	switch a.Config.TLS.Mode {
 	case config.ModeFiles:
 		files, err := certs.NewFiles(certs.FilesConfig{
 			CertFile: a.Config.TLS.CertFile, KeyFile: a.Config.TLS.KeyFile, Log: a.Log, Now: a.Now,
 		})
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		return files, nil, nothing, nil
+		return source{certificates: files, close: func() {}}, err
 	case config.ModeACME:
 		acme, err := a.openACME(ctx, open)
 		if err != nil {
-			return nil, nil, nil, err
+			return source{}, err
 		}
-		work := func(ctx context.Context) error {
-			defer acme.Close()
-			if err := acme.Start(ctx); err != nil {
-				return fmt.Errorf("managing certificates: %w", err)
-			}
-			<-ctx.Done()
-			return nil
+		if err := acme.Start(ctx); err != nil {
+			acme.Close()
+			return source{}, fmt.Errorf("managing certificates: %w", err)
 		}
-		return acme, acme.HandleHTTPChallenge, work, nil
+		return source{certificates: acme, challenge: acme.HandleHTTPChallenge, close: acme.Close}, nil
 	case config.ModeOff:
-		return nil, nil, nothing, nil
+		return source{close: func() {}}, nil
 	}
-	return nil, nil, nil, fmt.Errorf("tls.mode %q is unknown", a.Config.TLS.Mode)
+	return source{}, fmt.Errorf("tls.mode %q is unknown", a.Config.TLS.Mode)
 }
-
-// challenge answers an ACME HTTP-01 challenge, and says whether the request was one.
-type challenge func(http.ResponseWriter, *http.Request) bool
 
 func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*certs.ACME, error) {
 	settings := a.Config.TLS.ACME
@@ -81,11 +83,11 @@ func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*cert
 }
 
 // reportCertificates brings the health of each name's certificate up to date.
-func (a *App) reportCertificates(source certificates) {
-	if source == nil {
+func (a *App) reportCertificates(from source) {
+	if from.certificates == nil {
 		return
 	}
-	for _, status := range source.Status() {
+	for _, status := range from.certificates.Status() {
 		a.health.report("certificate "+status.Name, certificateFault(status, a.Now()))
 	}
 }
@@ -103,6 +105,3 @@ func certificateFault(status certs.Status, now time.Time) error {
 	}
 	return nil
 }
-
-// nothing is the work of a source of certificates that needs none.
-func nothing(context.Context) error { return nil }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"persona-sidecar/cmd/internal/store"
@@ -20,6 +21,10 @@ type KeyLine struct {
 // Keys reads the keys that lie in the state directory. It makes none.
 func Keys(ctx context.Context, o Options) ([]KeyLine, error) {
 	o = o.withDefaults()
+	if _, err := os.Stat(o.Config.StateDir); err != nil {
+		// Opening would make the folder, owned by whoever lists the keys.
+		return nil, fmt.Errorf("reading state_dir: %w (hint: `persona serve` makes it at its first start)", err)
+	}
 	files, err := store.OpenFiles(o.Config.StateDir, o.Log)
 	if err != nil {
 		return nil, err
@@ -38,6 +43,6 @@ func Keys(ctx context.Context, o Options) ([]KeyLine, error) {
 func keyLine(entry keys.Entry) KeyLine {
 	return KeyLine{
 		ID: entry.KID, Host: entry.Host, Use: string(entry.Use), Algorithm: entry.Alg,
-		Created: entry.Created, Retires: entry.Retires,
+		Created: entry.Created, Retires: entry.Retires, Fingerprint: entry.Fingerprint,
 	}
 }

@@ -31,17 +31,18 @@ func (a *App) Run(ctx context.Context) error {
 	// Certificates and other work in the background outlive ctx until requests are drained.
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackground()
-	source, challenge, manage, err := a.openCertificates(background, open)
+	tlsSource, err := a.openCertificates(background, open)
 	if err != nil {
 		closeListeners(open)
 		return errors.Join(err, a.closeRooms())
 	}
-	servers, err := a.servers(open, source, challenge)
+	defer tlsSource.close()
+	servers, err := a.servers(open, tlsSource)
 	if err != nil {
 		closeListeners(open)
 		return errors.Join(err, a.closeRooms())
 	}
-	work := a.startBackground(background, manage)
+	work := a.startBackground(background)
 	failed := serve(servers)
 	a.becomeReady(open)
 
@@ -53,7 +54,8 @@ func (a *App) Run(ctx context.Context) error {
 	a.Log.Info().Msg("stopping: no new requests")
 	err = errors.Join(err, stop(servers))
 	endBackground()
-	err = errors.Join(err, a.closeRooms(), work.Wait())
+	work.Wait()
+	err = errors.Join(err, a.closeRooms())
 	a.Log.Info().Msg("stopped")
 	return err
 }
@@ -65,12 +67,12 @@ type server struct {
 	listener net.Listener
 }
 
-func (a *App) servers(open map[string]net.Listener, source certificates, challenge challenge) ([]server, error) {
+func (a *App) servers(open map[string]net.Listener, from source) ([]server, error) {
 	edge, err := proxy.New(proxy.Config{
 		Sites:          a.sites,
 		Intercepts:     []proxy.Intercept{{Name: "identity", Match: a.identity.Match, Handler: a.identity}},
-		Challenge:      challenge,
-		HasCertificate: func(host string) bool { return source != nil && source.HasCertificate(host) },
+		Challenge:      from.challenge,
+		HasCertificate: from.hasCertificate,
 		PublicHTTPS:    a.Config.Listen.PublicHTTPS,
 		Log:            a.Log,
 	})
@@ -88,11 +90,11 @@ func (a *App) servers(open map[string]net.Listener, source certificates, challen
 			servers = append(servers, server{name, proxy.NewServer(handler, settings, a.Log), listener})
 		}
 	}
-	if source != nil {
-		add(listenHTTPS, record(edge.Secure()), source.TLSConfig())
+	if from.certificates != nil {
+		add(listenHTTPS, record(edge.Secure()), from.certificates.TLSConfig())
 	}
 	add(listenHTTP, record(plain), nil)
-	add(listenAdmin, a.health.admin(func() { a.reportCertificates(source) }), nil)
+	add(listenAdmin, a.health.admin(func() { a.reportCertificates(from) }), nil)
 	return servers, nil
 }
 
