@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,6 +15,9 @@ import (
 const (
 	maxLogin    = 256  // bytes
 	maxPassword = 1024 // bytes
+
+	// longestSignIn bounds a sign-in; the directory has time-outs of its own.
+	longestSignIn = 30 * time.Second
 )
 
 // signIn is an attempt to sign in.
@@ -66,7 +70,11 @@ func (s *Server) authenticate(r *http.Request, site *site, try signIn) (*refusal
 		return empty, Person{}, nil
 	}
 	name := site.identity.DirectoryName
-	ctx, attempt, admitted, err := s.config.Throttle.begin(r.Context(), name, try.login, s.config.ClientAddr(r))
+	// A browser that leaves must not stop the question: whether it was a
+	// failure has to be known, or guesses could be made uncounted.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), longestSignIn)
+	defer cancel()
+	ctx, attempt, admitted, err := s.config.Throttle.begin(ctx, name, try.login, s.config.ClientAddr(r))
 	if err != nil {
 		return nil, Person{}, errSessions(fmt.Errorf("counting a sign-in: %w", err))
 	}

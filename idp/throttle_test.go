@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -116,6 +117,21 @@ func TestThrottleByClientNetwork(t *testing.T) {
 		w.client = netip.MustParseAddr(test.bystander)
 		b.signIn("alice", password)
 	}
+}
+
+// Whoever hangs up before the answer has guessed all the same.
+func TestThrottleCountsAttemptsOfThoseWhoLeave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 4 {
+		r := httptest.NewRequestWithContext(gone, http.MethodPost, "/persona/authenticate", strings.NewReader(signInForm("alice", "wrong").Encode()))
+		r.Host = host
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w.server.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	wantStatus(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusTooManyRequests)
 }
 
 // As long as everybody seems to be one private address, that is a proxy.
