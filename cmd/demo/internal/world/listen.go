@@ -17,11 +17,11 @@ type Listen struct{ HTTPS, HTTP string }
 func (l Listen) choose(ctx context.Context) (fixed Listen, publicHTTPS int, notices []string, err error) {
 	var taken string
 	if fixed.HTTPS, taken, err = freeAddress(ctx, l.HTTPS); err != nil {
-		return Listen{}, 0, nil, fmt.Errorf("-https %s: %w", l.HTTPS, err)
+		return Listen{}, 0, nil, fmt.Errorf("-https %s: %w (hint: give host:port, such as 127.0.0.1:8443)", l.HTTPS, err)
 	}
 	notices = append(notices, notice(taken, fixed.HTTPS)...)
 	if fixed.HTTP, taken, err = freeAddress(ctx, l.HTTP); err != nil {
-		return Listen{}, 0, nil, fmt.Errorf("-http %s: %w", l.HTTP, err)
+		return Listen{}, 0, nil, fmt.Errorf("-http %s: %w (hint: give host:port, such as 127.0.0.1:8080)", l.HTTP, err)
 	}
 	notices = append(notices, notice(taken, fixed.HTTP)...)
 	_, port, err := net.SplitHostPort(fixed.HTTPS)

@@ -1,0 +1,104 @@
+package directory_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"persona-sidecar/ldapauth"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+)
+
+// connect joins the program's own LDAP client to the directory, as the demo's configuration does.
+func connect(t *testing.T, w world, domains ...string) *ldapauth.Directory {
+	t.Helper()
+	client, err := ldapauth.New(ldapauth.Config{
+		Name: "company", URLs: []string{w.server.URL()}, Roots: w.roots,
+		BindDN: w.server.BindDN(), BindPassword: servicePassword, BaseDN: w.server.BaseDN(),
+		Schema: ldapauth.OpenLDAP(), Domains: domains, RefusalTime: time.Millisecond, Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// TestSignIn: what the directory says reaches the program as it is meant.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	client := connect(t, start(t), "example.localhost")
+	for name, test := range map[string]struct {
+		login, password string
+		want            ldapauth.Status
+	}{
+		"by login":          {"alice", "wonderland", ldapauth.OK},
+		"by address":        {"SALES@example.localhost", "wonderland", ldapauth.OK},
+		"wrong password":    {"alice", "wonder", ldapauth.Refused},
+		"no password":       {"alice", "", ldapauth.Refused},
+		"unknown":           {"mallory", "wonderland", ldapauth.Refused},
+		"a filter":          {"alice)(uid=*", "wonderland", ldapauth.Refused},
+		"everybody":         {"*", "wonderland", ldapauth.Refused},
+		"the service":       {"persona", servicePassword, ldapauth.Refused},
+		"has no address":    {"carol", "singing", ldapauth.OK},
+		"must change":       {"dave", "first-day", ldapauth.MustChange},
+		"must change, lies": {"dave", "second-day", ldapauth.Refused},
+		"locked":            {"erin", "too-often", ldapauth.Locked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := client.Authenticate(t.Context(), test.login, test.password)
+			if err != nil || got.Status != test.want {
+				t.Errorf("%v, %v; want %v", got.Status, err, test.want)
+			}
+		})
+	}
+}
+
+func TestPerson(t *testing.T) {
+	t.Parallel()
+	client := connect(t, start(t), "example.localhost")
+	signedIn, err := client.Authenticate(t.Context(), "alice", "wonderland")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := client.Lookup(t.Context(), signedIn.Person.ID)
+	if err != nil || again.Status != ldapauth.OK {
+		t.Fatalf("%v, %v", again.Status, err)
+	}
+	got := again.Person
+	if got.PasswordChanged.IsZero() || len(got.Groups) != 2 {
+		t.Errorf("operational attributes are missing: %+v", got)
+	}
+	got.PasswordChanged, got.Groups = time.Time{}, nil
+	want := ldapauth.Person{
+		Directory: "company", ID: signedIn.Person.ID, Login: "alice",
+		DisplayName: "Alice Ångström", GivenName: "Alice", FamilyName: "Ångström",
+		Addresses: []string{"alice@example.localhost", "sales@example.localhost"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if gone, err := client.Lookup(t.Context(), "00000000-0000-8000-8000-000000000000"); err != nil || gone.Status != ldapauth.Gone {
+		t.Errorf("a person who never was: %v, %v", gone.Status, err)
+	}
+}
+
+func TestPingAndOutage(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	client := connect(t, w, "example.localhost")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := w.server.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, err := client.Authenticate(ctx, "alice", "wonderland"); err == nil {
+		t.Errorf("a directory that is down answered %v", got.Status)
+	}
+}
