@@ -52,10 +52,12 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.health.enter(stopping)
 	a.Log.Info().Msg("stopping: no new requests")
-	err = errors.Join(err, stop(servers))
+	// The admin listener goes last: it tells that the program lives and takes no requests.
+	public, admin := apart(servers, listenAdmin)
+	err = errors.Join(err, stop(public))
 	endBackground()
 	work.Wait()
-	err = errors.Join(err, a.closeRooms())
+	err = errors.Join(err, a.closeRooms(), stop(admin))
 	a.Log.Info().Msg("stopped")
 	return err
 }
@@ -131,6 +133,18 @@ func stop(servers []server) error {
 		})
 	}
 	return group.Wait()
+}
+
+// apart takes the server of one name out of the others.
+func apart(servers []server, name string) (others, named []server) {
+	for _, s := range servers {
+		if s.name == name {
+			named = append(named, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	return others, named
 }
 
 func (a *App) becomeReady(open map[string]net.Listener) {

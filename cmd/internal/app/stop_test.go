@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,12 @@ func TestStopDrains(t *testing.T) {
 		}
 		return err != nil
 	})
+	if status, body := p.admin(t, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"stopping"`) {
+		t.Errorf("/readyz answers %d %s while requests drain", status, body)
+	}
+	if status, _ := p.admin(t, "/livez"); status != http.StatusOK {
+		t.Errorf("/livez answers %d while requests drain", status)
+	}
 	close(release)
 	if got := <-answered; got != "the whole answer<nil>" {
 		t.Errorf("the running request got %q", got)
