@@ -62,9 +62,11 @@ const (
 
 // TLS configures certificates.
 type TLS struct {
-	Mode     Mode
-	CertFile string // ModeFiles only: PEM chain, leaf first
-	KeyFile  string // ModeFiles only: PEM private key
+	Mode Mode
+	// CertFile and KeyFile are given in ModeFiles, and may be in ModeACME, where
+	// they are served for a name until it has a certificate by ACME.
+	CertFile string // PEM chain, leaf first
+	KeyFile  string // PEM private key
 	ACME     ACME   // ModeACME only
 }
 
@@ -73,6 +75,10 @@ type ACME struct {
 	Email     string // contact of the account; may be ""
 	Directory string // https URL of the ACME directory; "" for Let's Encrypt
 	CAFile    string // PEM roots to trust for that directory; "" for the system's
+	// EABKeyID and EABMACKey bind the account to one that the operator has with
+	// the authority (RFC 8555 section 7.3.4). Both or neither.
+	EABKeyID  string
+	EABMACKey Secret // base64url without padding
 }
 
 // Domain is one entry of domains: a host name that is served and a mail domain.

@@ -57,7 +57,7 @@ func TestEnvironmentAlone(t *testing.T) {
 	}
 	want := `state_dir state
 listen {HTTPS::8443 HTTP: Admin::9180 PublicHTTPS:443}
-tls {Mode:acme CertFile: KeyFile: ACME:{Email:admin@example.com Directory:https://ca.example.com/directory CAFile:testdata/ca.pem}}
+tls {Mode:acme CertFile: KeyFile: ACME:{Email:admin@example.com Directory:https://ca.example.com/directory CAFile:testdata/ca.pem EABKeyID: EABMACKey:[hidden]}}
 trusted_proxies [127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ::1/128 fc00::/7 192.0.2.1/32]
 host example.com
   of example.com: delegating, upstream http://cms:8080
@@ -84,6 +84,8 @@ log {Level:warn Format:console}
 func TestEnvironmentForms(t *testing.T) {
 	t.Parallel()
 	for name, environ := range map[string][]string{
+		"staging":           whole("PERSONA_ACME_DIRECTORY=staging"),
+		"own certificate":   whole("PERSONA_TLS_CERT_FILE=a", "PERSONA_TLS_KEY_FILE=b"),
 		"files":             whole("PERSONA_TLS_MODE=files", "PERSONA_TLS_CERT_FILE=a", "PERSONA_TLS_KEY_FILE=b"),
 		"off":               whole("PERSONA_TLS_MODE=off", "PERSONA_TRUSTED_PROXIES=private"),
 		"only proxied":      {"PERSONA_DOMAIN=example.com", "PERSONA_UPSTREAM=http://cms"},
@@ -183,9 +185,8 @@ environment: PERSONA_PUBLIC_HTTPS: "x" is not a whole number that fits (write 1 
 environment: PERSONA_TLS_MODE: "on" is not a known value (use acme, files or off)`,
 		},
 		{
-			"later", whole("PERSONA_LDAP_REQUIRED_GROUP=staff", "PERSONA_ACME_DIRECTORY=staging", "PERSONA_LDAP_PRESET=freeipa"),
-			`environment: PERSONA_ACME_DIRECTORY: "staging" is not available yet (write the URL: https://acme-staging-v02.api.letsencrypt.org/directory)
-environment: PERSONA_LDAP_PRESET: "freeipa" is not available yet (use openldap or custom)
+			"later", whole("PERSONA_LDAP_REQUIRED_GROUP=staff", "PERSONA_LDAP_PRESET=freeipa"),
+			`environment: PERSONA_LDAP_PRESET: "freeipa" is not available yet (use openldap or custom)
 environment: PERSONA_LDAP_REQUIRED_GROUP: is not available yet (remove it)`,
 		},
 		{
@@ -197,6 +198,10 @@ environment: PERSONA_TRUSTED_PROXIES: names nobody (TLS mode off needs the addre
 			"files without files", whole("PERSONA_TLS_MODE=files"),
 			`environment: PERSONA_TLS_CERT_FILE: is missing (PERSONA_TLS_MODE=files needs it)
 environment: PERSONA_TLS_KEY_FILE: is missing (PERSONA_TLS_MODE=files needs it)`,
+		},
+		{
+			"half a pair of files", whole("PERSONA_TLS_KEY_FILE=key.pem"),
+			"environment: PERSONA_TLS_CERT_FILE: is missing (PERSONA_TLS_KEY_FILE needs it)",
 		},
 		{
 			"no listener", whole("PERSONA_LISTEN_HTTPS="),

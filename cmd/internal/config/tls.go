@@ -1,10 +1,21 @@
 package config
 
 import (
+	"encoding/base64"
+	"fmt"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
+
+// staging is Let's Encrypt's server for trying things out: generous limits, and
+// certificates that no browser trusts.
+const staging = "https://acme-staging-v02.api.letsencrypt.org/directory"
+
+// leastMACKey bounds a MAC key from below, in bytes. HMAC-SHA256 asks for 32 (RFC
+// 7518 section 3.2); authorities that hand out fewer exist, a key that was cut is
+// shorter still.
+const leastMACKey = 16
 
 func (v value) tls(t *TLS) section {
 	return v.section(fields{
@@ -18,13 +29,53 @@ func (v value) tls(t *TLS) section {
 }
 
 func (v value) acme(a *ACME) {
-	v.section(fields{
+	s := v.section(fields{
 		"email":            func(v value) { a.Email = v.email() },
 		"directory":        func(v value) { a.Directory = v.acmeDirectory() },
 		"ca_file":          func(v value) { a.CAFile = v.rootsFile() },
-		"eab_key_id":       nil,
-		"eab_mac_key_file": nil,
+		"eab_key_id":       func(v value) { a.EABKeyID = v.keyID() },
+		"eab_mac_key_file": func(v value) { a.EABMACKey = v.macKeyFile() },
 	})
+	s.checkPair("eab_key_id", "eab_mac_key_file")
+}
+
+// keyID returns the key identifier of an external account binding, an ASCII
+// string (RFC 8555 section 7.3.4).
+func (v value) keyID() string {
+	text, _ := v.text()
+	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		v.fault(quote(text)+" is not a key identifier", "write it as the authority gave it: ASCII without blanks")
+	}
+	return text
+}
+
+// macKeyFile returns the key of an external account binding, in base64url
+// without padding. Authorities hand it out in either alphabet, padded or not.
+func (v value) macKeyFile() Secret {
+	secret := v.secretFile()
+	if secret.Empty() { // a fault was recorded
+		return secret
+	}
+	text := strings.TrimRight(strings.TrimSpace(secret.Reveal()), "=")
+	text = strings.NewReplacer("+", "-", "/", "_").Replace(text)
+	key, err := base64.RawURLEncoding.DecodeString(text)
+	switch {
+	case err != nil: // the cause would show a part of the key
+		v.fault(fmt.Sprintf("the file %s holds no key in base64url", v.filePath()), "write the MAC key into it as the authority gave it, on one line")
+	case len(key) < leastMACKey:
+		v.fault(fmt.Sprintf("the key in the file %s has %d bytes only", v.filePath(), len(key)), "write the whole MAC key into it as the authority gave it")
+	}
+	return NewSecret(text)
+}
+
+// checkPair checks that of two keys that belong together both are given, or none.
+func (s section) checkPair(one, other string) {
+	switch {
+	case s.has(one) && !s.has(other):
+		s.at(other).missing(s.at(one).name() + " needs it")
+	case s.has(other) && !s.has(one):
+		s.at(one).missing(s.at(other).name() + " needs it")
+	}
 }
 
 // email returns an address for a certificate authority, "" for none.
@@ -41,14 +92,15 @@ func (v value) email() string {
 }
 
 // acmeDirectory returns the URL of an ACME directory, "" for Let's Encrypt's.
+// The word staging stands for that of Let's Encrypt's staging server.
 func (v value) acmeDirectory() string {
 	text, ok := v.text()
 	switch {
 	case !ok || text == "":
 		return ""
-	case text == "staging":
-		v.fault(quote(text)+" is not available yet", "write the URL: https://acme-staging-v02.api.letsencrypt.org/directory")
-		return ""
+	case text == "staging" || text == staging:
+		v.warn("is Let's Encrypt's staging server, whose certificates no browser trusts", "remove the line once everything works")
+		return staging
 	}
 	if u := v.address([]string{"https"}, "https://ca.example.com/acme/directory"); u == nil {
 		return ""
@@ -62,11 +114,11 @@ func (s section) checkTLS(c *Config, tls, listen section) {
 	case ModeFiles:
 		tls.checkFiles()
 	case ModeOff:
-		tls.refuseFiles("is read in mode files alone", "remove it, or use "+tls.at("mode").setting(string(ModeFiles)))
+		tls.refuseFiles()
 		s.checkOff(c, listen)
 		return
 	case ModeACME:
-		tls.refuseFiles("is not available yet in mode acme", "use "+tls.at("mode").setting(string(ModeFiles)))
+		tls.checkPair("cert_file", "key_file")
 	default: // a fault was recorded
 		return
 	}
@@ -83,10 +135,11 @@ func (s section) checkFiles() {
 	}
 }
 
-func (s section) refuseFiles(problem, cure string) {
+// refuseFiles: without TLS there is nothing to serve a certificate with.
+func (s section) refuseFiles() {
 	for _, key := range []string{"cert_file", "key_file"} {
 		if s.has(key) {
-			s.at(key).fault(problem, cure)
+			s.at(key).fault("is not read in mode off", "remove it, or use "+s.at("mode").setting(string(ModeFiles)))
 		}
 	}
 }
