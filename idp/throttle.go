@@ -12,6 +12,10 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// aloneBeforeWarning is how many attempts must have come from one private
+// address before it looks like a proxy: the first person of the day is one, too.
+const aloneBeforeWarning = 20
+
 // networkFactor is how many times more failures a client network may have
 // than one account.
 const networkFactor = 10
@@ -39,7 +43,7 @@ type Throttle struct {
 	mu      sync.Mutex
 	gateway netip.Prefix // the only private network seen so far
 	several bool         // attempts came from more than one network
-	warned  bool
+	alone   int          // attempts from gateway while it is the only one
 }
 
 // NewThrottle makes a Throttle.
@@ -170,8 +174,7 @@ func (t *Throttle) limits(client netip.Addr) bool {
 		return true
 	}
 	t.gateway = network
-	if !t.warned {
-		t.warned = true
+	if t.alone++; t.alone == aloneBeforeWarning {
 		t.config.Log.Warn().Stringer("client", network).
 			Msg("all sign-ins come from one private address, so they are not limited by client address (hint: if this is a reverse proxy, list it in trusted_proxies)")
 	}

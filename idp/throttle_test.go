@@ -143,6 +143,9 @@ func TestThrottleBehindAnUntrustedGateway(t *testing.T) {
 		w.client = netip.MustParseAddr(gateway)
 		for i := range 60 {
 			wantStatus(t, b.postForm("/persona/authenticate", signInForm(fmt.Sprint("name", i), "x")), http.StatusForbidden)
+			if i == 0 && strings.Contains(w.logged.String(), "trusted_proxies") {
+				t.Errorf("%s: one person at one address is taken for a proxy", gateway)
+			}
 		}
 		if got := strings.Count(w.logged.String(), "trusted_proxies"); got != 1 {
 			t.Errorf("%s: %d warnings", gateway, got)
