@@ -1,0 +1,243 @@
+package config_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"persona-sidecar/cmd/internal/config"
+)
+
+// deploy is where the files lie that operators copy from.
+const deploy = "../../../deploy"
+
+// TestExample loads the example that operators start from: as it is, and with every key that is turned
+// off in it turned on.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	example := readDeploy(t, "persona.example.yaml")
+	for name, text := range map[string]string{"as it is": example, "with every key": uncomment(example)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := loadText(t, text, nil); err != nil {
+				t.Errorf("%v\n%s", err, text)
+			}
+		})
+	}
+	if uncomment(example) == example {
+		t.Error("no key of the example is turned off: is the sign for it another now?")
+	}
+}
+
+// TestExampleIsComplete sees that the example shows every key that the program reads.
+func TestExampleIsComplete(t *testing.T) {
+	t.Parallel()
+	var tree map[string]any
+	if err := yaml.Unmarshal([]byte(uncomment(readDeploy(t, "persona.example.yaml"))), &tree); err != nil {
+		t.Fatal(err)
+	}
+	shown := []string{"bind_password"} // whoever writes secrets into the file finds it in the README
+	allKeys(tree, &shown)
+	read := keysRead(t)
+	if len(read) < 30 {
+		t.Fatalf("found %d keys that the program reads: %v", len(read), read)
+	}
+	for _, key := range read {
+		if !slices.Contains(shown, key) {
+			t.Errorf("the example does not show %s", key)
+		}
+	}
+}
+
+// TestKubernetes loads the configuration of the manifest with the environment of the image, and checks
+// what the two and the manifest have to agree about.
+func TestKubernetes(t *testing.T) {
+	t.Parallel()
+	objects := manifest(t)
+	text := at[string](t, objects["ConfigMap"], "data", "persona.yaml")
+	c, err := loadText(t, text, imageEnvironment(t))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	pod := at[map[string]any](t, objects["Deployment"], "spec", "template", "spec")
+	if at[bool](t, pod, "enableServiceLinks") {
+		t.Error("service links would bring unknown PERSONA_ variables")
+	}
+	if got := at[int](t, pod, "securityContext", "runAsUser"); got != 65532 {
+		t.Errorf("the pod runs as %d, not as the image's user", got)
+	}
+	sidecar := at[[]any](t, pod, "containers")[0].(map[string]any)
+	ports := map[string]string{}
+	for _, entry := range at[[]any](t, sidecar, "ports") {
+		port := entry.(map[string]any)
+		ports[port["name"].(string)] = yamlText(t, port["containerPort"])
+	}
+	for name, address := range map[string]string{"https": c.Listen.HTTPS, "http": c.Listen.HTTP, "admin": c.Listen.Admin} {
+		if ":"+ports[name] != address {
+			t.Errorf("the container's port %s is %s, and the program listens on %s", name, ports[name], address)
+		}
+	}
+	for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
+		if got := at[string](t, sidecar, probe, "httpGet", "port"); got != "admin" {
+			t.Errorf("the %s asks the port %s", probe, got)
+		}
+	}
+	if !at[bool](t, sidecar, "securityContext", "readOnlyRootFilesystem") {
+		t.Error("the root can be written")
+	}
+	for _, entry := range at[[]any](t, objects["Service"], "spec", "ports") {
+		if target := entry.(map[string]any)["targetPort"]; target == "admin" {
+			t.Error("the admin listener is published")
+		}
+	}
+}
+
+// TestImageListen keeps the image's own settings from those of files: a file that sets them too is told
+// where the other value comes from.
+func TestImageListen(t *testing.T) {
+	t.Parallel()
+	const file = `listen: {https: ":443"}
+domains: [{name: example.com, upstream: "http://127.0.0.1:8081"}]`
+	_, err := loadText(t, file, imageEnvironment(t))
+	if err == nil || !strings.Contains(err.Error(), "container image") {
+		t.Errorf("the error does not speak of the image: %v", err)
+	}
+}
+
+func readDeploy(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(deploy, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// uncomment turns on each key that a # before it turns off. Words follow a # and one space.
+func uncomment(text string) string {
+	return regexp.MustCompile(`(?m)^( *)#(\S|  )`).ReplaceAllString(text, "$1$2")
+}
+
+// loadText loads a file for which the files it names are there.
+func loadText(t *testing.T, text string, environ []string) (*config.Config, error) {
+	t.Helper()
+	folder := t.TempDir()
+	roots, err := os.ReadFile("testdata/ca.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"ldap_password": []byte("hunter2\n"), "directory-ca.pem": roots, "acme-ca.pem": roots,
+		"acme-mac-key": []byte("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text = regexp.MustCompile(`/run/[a-z./]+/ldap_password`).ReplaceAllString(text, "ldap_password")
+	path := filepath.Join(folder, "persona.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config.Load(path, environ)
+}
+
+// imageEnvironment is what the Dockerfile sets for the program.
+func imageEnvironment(t *testing.T) []string {
+	t.Helper()
+	data, err := os.ReadFile("../../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`PERSONA_[A-Z_]+=\S+`).FindAllString(string(data), -1)
+	if len(found) == 0 {
+		t.Fatal("the Dockerfile sets nothing")
+	}
+	return found
+}
+
+// manifest returns the objects of the Kubernetes manifest by their kind.
+func manifest(t *testing.T) map[string]map[string]any {
+	t.Helper()
+	objects := map[string]map[string]any{}
+	decoder := yaml.NewDecoder(bytes.NewReader([]byte(readDeploy(t, "kubernetes.yaml"))))
+	for {
+		var object map[string]any
+		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+			return objects
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		objects[object["kind"].(string)] = object
+	}
+}
+
+// at returns the value at a path of keys.
+func at[T any](t *testing.T, in map[string]any, path ...string) T {
+	t.Helper()
+	var node any = in
+	for _, key := range path {
+		mapping, ok := node.(map[string]any)
+		if !ok {
+			t.Fatalf("nothing at %v", path)
+		}
+		node = mapping[key]
+	}
+	value, ok := node.(T)
+	if !ok {
+		t.Fatalf("%v is %#v", path, node)
+	}
+	return value
+}
+
+func yamlText(t *testing.T, value any) string {
+	t.Helper()
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// allKeys appends every key of a tree.
+func allKeys(node any, to *[]string) {
+	switch node := node.(type) {
+	case map[string]any:
+		for key, value := range node {
+			*to = append(*to, key)
+			allKeys(value, to)
+		}
+	case []any:
+		for _, item := range node {
+			allKeys(item, to)
+		}
+	}
+}
+
+// keysRead returns the keys that the sections of this package read, as its source names them.
+func keysRead(t *testing.T) (keys []string) {
+	t.Helper()
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := regexp.MustCompile(`(?m)^\s+"([a-z_]+)":\s+func\(`)
+	for _, source := range sources {
+		data, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range reads.FindAllStringSubmatch(string(data), -1) {
+			keys = append(keys, match[1])
+		}
+	}
+	return keys
+}
