@@ -21,6 +21,10 @@ type shell struct {
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// isTerminal says whether a person can be asked at stdin; readHidden reads
+	// a line of theirs that is not shown.
+	isTerminal func(stdin io.Reader) bool
+	readHidden func(ctx context.Context, stdin io.Reader) (string, error)
 }
 
 // command is one command of the program.
@@ -52,12 +56,19 @@ func commands() []command {
 // returns the exit code. environ is as from os.Environ. It returns when the
 // command is done or, for one that serves, when ctx ends.
 func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	sh := shell{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	return run(ctx, shell{
+		environ: environ, stdin: stdin, stdout: stdout, stderr: stderr,
+		isTerminal: isTerminal, readHidden: readHidden,
+	}, args)
+}
+
+// run is Main for any shell.
+func run(ctx context.Context, sh shell, args []string) int {
 	err := dispatch(ctx, sh, args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitFine
 	}
-	report(stderr, err)
+	report(sh.stderr, err)
 	return exitCode(err)
 }
 

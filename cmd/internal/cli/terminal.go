@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// maxAnswer bounds an answer at the terminal, in bytes.
+const maxAnswer = 4096
+
+// ask prints a prompt on standard error and returns the line that is typed,
+// without blanks around it. Its error ends the command: nobody answers any more.
+func (sh shell) ask(ctx context.Context, prompt string) (string, error) {
+	fmt.Fprint(sh.stderr, prompt)
+	text, err := await(ctx, func() (string, error) { return readLine(sh.stdin) })
+	if err != nil {
+		return "", noAnswer(sh, err)
+	}
+	return strings.TrimSpace(text), nil
+}
+
+// askHidden is ask for what nobody may see: it is not shown while it is typed,
+// and is returned with all its blanks.
+func (sh shell) askHidden(ctx context.Context, prompt string) (string, error) {
+	fmt.Fprint(sh.stderr, prompt)
+	text, err := sh.readHidden(ctx, sh.stdin)
+	if err != nil {
+		return "", noAnswer(sh, err)
+	}
+	fmt.Fprintln(sh.stderr) // the one that was typed was not shown either
+	return text, nil
+}
+
+// interactive says whether somebody can be asked.
+func (sh shell) interactive() bool { return sh.isTerminal(sh.stdin) }
+
+// noAnswer is the end of all questions. Whoever asked has done nothing yet.
+func noAnswer(sh shell, err error) error {
+	fmt.Fprintln(sh.stderr)
+	switch {
+	case errors.Is(err, io.EOF):
+		return wrong("the input ended before all was answered, so nothing was done", "start again, or give flags instead of answers")
+	case errors.Is(err, context.Canceled):
+		return wrong("stopped before all was answered, so nothing was done", "start again, or give flags instead of answers")
+	}
+	return &failure{problem: "reading the answer", cause: err, hint: "give flags instead of answers", code: exitUsage}
+}
+
+// isTerminal says whether a person sits at the other end of a file.
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// readHidden reads a line from a terminal that shows nothing meanwhile. However
+// it ends, the terminal shows again what is typed.
+func readHidden(ctx context.Context, in io.Reader) (string, error) {
+	file, ok := in.(*os.File)
+	if !ok {
+		return "", errors.New("not a terminal")
+	}
+	fd := int(file.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	text, err := await(ctx, func() (string, error) {
+		line, err := term.ReadPassword(fd)
+		return string(line), err
+	})
+	if err != nil { // perhaps while it is still being read
+		return "", errors.Join(err, term.Restore(fd, before))
+	}
+	return text, nil
+}
+
+// await returns what read returns, or the error of ctx when that ends first.
+// Nothing can wake a read from a terminal: it is left behind, and ends with the
+// program.
+func await(ctx context.Context, read func() (string, error)) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	done := make(chan line, 1)
+	go func() {
+		text, err := read()
+		done <- line{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case l := <-done:
+		return l.text, l.err
+	}
+}
+
+// readLine reads to the end of a line and no further, because what follows may
+// be the answer to a hidden question, which is not read through here. It returns
+// io.EOF when nothing comes before the end of the input.
+func readLine(in io.Reader) (string, error) {
+	var line []byte
+	for one := make([]byte, 1); ; {
+		n, err := in.Read(one)
+		switch {
+		case n == 1 && one[0] == '\n':
+			return string(line), nil
+		case n == 1 && len(line) == maxAnswer:
+			return "", fmt.Errorf("it is longer than %d bytes", maxAnswer)
+		case n == 1:
+			line = append(line, one[0])
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return string(line), nil
+		case err != nil:
+			return "", err
+		}
+	}
+}
