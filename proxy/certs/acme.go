@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
 	"github.com/rs/zerolog"
 )
 
@@ -34,6 +35,18 @@ type ACMEConfig struct {
 
 	// Roots are trusted when talking to Directory; nil: those of the system.
 	Roots *x509.CertPool
+
+	// EABKeyID and EABMACKey bind the account to one that the operator has with
+	// the ACME server (external account binding, RFC 8555 section 7.3.4). The MAC
+	// key is in base64url without padding. Both may be empty.
+	EABKeyID  string
+	EABMACKey string
+
+	// CertFile and KeyFile are a certificate of the operator's own, as in
+	// FilesConfig, that is served for each name which has none by ACME yet. Both
+	// may be empty.
+	CertFile string
+	KeyFile  string
 
 	// Email is the contact of the ACME account; may be empty.
 	Email string
@@ -71,6 +84,31 @@ type ACMEConfig struct {
 	// Lookup resolves a name, to tell the operator where a name points that
 	// gets no certificate; nil: the DNS of the system.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+
+	// LocalAddrs lists the addresses of this machine, to tell whether a name
+	// points here; nil: those of its network interfaces.
+	LocalAddrs func() ([]netip.Addr, error)
+
+	// Now is the clock; nil: time.Now. certmagic has its own.
+	Now func() time.Time
+}
+
+func (c *ACMEConfig) setDefaults() {
+	if c.Directory == "" {
+		c.Directory = certmagic.LetsEncryptProductionCA
+	}
+	if c.RetryDelay == nil {
+		c.RetryDelay = RetryDelay
+	}
+	if c.Lookup == nil {
+		c.Lookup = lookupDNS
+	}
+	if c.LocalAddrs == nil {
+		c.LocalAddrs = interfaceAddrs
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 }
 
 // ACME obtains certificates, keeps them renewed and serves them.
@@ -82,6 +120,10 @@ type ACME struct {
 	states     map[string]*nameState // never changes after NewACME
 	retryDelay func(int) time.Duration
 	lookup     func(context.Context, string) ([]netip.Addr, error)
+	localAddrs func() ([]netip.Addr, error)
+	now        func() time.Time
+	orders     orders
+	own        *Files // nil: none
 
 	cache  *certmagic.Cache
 	config *certmagic.Config
@@ -99,21 +141,15 @@ func NewACME(ctx context.Context, c ACMEConfig) (*ACME, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
+	c.setDefaults()
 	a := &ACME{
 		log:        c.Log,
 		directory:  c.Directory,
 		states:     make(map[string]*nameState, len(c.Names)),
 		retryDelay: c.RetryDelay,
 		lookup:     c.Lookup,
-	}
-	if a.directory == "" {
-		a.directory = certmagic.LetsEncryptProductionCA
-	}
-	if a.retryDelay == nil {
-		a.retryDelay = RetryDelay
-	}
-	if a.lookup == nil {
-		a.lookup = lookupDNS
+		localAddrs: c.LocalAddrs,
+		now:        c.Now,
 	}
 	for _, name := range c.Names {
 		if a.states[name] == nil {
@@ -124,6 +160,11 @@ func NewACME(ctx context.Context, c ACMEConfig) (*ACME, error) {
 	a.build(c)
 	for _, name := range a.names {
 		a.states[name].stored.Store(a.isStored(ctx, name))
+	}
+	a.orders = newOrders(c.Storage, a.issuer.IssuerKey(), c.Now, c.Log)
+	if err := a.openOwn(c); err != nil {
+		a.Close()
+		return nil, err
 	}
 	return a, nil
 }
@@ -136,6 +177,10 @@ func (c ACMEConfig) validate() error {
 		return errors.New("obtaining certificates: an empty host name")
 	case c.Storage == nil:
 		return errors.New("obtaining certificates: no storage")
+	case (c.CertFile == "") != (c.KeyFile == ""):
+		return errors.New("obtaining certificates: of the certificate of your own and its key one is missing")
+	case (c.EABKeyID == "") != (c.EABMACKey == ""):
+		return errors.New("obtaining certificates: of the external account's key and its identifier one is missing")
 	case c.HTTPPort == 0 && c.TLSALPNPort == 0:
 		return errors.New("obtaining certificates: neither an HTTP nor a TLS listener can answer the ACME server's challenges")
 	case c.RenewalWindow < 0 || c.RenewalWindow >= 1:
@@ -173,6 +218,7 @@ func (a *ACME) build(c ACMEConfig) {
 		CA:                      a.directory,
 		Email:                   accountEmail(c.Email),
 		Agreed:                  true,
+		ExternalAccount:         externalAccount(c),
 		TrustedRoots:            c.Roots,
 		ListenHost:              c.ListenHost,
 		AltHTTPPort:             c.HTTPPort,
@@ -183,6 +229,13 @@ func (a *ACME) build(c ACMEConfig) {
 		Logger:                  zlog,
 	})
 	a.config.Issuers = []certmagic.Issuer{a.issuer}
+}
+
+func externalAccount(c ACMEConfig) *acme.EAB {
+	if c.EABKeyID == "" {
+		return nil
+	}
+	return &acme.EAB{KeyID: c.EABKeyID, MACKey: c.EABMACKey}
 }
 
 // accountEmail keeps certmagic from guessing where no address is configured. It
@@ -209,11 +262,15 @@ func (a *ACME) TLSConfig() *tls.Config {
 
 // certificate is the GetCertificate of TLSConfig.
 func (a *ACME) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if a.states[canonicalName(hello.ServerName)] == nil {
+	name := canonicalName(hello.ServerName)
+	if a.states[name] == nil {
 		// No certificate and no error: crypto/tls answers unrecognized_name.
 		// certmagic is not asked at all, so that strangers' names neither
 		// reach the storage nor the log.
 		return nil, nil
+	}
+	if a.servesOwn(name) && !isChallenge(hello) {
+		return a.own.certificate(), nil
 	}
 	return a.config.GetCertificate(hello)
 }
@@ -229,10 +286,11 @@ func (a *ACME) HandleHTTPChallenge(w http.ResponseWriter, r *http.Request) bool 
 }
 
 // HasCertificate reports whether a usable certificate was ever stored for the
-// canonical host name. It costs a map access.
+// canonical host name, or the operator's own is for it. It costs a map access, or
+// a comparison of names.
 func (a *ACME) HasCertificate(name string) bool {
 	state := a.states[name]
-	return state != nil && state.stored.Load()
+	return state != nil && (state.stored.Load() || a.own != nil && a.own.HasCertificate(name))
 }
 
 // Status returns the state of each name, in the order of ACMEConfig.Names.
@@ -241,6 +299,9 @@ func (a *ACME) Status() []Status {
 	for i, name := range a.names {
 		problem, retry := a.states[name].trouble()
 		all[i] = Status{Name: name, NotAfter: a.notAfter(name), Problem: problem, Retry: retry}
+		if a.servesOwn(name) {
+			all[i] = a.ownStatus(all[i])
+		}
 	}
 	return all
 }

@@ -1,14 +1,10 @@
 package certs_test
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -239,31 +235,6 @@ func TestStrayChallenge(t *testing.T) {
 		}
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-}
-
-// TestLookup: where a name points is told with the first order, unless the name
-// is one that the DNS cannot have.
-func TestLookup(t *testing.T) {
-	t.Parallel()
-	site := listen(t)
-	server := acmetest.Start(t, acmetest.Options{HTTPPort: port(site.http), TLSPort: port(site.https)})
-	config := site.config(server, &certmagic.FileStorage{Path: t.TempDir()}, "here.corp", "gone.corp", "reserved.test")
-	config.Lookup = func(_ context.Context, name string) ([]netip.Addr, error) {
-		switch name {
-		case "here.corp":
-			return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil
-		case "gone.corp":
-			return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
-		}
-		t.Errorf("looked up %s", name)
-		return nil, errors.New("unexpected")
-	}
-	site.start(config)
-	site.mustServe("reserved.test", server.IssuerRoots())
-	eventually(t, "both look-ups in the log", func() bool {
-		text := site.log.String()
-		return strings.Contains(text, `"points_to":["192.0.2.7"]`) && strings.Contains(text, "the DNS gives no address for this name")
-	})
 }
 
 func TestRetryDelay(t *testing.T) {

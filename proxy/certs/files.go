@@ -58,10 +58,12 @@ func NewFiles(c FilesConfig) (*Files, error) {
 
 // TLSConfig returns the configuration for the TLS listener.
 func (f *Files) TLSConfig() *tls.Config {
-	return newTLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		f.check()
-		return &f.current.Load().cert, nil
-	})
+	return newTLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.certificate(), nil })
+}
+
+func (f *Files) certificate() *tls.Certificate {
+	f.check()
+	return &f.current.Load().cert
 }
 
 // HasCertificate reports whether the certificate in use is for the canonical

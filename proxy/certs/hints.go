@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/mholt/acmez/v3/acme"
 )
@@ -28,6 +29,9 @@ func hint(err error) string {
 		return "mend what the cause says, or delete " + stored.path + " in the state directory: a new certificate is then obtained"
 	}
 	if problem, ok := errors.AsType[acme.Problem](err); ok {
+		if atRegistration(err) && problem.Type == acme.ProblemTypeUnauthorized {
+			return "the ACME server does not take the account: check tls.acme.eab_key_id, and the key in the file of tls.acme.eab_mac_key_file"
+		}
 		return problemHint(problem)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
@@ -42,11 +46,21 @@ func hint(err error) string {
 	return "see the cause; it is tried again by itself"
 }
 
+// atRegistration reports whether an error came up before there was an account, when
+// "unauthorized" speaks of the account and not of a name. certmagic tells that in
+// words alone.
+func atRegistration(err error) bool { return strings.Contains(err.Error(), "registering account ") }
+
+func isRateLimited(err error) bool {
+	problem, ok := errors.AsType[acme.Problem](err)
+	return ok && problem.Type == acme.ProblemTypeRateLimited
+}
+
 // problemHint explains the problem documents of RFC 8555 section 6.7.
 func problemHint(p acme.Problem) string {
 	switch p.Type {
 	case acme.ProblemTypeRateLimited:
-		return "the ACME server limits how often may be asked: wait, and do not restart in the meantime, for that asks again"
+		return "the ACME server limits how often may be asked: wait; it is tried again by itself, and a restart does not ask sooner"
 	case acme.ProblemTypeDNS:
 		return "the ACME server finds no address for the name: make an A or AAAA record that leads here"
 	case acme.ProblemTypeConnection:
@@ -58,7 +72,7 @@ func problemHint(p acme.Problem) string {
 	case acme.ProblemTypeRejectedIdentifier, acme.ProblemTypeUnsupportedIdentifier:
 		return "the ACME server does not issue for this name: a public server takes only names of the public DNS"
 	case acme.ProblemTypeExternalAccountRequired:
-		return "the ACME server wants an account bound beforehand (external account binding)"
+		return "the ACME server serves its customers only: set tls.acme.eab_key_id and tls.acme.eab_mac_key_file to what it gave you for external account binding"
 	case acme.ProblemTypeInvalidContact, acme.ProblemTypeUnsupportedContact:
 		return "check tls.acme.email"
 	}

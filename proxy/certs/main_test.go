@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,4 +220,11 @@ func mustContain(t *testing.T, what, text string, wants ...string) {
 			t.Errorf("%s: %q is missing in\n%s", what, want, text)
 		}
 	}
+}
+
+// fullStorage is a storage on a full disk.
+type fullStorage struct{ *certmagic.FileStorage }
+
+func (*fullStorage) Store(context.Context, string, []byte) error {
+	return fmt.Errorf("writing: %w", syscall.ENOSPC)
 }

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +16,10 @@ import (
 // in milliseconds; only the OCSP responder of a certificate that names one can
 // make it longer, and nobody waits for that.
 const loadLimit = time.Second
+
+// rateLimitedAs is the number of failures that "asked too often" is paused for at
+// least.
+const rateLimitedAs = 6
 
 // RetryDelay is the pause after the given number of failures in a row to obtain
 // a first certificate: from one minute up to one hour. Only the first attempt
@@ -112,15 +113,24 @@ func (a *ACME) Close() {
 // use, from where on certmagic renews it. It calls loaded once the storage was
 // looked at.
 func (a *ACME) manage(ctx context.Context, name string, loaded func()) {
+	failed := a.orders.load(ctx, name)
+	again := a.again(failed)
+	a.states[name].putOff(again)
 	err := a.load(ctx, name)
+	if err == nil && !again.IsZero() {
+		a.states[name].fail(failed.told(), again)
+	}
 	loaded()
 	if err == nil {
 		return
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		a.work.Go(func() { a.tellAddresses(ctx, name) })
+		a.tellAddresses(ctx, name)
 	}
-	for failures := 0; ctx.Err() == nil; {
+	if !a.sitOut(ctx, name, failed) {
+		return
+	}
+	for failures := failed.Count; ctx.Err() == nil; {
 		err := a.obtain(ctx, name, failures)
 		if err == nil {
 			a.states[name].succeed()
@@ -144,9 +154,19 @@ func (a *ACME) load(ctx context.Context, name string) error {
 	return nil
 }
 
-// obtain makes one attempt. A damaged certificate in the storage is an error:
-// it is never overwritten.
+// obtain makes one attempt, and notes it. A damaged certificate in the storage is
+// an error: it is never overwritten.
 func (a *ACME) obtain(ctx context.Context, name string, failures int) error {
+	end, err := a.orders.begin(ctx, name)
+	if err != nil {
+		return err
+	}
+	err = a.order(ctx, name, failures)
+	end(err)
+	return err
+}
+
+func (a *ACME) order(ctx context.Context, name string, failures int) error {
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &failures)
 	if err := a.config.ObtainCertSync(ctx, name); err != nil {
 		return err
@@ -157,17 +177,58 @@ func (a *ACME) obtain(ctx context.Context, name string, failures int) error {
 	return nil
 }
 
+// again returns when a name may be asked for again after the failures that an
+// earlier run of the program has noted; zero: at once. A clock that was ahead
+// then holds nothing up longer than a failure now would.
+func (a *ACME) again(failed failedOrders) time.Time {
+	if failed.Count == 0 {
+		return time.Time{}
+	}
+	now, delay := a.now(), a.retryDelay(failed.Count)
+	again := failed.Last.Add(delay)
+	switch {
+	case !again.After(now):
+		return time.Time{}
+	case again.After(now.Add(delay)):
+		return now.Add(delay)
+	}
+	return again
+}
+
+// sitOut waits until a name may be asked for after failures that were noted
+// before the start. It returns false when ctx ended.
+func (a *ACME) sitOut(ctx context.Context, name string, failed failedOrders) bool {
+	again := a.again(failed)
+	if again.IsZero() {
+		return ctx.Err() == nil
+	}
+	delay := again.Sub(a.now())
+	a.states[name].fail(failed.told(), again)
+	a.log.Warn().Str("domain", name).Str("last_failure", failed.told()).Int("failures", failed.Count).Stringer("retry_in", delay.Round(time.Second)).
+		Str("hint", "the limits of the ACME server are spared; to try at once, mend the cause and start again without "+a.orders.key(name)+" in the state directory").
+		Msg("no certificate yet: the last order failed shortly before this start, so the next one waits")
+	return wait(ctx, delay)
+}
+
 // pause records and logs a failure, then waits. It returns false when ctx ended.
 func (a *ACME) pause(ctx context.Context, name string, cause error, failures int) bool {
 	if ctx.Err() != nil {
 		return false
 	}
+	if isRateLimited(cause) {
+		failures = max(failures, rateLimitedAs)
+	}
 	delay := a.retryDelay(failures)
-	a.states[name].fail(cause.Error(), time.Now().Add(delay))
+	a.states[name].fail(cause.Error(), a.now().Add(delay))
 	a.log.Error().Err(cause).Str("domain", name).Str("acme_directory", a.directory).
 		Int("attempt", failures).Stringer("retry_in", delay).Str("hint", hint(cause)).
 		Msg("no certificate obtained")
-	timer := time.NewTimer(delay)
+	return wait(ctx, delay)
+}
+
+// wait passes the time d and says whether ctx still goes on then.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -177,7 +238,8 @@ func (a *ACME) pause(ctx context.Context, name string, cause error, failures int
 	}
 }
 
-// onEvent follows the renewals, which certmagic does by itself.
+// onEvent follows the renewals, which certmagic does by itself. Its error when one
+// begins keeps that one from happening.
 func (a *ACME) onEvent(ctx context.Context, event string, data map[string]any) error {
 	name, _ := data["identifier"].(string)
 	state := a.states[name]
@@ -185,12 +247,19 @@ func (a *ACME) onEvent(ctx context.Context, event string, data map[string]any) e
 		return nil
 	}
 	switch event {
+	case "cert_obtaining":
+		return a.beginRenewal(ctx, name)
 	case "cert_obtained":
+		state.endRenewal(nil)
 		state.succeed()
 		a.log.Info().Str("domain", name).Msg("certificate renewed")
 	case "cert_failed":
 		cause, _ := data["error"].(error)
-		if cause == nil || ctx.Err() != nil {
+		if cause == nil {
+			cause = errors.New("the ACME server gave no certificate")
+		}
+		state.endRenewal(cause)
+		if ctx.Err() != nil {
 			return nil
 		}
 		state.fail(cause.Error(), time.Time{})
@@ -198,6 +267,21 @@ func (a *ACME) onEvent(ctx context.Context, event string, data map[string]any) e
 			Time("not_after", a.notAfter(name)).Str("hint", hint(cause)).
 			Msg("certificate not renewed")
 	}
+	return nil
+}
+
+// beginRenewal notes a renewal before it is ordered, and refuses it when one failed
+// shortly before the program was started: certmagic knows only the failures of
+// this run.
+func (a *ACME) beginRenewal(ctx context.Context, name string) error {
+	if again := a.states[name].notBefore(); a.now().Before(again) {
+		return fmt.Errorf("the last renewal failed shortly before this start, so the next one waits until %s", again.UTC().Format(time.RFC3339))
+	}
+	end, err := a.orders.begin(ctx, name)
+	if err != nil {
+		return err
+	}
+	a.states[name].beginRenewal(end)
 	return nil
 }
 
@@ -215,55 +299,4 @@ func (a *ACME) isStored(ctx context.Context, name string) bool {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	return err == nil && pair.Leaf.VerifyHostname(name) == nil
-}
-
-// tellAddresses logs where a name points that is about to get its first
-// certificate: a name that points elsewhere is the most frequent reason for a
-// refusal, and each refusal counts against the limits of a public server.
-func (a *ACME) tellAddresses(ctx context.Context, name string) {
-	if neverInDNS(name) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	addrs, err := a.lookup(ctx, name)
-	if ctx.Err() != nil && err != nil {
-		return
-	}
-	if err != nil {
-		a.log.Warn().Err(err).Str("domain", name).
-			Str("hint", "make an A or AAAA record for this name that leads here; the ACME server must find it").
-			Msg("the DNS gives no address for this name")
-		return
-	}
-	a.log.Info().Str("domain", name).Strs("points_to", addressStrings(addrs)).
-		Msg("asking for a certificate; the ACME server will connect to these addresses")
-}
-
-func lookupDNS(ctx context.Context, name string) ([]netip.Addr, error) {
-	// The Go resolver obeys the context; the C library's does not.
-	resolver := net.Resolver{PreferGo: true}
-	addrs, err := resolver.LookupNetIP(ctx, "ip", name)
-	if err != nil {
-		return nil, fmt.Errorf("resolving %s: %w", name, err)
-	}
-	return addrs, nil
-}
-
-// neverInDNS reports whether name is under a top-level domain that RFC 6761
-// keeps out of the DNS.
-func neverInDNS(name string) bool {
-	switch name[strings.LastIndexByte(name, '.')+1:] {
-	case "test", "localhost", "invalid", "example":
-		return true
-	}
-	return false
-}
-
-func addressStrings(addrs []netip.Addr) []string {
-	texts := make([]string, len(addrs))
-	for i, addr := range addrs {
-		texts[i] = addr.Unmap().String()
-	}
-	return texts
 }

@@ -75,10 +75,15 @@ func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*cert
 		Directory:   settings.Directory,
 		Roots:       roots,
 		Email:       settings.Email,
+		EABKeyID:    settings.EABKeyID,
+		EABMACKey:   settings.EABMACKey.Reveal(),
+		CertFile:    a.Config.TLS.CertFile,
+		KeyFile:     a.Config.TLS.KeyFile,
 		ListenHost:  host(open[listenHTTPS]),
 		HTTPPort:    port(open[listenHTTP]),
 		TLSALPNPort: port(open[listenHTTPS]),
 		Log:         a.Log,
+		Now:         a.Now,
 	})
 }
 

@@ -2,6 +2,7 @@ package acmetest
 
 import (
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -28,6 +29,10 @@ type Options struct {
 	// days. certmagic renews a certificate at once that has less left than five
 	// of its renewal checks.
 	Validity time.Duration
+
+	// EABKeyID and EABMACKey (base64url without padding) are the one external
+	// account that accounts must be bound to; empty: none is asked for.
+	EABKeyID, EABMACKey string
 }
 
 // Server is a running ACME server.
@@ -38,6 +43,8 @@ type Server struct {
 	roots  *x509.CertPool
 	issuer *x509.CertPool
 	orders atomic.Int64
+	asked  atomic.Int64
+	answer atomic.Int64 // the status that every order is answered with; 0: as Pebble does
 }
 
 // Start starts an ACME server that is stopped when the test ends. Whatever name
@@ -65,7 +72,12 @@ func Start(t testing.TB, o Options) *Server {
 	profiles := map[string]ca.Profile{"default": {ValidityPeriod: uint64(o.Validity / time.Second)}}
 	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
 	validator := va.New(quiet, o.HTTPPort, o.TLSPort, false, resolver, store)
-	frontEnd := wfe.New(quiet, store, validator, authority, []string{"acme.test"}, false, false, 0, 0)
+	if o.EABKeyID != "" {
+		if err := store.AddExternalAccountKeyByID(o.EABKeyID, o.EABMACKey); err != nil {
+			t.Fatalf("setting up Pebble: %v", err)
+		}
+	}
+	frontEnd := wfe.New(quiet, store, validator, authority, []string{"acme.test"}, false, o.EABKeyID != "", 0, 0)
 
 	s := &Server{db: store, roots: x509.NewCertPool(), issuer: x509.NewCertPool()}
 	s.server = httptest.NewUnstartedServer(s.counting(frontEnd.Handler()))
@@ -90,6 +102,13 @@ func (s *Server) IssuerRoots() *x509.CertPool { return s.issuer }
 
 // Orders is the number of orders that were accepted so far.
 func (s *Server) Orders() int { return int(s.orders.Load()) }
+
+// Asked is the number of orders that were asked for so far, accepted or not.
+func (s *Server) Asked() int { return int(s.asked.Load()) }
+
+// AnswerOrders makes the server answer every order with an error of its own: 429
+// for a rate limit, or one from 500 on. 0 ends that.
+func (s *Server) AnswerOrders(status int) { s.answer.Store(int64(status)) }
 
 // Refused is the number of connections that were refused while it was down.
 func (s *Server) Refused() int { return int(s.gate.refused.Load()) }
@@ -125,11 +144,16 @@ func LeakOptions() []goleak.Option {
 	}
 }
 
-// counting counts the orders that next has accepted.
+// counting counts the orders, and those that next has accepted.
 func (s *Server) counting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, "/order-plz") {
 			next.ServeHTTP(w, r)
+			return
+		}
+		s.asked.Add(1)
+		if status := int(s.answer.Load()); status != 0 {
+			refuse(w, status)
 			return
 		}
 		recorded := &statusWriter{ResponseWriter: w}
@@ -138,6 +162,17 @@ func (s *Server) counting(next http.Handler) http.Handler {
 			s.orders.Add(1)
 		}
 	})
+}
+
+// refuse writes a problem document (RFC 8555 section 6.7).
+func refuse(w http.ResponseWriter, status int) {
+	kind := "serverInternal"
+	if status == http.StatusTooManyRequests {
+		kind = "rateLimited"
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"type":"urn:ietf:params:acme:error:%s","detail":"as the test wants it","status":%d}`, kind, status)
 }
 
 type statusWriter struct {
