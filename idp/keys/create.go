@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// lockName is the store's lock that whoever writes keys holds.
-const lockName = "persona-keys"
+// lockName is the store's lock that whoever writes keys holds. Under "persona/" locks
+// end with the process that holds them.
+const lockName = "persona/keys"
 
 // missing picks the wanted keys that the ring does not hold. A corrupted one counts
 // as missing: create looks whether it was mended meanwhile.

@@ -110,9 +110,9 @@ func (r *Ring) Load(ctx context.Context) error {
 }
 
 // Ensure creates the keys that are wanted and missing. When nothing is missing it
-// does no I/O. Otherwise it takes the store's lock, which can last 10 s when a
-// crash left one behind, looks again, and creates; two processes that start at
-// once so end up with one key.
+// does no I/O. Otherwise it takes the store's lock, looks again, and creates; two
+// processes that start at once so end up with one key. It waits as long as another
+// process makes keys.
 //
 // It never replaces a key: a corrupted one is an error, and the others are
 // created nevertheless.

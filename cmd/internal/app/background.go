@@ -32,8 +32,8 @@ func (a *App) startBackground(ctx context.Context) *sync.WaitGroup {
 }
 
 // makeKeys makes the keys that the store lacks, again and again until it succeeds. It is no part
-// of the start because the lock it takes may have been left behind by a crash and then blocks for
-// seconds; until it is done the identity paths answer 503 and the website is served.
+// of the start because another process may be making them, and because a disk may be full; until it
+// is done the identity paths answer 503 and the website is served.
 func (a *App) makeKeys(ctx context.Context) {
 	want := []keys.Want{{Use: keys.UseSession}}
 	for _, host := range a.Config.Hosts() {

@@ -32,6 +32,9 @@ type Files struct {
 	log       zerolog.Logger
 	warned    sync.Map    // file name → struct{}: a warning about a mode is given once
 	versioned atomic.Bool // the version file is there
+
+	locking sync.Mutex          // guards held
+	held    map[string]*os.File // our locks that this process holds, by name
 }
 
 var _ certmagic.Storage = (*Files)(nil)
@@ -46,7 +49,8 @@ const temporary = ".tmp-"
 
 // OpenFiles opens the directory dir, usually the configuration's state_dir, and
 // creates it with mode 0700 when it is missing. It leaves nothing in it: somebody
-// else than the program's user may open it to look.
+// else than the program's user may open it to look. Temporary files that a crash has
+// left behind are removed once they are an hour old.
 //
 // It returns an error that contains the command to type when dir cannot be
 // created or written by the user that the process runs as, and an error when dir
@@ -63,11 +67,12 @@ func OpenFiles(dir string, log zerolog.Logger) (*Files, error) {
 	if err := makeStateDir(dir); err != nil {
 		return nil, err
 	}
-	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, log: log}
+	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, log: log, held: map[string]*os.File{}}
 	if err := f.checkWritable(); err != nil {
 		return nil, err
 	}
 	f.warnOpenDir()
+	f.removeLeftovers()
 	if err := f.checkVersion(context.Background()); err != nil {
 		return nil, err
 	}
@@ -154,17 +159,6 @@ func (f *Files) List(ctx context.Context, prefix string, recursive bool) ([]stri
 		return nil, fmt.Errorf("listing %s: %w", root, err)
 	}
 	return keys, nil
-}
-
-// Lock takes the lock called name and blocks until it has it or ctx ends. A lock
-// that a crashed process left behind is taken over after 10 s, so nothing that
-// the start of the program waits for may lock.
-func (f *Files) Lock(ctx context.Context, name string) error {
-	if err := f.FileStorage.Lock(ctx, name); err != nil {
-		return fmt.Errorf("locking %q: %w (hint: when no other persona uses %s, remove the files in %s)",
-			name, err, f.Path, filepath.Join(f.Path, "locks"))
-	}
-	return nil
 }
 
 // admit refuses a key that would leave the directory or name the whole of it.

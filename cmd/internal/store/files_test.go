@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("PERSONA_TEST_KEYS"); dir != "" {
 		os.Exit(makeKeys(dir))
 	}
+	if dir := os.Getenv("PERSONA_TEST_LOCK"); dir != "" {
+		os.Exit(holdLock(dir))
+	}
 	os.Exit(m.Run())
 }
 
@@ -270,16 +273,6 @@ func TestDirectoryOpenToAllIsLogged(t *testing.T) {
 	}
 }
 
-func TestLeftoversOfACrashAreNotListed(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	f := open(t, dir)
-	write(t, filepath.Join(dir, "persona/keys/.tmp-123"), "half", 0o600)
-	if keys, err := f.List(t.Context(), "persona/keys", true); err != nil || len(keys) != 0 {
-		t.Errorf("listed %q, %v", keys, err)
-	}
-}
-
 func TestInterruptedWriteKeepsTheOldValue(t *testing.T) {
 	t.Parallel()
 	dir := publicDir(t)
@@ -302,60 +295,6 @@ func TestInterruptedWriteKeepsTheOldValue(t *testing.T) {
 	expectOnly(t, filepath.Dir(file), "value")
 }
 
-func TestFullDisk(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("mounting a small disk: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	f := open(t, dir)
-	if err := f.Store(t.Context(), "persona/test/value", []byte("old")); err != nil {
-		t.Fatal(err)
-	}
-	err := f.Store(t.Context(), "persona/test/value", make([]byte, 1<<17))
-	if err == nil || !strings.Contains(err.Error(), "(hint: make room on the disk that holds "+dir+")") {
-		t.Errorf("got %v", err)
-	}
-	if value, err := f.Load(t.Context(), "persona/test/value"); err != nil || string(value) != "old" {
-		t.Errorf("the value is now %.20q, %v", value, err)
-	}
-	expectOnly(t, filepath.Join(dir, "persona/test"), "value")
-}
-
-// TestStartOnADiskWithoutRoom needs a disk on which no file can be created.
-func TestStartOnADiskWithoutRoom(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "nr_inodes=2"); err != nil {
-		t.Skipf("mounting a small disk: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	write(t, filepath.Join(dir, "certificates"), "old", 0o600) // the last one that fits
-	var log bytes.Buffer
-	f, err := store.OpenFiles(dir, zerolog.New(&log))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(log.String(), "make room on the disk that holds "+dir) {
-		t.Errorf("logged %s", log.String())
-	}
-	if value, err := f.Load(t.Context(), "certificates"); err != nil || string(value) != "old" {
-		t.Errorf("Load: %q, %v", value, err)
-	}
-	if err := f.Store(t.Context(), "persona/test/value", nil); err == nil || !strings.Contains(err.Error(), "make room") {
-		t.Errorf("Store: %v", err)
-	}
-}
-
 func TestOpeningLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -373,16 +312,5 @@ func expectOnly(t *testing.T, dir, name string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 || entries[0].Name() != name {
 		t.Errorf("in the directory: %v, %v", entries, err)
-	}
-}
-
-func TestGarbageLockNamesTheCure(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	f := open(t, dir)
-	write(t, filepath.Join(dir, "locks/test.lock"), "\x00\x00\x00", 0o644)
-	err := f.Lock(t.Context(), "test")
-	if err == nil || !strings.Contains(err.Error(), "remove the files in "+filepath.Join(dir, "locks")) {
-		t.Errorf("got %v", err)
 	}
 }

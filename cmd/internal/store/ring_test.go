@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/cmd/internal/store"
@@ -87,6 +88,16 @@ func TestProcessesStartingAtOnceMakeOneKey(t *testing.T) {
 		if entries, err := os.ReadDir(filepath.Join(dir, "persona/keys", shelf)); err != nil || len(entries) != 2 {
 			t.Errorf("%s holds %v, %v", shelf, entries, err)
 		}
+	}
+}
+
+// expectSameRing checks that the ring holds the keys wanted, once, and that a program
+// that starts now has the same.
+func expectSameRing(t *testing.T, r *keys.Ring, f *store.Files, when string) {
+	t.Helper()
+	again := ring(t, f)
+	if diff := cmp.Diff(r.Entries(), again.Entries()); diff != "" || len(again.Entries()) != len(wanted()) {
+		t.Errorf("%s: after loading again (-before +after):\n%s", when, diff)
 	}
 }
 

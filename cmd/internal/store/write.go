@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // write puts value into the file called name, whole or not at all.
@@ -42,6 +43,32 @@ func (f *Files) write(name string, value []byte) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// leftoverAge is when nobody can still be writing a temporary file.
+const leftoverAge = time.Hour
+
+// removeLeftovers removes the temporary files that a crash has left behind. They harm
+// nobody, but hold parts of secrets and take room. What cannot be read is somebody
+// else's, such as the lost+found of a disk.
+func (f *Files) removeLeftovers() {
+	root := f.Path + string(filepath.Separator) // followed when it is a link
+	_ = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || !strings.HasPrefix(entry.Name(), temporary) {
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil || time.Since(info.ModTime()) < leftoverAge {
+			return nil // gone meanwhile, or in use
+		}
+		switch err := os.Remove(name); {
+		case err == nil:
+			f.log.Info().Str("file", name).Msg("removed what an interrupted write left behind")
+		case !errors.Is(err, fs.ErrNotExist):
+			f.log.Warn().Err(err).Str("hint", cureOwner(f.Path)).Msg("what an interrupted write left behind stays")
+		}
+		return nil
+	})
 }
 
 // makeDirs creates dir and what is missing above it, and makes the new names

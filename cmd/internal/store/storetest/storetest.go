@@ -10,9 +10,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/google/go-cmp/cmp"
@@ -32,7 +30,10 @@ func Run(t *testing.T, open func(t *testing.T) (store, second certmagic.Storage)
 		"keys cannot leave the store":                escape,
 		"an ended context is an error":               ended,
 		"a lock excludes others":                     lock,
+		"a lock guards a change of several steps":    lockGuards,
 		"waiting for a lock ends with the context":   lockContext,
+		"locks of other names are free":              lockNames,
+		"only a held lock can be given back":         lockHeld,
 		"readers never see a part of a value":        torn,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,42 +192,6 @@ func ended(t *testing.T, s, _ certmagic.Storage) {
 	}
 	if s.Exists(t.Context(), "persona/test/value") {
 		t.Error("it was stored")
-	}
-}
-
-func lock(t *testing.T, s, second certmagic.Storage) {
-	var inside atomic.Int32
-	var wg sync.WaitGroup
-	for _, holder := range []certmagic.Storage{s, second, s} {
-		wg.Go(func() {
-			if err := holder.Lock(t.Context(), "test"); err != nil {
-				t.Errorf("Lock: %v", err)
-				return
-			}
-			if inside.Add(1) != 1 {
-				t.Error("two hold the lock")
-			}
-			store(t, holder, "persona/test/value", "one")
-			inside.Add(-1)
-			if err := holder.Unlock(t.Context(), "test"); err != nil {
-				t.Errorf("Unlock: %v", err)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func lockContext(t *testing.T, s, second certmagic.Storage) {
-	if err := s.Lock(t.Context(), "test"); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := second.Lock(ctx, "test"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Lock: %v", err)
-	}
-	if err := s.Unlock(t.Context(), "test"); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,164 @@
+//go:build unix
+
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/cmd/internal/store"
+)
+
+// patience bounds what must come about soon. It is below the 10 s after which
+// certmagic takes over a lock that was left behind.
+const patience = 8 * time.Second
+
+// holdLock is a process that dies while it holds the lock: it says that it has it, and
+// never gives it back.
+func holdLock(dir string) int {
+	f, err := store.OpenFiles(dir, zerolog.Nop())
+	if err == nil {
+		err = f.Lock(noContext(), "persona/keys")
+	}
+	fmt.Println("locked", err)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
+}
+
+// TestLockEndsWithACrash: while another process lives its lock holds, and when it is
+// killed the lock is free at once.
+func TestLockEndsWithACrash(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	for range 3 {
+		other := exec.CommandContext(t.Context(), "/proc/self/exe")
+		if _, err := os.Stat(other.Path); err != nil {
+			other.Path = os.Args[0]
+		}
+		other.Env = append(os.Environ(), "PERSONA_TEST_LOCK="+dir)
+		stdin, err := other.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stdin.Close()
+		stdout, err := other.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Start(); err != nil {
+			t.Fatal(err)
+		}
+		said := make([]byte, len("locked <nil>"))
+		if _, err := io.ReadFull(stdout, said); err != nil || string(said) != "locked <nil>" {
+			t.Fatalf("the other process said %q, %v", said, err)
+		}
+		if taken, err := f.TryLock(t.Context(), "persona/keys"); taken || err != nil {
+			t.Errorf("TryLock beside a living holder: %v, %v", taken, err)
+		}
+		if err := other.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if err := f.Lock(ctx, "persona/keys"); err != nil {
+			t.Fatalf("after the crash: %v", err)
+		}
+		if err := f.Unlock(ctx, "persona/keys"); err != nil {
+			t.Error(err)
+		}
+		_ = other.Wait() // killed
+	}
+}
+
+func TestGarbageLockNamesTheCure(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	write(t, filepath.Join(dir, "locks/test.lock"), "\x00\x00\x00", 0o644)
+	err := f.Lock(t.Context(), "test")
+	if err == nil || !strings.Contains(err.Error(), "remove the files in "+filepath.Join(dir, "locks")) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestGarbageInALockOfOursIsNothing: only the operating system's lock counts.
+func TestGarbageInALockOfOursIsNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	write(t, filepath.Join(dir, "locks/persona/keys.flock"), "\x00\x00\x00", 0o600)
+	if taken, err := f.TryLock(t.Context(), "persona/keys"); !taken || err != nil {
+		t.Errorf("TryLock: %v, %v", taken, err)
+	}
+}
+
+func TestLockInAnUnusablePlaceIsAnError(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, dir)
+	write(t, filepath.Join(dir, "locks"), "a file", 0o600)
+	if err := f.Lock(t.Context(), "persona/keys"); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "locks/persona")) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLeftoversOfACrash: what an interrupted write left behind is never listed, goes
+// when it is old, and is left alone as long as somebody may be writing it.
+func TestLeftoversOfACrash(t *testing.T) {
+	t.Parallel()
+	state := filepath.Join(t.TempDir(), "state")
+	link := state + "-link"
+	if err := os.Symlink(state, link); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	files := map[string]struct {
+		age  time.Duration
+		stay bool
+	}{
+		"persona/keys/hosts/example.test/.tmp-1": {2 * time.Hour, false},
+		"persona/keys/hosts/example.test/.tmp-2": {time.Minute, true},
+		"persona/keys/.tmp-3":                    {-24 * time.Hour, true},
+		"certificates/x/.tmp-4":                  {61 * time.Minute, false},
+		".tmp-5":                                 {24 * time.Hour, false},
+		"persona/keys/old.pem":                   {1000 * time.Hour, true},
+		".tmp-dir/value":                         {1000 * time.Hour, true},
+	}
+	for name, file := range files {
+		path := write(t, filepath.Join(state, name), "half", 0o600)
+		if err := os.Chtimes(path, now, now.Add(-file.age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustChmod(t, filepath.Join(state, "persona/keys/hosts/example.test"), 0o700)
+	var log bytes.Buffer
+	f, err := store.OpenFiles(link, zerolog.New(&log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range files {
+		_, err := os.Stat(filepath.Join(state, name))
+		if file.stay && err != nil || !file.stay && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s, %v old: %v", name, file.age, err)
+		}
+		if told := strings.Contains(log.String(), filepath.Join(link, name)); told == file.stay {
+			t.Errorf("%s: logged %v", name, told)
+		}
+	}
+	if keys, err := f.List(t.Context(), "persona/keys/hosts/example.test", true); err != nil || len(keys) != 0 {
+		t.Errorf("listed %q, %v", keys, err)
+	}
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// lockPoll is how often a taken lock of ours is tried again.
+const lockPoll = 20 * time.Millisecond
+
+var _ certmagic.TryLocker = (*Files)(nil)
+
+// Lock takes the lock called name and blocks until it has it or ctx ends.
+//
+// Locks under "persona/" are the operating system's: it gives them back when the
+// process ends, however it ends, so none is ever left behind, and two never hold
+// one. All others are certmagic's, which are files with a time in them: one that a
+// crashed process left behind is taken over after 10 s, and then two may get in.
+// Nothing that the start of the program waits for may take one of those.
+func (f *Files) Lock(ctx context.Context, name string) error {
+	if !kernelLock(name) {
+		return f.explainLock(name, f.FileStorage.Lock(ctx, name))
+	}
+	for {
+		taken, err := f.takeLock(ctx, name)
+		if taken || err != nil {
+			return err
+		}
+		timer := time.NewTimer(lockPoll)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("locking %q: another persona holds it: %w", name, ctx.Err())
+		}
+	}
+}
+
+// TryLock is Lock, but returns false where Lock would block.
+func (f *Files) TryLock(ctx context.Context, name string) (bool, error) {
+	if kernelLock(name) {
+		return f.takeLock(ctx, name)
+	}
+	taken, err := f.FileStorage.TryLock(ctx, name)
+	return taken, f.explainLock(name, err)
+}
+
+// Unlock gives back the lock called name, which this process must hold.
+func (f *Files) Unlock(ctx context.Context, name string) error {
+	if !kernelLock(name) {
+		return f.FileStorage.Unlock(ctx, name)
+	}
+	f.locking.Lock()
+	file := f.held[name]
+	delete(f.held, name)
+	f.locking.Unlock()
+	if file == nil {
+		return fmt.Errorf("unlocking %q: it is not held", name)
+	}
+	if err := errors.Join(unlockFile(file), file.Close()); err != nil {
+		return fmt.Errorf("unlocking %q: %w", name, err)
+	}
+	return nil
+}
+
+// takeLock takes a lock of ours if nobody holds it. Its file is never removed: a
+// process that is about to lock a removed file would be alone with it.
+func (f *Files) takeLock(ctx context.Context, name string) (bool, error) {
+	if err := f.admit(ctx, name); err != nil {
+		return false, fmt.Errorf("locking %q: %w", name, err)
+	}
+	path := f.lockFile(name)
+	if err := f.makeDirs(filepath.Dir(path)); err != nil {
+		return false, f.explain("locking", path, err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return false, f.explain("locking", path, err)
+	}
+	taken, err := lockFile(file)
+	if !taken || err != nil {
+		_ = file.Close() // nothing was written
+		return false, f.explainNoLocks(path, err)
+	}
+	f.locking.Lock()
+	f.held[name] = file
+	f.locking.Unlock()
+	return true, nil
+}
+
+// lockFile is the file of a lock of ours. It lies beside certmagic's, and not
+// where values are listed.
+func (f *Files) lockFile(name string) string {
+	return filepath.Join(f.Path, "locks", filepath.FromSlash(name)+".flock")
+}
+
+func (f *Files) explainNoLocks(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("locking %s: %w (hint: put state_dir on a file system that has locks, such as a local disk)", path, err)
+}
+
+// explainLock is for certmagic's locks.
+func (f *Files) explainLock(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("locking %q: %w", name, err)
+	}
+	return fmt.Errorf("locking %q: %w (hint: see that %s is writable and has room; when no other persona uses it, remove the files in %s)",
+		name, err, f.Path, filepath.Join(f.Path, "locks"))
+}
+
+// kernelLock says whether the lock called name is the operating system's. Where there
+// are none that end with the process, certmagic's have to do.
+func kernelLock(name string) bool { return hasLocks && secret(name) }
