@@ -1,0 +1,79 @@
+package ldapauth_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/ldaptest"
+)
+
+func TestSample(t *testing.T) {
+	t.Parallel()
+	server := ldaptest.StartSlapd(t, ldaptest.Options{})
+	d := open(t, config(server))
+	all, err := d.Sample(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"alice@example.test", "bob.brown@example.test"} {
+		if !slices.Contains(all, want) {
+			t.Errorf("%s is not among %v", want, all)
+		}
+	}
+	for _, address := range all {
+		for _, never := range []string{"shared@", "info@", "elsewhere", "dave@", "carol@", "erin@"} {
+			if strings.Contains(address, never) {
+				t.Errorf("%s cannot be certified", address)
+			}
+		}
+	}
+	few, err := d.Sample(t.Context(), 3)
+	if err != nil || len(few) != 3 {
+		t.Errorf("got %v, %v", few, err)
+	}
+}
+
+// TestSampleOfMany: the server holds most of them back, and that is no fault.
+func TestSampleOfMany(t *testing.T) {
+	t.Parallel()
+	d := open(t, config(sharedSlapd(t)))
+	few, err := d.Sample(t.Context(), 3)
+	if err != nil || len(few) != 3 {
+		t.Errorf("got %v, %v", few, err)
+	}
+}
+
+func TestSampleOfNobody(t *testing.T) {
+	t.Parallel()
+	cfg := config(sharedSlapd(t))
+	cfg.Domains = []string{"nobody.example"}
+	got, err := open(t, cfg).Sample(t.Context(), 3)
+	if err != nil || len(got) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestSampleWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	cfg := config(sharedSlapd(t))
+	cfg.BindPassword = ldapauth.Secret("wrong")
+	got, err := open(t, cfg).Sample(t.Context(), 3)
+	if err == nil || !strings.Contains(err.Error(), "hint: check bind_dn") || len(got) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	cfg = config(sharedSlapd(t))
+	cfg.BaseDN = "ou=nowhere," + cfg.BaseDN
+	if _, err = open(t, cfg).Sample(t.Context(), 3); err == nil || !strings.Contains(err.Error(), "hint: check base_dn") {
+		t.Errorf("got %v", err)
+	}
+	d := open(t, config(sharedSlapd(t)))
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Sample(t.Context(), 3); err == nil || errors.Unwrap(err) == nil {
+		t.Errorf("a closed directory answers: %v", err)
+	}
+}
