@@ -28,13 +28,16 @@ type CertificateRequest struct {
 	PublicKey *PublicKey // the browser's key
 	Now       time.Time  // the certificate is issued [BackDated] before it
 	Lifetime  time.Duration
+	// LegacyClientKeys certifies the keys of historic browsers, too: those that
+	// pass [PublicKey.CheckLegacyClientKey].
+	LegacyClientKeys bool
 }
 
 // SignCertificate makes an identity certificate. The signer must hold an RSA
 // key of 2048 bit; random is handed to it. Refused are: a lifetime under one
 // minute or over 24 hours, an issuer that is no authority, no address, a client
-// key that [PublicKey.CheckClientKey] refuses, and the signer's own key as the
-// client's.
+// key that [PublicKey.CheckClientKey] refuses (unless LegacyClientKeys asks for
+// the wider check), and the signer's own key as the client's.
 func SignCertificate(signer crypto.Signer, random io.Reader, req CertificateRequest) (string, error) {
 	key, err := publicKeyOf(signer)
 	if err != nil {
@@ -58,7 +61,7 @@ func (req *CertificateRequest) check(domainKey *PublicKey) error {
 	if err := domainKey.CheckDomainKey(); err != nil {
 		return err
 	}
-	if err := req.PublicKey.CheckClientKey(); err != nil {
+	if err := req.checkClientKey(); err != nil {
 		return err
 	}
 	if _, err := ParseAuthority(req.Issuer); err != nil {
@@ -73,6 +76,13 @@ func (req *CertificateRequest) check(domainKey *PublicKey) error {
 		return fmt.Errorf("lifetime %v is not between %v and %v", req.Lifetime, ShortestCertificate, LongestCertificate)
 	}
 	return nil
+}
+
+func (req *CertificateRequest) checkClientKey() error {
+	if req.LegacyClientKeys {
+		return req.PublicKey.CheckLegacyClientKey()
+	}
+	return req.PublicKey.CheckClientKey()
 }
 
 // claims writes the payload in the order of the reference code. Nothing in it

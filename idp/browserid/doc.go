@@ -32,8 +32,10 @@
 // reference signer does that now and then) and unknown members, which are
 // ignored, as the specification asks.
 //
-// Supported are RSA keys of the historic sizes 1024 and 2048 bit; DSA keys are
-// refused with [ErrNotSupported].
+// Supported are RSA keys of the historic sizes 1024 and 2048 bit, and for
+// browsers alone DSA keys in the two historic groups. What is not RSA of 2048
+// bit is certified only where [CertificateRequest] asks for it, and is for a
+// verifier to refuse by [PublicKey.Legacy].
 //
 // The specification: https://github.com/mozilla/id-specs, browserid/index.md.
 // Where deployed code differed from it, deployed code is followed.

@@ -140,7 +140,19 @@ func parseDomainKeys(obj object) (*PublicKey, []*PublicKey, error) {
 		return keys[0], keys, nil
 	}
 	key, err := ParsePublicKey(value)
-	return key, keys, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return key, keys, key.refuseDSA()
+}
+
+// refuseDSA keeps DSA for browsers: whoever holds a domain's signatures made
+// with bad randomness can compute its DSA key, and with it be anybody there.
+func (k *PublicKey) refuseDSA() error {
+	if k.dsa != nil {
+		return fmt.Errorf("public key: a DSA key is %w for a domain", ErrNotSupported)
+	}
+	return nil
 }
 
 func parseKeys(obj object) ([]*PublicKey, error) {
@@ -176,12 +188,21 @@ func parseEntry(element []byte) (*PublicKey, error) {
 	if use, ok := obj.get("use"); ok && string(use) != `"sig"` {
 		return nil, nil
 	}
-	return parseKey(obj)
+	key, err := parseKey(obj)
+	if err != nil {
+		return nil, err
+	}
+	return key, key.refuseDSA()
 }
 
 func (s Support) check() error {
 	if s.PublicKey == nil || slices.Contains(s.Keys, nil) {
 		return errors.New(`"public-key" is missing`)
+	}
+	for _, key := range s.SigningKeys() {
+		if err := key.refuseDSA(); err != nil {
+			return err
+		}
 	}
 	if len(s.SigningKeys()) > mostKeys {
 		return fmt.Errorf(`"keys" has more than %d entries`, mostKeys)

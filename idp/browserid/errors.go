@@ -38,7 +38,7 @@ const (
 	ErrLifetime Reason = "valid for too long"
 	// ErrSeconds says that a time was written in seconds.
 	ErrSeconds Reason = "looks like seconds, milliseconds are expected"
-	// ErrNotSupported says that a key is of a kind that is known but not handled, such as DSA.
+	// ErrNotSupported says that a key is of a kind that is not handled, or not here.
 	ErrNotSupported Reason = "not supported"
 	// ErrKeySize says that a key has another size than it must have.
 	ErrKeySize Reason = "bad key size"

@@ -16,6 +16,8 @@ func FuzzParsePublicKey(f *testing.F) {
 	f.Add([]byte(`{"alg":"RS256","e":"AQAB","ext":true,"key_ops":["verify"],"kty":"RSA","n":"` + b64 + `"}`))
 	f.Add([]byte(`"{\"algorithm\":\"RS\",\"n\":\"` + n + `\",\"e\":\"3\"}"`))
 	f.Add([]byte(`{"algorithm":"DS","y":"1","p":"2","q":"3","g":"4"}`))
+	f.Add([]byte(testdata(f, "mockmyid.com.key")))
+	f.Add([]byte(testdata(f, "ds256.key")))
 	f.Add([]byte(`{"kty":"EC","n":{"n":[{}]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		key, err := browserid.ParsePublicKey(data)
@@ -32,6 +34,15 @@ func FuzzParsePublicKey(f *testing.F) {
 		}
 		if !again.Equal(key) || again.Fingerprint() != key.Fingerprint() {
 			t.Errorf("%s became another key", text)
+		}
+		if key.CheckClientKey() == nil && key.CheckLegacyClientKey() != nil {
+			t.Errorf("the wider check is the stricter one: %s", text)
+		}
+		if key.RSA() == nil {
+			if key.Algorithm() != "DS128" && key.Algorithm() != "DS256" {
+				t.Errorf("neither RSA nor DSA: %s", text)
+			}
+			return
 		}
 		if e := key.RSA().E; key.Algorithm() == "" || e < 3 || e%2 == 0 || key.RSA().N.Bit(0) == 0 {
 			t.Errorf("a weak key was read: %s", text)
@@ -94,6 +105,7 @@ func FuzzParseBundle(f *testing.F) {
 	genuine := certificate + "~" + assertion
 	addTexts(f, genuine)
 	f.Add(assertion + "~" + certificate)
+	f.Add(testdata(f, "mockmyid.com.bundle"))
 	f.Add(certificate + "~" + genuine)
 	f.Add("~" + assertion)
 	keys := domainKeys(f)

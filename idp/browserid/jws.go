@@ -86,8 +86,8 @@ func parseHeader(header object) (string, error) {
 func (s *signed) input() string { return s.raw[:strings.LastIndexByte(s.raw, '.')] }
 
 // verify checks the signature. The algorithm is the key's, never the header's:
-// the header must only agree. A signature shorter than the modulus is filled up
-// with leading zeros, because the reference signer drops them now and then.
+// the header must only agree. A signature shorter than the key's are is filled
+// up with leading zeros, because the reference signer drops them now and then.
 func (s *signed) verify(key *PublicKey) error {
 	if key == nil {
 		return ErrNoKeys
@@ -95,7 +95,7 @@ func (s *signed) verify(key *PublicKey) error {
 	if s.algorithm != key.Algorithm() {
 		return ErrAlgorithms
 	}
-	size := key.rsa.Size()
+	size := key.signatureSize()
 	if len(s.signature) > size {
 		return ErrMalformedSignature
 	}
@@ -104,11 +104,22 @@ func (s *signed) verify(key *PublicKey) error {
 		signature = make([]byte, size)
 		copy(signature[size-len(s.signature):], s.signature)
 	}
+	if key.dsa != nil {
+		return key.dsa.verify(s.input(), signature)
+	}
 	digest := sha256.Sum256([]byte(s.input()))
 	if rsa.VerifyPKCS1v15(&key.rsa, crypto.SHA256, digest[:], signature) != nil {
 		return ErrSignature
 	}
 	return nil
+}
+
+// signatureSize is how many bytes the key's signatures have.
+func (k *PublicKey) signatureSize() int {
+	if k.dsa != nil {
+		return k.dsa.group.signatureSize()
+	}
+	return k.rsa.Size()
 }
 
 // sign makes the compact form of claims, which must be JSON.

@@ -12,17 +12,22 @@ import (
 )
 
 // PublicKey is a key that verifies certificates (a domain's) or assertions (a
-// browser's). It never changes, and what exists is well-formed: RSA, an odd
-// modulus of a historic size (1024, 1025, or 2047 to 2049 bit), an odd exponent
-// from 3 to 2^31-1.
+// browser's). It never changes, and what exists is well-formed: RSA with an odd
+// modulus of a historic size (1024, 1025, or 2047 to 2049 bit) and an odd
+// exponent from 3 to 2^31-1, or DSA in one of the two groups of the protocol.
+// Only historic browsers have DSA keys; a domain never has one.
 type PublicKey struct {
 	rsa     rsa.PublicKey
-	modulus string // decimal, no leading zero
+	modulus string  // decimal, no leading zero
+	dsa     *dsaKey // nil for RSA
 }
 
 // keySize is the size in bits that domain keys and client keys must have: the
 // historic verifiers take no longer ones.
 const keySize = 2048
+
+// legacyKeySize is the other size that historic browsers made.
+const legacyKeySize = 1024
 
 // NewPublicKey checks key and copies it. A size that no verifier of the
 // protocol takes is [ErrKeySize].
@@ -34,7 +39,7 @@ func NewPublicKey(key *rsa.PublicKey) (*PublicKey, error) {
 	if err := checkRSA(n, int64(key.E)); err != nil {
 		return nil, err
 	}
-	return &PublicKey{rsa.PublicKey{N: n, E: key.E}, n.String()}, nil
+	return &PublicKey{rsa: rsa.PublicKey{N: n, E: key.E}, modulus: n.String()}, nil
 }
 
 func checkRSA(n *big.Int, e int64) error {
@@ -69,32 +74,57 @@ func algorithmOf(bits int) string {
 }
 
 // Algorithm is the name that the header of all the key's signatures bears:
-// RS256 for 2048 bit, RS128 for 1024 bit. Both hash with SHA-256.
-func (k *PublicKey) Algorithm() string { return algorithmOf(k.Size()) }
+// RS256 for RSA of 2048 bit, RS128 for 1024 bit, DS256 and DS128 for DSA of
+// these sizes. All hash with SHA-256, but DS128 with SHA-1.
+func (k *PublicKey) Algorithm() string {
+	if k.dsa != nil {
+		return k.dsa.group.algorithm
+	}
+	return algorithmOf(k.rsa.N.BitLen())
+}
 
 // Size is the length of the modulus in bits.
-func (k *PublicKey) Size() int { return k.rsa.N.BitLen() }
+func (k *PublicKey) Size() int {
+	if k.dsa != nil {
+		return k.dsa.group.p.BitLen()
+	}
+	return k.rsa.N.BitLen()
+}
 
-// RSA returns a copy for crypto/rsa.
+// RSA returns a copy for crypto/rsa, nil for a DSA key.
 func (k *PublicKey) RSA() *rsa.PublicKey {
+	if k.dsa != nil {
+		return nil
+	}
 	return &rsa.PublicKey{N: new(big.Int).Set(k.rsa.N), E: k.rsa.E}
 }
 
+// Legacy says whether the key is of a kind that browsers of 2012 made and that
+// is too weak for today: DSA, or RSA of 1024 bit.
+func (k *PublicKey) Legacy() bool { return k.Algorithm() != "RS256" }
+
 // Equal says whether both are the same number, however they were written.
 func (k *PublicKey) Equal(other *PublicKey) bool {
-	if k == nil || other == nil {
+	switch {
+	case k == nil || other == nil:
 		return k == other
+	case k.dsa != nil || other.dsa != nil:
+		return k.dsa != nil && other.dsa != nil && k.dsa.group == other.dsa.group && k.dsa.y.Cmp(other.dsa.y) == 0
 	}
 	return k.rsa.Equal(&other.rsa)
 }
 
 // MarshalJSON writes the form that every verifier reads:
-// {"algorithm":"RS","n":decimal,"e":decimal}.
+// {"algorithm":"RS","n":decimal,"e":decimal}, or for DSA
+// {"algorithm":"DS","y":hex,"p":hex,"q":hex,"g":hex}.
 func (k *PublicKey) MarshalJSON() ([]byte, error) {
 	return k.appendJSON(nil), nil
 }
 
 func (k *PublicKey) appendJSON(b []byte) []byte {
+	if k.dsa != nil {
+		return k.dsa.appendJSON(b)
+	}
 	b = append(b, `{"algorithm":"RS","n":"`...)
 	b = append(b, k.modulus...)
 	b = append(b, `","e":"`...)
@@ -120,18 +150,37 @@ func (k *PublicKey) Fingerprint() string {
 }
 
 // CheckClientKey says whether a browser's key may be certified: RSA of exactly
-// 2048 bit. Otherwise the error is an [ErrKeySize].
+// 2048 bit. Otherwise the error is an [ErrKeySize], or [ErrNotSupported] for a
+// DSA key.
 func (k *PublicKey) CheckClientKey() error { return k.checkSize("client key") }
+
+// CheckLegacyClientKey is CheckClientKey for those who want to serve historic
+// browsers, too: it also lets pass RSA of exactly 1024 bit, and a DSA key whose
+// number is of the order that its group demands.
+func (k *PublicKey) CheckLegacyClientKey() error {
+	switch {
+	case k != nil && k.dsa != nil:
+		if err := k.dsa.checkOrder(); err != nil {
+			return fmt.Errorf("client key: %w", err)
+		}
+		return nil
+	case k != nil && k.Size() == legacyKeySize:
+		return nil
+	}
+	return k.checkSize("client key")
+}
 
 // CheckDomainKey says whether a key may sign certificates: RSA of exactly 2048
 // bit, the only kind that all verifiers take. Otherwise the error is an
-// [ErrKeySize].
+// [ErrKeySize], or [ErrNotSupported] for a DSA key.
 func (k *PublicKey) CheckDomainKey() error { return k.checkSize("domain key") }
 
 func (k *PublicKey) checkSize(what string) error {
 	switch {
 	case k == nil:
 		return fmt.Errorf("%s: there is none", what)
+	case k.dsa != nil:
+		return fmt.Errorf("%s: a DSA key is %w", what, ErrNotSupported)
 	case k.Size() != keySize:
 		return fmt.Errorf("%s: %w: %d, must be RSA of %d bit", what, ErrKeySize, k.Size(), keySize)
 	}

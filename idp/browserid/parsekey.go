@@ -16,16 +16,19 @@ const longestKey = 10_240
 const (
 	longestDecimal = 1300
 	longestBase64  = 700
+	longestHex     = 1024
 )
 
 // ParsePublicKey reads a public key in either form of the protocol: the classic
-// {"algorithm":"RS","n":decimal,"e":decimal}, or a JSON Web Key with "kty" and
-// base64url. The object may itself be wrapped in a JSON string, as genKeyPair
-// hands it to pages. Numbers with signs or leading zeros, repeated members and
-// private keys are errors; so are weak keys, see [PublicKey]. A DSA key is
-// [ErrNotSupported], another RSA size [ErrKeySize].
+// {"algorithm":"RS","n":decimal,"e":decimal} and
+// {"algorithm":"DS","y":hex,"p":hex,"q":hex,"g":hex}, or a JSON Web Key with
+// "kty" and base64url. The object may itself be wrapped in a JSON string, as
+// genKeyPair hands it to pages. Numbers with signs, decimal ones with leading
+// zeros, repeated members and private keys are errors; so are weak keys, see
+// [PublicKey]. Another RSA size is [ErrKeySize], a DSA key outside the two
+// groups [ErrNotSupported].
 //
-// A key that parses may still be too short to be used: see
+// A key that parses may still be too weak to be used: see
 // [PublicKey.CheckClientKey].
 func ParsePublicKey(data []byte) (*PublicKey, error) {
 	if len(data) > longestKey {
@@ -63,7 +66,7 @@ func unwrap(data []byte) ([]byte, error) {
 
 func parseKey(obj object) (*PublicKey, error) {
 	if _, ok := obj.get("d"); ok {
-		return nil, errors.New("this is a private key, which nobody but its owner may see")
+		return nil, errPrivate()
 	}
 	if _, ok := obj.get("kty"); ok {
 		return parseJWK(obj)
@@ -71,13 +74,21 @@ func parseKey(obj object) (*PublicKey, error) {
 	return parseClassic(obj)
 }
 
+func errPrivate() error {
+	return errors.New("this is a private key, which nobody but its owner may see")
+}
+
 func parseClassic(obj object) (*PublicKey, error) {
 	algorithm, err := obj.text("algorithm")
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKind(algorithm, "RS", "DS"); err != nil {
-		return nil, err
+	switch algorithm {
+	case "RS", "RSA":
+	case "DS", "DSA":
+		return parseDSA(obj, hexNumber)
+	default:
+		return nil, unknownKind(algorithm)
 	}
 	modulus, n, err := decimal(obj, "n")
 	if err != nil {
@@ -95,8 +106,12 @@ func parseJWK(obj object) (*PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKind(kty, "RSA", "DSA"); err != nil {
-		return nil, err
+	switch kty {
+	case "RSA":
+	case "DSA":
+		return parseDSA(obj, base64Number)
+	default:
+		return nil, unknownKind(kty)
 	}
 	n, err := base64Number(obj, "n")
 	if err != nil {
@@ -109,15 +124,7 @@ func parseJWK(obj object) (*PublicKey, error) {
 	return assemble(n, e, n.String())
 }
 
-// checkKind lets the names of RSA pass. The classic form's short names were
-// also written out.
-func checkKind(kind, rsaName, dsaName string) error {
-	switch kind {
-	case rsaName, "RSA":
-		return nil
-	case dsaName, "DSA":
-		return fmt.Errorf("a DSA key is %w", ErrNotSupported)
-	}
+func unknownKind(kind string) error {
 	return fmt.Errorf("a key of kind %s is %w", quoted(kind), ErrNotSupported)
 }
 
@@ -130,7 +137,7 @@ func assemble(n, e *big.Int, modulus string) (*PublicKey, error) {
 	if err := checkRSA(n, exponent); err != nil {
 		return nil, err
 	}
-	return &PublicKey{rsa.PublicKey{N: n, E: int(exponent)}, modulus}, nil
+	return &PublicKey{rsa: rsa.PublicKey{N: n, E: int(exponent)}, modulus: modulus}, nil
 }
 
 // decimal reads a number in its only spelling: digits, no leading zero.
