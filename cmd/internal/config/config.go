@@ -30,6 +30,9 @@ type Config struct {
 	Identity    Identity
 	Throttle    Throttle
 	Log         Log
+	// SecretFiles are the paths of the files that secrets were read from, each
+	// once, for looking at their modes.
+	SecretFiles []string
 	// Warnings are things that are allowed and probably not meant, each as a
 	// full line in the form of a fault. They are for the operator's log.
 	Warnings []string

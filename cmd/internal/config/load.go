@@ -64,6 +64,7 @@ func read(path string, data []byte, environ []string) (*Config, error) {
 	if len(r.faults) > 0 {
 		return nil, sorted(r.faults)
 	}
+	c.SecretFiles = r.secrets
 	for _, w := range sorted(r.warnings) {
 		c.Warnings = append(c.Warnings, w.String())
 	}

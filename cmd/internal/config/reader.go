@@ -23,6 +23,7 @@ type reader struct {
 	faults    Faults
 	warnings  Faults
 	values    int
+	secrets   []string // files that secrets were read from
 }
 
 // value is one place of the configuration: what stands there, if anything, and

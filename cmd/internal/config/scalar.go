@@ -169,6 +169,9 @@ func (v value) secretFile() Secret {
 	if !ok {
 		return Secret{}
 	}
+	if !slices.Contains(v.r.secrets, path) {
+		v.r.secrets = append(v.r.secrets, path)
+	}
 	text, found := strings.CutSuffix(string(data), "\n")
 	if found {
 		text = strings.TrimSuffix(text, "\r")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +91,9 @@ func TestSecretFromFile(t *testing.T) {
 		}
 		if got := c.Directories["corp"].BindPassword.Reveal(); got != test.want {
 			t.Errorf("%q: got %q, want %q", test.content, got, test.want)
+		}
+		if want := []string{filepath.Join(folder, "secret")}; !slices.Equal(c.SecretFiles, want) {
+			t.Errorf("secrets were read from %q, want %q", c.SecretFiles, want)
 		}
 	}
 }
