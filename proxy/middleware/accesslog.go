@@ -19,9 +19,9 @@ const (
 // was begun, as nginx does. It is never sent.
 const statusLeft = 499
 
-// logged writes one line when the request is over. For an upgraded connection
+// logged writes one line, and tells observe, when the request is over. For an upgraded connection
 // that is when the connection ends.
-func logged(log zerolog.Logger, now func() time.Time, next http.Handler) http.Handler {
+func logged(log zerolog.Logger, now func() time.Time, observe func(Served), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := FromContext(r.Context())
 		begin := now()
@@ -29,7 +29,9 @@ func logged(log zerolog.Logger, now func() time.Time, next http.Handler) http.Ha
 		body := countBody(r)
 		finished := false
 		defer func() {
-			line{rec: rec, res: res, body: body, cut: !finished, took: now().Sub(begin)}.write(log, r)
+			over := line{rec: rec, res: res, body: body, cut: !finished, took: now().Sub(begin)}
+			over.write(log, r)
+			observe(over.served())
 		}()
 		next.ServeHTTP(res, r)
 		finished = true
@@ -46,7 +48,7 @@ type line struct {
 }
 
 func (l line) write(log zerolog.Logger, r *http.Request) {
-	left := l.rec.Left || l.cut && l.rec.Cause == nil
+	left := l.clientLeft()
 	event := log.WithLevel(l.level())
 	if event == nil {
 		return
@@ -78,6 +80,9 @@ func (l line) write(log zerolog.Logger, r *http.Request) {
 	}
 	event.Msg("request")
 }
+
+// clientLeft says that nobody was there any more for the end of the answer.
+func (l line) clientLeft() bool { return l.rec.Left || l.cut && l.rec.Cause == nil }
 
 func (l line) level() zerolog.Level {
 	switch {

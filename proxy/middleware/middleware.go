@@ -21,6 +21,7 @@ type Config struct {
 	Rand    io.Reader        // for request ids; nil: crypto/rand.Reader
 	Log     zerolog.Logger   // one line a request
 	Idle    time.Duration    // longest wait between two reads or two writes of a body; 0: DefaultIdle
+	Observe func(Served)     // is told about each request when it is over; nil: nobody is
 }
 
 // New returns the whole chain. From the outside in: the Record, the access log,
@@ -36,10 +37,13 @@ func New(cfg Config) func(http.Handler) http.Handler {
 	if cfg.Idle == 0 {
 		cfg.Idle = DefaultIdle
 	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(Served) {}
+	}
 	return func(next http.Handler) http.Handler {
 		next = recovered(cfg.Log, next)
 		next = limited(cfg.Idle, next)
-		next = logged(cfg.Log, cfg.Now, next)
+		next = logged(cfg.Log, cfg.Now, cfg.Observe, next)
 		return keepRecord(cfg.Trusted, cfg.Rand, next)
 	}
 }

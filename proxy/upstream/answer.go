@@ -128,13 +128,15 @@ func (b *requestBody) err() error {
 // responseBody notes why the website's answer broke off.
 type responseBody struct {
 	io.ReadCloser
-	ctx context.Context // of the request: done when the client has left
-	rec *middleware.Record
+	ctx    context.Context // of the request: done when the client has left
+	rec    *middleware.Record
+	failed func(Failure)
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF && b.ctx.Err() == nil {
+		b.failed(Cut)
 		b.rec.Fail(fmt.Errorf("reading the website's answer: %w", err),
 			"the website stopped in the middle of an answer; look into its own log")
 	}
@@ -148,6 +150,6 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 		return nil // its body is the connection
 	}
 	ctx := res.Request.Context()
-	res.Body = &responseBody{ReadCloser: res.Body, ctx: ctx, rec: middleware.FromContext(ctx)}
+	res.Body = &responseBody{ReadCloser: res.Body, ctx: ctx, rec: middleware.FromContext(ctx), failed: p.failed}
 	return nil
 }

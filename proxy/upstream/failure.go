@@ -36,9 +36,11 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 		rec.Fail(fmt.Errorf("reading the client's request: %w", bodyErr), "the client sent a malformed body")
 		p.page(w, r, http.StatusBadRequest)
 	case timedOut(err):
+		p.failed(failureOf(err))
 		rec.Fail(fmt.Errorf("asking %s: %w", p.target, err), p.hint(err))
 		p.page(w, r, http.StatusGatewayTimeout)
 	default:
+		p.failed(failureOf(err))
 		rec.Fail(fmt.Errorf("asking %s: %w", p.target, err), p.hint(err))
 		p.page(w, r, http.StatusBadGateway)
 	}

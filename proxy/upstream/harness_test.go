@@ -36,6 +36,7 @@ type options struct {
 	idle    time.Duration
 	timeout time.Duration
 	roots   *x509.CertPool
+	failed  func(upstream.Failure)
 }
 
 // sidecar is the proxy behind real listeners: one with TLS, one without.
@@ -57,7 +58,7 @@ func start(t testing.TB, target string, o options) *sidecar {
 		t.Fatal(err)
 	}
 	s.proxy, err = upstream.New(upstream.Config{
-		Site: "example.com", URL: u, Roots: o.roots, Cookies: []string{ourCookie}, Timeout: o.timeout, Log: logger,
+		Site: "example.com", URL: u, Roots: o.roots, Cookies: []string{ourCookie}, Timeout: o.timeout, Log: logger, Failed: o.failed,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type Config struct {
 	Cookies []string       // names of our own cookies, removed in both directions
 	Timeout time.Duration  // longest wait for the website to take the next bytes of a request, and then to begin its answer; 0: DefaultTimeout
 	Log     zerolog.Logger
+	Failed  func(Failure) // is told about each fault of the website; nil: nobody is
 }
 
 // Proxy passes requests to one website.
@@ -35,6 +36,7 @@ type Proxy struct {
 	target    *url.URL
 	cookies   cookieNames
 	log       zerolog.Logger
+	failed    func(Failure)
 	transport *http.Transport
 	reverse   *httputil.ReverseProxy
 	upgrades  upgrades
@@ -49,11 +51,15 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
 	}
+	if cfg.Failed == nil {
+		cfg.Failed = func(Failure) {}
+	}
 	p := &Proxy{
 		site:      cfg.Site,
 		target:    &url.URL{Scheme: cfg.URL.Scheme, Host: cfg.URL.Host},
 		cookies:   slices.Clone(cfg.Cookies),
 		log:       cfg.Log,
+		failed:    cfg.Failed,
 		transport: newTransport(cfg),
 	}
 	p.reverse = &httputil.ReverseProxy{
