@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -28,7 +29,9 @@ type verdict struct {
 //
 // A bind whose connection broke before the answer is sent again, so in rare
 // cases the directory counts one wrong password twice.
-func (d *Directory) bind(ctx context.Context, dn, password string) (verdict, error) {
+func (d *Directory) bind(ctx context.Context, dn, password string) (v verdict, err error) {
+	began := time.Now()
+	defer func() { d.observe(OpBind, began, v.outcome(err)) }()
 	if err := d.binds.acquire(ctx); err != nil {
 		return verdict{}, err
 	}
@@ -38,7 +41,7 @@ func (d *Directory) bind(ctx context.Context, dn, password string) (verdict, err
 		Controls: []ldap.Control{ldap.NewControlBeheraPasswordPolicy()},
 	}
 	var policy *ldap.ControlBeheraPasswordPolicy
-	err := d.servers.do(ctx, forBind, func(c *conn) error {
+	err = d.servers.do(ctx, forBind, func(c *conn) error {
 		res, err := c.ldap.SimpleBind(req)
 		policy = passwordPolicy(res)
 		c.spoilt = policy != nil && policy.Error >= 0 // the server may have put the connection under restraint

@@ -64,6 +64,9 @@ type Config struct {
 	// Now is the clock for account expiry; nil: time.Now.
 	Now func() time.Time
 	Log zerolog.Logger
+	// Observe is told about each question to the directory when it has ended; nil:
+	// nobody is.
+	Observe func(op Operation, outcome Outcome, took time.Duration)
 }
 
 func (c *Config) setDefaults() {
@@ -81,6 +84,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Observe == nil {
+		c.Observe = func(Operation, Outcome, time.Duration) {}
 	}
 	if c.Gate == nil {
 		c.Gate = func(context.Context, string) bool { return true }

@@ -185,6 +185,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeBaseObject, DerefAliases: ldap.NeverDerefAliases,
 		TimeLimit: secondsLeft(ctx), Filter: "(objectClass=*)", Attributes: []string{"1.1"},
 	}
+	began := time.Now()
 	err := d.servers.do(ctx, forSearch, func(c *conn) error {
 		res, err := c.ldap.Search(req)
 		if err == nil && len(res.Entries) == 0 {
@@ -192,6 +193,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 		}
 		return err
 	})
+	d.observe(OpPing, began, answeredOr(err))
 	if err != nil {
 		return d.failure(fmt.Errorf("reading the base: %w%s", err, resultHint(err)))
 	}

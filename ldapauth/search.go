@@ -46,7 +46,9 @@ func (f found) only() (entry, bool) {
 
 // search looks below the base for at most two entries. Aliases are never
 // dereferenced, referrals never followed.
-func (d *Directory) search(ctx context.Context, filter string, attributes []string) (found, error) {
+func (d *Directory) search(ctx context.Context, filter string, attributes []string) (_ found, err error) {
+	began := time.Now()
+	defer func() { d.observe(OpSearch, began, answeredOr(err)) }()
 	if err := d.searches.acquire(ctx); err != nil {
 		return found{}, err
 	}
@@ -57,7 +59,7 @@ func (d *Directory) search(ctx context.Context, filter string, attributes []stri
 	}
 	d.log.Debug().Str("filter", filter).Msg("searching")
 	var res *ldap.SearchResult
-	err := d.servers.do(ctx, forSearch, func(c *conn) (err error) {
+	err = d.servers.do(ctx, forSearch, func(c *conn) (err error) {
 		res, err = c.ldap.Search(req)
 		return err
 	})
