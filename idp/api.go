@@ -56,6 +56,12 @@ type certificateRequest struct {
 // postCertificate certifies the browser's key for an address of the person who
 // is signed in. The person is read from the directory anew each time.
 func (s *Server) postCertificate(w http.ResponseWriter, r *http.Request, site *site) error {
+	err := s.issueCertificate(w, r, site)
+	s.countCertificate(site, err)
+	return err
+}
+
+func (s *Server) issueCertificate(w http.ResponseWriter, r *http.Request, site *site) error {
 	request, err := readCertificateRequest(w, r)
 	if err != nil {
 		return err

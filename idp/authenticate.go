@@ -164,6 +164,7 @@ func (s *Server) postAuthenticate(w http.ResponseWriter, r *http.Request, site *
 	}
 	try := signIn{login: form["username"], password: form["password"], email: email, computer: computer(form["computer"])}
 	refusal, err := s.signIn(w, r, site, try)
+	s.countSignIn(site, refusal, err)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,8 @@ type Config struct {
 	Rand    io.Reader
 	Log     zerolog.Logger
 	Version string
+	// Events is told what happened, for counting; nil: nobody is.
+	Events Events
 }
 
 // Host is a host name whose identity paths the Server answers.

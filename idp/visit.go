@@ -121,5 +121,6 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, site *site, 
 		return errSessions(err)
 	}
 	s.about(s.log.Info(), r, site).Str("event", "session_end").Str("person", current.Person).Str("reason", reason).Msg("session ended")
+	s.countSessionEnd(site, reason)
 	return nil
 }
