@@ -80,7 +80,7 @@ func parseAssertion(s string) (*Assertion, error) {
 }
 
 // String returns the bytes that were parsed.
-func (a *Assertion) String() string { return a.signed.raw }
+func (a *Assertion) String() string { return string(a.signed.raw) }
 
 // Verify checks the signature with the certificate's key, and that now lies in
 // the assertion's time, give or take [Skew]. An assertion may expire at most

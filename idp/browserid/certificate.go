@@ -194,7 +194,7 @@ func parseCertifiedKey(claims object) (*PublicKey, error) {
 }
 
 // String returns the bytes that were parsed.
-func (c *Certificate) String() string { return c.signed.raw }
+func (c *Certificate) String() string { return string(c.signed.raw) }
 
 // Verify checks the signature with the issuer's keys, one of which must fit,
 // and that now lies in the certificate's time, give or take [Skew]. A

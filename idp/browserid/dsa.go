@@ -26,7 +26,7 @@ type dsaGroup struct {
 	algorithm string
 	p, q, g   *big.Int
 	hexes     [3]string // p, q, g in hexadecimal
-	digest    func(input string) []byte
+	digest    func(input []byte) []byte
 }
 
 // signatureSize is r and s, each as long as q, in bytes.
@@ -44,7 +44,7 @@ var ds128 = newGroup("DS128",
 		"8b90e5de419e1337e07a2e9e2a3cd5dea704d175f8ebf6af397d69e110b96afb"+
 		"17c7a03259329e4829b0d03bbc7896b15b4ade53e130858cc34d96269aa89041"+
 		"f409136c7242a38895c9d5bccad4f389af1d7a4bd1398bd072dffa896233397a",
-	func(input string) []byte { sum := sha1.Sum([]byte(input)); return sum[:] })
+	func(input []byte) []byte { sum := sha1.Sum(input); return sum[:] })
 
 // ds256 is the group of 2048 and 256 bit.
 var ds256 = newGroup("DS256",
@@ -65,9 +65,9 @@ var ds256 = newGroup("DS256",
 		"bce9d7ae0d55b379225feb0214a04bed72f33e0664d290e7c840df3e2abb5e48"+
 		"189fa4e90646f1867db289c6560476799f7be8420a6dc01d078de437f280fff2"+
 		"d7ddf1248d56e1a54b933a41629d6c252983c58795105802d30d7bcd819cf6ef",
-	func(input string) []byte { sum := sha256.Sum256([]byte(input)); return sum[:] })
+	func(input []byte) []byte { sum := sha256.Sum256(input); return sum[:] })
 
-func newGroup(algorithm, p, q, g string, digest func(string) []byte) *dsaGroup {
+func newGroup(algorithm, p, q, g string, digest func([]byte) []byte) *dsaGroup {
 	group := &dsaGroup{algorithm: algorithm, hexes: [3]string{p, q, g}, digest: digest}
 	for i, number := range []**big.Int{&group.p, &group.q, &group.g} {
 		*number, _ = new(big.Int).SetString(group.hexes[i], 16) // constants above, tested
@@ -133,7 +133,7 @@ func (k *dsaKey) checkOrder() error {
 
 // verify checks a signature of full size: r and s, which must both lie between
 // 0 and q. A verifier that let r=1, s=q pass believed anything of anybody.
-func (k *dsaKey) verify(input string, signature []byte) error {
+func (k *dsaKey) verify(input, signature []byte) error {
 	if fips140.Enforced() {
 		return fmt.Errorf("a DSA key is %w in FIPS 140 mode", ErrNotSupported)
 	}

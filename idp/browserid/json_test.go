@@ -1,8 +1,10 @@
 package browserid_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -74,7 +76,7 @@ func TestDecodeObjectRefuses(t *testing.T) {
 		{"too large", `{"number":92233720368547758080}`, `member "number" is a JSON number`},
 		{"deep arrays", `{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, "nested deeper"},
 		{"deep objects", strings.Repeat(`{"x":`, 40) + "1" + strings.Repeat("}", 40), "nested deeper"},
-		{"very deep", `{"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, "malformed JSON"},
+		{"very deep", `{"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, "nested deeper than 32"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -94,4 +96,30 @@ func TestDecodeObjectDepth(t *testing.T) {
 	}
 	deeper := `{"x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`
 	wantError(t, browserid.DecodeObject([]byte(deeper), &v), "nested deeper than 32")
+}
+
+// What the scanner takes for JSON must be what encoding/json takes for it.
+func FuzzScannerAgrees(f *testing.F) {
+	for _, s := range []string{
+		`{}`, ` { "a" : [ 1 , -0.5e+7 , true , false , null , "\u00e9\n\\" , { } ] } `, `{"a":01}`, `{"a":1.}`, `{"a":-}`, `{"a":1e}`,
+		`{"a":"\x"}`, `{"a":"\u12g4"}`, `{"a":tru}`, `{"a":1,}`, `{,}`, `{"a"}`, `{"a":}`, `{"a":1 2}`, `{"a":[1,]}`, `{"a":"`, `{"a":"\`, `{"a":"\u12`,
+		"{\"a\":\"\t\"}", `{"a":1}}`, `[1]`, `{a:1}`, `{"a":.5}`, `{"a":+1}`, `{"a":NaN}`, `{"a":1E-3}`, `{"a":"\/\b\f\r\t"}`, ``, `{`, "{\"a\":1}\x00",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var members map[string]json.RawMessage
+		err := browserid.DecodeObject(data, &members)
+		if !json.Valid(data) && (err == nil || strings.Contains(err.Error(), "decoding JSON")) {
+			t.Errorf("%q was taken for JSON: %v", data, err)
+		}
+		if err != nil && json.Valid(data) && strings.Contains(err.Error(), "malformed JSON") {
+			t.Errorf("%q was called malformed: %v", data, err)
+		}
+		for name := range members {
+			if err == nil && !utf8.ValidString(name) {
+				t.Errorf("the name %q was read", name)
+			}
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package browserid
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -17,7 +18,7 @@ const longestBundle = 10_240
 // signed is a JSON Web Signature in compact form (RFC 7515) whose parts were
 // decoded and whose signature was not yet looked at.
 type signed struct {
-	raw       string
+	raw       []byte
 	algorithm string // from the header, foreign
 	claims    object
 	signature []byte
@@ -35,9 +36,11 @@ func parseSigned(s string) (signed, error) {
 	if parts != 3 {
 		return signed{}, Reason(fmt.Sprintf("signed object must have three parts, this one has %d", parts))
 	}
-	head, rest, _ := strings.Cut(s, ".")
-	body, tail, _ := strings.Cut(rest, ".")
-	header, err := parseSegment("header", head)
+	raw := []byte(s)
+	head, rest, _ := bytes.Cut(raw, []byte("."))
+	body, tail, _ := bytes.Cut(rest, []byte("."))
+	space := make([]byte, 0, encoding().DecodedLen(len(raw))) // for all that is decoded
+	header, space, err := parseSegment("header", head, space)
 	if err != nil {
 		return signed{}, err
 	}
@@ -45,27 +48,27 @@ func parseSigned(s string) (signed, error) {
 	if err != nil {
 		return signed{}, err
 	}
-	claims, err := parseSegment("payload", body)
+	claims, space, err := parseSegment("payload", body, space)
 	if err != nil {
 		return signed{}, err
 	}
-	signature, err := decodeBase64(tail)
+	signature, _, err := decodeBase64(tail, space)
 	if err != nil || len(signature) == 0 {
 		return signed{}, ErrMalformedSignature
 	}
-	return signed{s, algorithm, claims, signature}, nil
+	return signed{raw, algorithm, claims, signature}, nil
 }
 
-func parseSegment(what, segment string) (object, error) {
-	data, err := decodeBase64(segment)
+func parseSegment(what string, segment, space []byte) (object, []byte, error) {
+	data, space, err := decodeBase64(segment, space)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, nil, fmt.Errorf("%s: %w", what, err)
 	}
 	obj, err := parseObject(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, nil, fmt.Errorf("%s: %w", what, err)
 	}
-	return obj, nil
+	return obj, space, nil
 }
 
 // parseHeader returns the algorithm. All other members are ignored, as ever,
@@ -83,7 +86,7 @@ func parseHeader(header object) (string, error) {
 }
 
 // input is the text that the signature covers.
-func (s *signed) input() string { return s.raw[:strings.LastIndexByte(s.raw, '.')] }
+func (s *signed) input() []byte { return s.raw[:bytes.LastIndexByte(s.raw, '.')] }
 
 // verify checks the signature. The algorithm is the key's, never the header's:
 // the header must only agree. A signature shorter than the key's are is filled
@@ -107,7 +110,7 @@ func (s *signed) verify(key *PublicKey) error {
 	if key.dsa != nil {
 		return key.dsa.verify(s.input(), signature)
 	}
-	digest := sha256.Sum256([]byte(s.input()))
+	digest := sha256.Sum256(s.input())
 	if rsa.VerifyPKCS1v15(&key.rsa, crypto.SHA256, digest[:], signature) != nil {
 		return ErrSignature
 	}
