@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -25,6 +26,7 @@ type shell struct {
 	// a line of theirs that is not shown.
 	isTerminal func(stdin io.Reader) bool
 	readHidden func(ctx context.Context, stdin io.Reader) (string, error)
+	root       bool // may give files to others
 }
 
 // command is one command of the program.
@@ -42,7 +44,7 @@ func commands() []command {
 	return []command{
 		{"serve", "", "run the sidecar", serve},
 		{"setup", "", "write a configuration", setup},
-		{"check", "[DOMAIN|ADDRESS]...", "look for what is wrong, from outside too", nil},
+		{"check", "[DOMAIN|ADDRESS]...", "look for what is wrong, from outside too", checkAll},
 		{"keys list", "", "show the keys, without their secrets", keysList},
 		{"keys rotate", "", "replace the keys of a domain", nil},
 		{"directory check", "", "look for what is wrong with a directory", nil},
@@ -58,7 +60,7 @@ func commands() []command {
 func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return run(ctx, shell{
 		environ: environ, stdin: stdin, stdout: stdout, stderr: stderr,
-		isTerminal: isTerminal, readHidden: readHidden,
+		isTerminal: isTerminal, readHidden: readHidden, root: os.Geteuid() == 0,
 	}, args)
 }
 
@@ -159,6 +161,18 @@ func newFlags(c command) *flag.FlagSet {
 // parse parses the flags of a command that takes no other arguments. It returns
 // flag.ErrHelp after printing the usage text that was asked for.
 func parse(sh shell, flags *flag.FlagSet, args []string) error {
+	if err := parseFlags(sh, flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return wrong(fmt.Sprintf("%s: %q is not a flag", flags.Name(), flags.Arg(0)), "persona help "+flags.Name())
+	}
+	return nil
+}
+
+// parseFlags is parse for a command that takes other arguments too: it reads
+// flags up to the first of them.
+func parseFlags(sh shell, flags *flag.FlagSet, args []string) error {
 	usage := flags.Usage
 	flags.Usage = func() {}
 	err := flags.Parse(args)
@@ -169,8 +183,6 @@ func parse(sh shell, flags *flag.FlagSet, args []string) error {
 		return err
 	case err != nil:
 		return wrong(fmt.Sprintf("%s: %v", flags.Name(), err), "persona help "+flags.Name())
-	case flags.NArg() > 0:
-		return wrong(fmt.Sprintf("%s: %q is not a flag", flags.Name(), flags.Arg(0)), "persona help "+flags.Name())
 	}
 	return nil
 }

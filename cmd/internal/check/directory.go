@@ -1,0 +1,156 @@
+package check
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/ldapauth"
+)
+
+// wantedSamples is how many addresses are shown for people to recognize.
+const wantedSamples = 3
+
+// directoryGroup looks at one directory: at each of its servers by itself,
+// because one that is down hides behind one that answers.
+func (e *Examiner) directoryGroup(name string) Group {
+	from := e.Config.Directories[name]
+	group := Group{Subject: "directory " + name}
+	answering := false
+	for _, server := range from.URLs {
+		reached := false
+		group.Steps = append(group.Steps,
+			Step{Name: "reach", Look: func(ctx context.Context) Finding {
+				finding := e.reachServer(ctx, server)
+				reached = finding.Status == OK
+				return finding
+			}},
+			Step{Name: "bind and base", Look: func(ctx context.Context) Finding {
+				if !reached {
+					return skipped("%s does not answer", server)
+				}
+				finding := e.bindToServer(ctx, name, from, server)
+				answering = answering || finding.Status == OK
+				return finding
+			}})
+	}
+	group.Steps = append(group.Steps, Step{Name: "sample addresses", Look: func(ctx context.Context) Finding {
+		if !answering {
+			return skipped("the directory does not answer")
+		}
+		return e.sampleAddresses(ctx, name, from)
+	}})
+	return group
+}
+
+func (e *Examiner) reachServer(ctx context.Context, server string) Finding {
+	u, err := url.Parse(server)
+	if err != nil {
+		return failed("correct urls", "%v", err)
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
+	}
+	connection, err := e.web.connect(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		finding := unreached(err, u.Hostname())
+		finding.Seen = server + ": " + finding.Seen
+		finding.Cure = "is the directory running, and is urls right? (" + finding.Cure + ")"
+		return finding
+	}
+	_ = connection.Close() // nothing was said
+	return passed("%s", server)
+}
+
+// openDirectory is the directory as the program opens it, on some of its servers.
+func (e *Examiner) openDirectory(name string, from config.Directory, servers []string) (*ldapauth.Directory, error) {
+	roots, err := rootsFrom(from.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return ldapauth.New(ldapauth.Config{
+		Name:              name,
+		URLs:              servers,
+		StartTLS:          from.StartTLS,
+		InsecurePlaintext: from.InsecurePlaintext,
+		Roots:             roots,
+		BindDN:            from.BindDN,
+		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
+		BaseDN:            from.BaseDN,
+		Schema:            directorySchema(from),
+		Domains:           e.domainsOf(name),
+		Now:               e.Now,
+		Log:               e.Log,
+	})
+}
+
+// directorySchema is the preset's schema with whatever the configuration overrides.
+func directorySchema(from config.Directory) ldapauth.Schema {
+	var schema ldapauth.Schema
+	if from.Preset == config.PresetOpenLDAP {
+		schema = ldapauth.OpenLDAP()
+	}
+	if from.UserFilter != "" {
+		schema.UserFilter = from.UserFilter
+	}
+	if len(from.LoginAttributes) > 0 {
+		schema.LoginAttributes = from.LoginAttributes
+	}
+	if len(from.AddressAttributes) > 0 {
+		schema.AddressAttributes = from.AddressAttributes
+	}
+	if from.IDAttribute != "" {
+		schema.IDAttribute = from.IDAttribute
+	}
+	return schema
+}
+
+// domainsOf returns the mail domains that are signed for with a directory.
+func (e *Examiner) domainsOf(directory string) []string {
+	var domains []string
+	for _, host := range e.hosts {
+		if host.Role == config.RoleIdentity && host.Directory == directory {
+			domains = append(domains, host.MailDomains...)
+		}
+	}
+	slices.Sort(domains)
+	return slices.Compact(domains)
+}
+
+func (e *Examiner) bindToServer(ctx context.Context, name string, from config.Directory, server string) Finding {
+	directory, err := e.openDirectory(name, from, []string{server})
+	if err != nil {
+		return failure(err, "correct the directory's section of the configuration")
+	}
+	defer func() { _ = directory.Close() }()
+	if err := directory.Ping(ctx); err != nil {
+		return failure(err, "look at the directory's own log")
+	}
+	who := from.BindDN
+	if who == "" {
+		who = "nobody (anonymous)"
+	}
+	return passed("as %s; %s can be read", who, from.BaseDN)
+}
+
+func (e *Examiner) sampleAddresses(ctx context.Context, name string, from config.Directory) Finding {
+	directory, err := e.openDirectory(name, from, from.URLs)
+	if err != nil {
+		return failure(err, "correct the directory's section of the configuration")
+	}
+	defer func() { _ = directory.Close() }()
+	addresses, err := directory.Sample(ctx, wantedSamples)
+	domains := strings.Join(e.domainsOf(name), ", ")
+	switch {
+	case err != nil:
+		return failure(err, "look at the directory's own log")
+	case len(addresses) == 0:
+		return failed("look at base_dn, user_filter and address_attributes, and whether "+from.BindDN+" may read them",
+			"nobody below %s has an address of their own in %s", from.BaseDN, domains)
+	}
+	return passed("%s", strings.Join(addresses, ", "))
+}

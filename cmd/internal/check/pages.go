@@ -1,0 +1,184 @@
+package check
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"persona-sidecar/idp/browserid"
+)
+
+const (
+	provisioningScript   = "provisioning_api.js"
+	authenticationScript = "authentication_api.js"
+)
+
+// pageSteps look at the two pages of the authority that the document leads to.
+// hubs are the origins that must be able to frame the provisioning page, as far
+// as they are known.
+func (s *site) pageSteps(hubs []string) []Step {
+	return []Step{
+		{Name: "sign-in page", Look: func(ctx context.Context) Finding { return s.lookAtSignInPage(ctx) }},
+		{Name: "provisioning page", Look: func(ctx context.Context) Finding { return s.lookAtProvisioningPage(ctx, hubs) }},
+	}
+}
+
+// support returns the support document at the end of the delegations.
+func (s *site) support() (browserid.Support, bool) {
+	support, ok := s.last.document.(browserid.Support)
+	return support, ok && s.provider != ""
+}
+
+func (s *site) lookAtSignInPage(ctx context.Context) Finding {
+	support, ok := s.support()
+	if !ok {
+		return skipped("there is no identity provider")
+	}
+	address := "https://" + s.provider + support.Authentication
+	page, finding := s.fetchPage(ctx, address)
+	if finding.Status == Failed {
+		return finding
+	}
+	var f faults
+	// This page is reached inside the popup: parted from its opener, the dialog
+	// has nobody to give the assertion to.
+	if policy, cuts := cutsPopups(page.Header, false); cuts {
+		f.fail("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s cuts the popup from the page that opened it", policy)
+	}
+	if _, stated := frameAncestors(page.Header); !stated && page.Header.Get("X-Frame-Options") == "" {
+		f.warn("send Content-Security-Policy: frame-ancestors 'none'", "any website may frame it and steal clicks")
+	}
+	s.lookAtScript(ctx, &f, page, authenticationScript)
+	return f.finding("%s, not to be framed, loads %s", address, authenticationScript)
+}
+
+func (s *site) lookAtProvisioningPage(ctx context.Context, hubs []string) Finding {
+	support, ok := s.support()
+	if !ok {
+		return skipped("there is no identity provider")
+	}
+	address := "https://" + s.provider + support.Provisioning
+	page, finding := s.fetchPage(ctx, address)
+	if finding.Status == Failed {
+		return finding
+	}
+	var f faults
+	const framing = "a hub frames this page; when it cannot, people see only \"Provisioning timed out\""
+	if value := page.Header.Get("X-Frame-Options"); value != "" {
+		f.fail("suppress X-Frame-Options for this page and use frame-ancestors: "+framing, "X-Frame-Options: %s", value)
+	}
+	s.judgeAncestors(&f, page.Header, hubs)
+	if policy, cuts := cutsPopups(page.Header, false); cuts {
+		f.warn("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s", policy)
+	}
+	s.lookAtScript(ctx, &f, page, provisioningScript)
+	return f.finding("%s, may be framed by hubs, loads %s", address, provisioningScript)
+}
+
+// judgeAncestors says whether the hubs may frame the provisioning page.
+func (s *site) judgeAncestors(f *faults, header http.Header, hubs []string) {
+	policies, stated := frameAncestors(header)
+	if !stated {
+		f.warn("send Content-Security-Policy: frame-ancestors 'self', and the origins of further hubs", "every website may frame it")
+		return
+	}
+	for _, sources := range policies { // each of them must allow it
+		if slices.Contains(sources, "'none'") || len(sources) == 0 {
+			f.fail("allow the hubs: frame-ancestors 'self', and the origins of further hubs", "frame-ancestors 'none': no hub can frame it")
+			return
+		}
+		for _, hub := range hubs {
+			own := hub == "https://"+s.provider && slices.Contains(sources, "'self'")
+			if !own && !slices.Contains(sources, hub) && !slices.Contains(sources, "*") {
+				f.fail("add "+hub+" to its frame-ancestors", "the hub %s may not frame it", hub)
+			}
+		}
+	}
+}
+
+// frameAncestors returns the sources of each frame-ancestors directive, and
+// whether there is one.
+func frameAncestors(header http.Header) (policies [][]string, stated bool) {
+	for _, value := range header.Values("Content-Security-Policy") {
+		for policy := range strings.SplitSeq(value, ",") {
+			for directive := range strings.SplitSeq(policy, ";") {
+				words := strings.Fields(strings.ToLower(directive))
+				if len(words) > 0 && words[0] == "frame-ancestors" {
+					policies = append(policies, words[1:])
+				}
+			}
+		}
+	}
+	return policies, len(policies) > 0
+}
+
+// fetchPage gets a page of the support document.
+func (s *site) fetchPage(ctx context.Context, address string) (answer, Finding) {
+	page, err := s.web.get(ctx, address, nil)
+	if err != nil {
+		return page, unreached(err, hostOf(s.provider))
+	}
+	location := page.Header.Get("Location")
+	switch {
+	case page.StatusCode >= 300 && page.StatusCode < 400:
+		return page, failed("name the page itself in the support document: a hub binds its channel to this origin", "%s redirects to %s", address, location)
+	case page.StatusCode != http.StatusOK:
+		return page, failed("answer with the page: "+brief(page.body), "%s answers %d", address, page.StatusCode)
+	case !strings.HasPrefix(strings.ToLower(page.Header.Get("Content-Type")), "text/html"):
+		return page, failed("send the header Content-Type: text/html", "%s is no page, but %s", address, page.Header.Get("Content-Type"))
+	}
+	return page, passed("%s", address)
+}
+
+var scriptSource = regexp.MustCompile(`(?i)<script\b[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)`)
+
+// lookAtScript finds the protocol's script in a page, and sees that it loads.
+func (s *site) lookAtScript(ctx context.Context, f *faults, page answer, name string) {
+	source, found := scriptIn(page, name)
+	if !found {
+		f.warn("the page must load "+name+" of its hub, and call what it defines", "no %s is loaded", name)
+		return
+	}
+	if closed(source.Hostname()) {
+		f.fail("load "+name+" of your own hub: Persona's centre closed in 2016", "it loads %s, which is gone", source)
+		return
+	}
+	if source.Scheme != "https" {
+		f.fail("load it by https", "it loads %s, which browsers refuse", source)
+		return
+	}
+	got, err := s.web.get(ctx, source.String(), nil)
+	switch {
+	case err != nil:
+		f.fail("the page does nothing without it", "its script %s: %s", source, unreached(err, source.Hostname()).Seen)
+	case got.StatusCode != http.StatusOK:
+		f.fail("the page does nothing without it", "its script %s answers %d", source, got.StatusCode)
+	case !strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript"):
+		f.fail("send it with Content-Type: text/javascript", "its script %s is no script, but %s", source, got.Header.Get("Content-Type"))
+	}
+}
+
+// scriptIn returns the absolute URL of a script that a page loads.
+func scriptIn(page answer, name string) (*url.URL, bool) {
+	for _, match := range scriptSource.FindAllSubmatch(page.body, -1) {
+		source, err := page.Request.URL.Parse(string(match[1]))
+		if err == nil && path.Base(source.Path) == name {
+			return source, true
+		}
+	}
+	return nil, false
+}
+
+// closed says whether a host was one of Persona's centre.
+func closed(host string) bool {
+	for _, gone := range []string{"persona.org", "browserid.org"} {
+		if host == gone || strings.HasSuffix(host, "."+gone) {
+			return true
+		}
+	}
+	return false
+}
