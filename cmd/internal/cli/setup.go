@@ -2,21 +2,22 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"persona-sidecar/cmd/internal/config"
 )
 
-// answers are what setup is told by its flags, and its template is filled from.
+// defaultStateDir is where keys and certificates are unless the configuration
+// says otherwise.
+const defaultStateDir = "/var/lib/persona"
+
+// answers are what setup is told, and its template is filled from.
 type answers struct {
 	Domain, Upstream, Hosts          string
-	IDHost, Authority                string
+	IDHost, Authority, Certifies     string
 	DirectoryURLs, Preset            string
 	BaseDN, BindDN, BindPasswordFile string
 	StartTLS, InsecurePlaintext      bool
@@ -27,29 +28,42 @@ type answers struct {
 	StateDir                         string
 	ListenHTTPS, ListenHTTP          string
 	ListenAdmin                      string
-	Out                              string
+	Out, Owner                       string
+
+	// password was typed. It goes to BindPasswordFile, which is then ours to
+	// write.
+	password config.Secret
 }
 
 // setup writes a commented configuration that starts as it is. It overwrites
-// nothing.
-func setup(_ context.Context, sh shell, flags *flag.FlagSet, args []string) error {
+// nothing. At a terminal it asks what the flags did not say.
+func setup(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error {
 	var a answers
 	a.declare(flags)
 	if err := parse(sh, flags, args); err != nil {
 		return err
 	}
+	if sh.interactive() {
+		if err := (&interview{sh: sh, a: &a, said: given(flags)}).run(ctx); err != nil {
+			return err
+		}
+	}
 	if err := a.complete(); err != nil {
+		return err
+	}
+	o, err := a.owner()
+	if err != nil {
 		return err
 	}
 	text, err := a.render()
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
-	c, err := a.write(text)
+	c, err := a.write(text, o)
 	if err != nil {
 		return err
 	}
-	return a.explain(sh.stdout, c)
+	return a.explain(sh.stdout, c, o)
 }
 
 // declare names the flags. Each belongs to a key of the file, see flagOf.
@@ -59,6 +73,7 @@ func (a *answers) declare(flags *flag.FlagSet) {
 	flags.StringVar(&a.Hosts, "hosts", "", "further host `names` of the website, parted by commas, as www.example.com")
 	flags.StringVar(&a.IDHost, "id-host", "", "sign people in on this `host` instead, as id.example.com: safer, see the notes that setup prints")
 	flags.StringVar(&a.Authority, "authority", "", "`host` elsewhere that signs for the domain; then no directory is needed")
+	flags.StringVar(&a.Certifies, "certifies", "", "mail `domains`, parted by commas, that are served elsewhere and name -domain as their authority")
 	flags.StringVar(&a.DirectoryURLs, "directory-url", "", "LDAP `URLs`, parted by commas, as ldaps://ldap.example.com")
 	flags.StringVar(&a.Preset, "preset", string(config.PresetOpenLDAP), "`name` of the directory's schema")
 	flags.StringVar(&a.BaseDN, "base-dn", "", "`DN` below which all people are, as dc=example,dc=com")
@@ -68,7 +83,7 @@ func (a *answers) declare(flags *flag.FlagSet) {
 	flags.BoolVar(&a.StartTLS, "start-tls", false, "use StartTLS with ldap:// URLs")
 	flags.BoolVar(&a.InsecurePlaintext, "insecure-plaintext", false, "let passwords cross the network in clear text with ldap:// URLs")
 	flags.StringVar(&a.Email, "email", "", "`address` that the certificate authority may write to")
-	flags.StringVar(&a.ACMEDirectory, "acme-directory", "", "`URL` of the ACME directory (default Let's Encrypt)")
+	flags.StringVar(&a.ACMEDirectory, "acme-directory", "", "`URL` of the ACME directory, or staging for Let's Encrypt's (default Let's Encrypt)")
 	flags.StringVar(&a.ACMECAFile, "acme-ca-file", "", "`file` of roots to trust for the ACME directory, in PEM")
 	flags.StringVar(&a.CertFile, "cert-file", "", "`file` of the TLS certificate chain, instead of ACME")
 	flags.StringVar(&a.KeyFile, "key-file", "", "`file` of the TLS key, instead of ACME")
@@ -77,17 +92,34 @@ func (a *answers) declare(flags *flag.FlagSet) {
 	flags.StringVar(&a.ListenHTTPS, "listen-https", "", "`address` for https (default :443)")
 	flags.StringVar(&a.ListenHTTP, "listen-http", "", "`address` for http (default :80)")
 	flags.StringVar(&a.ListenAdmin, "listen-admin", "", "`address` for health and metrics (default 127.0.0.1:9180)")
+	flags.StringVar(&a.Owner, "owner", "", "`user` or user:group that will run persona: what is written, and the state directory, is for that user alone")
 	flags.StringVar(&a.Out, "out", config.DefaultPath, "`file` to write; it must not exist yet")
 }
 
+// owner returns the user of -owner, nil for none.
+func (a *answers) owner() (*owner, error) {
+	if a.Owner == "" {
+		return nil, nil
+	}
+	o, err := parseOwner(a.Owner)
+	if err != nil {
+		return nil, wrong("-owner: "+err.Error(), "persona help setup")
+	}
+	return &o, nil
+}
+
 // flagOf returns the flag that gave the key of a fault, "" for none.
-func flagOf(key string) string {
+func (a *answers) flagOf(key string) string {
 	key, _, _ = strings.Cut(strings.Replace(key, "domains[0]", "domain", 1), "[")
+	if key == "domain.authority" && a.Authority != "" {
+		return "authority"
+	}
 	return map[string]string{
 		"domain.name":                         "domain",
 		"domain.upstream":                     "upstream",
 		"domain.hosts":                        "hosts",
 		"domain.authority":                    "id-host",
+		"domain.certifies":                    "certifies",
 		"directories.corp.urls":               "directory-url",
 		"directories.corp.preset":             "preset",
 		"directories.corp.base_dn":            "base-dn",
@@ -108,21 +140,37 @@ func flagOf(key string) string {
 }
 
 // complete refuses what is missing or contradicts itself, and makes paths
-// independent of the folder that setup was called in.
+// absolute.
 func (a *answers) complete() error {
 	if missing := a.missing(); len(missing) > 0 {
 		return wrong("setup needs "+strings.Join(missing, ", "), "persona help setup")
 	}
+	if (a.CertFile == "") != (a.KeyFile == "") {
+		return wrong("-cert-file and -key-file belong together", "give both")
+	}
+	if err := a.contradiction(); err != nil {
+		return err
+	}
+	return a.makeAbsolute()
+}
+
+// contradiction refuses flags that exclude one another.
+func (a *answers) contradiction() error {
 	switch {
+	case a.Authority != "" && a.Certifies != "":
+		return wrong("-certifies is for the host that signs, and -authority says that another one does", "give one of them")
 	case a.Authority != "" && (a.IDHost != "" || a.DirectoryURLs != ""):
 		return wrong("-authority is for a domain that is signed for elsewhere", "use -id-host with the flags of the directory, or -authority without them")
-	case (a.CertFile == "") != (a.KeyFile == ""):
-		return wrong("-cert-file and -key-file belong together", "give both")
 	case a.CertFile != "" && a.TrustedProxies != "":
 		return wrong("-behind-proxy is for a proxy that ends TLS, so it needs no -cert-file", "give one of them")
 	case a.Email+a.ACMEDirectory+a.ACMECAFile != "" && a.CertFile+a.TrustedProxies != "":
 		return wrong("-email, -acme-directory and -acme-ca-file are for certificates from ACME", "leave them out with -cert-file or -behind-proxy")
 	}
+	return nil
+}
+
+// makeAbsolute makes paths independent of the folder that setup was called in.
+func (a *answers) makeAbsolute() error {
 	for _, path := range []*string{&a.BindPasswordFile, &a.DirectoryCAFile, &a.ACMECAFile, &a.CertFile, &a.KeyFile, &a.StateDir, &a.Out} {
 		if *path == "" {
 			continue
@@ -155,74 +203,4 @@ func (a *answers) missing() []string {
 		}
 	}
 	return missing
-}
-
-// write creates the file, after it was found to be a configuration without a
-// fault, and returns that configuration.
-func (a *answers) write(text []byte) (*config.Config, error) {
-	if _, err := os.Lstat(a.Out); err == nil {
-		return nil, exists(a.Out)
-	}
-	c, err := a.try(text)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(a.Out), 0o755); err != nil {
-		return nil, cannotWrite(err)
-	}
-	file, err := os.OpenFile(a.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, exists(a.Out)
-	}
-	if err != nil {
-		return nil, cannotWrite(err)
-	}
-	_, err = file.Write(text)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		_ = os.Remove(a.Out) // ours, and not whole
-		return nil, cannotWrite(err)
-	}
-	return c, nil
-}
-
-func exists(path string) error {
-	return wrong(path+" exists already, and setup overwrites nothing", "write elsewhere with -out, or move the file away")
-}
-
-func cannotWrite(err error) error {
-	return &failure{problem: "writing the configuration", cause: err, hint: "write elsewhere with -out, or run setup as a user who may write there", code: exitWorld}
-}
-
-// try loads the text as serve would, and puts faults into the words of the
-// flags.
-func (a *answers) try(text []byte) (*config.Config, error) {
-	folder, err := os.MkdirTemp("", "persona-setup-")
-	if err != nil {
-		return nil, fmt.Errorf("checking the configuration: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	path := filepath.Join(folder, "persona.yaml")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return nil, fmt.Errorf("checking the configuration: %w", err)
-	}
-	c, err := config.Load(path, nil)
-	var faults config.Faults
-	if !errors.As(err, &faults) {
-		return c, err
-	}
-	lines := make([]string, len(faults))
-	for i, fault := range faults {
-		name := flagOf(fault.Key)
-		if name == "id-host" && a.Authority != "" {
-			name = "authority"
-		}
-		if name == "" {
-			name = fault.Key
-		}
-		lines[i] = fmt.Sprintf("-%s: %s (%s)", name, fault.Problem, fault.Cure)
-	}
-	return nil, &failure{
-		problem: "setup found " + counted(len(lines), "fault"), hint: "mend the flags that are listed; nothing was written",
-		detail: strings.Join(lines, "\n"), code: exitUsage,
-	}
 }

@@ -44,9 +44,14 @@ func yamlText(text string) string {
 
 // yamlList returns texts that are parted by commas or blanks as a YAML list.
 func yamlList(texts string) string {
-	var items []string
-	for _, text := range strings.FieldsFunc(texts, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
-		items = append(items, yamlText(text))
+	items := split(texts)
+	for i := range items {
+		items[i] = yamlText(items[i])
 	}
 	return "[" + strings.Join(items, ", ") + "]"
+}
+
+// split returns texts that are parted by commas or blanks.
+func split(texts string) []string {
+	return strings.FieldsFunc(texts, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
 }

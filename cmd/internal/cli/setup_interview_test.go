@@ -1,0 +1,452 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"persona-sidecar/cmd/internal/config"
+)
+
+// turn is one question, what is answered to it, and the wrong answers before that.
+type turn struct {
+	title  string // of the question, or a part of it
+	bad    []refused
+	answer string
+}
+
+// refused is an answer that is asked for again, and the reason that is given.
+type refused struct{ answer, reason string }
+
+// talk is what a conversation came to.
+type talk struct {
+	code           int
+	stdout, stderr string
+}
+
+// converse runs setup in front of somebody who types text and then ends the
+// input. IN stands for the folder.
+func converse(t *testing.T, folder, typed string, root bool, args ...string) talk {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	sh := shell{
+		stdin: strings.NewReader(strings.ReplaceAll(typed, "IN", folder)), stdout: &stdout, stderr: &stderr, root: root,
+		isTerminal: func(io.Reader) bool { return true },
+		readHidden: func(_ context.Context, in io.Reader) (string, error) { return readLine(in) },
+	}
+	args = append([]string{"setup"}, args...)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "IN", folder)
+	}
+	code := run(t.Context(), sh, args)
+	return talk{code, stdout.String(), stderr.String()}
+}
+
+// conversation is a whole setup at the terminal.
+type conversation struct {
+	args  []string
+	turns []turn
+	want  []string // lines of the file
+	told  []string // parts of the notes
+}
+
+// folderFor returns a folder with the files that answers may name.
+func folderFor(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "taken.yaml"), "")
+	write(t, filepath.Join(folder, "no-roots.pem"), "nothing")
+	write(t, filepath.Join(folder, "c.pem"), "")
+	write(t, filepath.Join(folder, "secret"), "hunter2\n")
+	if err := os.MkdirAll(filepath.Join(folder, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "full", passwordFile), "")
+	return folder
+}
+
+// badDomain are what no host name can be.
+func badName(q string) []refused {
+	return []refused{
+		{"https://" + q, "is not a host name (write the host name alone"},
+		{"Example.COM", `has upper-case letters (write example.com)`},
+		{"*.example.com", "is a wildcard"},
+		{"alice@example.com", "holds an @"},
+		{"192.0.2.1", "is an IP address"},
+		{"example\x1b[A.com", "holds a control character"},
+		{"\xff.com", "is not UTF-8"},
+	}
+}
+
+var (
+	turnDomain = turn{"Domain of the e-mail addresses", append(badName("example.com"), refused{"", "an answer is needed here"}), "example.com"}
+	turnID     = turn{"Host name for identity", append(badName("id.example.com"),
+		refused{"example.com", "names the domain itself"}, refused{"id.example.com:444", "cannot have a port"}), ""}
+	turnSigner = turn{"Host name for identity", append(badName("id.example.com"),
+		refused{"example.com", "-certifies: \"example.com\" is served here"}, refused{"id.example.com:444", "has a port"}), ""}
+	turnWebsite = turn{"Address of the website", []refused{
+		{"cms:8080", "has no scheme (write http://cms:8080)"}, {"http://cms/blog", "has a path"}, {"ftp://cms", `has the scheme "ftp"`},
+	}, "http://cms:8080"}
+	turnHosts   = turn{"Further host names", []refused{{"www.example.com,*.example.com", "is a wildcard"}, {"example.com", "is served already"}}, ""}
+	turnEmail   = turn{"Address for the certificate authority", []refused{{"admin", "is not an e-mail address"}}, ""}
+	turnServer  = turn{"LDAP server", []refused{{"ldap.example.com", "is not an absolute URL"}, {"ldapi:///", "is a local socket"}, {"ldaps://ldap/dc=example", "has a path"}}, ""}
+	turnRoots   = turn{"Roots of the LDAP server", []refused{{"IN/none.pem", "does not exist"}, {"IN/no-roots.pem", "holds no certificate"}}, ""}
+	turnBase    = turn{"Base of the people", []refused{{"people", "is not a distinguished name"}}, ""}
+	turnBind    = turn{"Entry that persona searches", []refused{{"persona", "is not a distinguished name"}}, ""}
+	turnOut     = turn{"File to write", []refused{{"IN/taken.yaml", "exists already, and setup overwrites nothing"}, {"IN/full/persona.yaml", "ldap_password exists already"}}, "IN/conf/persona.yaml"}
+	turnPlace   = turn{"File to write", []refused{{"IN/taken.yaml", "exists already, and setup overwrites nothing"}, {"IN", "exists already"}}, "IN/conf/persona.yaml"}
+	turnOwner   = turn{"User that will run persona", []refused{{"nobody-of-that-name", "there is no user"}, {"0:nobody-of-that-name", "there is no group"}, {"-1", "there is no user"}}, none}
+	turnSecret  = turn{"Password of cn=", []refused{{"", "it is empty"}, {"hun\tter2", "a control character"}}, "hunter2"}
+	wrongNumber = []refused{{"0", "is not one of the answers"}, {"9", "is not one of the answers (write a number from 1 to"}, {"yes", "is not one of the answers"}}
+)
+
+func turnLayout(answer string) turn { return turn{"Where people sign in", wrongNumber, answer} }
+
+func turnCertificates(answer string) turn {
+	return turn{"Where TLS certificates come from", wrongNumber, answer}
+}
+
+func conversations() map[string]conversation {
+	return map[string]conversation{
+		"identity on its own host": {
+			turns: []turn{turnDomain, turnLayout(""), turnID, turnCertificates(""), turnEmail, turnServer, turnRoots, turnBase, turnBind, turnOut, turnOwner, turnSecret},
+			want: []string{
+				"  - name: id.example.com", "    directory: corp", "    certifies: [example.com]", "    directory: staging", "    email: admin@example.com",
+				"    urls: [ldaps://ldap.example.com]", `    base_dn: "dc=example,dc=com"`, `    bind_dn: "cn=persona,ou=services,dc=example,dc=com"`, "    bind_password_file: IN/conf/ldap_password",
+			},
+			told: []string{
+				`{"authority":"id.example.com"}`, "ForceType application/json", "default_type application/json;", "names lead to this machine: id.example.com\n",
+				"persona serve -config IN/conf/persona.yaml", "https://id.example.com/persona/", `remove the line "directory: staging"`, "terms of service of Let's Encrypt",
+				"to IN/conf/ldap_password",
+			},
+		},
+		"identity on its own host and the website behind persona": {
+			turns: []turn{
+				turnDomain, turnLayout("2"), turnID, turnWebsite, turnHosts, turnCertificates("2"), turnEmail,
+				{"LDAP server", nil, "ldap://a.example.com, ldap://b.example.com"}, {"Encryption to the LDAP server", wrongNumber, ""},
+				turnRoots, turnBase, {"Entry that persona searches", nil, none}, turnPlace, turnOwner,
+			},
+			want: []string{
+				"  - name: example.com", "    authority: id.example.com", "    upstream: http://cms:8080", "    hosts: [www.example.com]", "    start_tls: true",
+				"    urls: [ldap://a.example.com, ldap://b.example.com]",
+			},
+			told: []string{"this machine: example.com, www.example.com, id.example.com\n", "searched anonymously"},
+		},
+		"one host for both": {
+			turns: []turn{
+				turnDomain, turnLayout("3"), {"Address of the website", nil, ""}, {"Further host names", nil, none}, turnCertificates("3"),
+				{"ACME directory of the authority", []refused{{"http://ca.example.com", `has the scheme "http"`}, {"", "an answer is needed"}}, "https://ca.example.com/directory"},
+				{"Roots of that authority", []refused{{"IN/no-roots.pem", "holds no certificate"}}, none},
+				{"Address for the certificate authority", nil, none},
+				{"LDAP server", nil, "ldap://ldap"}, {"Encryption to the LDAP server", nil, "2"}, turnBase, turnBind, turnOut, turnOwner, turnSecret,
+			},
+			want: []string{"  - name: example.com", "    upstream: http://127.0.0.1:8080", "    directory: https://ca.example.com/directory", "    insecure_plaintext: true   # passwords cross the network in clear text"},
+			told: []string{"share one origin", "terms of service of the authority at https://ca.example.com/directory", "in clear text"},
+		},
+		"signed for elsewhere": {
+			turns: []turn{
+				turnDomain, turnLayout("4"),
+				{"The host that signs", []refused{{"example.com", "names the domain itself"}, {"https://id.example.org", "is not a host name"}, {"", "an answer is needed"}}, "id.example.org"},
+				turnWebsite, turnHosts, turnCertificates("4"),
+				{"File of the TLS certificates", []refused{{"IN/none.pem", "does not exist"}, {"IN", "is not a file"}}, "IN/c.pem"},
+				{"File of the TLS key", []refused{{"IN/none.pem", "does not exist"}}, "IN/c.pem"},
+				{"File to write", nil, "IN/conf/persona.yaml"}, turnOwner,
+			},
+			want: []string{"    authority: id.example.org       # signs for the domain, elsewhere", "  cert_file: IN/c.pem", "  key_file: IN/c.pem"},
+			told: []string{"Let id.example.org sign for the domain; in the configuration of a persona there: certifies: [example.com]"},
+		},
+		"behind a proxy": {
+			turns: []turn{
+				turnDomain, turnLayout("1"), turnID, turnCertificates("5"),
+				{"Address of what ends TLS", []refused{{"localhost", "is not a network"}, {"10.1.2.3/8", "is an address inside a network"}}, ""},
+				{"Address to listen on", []refused{{"8081", "is not an address to listen on"}, {"127.0.0.1:70000", "is not a number from 0 to 65535"}}, ""},
+				turnServer, turnRoots, turnBase, turnBind, turnOut, turnOwner, turnSecret,
+			},
+			want: []string{`  mode: "off"                  # a proxy before persona ends TLS`, `trusted_proxies: ["127.0.0.1"]`, `  http: "127.0.0.1:8081"`},
+			told: []string{"lead to the proxy that ends TLS"},
+		},
+		"what flags said is not asked": {
+			args: []string{
+				"-domain", "example.com", "-upstream", "http://cms", "-hosts", "", "-email", "admin@example.com", "-directory-url", "ldap://ldap", "-start-tls",
+				"-directory-ca-file", "", "-base-dn", "dc=example", "-bind-dn", "cn=persona", "-bind-password-file", "IN/secret", "-out", "IN/conf/persona.yaml",
+			},
+			turns: []turn{{"Where people sign in", []refused{{"3", "is not one of the answers (write a number from 1 to 2)"}}, "2"}, {"Where TLS certificates come from", []refused{{"4", "from 1 to 3"}}, "2"}, turnOwner},
+			want:  []string{"    upstream: http://cms", "    bind_password_file: IN/secret"},
+		},
+		"flags of an identity host": {
+			args:  []string{"-certifies", "example.com example.net", "-cert-file", "IN/c.pem", "-bind-password-file", "IN/secret", "-owner", ""},
+			turns: []turn{turnSigner, {"File of the TLS key", nil, "IN/c.pem"}, turnServer, turnRoots, turnBase, {"Entry that persona searches", []refused{{none, "is not a distinguished name"}}, ""}, {"File to write", nil, "IN/conf/persona.yaml"}},
+			want:  []string{"  - name: id.example.com", "    certifies: [example.com, example.net] # served elsewhere: their own websites publish that this host is their authority"},
+			told:  []string{"present website of example.com", "present website of example.net"},
+		},
+		"flags of an authority and a proxy": {
+			args:  []string{"-domain", "example.com", "-authority", "id.example.org", "-behind-proxy", "private", "-owner", ""},
+			turns: []turn{{"Address of the website", nil, none}, {"File to write", nil, "IN/conf/persona.yaml"}},
+			want:  []string{"    authority: id.example.org       # signs for the domain, elsewhere"},
+		},
+		"flags of an ACME server": {
+			args:  []string{"-domain", "example.com", "-authority", "id.example.org", "-acme-directory", "https://ca.example.com/", "-owner", "", "-upstream", ""},
+			turns: []turn{turnEmail, {"File to write", nil, "IN/conf/persona.yaml"}},
+			want:  []string{"    email: admin@example.com"},
+		},
+	}
+}
+
+// lines returns what is typed in a conversation, with the wrong answers or
+// without.
+func (c conversation) lines(wrong bool) []string {
+	var lines []string
+	for _, turn := range c.turns {
+		for _, bad := range turn.bad {
+			if wrong {
+				lines = append(lines, bad.answer)
+			}
+		}
+		lines = append(lines, turn.answer)
+	}
+	return lines
+}
+
+func TestConversations(t *testing.T) {
+	t.Parallel()
+	for name, c := range conversations() {
+		for kind, wrong := range map[string]bool{"right at once": false, "after wrong answers": true} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				folder := folderFor(t)
+				got := converse(t, folder, strings.Join(c.lines(wrong), "\n")+"\n", true, c.args...)
+				if got.code != exitFine {
+					t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
+				}
+				c.checkQuestions(t, got.stderr, wrong, folder)
+				c.checkResult(t, got.stdout, folder)
+			})
+		}
+	}
+}
+
+// checkQuestions checks that each question came once, in order, with a reason and
+// with the reason for each refusal after it.
+func (c conversation) checkQuestions(t *testing.T, screen string, wrong bool, folder string) {
+	t.Helper()
+	rest := screen
+	find := func(text string) {
+		t.Helper()
+		text = strings.ReplaceAll(text, "IN", folder)
+		_, after, found := strings.Cut(rest, text)
+		if !found {
+			t.Fatalf("%q is missing or out of order in:\n%s", text, screen)
+		}
+		rest = after
+	}
+	for _, turn := range c.turns {
+		find("\n" + turn.title)
+		if !wrong {
+			continue
+		}
+		for _, bad := range turn.bad {
+			find("  Not so: ")
+			find(bad.reason)
+		}
+	}
+	if strings.Contains(screen, "hunter2") {
+		t.Error("the password is on the screen")
+	}
+	if got, want := strings.Count(screen, " > "), len(c.lines(wrong)); got != want {
+		t.Errorf("%d prompts for %d answers:\n%s", got, want, screen)
+	}
+	for line := range strings.Lines(screen) {
+		if len(line) > 180 && !strings.Contains(line, folder) {
+			t.Errorf("a line of %d bytes: %s", len(line), line)
+		}
+	}
+}
+
+func (c conversation) checkResult(t *testing.T, notes, folder string) {
+	t.Helper()
+	path := filepath.Join(folder, "conf", "persona.yaml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range c.want {
+		if !strings.Contains(string(text), strings.ReplaceAll(want, "IN", folder)+"\n") &&
+			!strings.Contains(string(text), strings.ReplaceAll(want, "IN", folder)+" ") {
+			t.Errorf("the file lacks %q:\n%s", want, text)
+		}
+	}
+	for _, want := range c.told {
+		if want = strings.ReplaceAll(want, "IN", folder); !strings.Contains(notes, want) {
+			t.Errorf("the notes lack %q:\n%s", want, notes)
+		}
+	}
+	if strings.Contains(string(text)+notes, "hunter2") {
+		t.Error("the password is in the configuration or in the notes")
+	}
+	if _, err := config.Load(path, nil); err != nil {
+		t.Errorf("what setup wrote does not load: %v", err)
+	}
+}
+
+// TestEndOfInput ends the input before each answer: nothing is written then.
+func TestEndOfInput(t *testing.T) {
+	t.Parallel()
+	for name, c := range conversations() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lines := c.lines(false)
+			folder := folderFor(t)
+			for n := range lines {
+				typed := strings.Join(lines[:n], "\n")
+				if n > 0 {
+					typed += "\n"
+				}
+				got := converse(t, folder, typed, true, c.args...)
+				if got.code != exitUsage || !strings.Contains(got.stderr, "persona: the input ended before all was answered, so nothing was done") {
+					t.Errorf("after %d answers: exit code %d:\n%s", n, got.code, got.stderr)
+				}
+				if _, err := os.Lstat(filepath.Join(folder, "conf")); err == nil {
+					t.Fatalf("after %d answers something was written", n)
+				}
+			}
+		})
+	}
+}
+
+// TestPasswordFile checks what becomes of a password that was typed.
+func TestPasswordFile(t *testing.T) {
+	t.Parallel()
+	folder := folderFor(t)
+	c := conversations()["identity on its own host"]
+	typed := strings.Join(c.lines(false), "\n")
+	if got := converse(t, folder, strings.Replace(typed, "hunter2", ` "hunter2" #: \ü `, 1)+"\n", true); got.code != exitFine {
+		t.Fatal(got.stderr)
+	}
+	path := filepath.Join(folder, "conf", passwordFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != 0o600 {
+		t.Errorf("mode %s", info.Mode())
+	}
+	loaded, err := config.Load(filepath.Join(folder, "conf", "persona.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := loaded.Directories["corp"].BindPassword; !got.Equal(config.NewSecret(` "hunter2" #: \ü `)) {
+		t.Errorf("the password is read as %q", got.Reveal())
+	}
+}
+
+// TestFlagsFirst: flags that no answer could mend are refused before a question
+// is asked.
+func TestFlagsFirst(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"a faulty flag":             {[]string{"-domain", "Example.com"}, "-domain: \"Example.com\" has upper-case letters"},
+		"a flag of the directory":   {[]string{"-base-dn", "people"}, "-base-dn: "},
+		"flags that contradict":     {[]string{"-authority", "id.example.com", "-directory-url", "ldaps://ldap"}, "-authority is for a domain"},
+		"certifies with authority":  {[]string{"-authority", "id.example.com", "-certifies", "example.com"}, "-certifies is for the host that signs"},
+		"a file that is there":      {[]string{"-out", "IN/taken.yaml"}, "taken.yaml exists already"},
+		"an owner that is not":      {[]string{"-owner", "nobody-of-that-name"}, "-owner: there is no user"},
+		"two faults in one message": {[]string{"-domain", "Example.com", "-upstream", "cms"}, "setup found 2 faults"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := converse(t, folderFor(t), "", true, test.args...)
+			if got.code != exitUsage || !strings.Contains(got.stderr, test.want) || strings.Contains(got.stderr, " > ") {
+				t.Errorf("exit code %d:\n%s", got.code, got.stderr)
+			}
+		})
+	}
+}
+
+// TestPasswordInTheWay: the password never replaces a file, also not where the
+// configuration was placed by a flag.
+func TestPasswordInTheWay(t *testing.T) {
+	t.Parallel()
+	folder := folderFor(t)
+	c := conversations()["identity on its own host"]
+	var lines []string
+	for _, turn := range c.turns {
+		if turn.title != turnOut.title {
+			lines = append(lines, turn.answer)
+		}
+	}
+	got := converse(t, folder, strings.Join(lines, "\n")+"\n", true, "-out", "IN/full/persona.yaml")
+	if got.code != exitUsage || !strings.Contains(got.stderr, passwordFile+" exists already, and setup overwrites nothing (hint: use it with -bind-password-file") {
+		t.Errorf("exit code %d:\n%s", got.code, got.stderr)
+	}
+	if data, err := os.ReadFile(filepath.Join(folder, "full", passwordFile)); err != nil || len(data) > 0 {
+		t.Error("the file was changed")
+	}
+}
+
+// TestWithoutRights: who is not root is not asked for an owner.
+func TestWithoutRights(t *testing.T) {
+	t.Parallel()
+	c := conversations()["signed for elsewhere"]
+	lines := c.lines(false)
+	folder := folderFor(t)
+	got := converse(t, folder, strings.Join(lines[:len(lines)-1], "\n")+"\n", false)
+	if got.code != exitFine || strings.Contains(got.stderr, "User that will run persona") {
+		t.Errorf("exit code %d:\n%s", got.code, got.stderr)
+	}
+}
+
+// TestInterrupted ends the context while an answer is awaited.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	typed, typing := io.Pipe()
+	defer func() { _ = typing.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var screen bytes.Buffer
+	sh := shell{
+		stdin: &onRead{Reader: typed, then: cancel}, stdout: io.Discard, stderr: &screen,
+		isTerminal: func(io.Reader) bool { return true },
+	}
+	if code := run(ctx, sh, []string{"setup"}); code != exitUsage || !strings.Contains(screen.String(), "persona: stopped before all was answered, so nothing was done") {
+		t.Errorf("exit code %d:\n%s", code, &screen)
+	}
+}
+
+// onRead calls then before it reads.
+type onRead struct {
+	io.Reader
+	then func()
+}
+
+func (r *onRead) Read(p []byte) (int, error) {
+	r.then()
+	return r.Reader.Read(p)
+}
+
+// TestLongAnswer: nobody types so much.
+func TestLongAnswer(t *testing.T) {
+	t.Parallel()
+	got := converse(t, folderFor(t), strings.Repeat("x", maxAnswer+1)+"\n", true)
+	if got.code != exitUsage || !strings.Contains(got.stderr, "it is longer than 4096 bytes") {
+		t.Errorf("exit code %d:\n%s", got.code, got.stderr)
+	}
+}
+
+// TestDefaultStateDir: setup makes the folder that the configuration means.
+func TestDefaultStateDir(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load("", []string{"PERSONA_DOMAIN=example.com", "PERSONA_UPSTREAM=http://cms"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.StateDir != defaultStateDir {
+		t.Errorf("setup knows %s, the configuration %s", defaultStateDir, c.StateDir)
+	}
+}
