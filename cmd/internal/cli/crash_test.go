@@ -1,0 +1,137 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestTwoStartAtOnce: two processes that start at once on an empty state directory end
+// up with the same keys, one of each, and both serve them.
+func TestTwoStartAtOnce(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	hosts := []string{"example.test", "example.net"}
+	world(t, folder, deadDirectory, hosts...)
+	first, second := serve(t, folder), serve(t, folder)
+	first.ready(t)
+	second.ready(t)
+	for _, host := range hosts {
+		if diff := cmp.Diff(first.document(t, host), second.document(t, host)); diff != "" {
+			t.Errorf("the processes publish different keys for %s:\n%s", host, diff)
+		}
+	}
+	count := map[string]int{}
+	for name := range files(t, filepath.Join(folder, "state/persona/keys")) {
+		count[filepath.Dir(name)+"/*"+filepath.Ext(name)]++
+	}
+	want := map[string]int{
+		"program/*.pem": 1, "program/*.json": 1,
+		"hosts/example.test/*.pem": 1, "hosts/example.test/*.json": 1,
+		"hosts/example.net/*.pem": 1, "hosts/example.net/*.json": 1,
+	}
+	if diff := cmp.Diff(want, count); diff != "" {
+		t.Errorf("in the state directory (-want +got):\n%s", diff)
+	}
+	first.terminate(t)
+	second.terminate(t)
+}
+
+// TestKilledWhileMakingKeys kills the process again and again while it makes its first
+// keys, at any moment. Each start works on what the one before left behind, no key that
+// was published is ever replaced, and in the end each host publishes one.
+func TestKilledWhileMakingKeys(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	hosts := []string{"a.test", "b.test", "c.test", "d.test", "e.test", "f.test"}
+	world(t, folder, deadDirectory, hosts...)
+	all := len(hosts) + 1 // the hosts' keys and the cookies'
+	published := map[string]string{}
+	rounds := 0
+	for ; len(published) < all && rounds < 30; rounds++ {
+		writes, pause := 1+rand.IntN(6), time.Duration(rand.IntN(3000))*time.Microsecond
+		t.Logf("round %d: killed %v after write %d", rounds, pause, writes)
+		p := serve(t, folder)
+		afterWrites(t, p, folder, writes, all)
+		<-time.After(pause) // the moment is anyone's
+		p.kill(t)
+		after := indexes(t, folder)
+		for index, kid := range published {
+			if after[index] != kid {
+				t.Errorf("%s named the key %s, now %q", index, kid, after[index])
+			}
+		}
+		published = after
+	}
+	if rounds < 2 {
+		t.Errorf("killed %d times only", rounds)
+	}
+	p := serve(t, folder)
+	p.ready(t)
+	for _, host := range hosts {
+		if body := p.document(t, host); strings.Contains(body, `"keys"`) {
+			t.Errorf("%s publishes more than one key: %s", host, body)
+		}
+	}
+	for index, kid := range indexes(t, folder) {
+		if before := published[index]; before != "" && before != kid {
+			t.Errorf("%s named the key %s, now %s", index, before, kid)
+		}
+	}
+}
+
+// afterWrites waits until a number of files have come into being, or all indexes are
+// there.
+func afterWrites(t *testing.T, p *process, folder string, writes, all int) {
+	t.Helper()
+	seen := files(t, folder)
+	eventually(t, "files are written", func() bool {
+		select {
+		case <-p.ended:
+			t.Fatal("the start failed")
+		default:
+		}
+		now := files(t, folder)
+		made := 0
+		for name := range now {
+			if _, old := seen[name]; !old {
+				writes--
+			}
+			if filepath.Base(name) == "index.json" {
+				made++
+			}
+		}
+		maps.Copy(seen, now)
+		return writes <= 0 || made == all
+	})
+}
+
+// indexes returns the one key that each index names.
+func indexes(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	named := map[string]string{}
+	for name, text := range files(t, folder) {
+		if filepath.Base(name) != "index.json" {
+			continue
+		}
+		var index struct {
+			Keys []struct {
+				KID string `json:"kid"`
+			} `json:"keys"`
+		}
+		if err := json.Unmarshal([]byte(text), &index); err != nil || len(index.Keys) != 1 {
+			t.Fatalf("%s holds %s: %v", name, text, err)
+		}
+		named[name] = fmt.Sprint(index.Keys[0].KID)
+	}
+	return named
+}
