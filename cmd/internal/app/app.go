@@ -56,6 +56,7 @@ type App struct {
 	sites       []proxy.Site
 	upstreams   []*upstream.Proxy
 	health      *health
+	metrics     *metrics
 
 	ready chan struct{}
 	addrs map[string]net.Addr // complete when ready is closed
@@ -76,6 +77,7 @@ func New(o Options) (*App, error) {
 		ring:        keys.New(keys.Config{Store: files, Now: o.Now, Rand: o.Rand, Log: o.Log}),
 		directories: map[string]*ldapauth.Directory{},
 		health:      newHealth(o.Now),
+		metrics:     newMetrics(o.Version),
 		ready:       make(chan struct{}),
 		addrs:       map[string]net.Addr{},
 	}

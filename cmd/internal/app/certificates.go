@@ -34,6 +34,14 @@ func (s source) hasCertificate(host string) bool {
 	return s.certificates != nil && s.certificates.HasCertificate(host)
 }
 
+// status is the state of each name's certificate; none in mode off.
+func (s source) status() []certs.Status {
+	if s.certificates == nil {
+		return nil
+	}
+	return s.certificates.Status()
+}
+
 // openCertificates makes the source of certificates that tls.mode names, for the listeners that are
 // already open, and starts obtaining and renewing; that goes on in the background until close.
 func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener) (source, error) {
@@ -89,10 +97,7 @@ func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*cert
 
 // reportCertificates brings the health of each name's certificate up to date.
 func (a *App) reportCertificates(from source) {
-	if from.certificates == nil {
-		return
-	}
-	for _, status := range from.certificates.Status() {
+	for _, status := range from.status() {
 		a.health.report("certificate "+status.Name, certificateFault(status, a.Now()))
 	}
 }

@@ -90,8 +90,8 @@ func (h *health) readiness() readiness {
 }
 
 // admin serves the admin listener: /livez says that the process runs, /readyz whether it takes
-// requests. refresh brings parts up to date that are cheap to look at.
-func (h *health) admin(refresh func()) http.Handler {
+// requests, /metrics how much of everything. refresh brings parts up to date that are cheap to look at.
+func (h *health) admin(refresh func(), metrics http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -106,8 +106,10 @@ func (h *health) admin(refresh func()) http.Handler {
 		case "/readyz":
 			refresh()
 			writeReadiness(w, h.readiness())
+		case "/metrics":
+			metrics.ServeHTTP(w, r)
 		default:
-			http.Error(w, "nothing here: try /livez or /readyz", http.StatusNotFound)
+			http.Error(w, "nothing here: try /livez, /readyz or /metrics", http.StatusNotFound)
 		}
 	})
 }

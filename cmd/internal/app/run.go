@@ -81,7 +81,7 @@ func (a *App) servers(open map[string]net.Listener, from source) ([]server, erro
 	if err != nil {
 		return nil, fmt.Errorf("setting up the edge: %w", err)
 	}
-	record := middleware.New(middleware.Config{Trusted: a.Config.TrustedProxies, Now: a.Now, Rand: a.Rand, Log: a.Log})
+	record := middleware.New(middleware.Config{Trusted: a.Config.TrustedProxies, Now: a.Now, Rand: a.Rand, Log: a.Log, Observe: a.metrics.served})
 	plain := edge.Plain()
 	if a.Config.TLS.Mode == config.ModeOff {
 		plain = edge.Terminated()
@@ -96,7 +96,11 @@ func (a *App) servers(open map[string]net.Listener, from source) ([]server, erro
 		add(listenHTTPS, record(edge.Secure()), from.certificates.TLSConfig())
 	}
 	add(listenHTTP, record(plain), nil)
-	add(listenAdmin, a.health.admin(func() { a.reportCertificates(from) }), nil)
+	refresh := func() { a.reportCertificates(from) }
+	if err := a.metrics.registry.Register(newStates(a.health, refresh, from.status)); err != nil {
+		return nil, fmt.Errorf("setting up the metrics: %w", err)
+	}
+	add(listenAdmin, a.health.admin(refresh, a.metrics.handler()), nil)
 	return servers, nil
 }
 

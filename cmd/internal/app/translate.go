@@ -58,6 +58,7 @@ func (a *App) openDirectory(name string, domains []string, throttle *idp.Throttl
 		Gate:              accountGate(throttle, name),
 		Now:               a.Now,
 		Log:               a.Log,
+		Observe:           a.metrics.ofDirectory(name),
 	})
 }
 
@@ -115,6 +116,7 @@ func (a *App) siteHandler(host config.Host) (http.Handler, error) {
 	}
 	to, err := upstream.New(upstream.Config{
 		Site: host.Name, URL: host.Upstream, Cookies: []string{session.CookieName}, Log: a.Log,
+		Failed: a.metrics.ofUpstream(host.Name),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the upstream of %s: %w", host.Name, err)
@@ -157,6 +159,7 @@ func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err err
 		Rand:       a.Rand,
 		Log:        a.Log,
 		Version:    a.Version,
+		Events:     a.metrics,
 	})
 	return err
 }
