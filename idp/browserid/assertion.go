@@ -48,7 +48,7 @@ func SignAssertion(signer crypto.Signer, random io.Reader, audience string, expi
 
 // ParseAssertion reads an assertion and checks its form: three parts, an
 // audience that is an origin, an expiry in integer milliseconds. Other claims
-// are ignored.
+// are left to [Assertion.OtherClaims].
 func ParseAssertion(s string) (*Assertion, error) {
 	a, err := parseAssertion(s)
 	if err != nil {
@@ -81,6 +81,10 @@ func parseAssertion(s string) (*Assertion, error) {
 
 // String returns the bytes that were parsed.
 func (a *Assertion) String() string { return string(a.signed.raw) }
+
+// OtherClaims returns the claims that the protocol does not know, in JSON by
+// their names. It is nil when there are none.
+func (a *Assertion) OtherClaims() map[string][]byte { return a.signed.claims.others(nil) }
 
 // Verify checks the signature with the certificate's key, and that now lies in
 // the assertion's time, give or take [Skew]. An assertion may expire at most

@@ -1,6 +1,7 @@
 package browserid
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"time"
@@ -10,7 +11,7 @@ import (
 // receives and sends to its verifier.
 //
 // A signature has up to two spellings (leading zeros may be dropped), so a
-// memory against replay must not go by the bundle's text.
+// memory against replay must not go by the bundle's text, but by [Bundle.Use].
 type Bundle struct {
 	Certificate *Certificate
 	Assertion   *Assertion
@@ -46,6 +47,14 @@ func ParseBundle(s string) (*Bundle, error) {
 // String returns certificate~assertion, byte for byte as parsed.
 func (b *Bundle) String() string {
 	return b.Certificate.String() + "~" + b.Assertion.String()
+}
+
+// Use names what the browser signed with its key: two bundles have the same Use
+// if and only if both the key and the decoded assertion are the same, whatever
+// the certificate and however the signature is spelled. It is a SHA-256.
+func (b *Bundle) Use() [sha256.Size]byte {
+	key := sha256.Sum256(b.Certificate.PublicKey.appendJSON(nil))
+	return sha256.Sum256(append(key[:], b.Assertion.signed.input()...))
 }
 
 // Verify checks the certificate with the issuer's keys, the assertion with the

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"persona-sidecar/idp/browserid"
 )
 
@@ -190,5 +192,66 @@ func TestBundleWithShortClientKey(t *testing.T) {
 	}
 	if err := b.Verify(domainKeys(t), audience, now); err != nil {
 		t.Error(err)
+	}
+}
+
+// A memory against replay goes by the key and what it signed.
+func TestBundleUse(t *testing.T) {
+	t.Parallel()
+	parse := func(text string) *browserid.Bundle {
+		t.Helper()
+		b, err := browserid.ParseBundle(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	certificate, assertion := signCertificate(t), signAssertion(t)
+	use := parse(certificate + "~" + assertion).Use()
+	if use != parse(certificate+"~"+assertion).Use() {
+		t.Error("it is not stable")
+	}
+	renewed := forge(t, domainSigner(), rs256, certificateClaims(t, "1795352400000", "1795352400001"))
+	if use != parse(renewed+"~"+assertion).Use() {
+		t.Error("it depends on the certificate")
+	}
+	spelled := assertion[:strings.LastIndexByte(assertion, '.')+1] + encode([]byte("another signature"))
+	if use != parse(certificate+"~"+spelled).Use() {
+		t.Error("it depends on the signature")
+	}
+	if use == parse(certificate+"~"+forge(t, clientSigner(), rs256, assertionClaims(t, "1795348920000", "1795348920001"))).Use() {
+		t.Error("it does not depend on the assertion")
+	}
+	long, short := keyJSON(t, publicKey(t, clientSigner())), keyJSON(t, publicKey(t, otherSigner()))
+	other := forge(t, domainSigner(), rs256, certificateClaims(t, long, short))
+	if use == parse(other+"~"+assertion).Use() {
+		t.Error("it does not depend on the key")
+	}
+}
+
+func TestOtherClaims(t *testing.T) {
+	t.Parallel()
+	c, err := browserid.ParseCertificate(forge(t, domainSigner(), rs256, certificateClaims(t,
+		`"iss"`, `"name":"Alice","groups":["a","b"],"nbf":1,"iss"`, `{"email"`, `{"name":"not she","id":7,"email"`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]byte{"name": []byte(`"Alice"`), "groups": []byte(`["a","b"]`), "id": []byte("7")}
+	if diff := cmp.Diff(want, c.OtherClaims()); diff != "" {
+		t.Error(diff)
+	}
+	a, err := browserid.ParseAssertion(forge(t, clientSigner(), rs256, assertionClaims(t, `{`, `{"device":{"x":1},`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][]byte{"device": []byte(`{"x":1}`)}, a.OtherClaims()); diff != "" {
+		t.Error(diff)
+	}
+	plain, err := browserid.ParseBundle(signCertificate(t) + "~" + signAssertion(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain.Certificate.OtherClaims() != nil || plain.Assertion.OtherClaims() != nil {
+		t.Error("there are others where there are none")
 	}
 }

@@ -112,8 +112,9 @@ func (req *CertificateRequest) claims() ([]byte, error) {
 
 // ParseCertificate reads a certificate and checks its form: three parts, an
 // issuer, a client key, an expiry in integer milliseconds, and an address in
-// normal form ([ErrNoEmail] when it has another kind of principal). Other
-// claims are ignored.
+// normal form ([ErrNoEmail] when it has another kind of principal, [ErrEmail]
+// when the address is malformed). Other claims are left to
+// [Certificate.OtherClaims].
 func ParseCertificate(s string) (*Certificate, error) {
 	c, err := parseCertificate(s)
 	if err != nil {
@@ -169,14 +170,14 @@ func parsePrincipal(claims object) (Address, error) {
 	}
 	text, err := from.text(name)
 	if err != nil {
-		return Address{}, err
+		return Address{}, fmt.Errorf("%w: %w", ErrEmail, err)
 	}
 	email, err := ParseAddress(text)
 	if err != nil {
-		return Address{}, err
+		return Address{}, fmt.Errorf("%w: %w", ErrEmail, err)
 	}
 	if email.String() != text {
-		return Address{}, fmt.Errorf("e-mail address %s is not in lower case", quoted(text))
+		return Address{}, fmt.Errorf("%w: e-mail address %s is not in lower case", ErrEmail, quoted(text))
 	}
 	return email, nil
 }
@@ -195,6 +196,14 @@ func parseCertifiedKey(claims object) (*PublicKey, error) {
 
 // String returns the bytes that were parsed.
 func (c *Certificate) String() string { return string(c.signed.raw) }
+
+// OtherClaims returns the claims that the protocol does not know, in JSON by
+// their names: those of the certificate, and those of its principal where both
+// have none of the same name. It is nil when there are none.
+func (c *Certificate) OtherClaims() map[string][]byte {
+	principal, _ := c.signed.claims.child("principal")
+	return c.signed.claims.others(principal.others(nil))
+}
 
 // Verify checks the signature with the issuer's keys, one of which must fit,
 // and that now lies in the certificate's time, give or take [Skew]. A

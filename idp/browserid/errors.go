@@ -34,6 +34,8 @@ const (
 	ErrNoKeys Reason = "no keys to verify with"
 	// ErrNoEmail says that a certificate names no e-mail address.
 	ErrNoEmail Reason = "the principal has no email"
+	// ErrEmail says that a certificate names an e-mail address that is none.
+	ErrEmail Reason = "the principal's email is malformed"
 	// ErrLifetime says that a certificate or an assertion is valid longer than any may be.
 	ErrLifetime Reason = "valid for too long"
 	// ErrSeconds says that a time was written in seconds.

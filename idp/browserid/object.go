@@ -101,6 +101,21 @@ func (o object) child(name string) (child object, ok bool) {
 	return m.child, true
 }
 
+// others adds to the map found the members that the protocol has no name for.
+func (o object) others(found map[string][]byte) map[string][]byte {
+	for _, m := range o {
+		switch string(m.name) {
+		case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "public-key", "pubkey", "principal", "email":
+			continue
+		}
+		if found == nil {
+			found = map[string][]byte{}
+		}
+		found[string(m.name)] = m.value
+	}
+	return found
+}
+
 // checkNames refuses a repeated member. Beyond a few, sorting keeps thousands
 // of members from costing millions of comparisons.
 func (o object) checkNames() error {
