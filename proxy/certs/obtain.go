@@ -17,9 +17,17 @@ import (
 // make it longer, and nobody waits for that.
 const loadLimit = time.Second
 
-// rateLimitedAs is the number of failures that "asked too often" is paused for at
+// rateLimitedAs is the number of failures that "asked too often" counts as at
 // least.
 const rateLimitedAs = 6
+
+// weigh returns the number of failures in a row to pause for.
+func weigh(failures int, cause error) int {
+	if isRateLimited(cause) {
+		return max(failures, rateLimitedAs)
+	}
+	return failures
+}
 
 // RetryDelay is the pause after the given number of failures in a row to obtain
 // a first certificate: from one minute up to one hour. Only the first attempt
@@ -215,10 +223,7 @@ func (a *ACME) pause(ctx context.Context, name string, cause error, failures int
 	if ctx.Err() != nil {
 		return false
 	}
-	if isRateLimited(cause) {
-		failures = max(failures, rateLimitedAs)
-	}
-	delay := a.retryDelay(failures)
+	delay := a.retryDelay(weigh(failures, cause))
 	a.states[name].fail(cause.Error(), a.now().Add(delay))
 	a.log.Error().Err(cause).Str("domain", name).Str("acme_directory", a.directory).
 		Int("attempt", failures).Stringer("retry_in", delay).Str("hint", hint(cause)).

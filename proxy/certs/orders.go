@@ -92,7 +92,7 @@ func (o orders) begin(ctx context.Context, name string) (end func(error), err er
 		case cause == nil:
 			after = failedOrders{}
 		case stopped.Err() == nil && counts(cause):
-			after = failedOrders{Count: begun.Count, Last: o.now(), Cause: cause.Error()}
+			after = failedOrders{Count: weigh(begun.Count, cause), Last: o.now(), Cause: cause.Error()}
 		}
 		if err := o.store(ctx, name, after); err != nil {
 			o.log.Warn().Err(err).Str("domain", name).Msg("how an order for a certificate ended was not noted; a start in the next minutes may wait before it asks again")

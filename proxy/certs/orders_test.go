@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,36 @@ func TestRestartTold(t *testing.T) {
 	again.mustServe("restarttold.test", server.IssuerRoots())
 }
 
+// TestRateLimitedPause: "asked too often" is answered with a longer pause than
+// another failure, also by the next start.
+func TestRateLimitedPause(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]time.Duration{
+		http.StatusInternalServerError: certs.RetryDelay(1),
+		http.StatusTooManyRequests:     certs.RetryDelay(6),
+	} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			storage := &certmagic.FileStorage{Path: t.TempDir()}
+			now := time.Now()
+			site := listen(t)
+			server := acmetest.Start(t, acmetest.Options{HTTPPort: port(site.http), TLSPort: port(site.https)})
+			server.AnswerOrders(status)
+			for range 2 {
+				config := site.config(server, storage, strconv.Itoa(status)+".pause.test")
+				config.RetryDelay, config.Now = certs.RetryDelay, func() time.Time { return now }
+				site.start(config)
+				eventually(t, "a problem in the status", func() bool { return site.acme.Status()[0].Problem != "" })
+				if retry := site.acme.Status()[0].Retry; !retry.Equal(now.Add(want)) {
+					t.Errorf("the next order is planned after %v, want %v", retry.Sub(now), want)
+				}
+				site.stop()
+				site = listenAgain(t, site)
+			}
+		})
+	}
+}
+
 // TestUnansweredCostsNothing: an ACME server that could not be reached counted
 // nothing, so a restart asks at once.
 func TestUnansweredCostsNothing(t *testing.T) {
@@ -218,7 +249,7 @@ func TestRenewalNoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustContain(t, "record", string(record), `"count":1`, "rateLimited")
+	mustContain(t, "record", string(record), `"count":6`, "rateLimited")
 }
 
 func overdue(config certs.ACMEConfig) certs.ACMEConfig {
