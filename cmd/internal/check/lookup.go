@@ -111,10 +111,15 @@ func contentRule(p *published) Finding {
 func documentCure(body []byte, err error) string {
 	var members struct {
 		Authority any `json:"authority"`
+		Key       struct {
+			Algorithm string `json:"algorithm"`
+			Kty       string `json:"kty"`
+		} `json:"public-key"`
 	}
-	if json.Unmarshal(body, &members) != nil {
+	if !json.Valid(body) {
 		return "publish one JSON object: what stands there is none" + looksLike(body)
 	}
+	_ = json.Unmarshal(body, &members) // what does not fit stays empty
 	if text, ok := members.Authority.(string); ok {
 		name := strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(text, "https://"), "/"))
 		if _, bad := browserid.ParseAuthority(name); bad == nil {
@@ -123,7 +128,8 @@ func documentCure(body []byte, err error) string {
 		return "write {\"authority\":\"id.example.com\"}: a host name in lower case, without scheme and path"
 	}
 	switch {
-	case errors.Is(err, browserid.ErrNotSupported), errors.Is(err, browserid.ErrKeySize):
+	case errors.Is(err, browserid.ErrNotSupported), errors.Is(err, browserid.ErrKeySize),
+		strings.HasPrefix(members.Key.Algorithm, "DS"), members.Key.Kty == "DSA":
 		return keyCure
 	case strings.Contains(err.Error(), "invalid path"):
 		return "write paths such as /persona/authenticate: from the root, without host, query and escapes"
@@ -197,6 +203,9 @@ func (e *Examiner) follow(ctx context.Context, domain string, first published) (
 	}
 	if _, disabled := last.document.(browserid.Disabled); disabled && len(chain) > 1 {
 		return chain, last, failed("delegate to a host that is an identity provider", "%s, which is none, by its own word (disabled)", arrows(chain))
+	}
+	if _, disabled := last.document.(browserid.Disabled); disabled {
+		return chain, last, passed("nobody signs for %s", first.authority)
 	}
 	if len(chain) == 1 {
 		return chain, last, passed("%s is its own authority", first.authority)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/idp/browserid"
 )
 
 // site is one host, looked at from outside, and what was seen of it so far.
@@ -94,6 +95,12 @@ func (s *site) followDelegation(ctx context.Context, domain string) Finding {
 	chain, last, finding := s.follow(ctx, domain, s.published)
 	if finding.Status == Failed {
 		return finding
+	}
+	if _, disabled := last.document.(browserid.Disabled); disabled {
+		if host, own := s.ours(s.name); own && host.Role == config.RoleDisabled {
+			return finding // as it was asked for
+		}
+		return warned("whoever runs it has switched it off: ask there", "nobody signs for %s, by its own word (disabled)", s.name)
 	}
 	s.last, s.provider = last, chain[len(chain)-1]
 	return finding
