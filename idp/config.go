@@ -17,13 +17,15 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Config is everything a Server needs. All fields but RequestID and Version
-// are required.
+// Config is everything a Server needs. All fields but Hub, RequestID
+// and Version are required.
 type Config struct {
 	Hosts    []Host
 	Keys     Keys
 	Sessions *session.Sessions
 	Throttle *Throttle
+	// Hub is nil where the hosts are no hubs.
+	Hub *Hub
 
 	// HostName gives the canonical host of a request: lower case, A-labels,
 	// without port and final dot; "" when it is not a host name.

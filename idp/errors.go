@@ -95,7 +95,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, site *site, c clas
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", seconds(e.retryAfter))
 	}
-	if c != page && c != framedPage {
+	if !c.read() {
 		writeJSON(w, e.status, map[string]string{"error": e.code, "message": e.public})
 		return
 	}

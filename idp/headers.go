@@ -25,6 +25,10 @@ const (
 	script
 	// static is a file under a name that changes with its content.
 	static
+	// dialog is the hub's own page, in a popup.
+	dialog
+	// silentFrame is the hub's page inside a relying party's.
+	silentFrame
 )
 
 // policies are the header values of one site, by class.
@@ -78,6 +82,11 @@ func (p policies) apply(w http.ResponseWriter, c class) {
 	for name, values := range p[c] {
 		w.Header()[name] = values[:1:1]
 	}
+}
+
+// read says whether a person sees what a route of the class answers.
+func (c class) read() bool {
+	return c == page || c == framedPage || c == dialog || c == silentFrame
 }
 
 func doNotCache(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store") }

@@ -110,7 +110,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func classOfUnknown(p string) class {
-	if strings.HasPrefix(p, "/persona/api/") || p == pathDocument {
+	if strings.HasPrefix(p, "/persona/api/") || strings.HasPrefix(p, "/persona/wsapi/") || p == pathDocument {
 		return api
 	}
 	return page

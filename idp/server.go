@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/web"
 
 	"github.com/rs/zerolog"
@@ -17,6 +18,8 @@ type Server struct {
 	sites       map[string]*site // by host name
 	crossOrigin *http.CrossOriginProtection
 	people      *people
+	hub         *hub.Hub
+	lookups     Counters
 }
 
 // site is one host with all that is worked out for it once.
@@ -25,6 +28,7 @@ type site struct {
 	identity Identity // zero unless the role is Identity
 	routes   map[string]route
 	policies policies
+	serves   []Host // as a hub: whose provisioning pages the dialog frames
 }
 
 // New makes a Server. An error lists every fault of the configuration.
@@ -46,6 +50,10 @@ func New(config Config) (*Server, error) {
 		sites:       map[string]*site{},
 		crossOrigin: http.NewCrossOriginProtection(),
 		people:      newPeople(),
+		lookups:     NewMemoryCounters(config.Now),
+	}
+	if config.Hub != nil {
+		s.hub = hub.New(ownAuthorities(config.Hosts), config.Hub.Discovery)
 	}
 	for _, host := range config.Hosts {
 		site, err := s.newSite(host)
@@ -67,7 +75,8 @@ func (s *Server) newSite(host Host) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site{host: host, identity: identity, routes: routes, policies: newPolicies(host.Origin, identity.Hubs)}, nil
+	site := &site{host: host, identity: identity, routes: routes, policies: newPolicies(host.Origin, identity.Hubs)}
+	return site, s.addHub(site)
 }
 
 // hub is the base URL of the host's own hub.

@@ -170,19 +170,17 @@ func (w *Web) Page(name string, data any) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// read returns the files of a directory by name.
+// read returns the files below a directory by their names there, such as
+// style.css and dialog/main.js.
 func read(dir string) (map[string][]byte, error) {
-	entries, err := fs.ReadDir(files, dir)
-	if err != nil {
-		return nil, err
-	}
 	bodies := map[string][]byte{}
-	for _, entry := range entries {
-		body, err := fs.ReadFile(files, path.Join(dir, entry.Name()))
-		if err != nil {
-			return nil, err
+	err := fs.WalkDir(files, dir, func(where string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-		bodies[entry.Name()] = body
-	}
-	return bodies, nil
+		body, err := fs.ReadFile(files, where)
+		bodies[strings.TrimPrefix(where, dir+"/")] = body
+		return err
+	})
+	return bodies, err
 }

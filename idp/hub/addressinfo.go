@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"context"
+	"errors"
+
+	"persona-sidecar/idp/browserid"
+)
+
+// Authority is who confirms the addresses of a mail domain.
+type Authority struct {
+	Issuer         string // host or host:port; "" when Disabled
+	Authentication string // absolute URL of the sign-in page
+	Provisioning   string // absolute URL of the provisioning page
+	// Disabled says that the domain publishes that it has no identity provider.
+	Disabled bool
+}
+
+// Discovery looks up the authority of a mail domain that is not ours. A
+// *[NoAuthority] error says in public words why there is none; any other error
+// is shown to nobody. Implementations are safe for concurrent use.
+type Discovery interface {
+	Discover(ctx context.Context, domain string) (Authority, error)
+}
+
+// NoAuthority is why the authority of a domain is not known.
+type NoAuthority struct {
+	// Reason is for people: "example.org is not a browserid primary: …".
+	Reason string
+	// Offline says that a later look-up may succeed.
+	Offline bool
+	Cause   error // for the log; may be nil
+}
+
+func (e *NoAuthority) Error() string {
+	if e.Cause != nil {
+		return e.Reason + ": " + e.Cause.Error()
+	}
+	return e.Reason
+}
+
+func (e *NoAuthority) Unwrap() error { return e.Cause }
+
+// Hub knows the authorities of our own domains and looks up those of others.
+// It is safe for concurrent use.
+type Hub struct {
+	own       map[string]Authority // by mail domain
+	discovery Discovery
+}
+
+// New makes a Hub. With a nil discovery only our own domains are known.
+func New(own map[string]Authority, discovery Discovery) *Hub {
+	return &Hub{own: own, discovery: discovery}
+}
+
+// Owns says whether a mail domain is answered without a look-up.
+func (h *Hub) Owns(domain string) bool {
+	_, ok := h.own[domain]
+	return ok
+}
+
+// AddressInfo is the answer about an address, as the historic centre gave it.
+// Where it had a fallback identity provider of its own, there is none here:
+// Type is secondary and Issuer empty, and Reason, which is new, says why.
+type AddressInfo struct {
+	Type            string `json:"type"` // primary or secondary
+	Issuer          string `json:"issuer"`
+	Authentication  string `json:"auth,omitempty"`
+	Provisioning    string `json:"prov,omitempty"`
+	Disabled        bool   `json:"disabled"`
+	State           string `json:"state"` // unknown or offline
+	NormalizedEmail string `json:"normalizedEmail"`
+	Reason          string `json:"reason,omitempty"`
+}
+
+// The values of AddressInfo.
+const (
+	TypePrimary   = "primary"
+	TypeSecondary = "secondary"
+	StateUnknown  = "unknown"
+	StateOffline  = "offline"
+)
+
+// AddressInfo says who confirms an address. The error is what a look-up failed
+// of, for the log; the answer is complete nevertheless.
+func (h *Hub) AddressInfo(ctx context.Context, address browserid.Address) (AddressInfo, error) {
+	domain := address.Domain()
+	info := AddressInfo{Type: TypeSecondary, State: StateUnknown, NormalizedEmail: address.String()}
+	authority, own := h.own[domain]
+	var err error
+	if !own {
+		authority, err = h.discover(ctx, domain)
+	}
+	switch {
+	case err != nil:
+		info.explain(domain, err)
+		return info, err
+	case authority.Disabled:
+		info.Disabled = true
+		info.Reason = domain + " publishes that it has no identity provider"
+	default:
+		info.Type, info.Issuer = TypePrimary, authority.Issuer
+		info.Authentication, info.Provisioning = authority.Authentication, authority.Provisioning
+	}
+	return info, nil
+}
+
+func (h *Hub) discover(ctx context.Context, domain string) (Authority, error) {
+	if h.discovery == nil {
+		return Authority{}, &NoAuthority{Reason: "addresses of other domains cannot be looked up here"}
+	}
+	return h.discovery.Discover(ctx, domain)
+}
+
+func (i *AddressInfo) explain(domain string, err error) {
+	var known *NoAuthority
+	if !errors.As(err, &known) {
+		known = &NoAuthority{Reason: domain + " could not be asked", Offline: true}
+	}
+	i.Reason = known.Reason
+	if known.Offline {
+		i.State = StateOffline
+	}
+}

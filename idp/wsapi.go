@@ -1,0 +1,145 @@
+package idp
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"persona-sidecar/idp/browserid"
+)
+
+// How many look-ups of other domains a client network may cause.
+const (
+	lookupLimit  = 30
+	lookupWindow = time.Minute
+)
+
+// wsapiFailure is how the historic centre answered bad parameters.
+type wsapiFailure struct {
+	Success bool   `json:"success"`
+	Reason  string `json:"reason"`
+}
+
+// parameters reads query parameters by name, each at most once; others than
+// the names, and those that do not parse, are refused with the reason.
+func parameters(r *http.Request, required string, optional ...string) (url.Values, string) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, "the query cannot be read"
+	}
+	known := map[string]bool{required: true}
+	for _, name := range optional {
+		known[name] = true
+	}
+	for name, values := range query {
+		if !known[name] {
+			return nil, "extra parameter: " + printable(name, 40)
+		}
+		if len(values) > 1 {
+			return nil, "parameter given twice: " + name
+		}
+	}
+	if required != "" && query.Get(required) == "" {
+		return nil, "missing required argument: " + required
+	}
+	return query, ""
+}
+
+func badParameters(w http.ResponseWriter, reason string) error {
+	doNotCache(w)
+	writeJSON(w, http.StatusBadRequest, wsapiFailure{Reason: reason})
+	return nil
+}
+
+// getAddressInfo says who confirms an address.
+func (s *Server) getAddressInfo(w http.ResponseWriter, r *http.Request, site *site) error {
+	query, reason := parameters(r, "email", "issuer")
+	if reason != "" {
+		return badParameters(w, reason)
+	}
+	if asked := query.Get("issuer"); asked != "" && asked != "default" {
+		return badParameters(w, "no issuer can be forced here")
+	}
+	address, err := browserid.ParseAddress(query.Get("email"))
+	if err != nil {
+		return badParameters(w, "invalid email")
+	}
+	if !s.hub.Owns(address.Domain()) {
+		if err := s.admitLookup(r); err != nil {
+			return err
+		}
+	}
+	info, err := s.hub.AddressInfo(r.Context(), address)
+	if err != nil {
+		s.about(s.log.Info(), r, site).Err(err).Str("domain", address.Domain()).Msg("no authority is known for a mail domain")
+	}
+	writeJSON(w, http.StatusOK, info)
+	return nil
+}
+
+// admitLookup counts a look-up, because strangers choose where it goes.
+func (s *Server) admitLookup(r *http.Request) error {
+	key := "lookup " + clientNetwork(s.config.ClientAddr(r)).String()
+	wait, err := s.lookups.Take(r.Context(), key, lookupLimit, lookupWindow)
+	if err == nil && wait > 0 {
+		return &httpError{
+			status: http.StatusTooManyRequests, code: "too_many_lookups", retryAfter: wait,
+			public: "Too many domains were looked up from here. Wait a minute, then try again.",
+		}
+	}
+	return err
+}
+
+// sessionContext is the historic answer. What speaks of accounts at the centre
+// is fixed: there are none here.
+type sessionContext struct {
+	CSRFToken     string  `json:"csrf_token"`
+	ServerTime    int64   `json:"server_time"` // milliseconds
+	Authenticated bool    `json:"authenticated"`
+	AuthLevel     *string `json:"auth_level"`
+	HasPassword   bool    `json:"has_password"`
+	// DomainKeyCreationTime told dialogs to drop older certificates; ours
+	// keeps none.
+	DomainKeyCreationTime int64  `json:"domain_key_creation_time"`
+	RandomSeed            string `json:"random_seed"`
+	DataSampleRate        int    `json:"data_sample_rate"`
+	Cookies               bool   `json:"cookies"` // the browser sent our cookie
+}
+
+// getSessionContext tells the time, by which assertions are made.
+func (s *Server) getSessionContext(w http.ResponseWriter, r *http.Request, site *site) error {
+	if _, reason := parameters(r, ""); reason != "" {
+		return badParameters(w, reason)
+	}
+	visit, err := s.visitor(w, r, site, false)
+	if err != nil {
+		return err
+	}
+	seed := make([]byte, 32)
+	if _, err := io.ReadFull(s.config.Rand, seed); err != nil {
+		return fmt.Errorf("making a random seed: %w", err)
+	}
+	answer := sessionContext{
+		ServerTime: s.config.Now().UnixMilli(), Authenticated: visit.signedIn(),
+		RandomSeed: base64.StdEncoding.EncodeToString(seed), Cookies: sentCookie(r),
+	}
+	if visit.signedIn() {
+		level := "assertion"
+		answer.AuthLevel = &level
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// getRelyingParty says whether the site of an origin may use the hub.
+func (s *Server) getRelyingParty(w http.ResponseWriter, r *http.Request, _ *site) error {
+	query, reason := parameters(r, "origin")
+	if reason != "" {
+		return badParameters(w, reason)
+	}
+	writeJSON(w, http.StatusOK, map[string]bool{"allowed": s.config.Hub.RelyingParties.Allow(query.Get("origin"))})
+	return nil
+}
