@@ -100,6 +100,47 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
+// TestComposeFile loads the environment that the compose file gives the program, with the values of .env.example
+// and with as few as it may have, and sees that the three services are locked down alike.
+func TestComposeFile(t *testing.T) {
+	t.Parallel()
+	var file map[string]any
+	if err := yaml.Unmarshal([]byte(readDeploy(t, "compose.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	environment := at[map[string]any](t, file, "services", "persona", "environment")
+	for name, values := range map[string]map[string]string{
+		".env.example": dotEnv(t), "least": {"DOMAIN": "example.com", "IDENTITY_HOST": "id.example.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			environ := imageEnvironment(t)
+			for variable, text := range environment {
+				environ = append(environ, variable+"="+interpolate(t, text.(string), values))
+			}
+			c, err := config.Load("", environ)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Domains[0]; got.Name != "example.com" || got.Authority != "id.example.com" || c.Listen.HTTPS != ":8443" {
+				t.Errorf("the program serves %+v on %s", got, c.Listen.HTTPS)
+			}
+		})
+	}
+	for name := range at[map[string]any](t, file, "services") {
+		service := at[map[string]any](t, file, "services", name)
+		if restart := at[string](t, service, "restart"); restart != "on-failure" {
+			t.Errorf("%s restarts %s", name, restart)
+		}
+		if !at[bool](t, service, "read_only") || yamlText(t, service["cap_drop"]) != "- ALL" || yamlText(t, service["security_opt"]) != "- no-new-privileges:true" {
+			t.Errorf("%s is not locked down: %v", name, service)
+		}
+		if _, published := service["ports"]; published != (name == "persona") {
+			t.Errorf("%s has ports: %v", name, service["ports"])
+		}
+	}
+}
+
 // TestImageListen keeps the image's own settings from those of files: a file that sets them too is told
 // where the other value comes from.
 func TestImageListen(t *testing.T) {
@@ -162,6 +203,33 @@ func imageEnvironment(t *testing.T) []string {
 		t.Fatal("the Dockerfile sets nothing")
 	}
 	return found
+}
+
+// dotEnv is what .env.example sets.
+func dotEnv(t *testing.T) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	for _, match := range regexp.MustCompile(`(?m)^([A-Z_]+)=(.*)$`).FindAllStringSubmatch(readDeploy(t, ".env.example"), -1) {
+		values[match[1]] = match[2]
+	}
+	return values
+}
+
+// interpolate puts values into a text as Compose does, and files of the test where the containers have theirs.
+func interpolate(t *testing.T, text string, values map[string]string) string {
+	t.Helper()
+	text = regexp.MustCompile(`\$\{([A-Z_]+):([-?])([^}]*)\}`).ReplaceAllStringFunc(text, func(found string) string {
+		name, rest, _ := strings.Cut(strings.Trim(found, "${}"), ":")
+		switch value := values[name]; {
+		case value != "":
+			return value
+		case rest[0] == '?':
+			t.Errorf("%s %s", name, rest[1:])
+		}
+		return rest[1:]
+	})
+	text = strings.Replace(text, "/run/secrets/ldap_password", "testdata/password", 1)
+	return strings.Replace(text, "/directory-ca/ca.pem", "testdata/ca.pem", 1)
 }
 
 // manifest returns the objects of the Kubernetes manifest by their kind.
