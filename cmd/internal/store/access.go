@@ -112,10 +112,18 @@ func cureMissing(dir string) string {
 }
 
 // cureOwner is the command that gives dir, with all in it, to the user of this
-// process.
+// process. In a container it is for the host, whose name for dir cannot be known.
 func cureOwner(dir string) string {
+	if inContainer() {
+		return fmt.Sprintf("on the host, as root, for the folder that is mounted at %s: chown -R %s FOLDER && chmod -R u+rwX FOLDER", quote(dir), user())
+	}
 	return fmt.Sprintf("as root: chown -R %s %s && chmod -R u+rwX %[2]s", user(), quote(dir))
 }
+
+// inContainer tells whether this process is the first of its machine, which a
+// program like this is in a container alone. There are no commands to type in an
+// image of nothing but the program.
+func inContainer() bool { return os.Getpid() == 1 }
 
 func user() string { return fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid()) }
 
