@@ -1,0 +1,216 @@
+package check_test
+
+import (
+	"crypto/rand"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/keys"
+)
+
+// identityYAML is an identity host without a website, whose directory is down.
+const identityYAML = `
+state_dir: state
+listen: {http: "127.0.0.1:80"}
+tls: {mode: "off"}
+trusted_proxies: [private]
+domains:
+  - {name: example.test, directory: corp}
+directories:
+  corp: {preset: openldap, urls: ["ldap://127.0.0.1:1"], insecure_plaintext: true, bind_dn: "cn=x", bind_password_file: secret, base_dn: "dc=example,dc=test"}
+`
+
+func replaced(text, from, to string) string { return strings.ReplaceAll(text, from, to) }
+
+// folder holds the password file that identityYAML names.
+func folder(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "secret"), "x\n", 0o600)
+	return folder
+}
+
+// makeKeys makes the keys that the program makes at its first start.
+func makeKeys(t *testing.T, folder string) *keys.Ring {
+	t.Helper()
+	files, err := store.OpenFiles(filepath.Join(folder, "state"), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := keys.New(keys.Config{Store: files, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
+	if err := ring.Ensure(t.Context(), keys.Want{Host: "example.test", Use: keys.UseCertificates}, keys.Want{Use: keys.UseSession}); err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func TestConfiguration(t *testing.T) {
+	t.Parallel()
+	folder := folder(t)
+	world := newInternet(t)
+	found := look(t, world.examiner(load(t, folder, identityYAML)).Everything())
+	found.expect(t, want{"read", check.OK, "persona.yaml: 1 domain, 1 directory", ""})
+	found.expect(t, want{"secrets", check.OK, filepath.Join(folder, "secret") + ", readable for few", ""})
+	found.expect(t, want{"state directory", check.Skipped, "not there yet", ""})
+	found.expect(t, want{"keys", check.Skipped, "", ""})
+	if _, err := os.Stat(filepath.Join(folder, "state")); err == nil {
+		t.Error("the state directory was made by looking")
+	}
+
+	yaml := replaced(identityYAML, `{http: "127.0.0.1:80"}`, `{http: "127.0.0.1:80", public_https: 8443}`)
+	yaml = replaced(yaml, "bind_dn: \"cn=x\", bind_password_file: secret, ", "")
+	found = look(t, world.examiner(load(t, folder, yaml)).Everything())
+	found.expect(t, want{"secrets", check.Skipped, "none lies in a file", ""})
+	found.expect(t, want{"public port", check.Warning, "listen.public_https is 8443", "port 443"})
+	found.expect(t, want{"warning", check.Warning, "bind_dn: is missing", "name an entry that may read"})
+}
+
+func TestModesOfSecrets(t *testing.T) {
+	t.Parallel()
+	folder := folder(t)
+	write(t, filepath.Join(folder, "tls.key"), "x", 0o644)
+	write(t, filepath.Join(folder, "tls.pem"), "x", 0o644)
+	write(t, filepath.Join(folder, "secret"), "x", 0o604)
+	yaml := replaced(identityYAML, "{mode: \"off\"}", "{mode: files, cert_file: tls.pem, key_file: tls.key}")
+	c := load(t, folder, yaml)
+	found := look(t, newInternet(t).examiner(c).Everything())
+	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "secret") + " has mode 0604: everybody", "chmod 0600"})
+	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "tls.key") + " has mode 0644: everybody", "chmod 0600"})
+	if err := os.Remove(filepath.Join(folder, "secret")); err != nil {
+		t.Fatal(err)
+	}
+	look(t, newInternet(t).examiner(c).Everything()).expect(t, want{"secrets", check.Failed, "no such file", "as the user that runs persona"})
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, folder, state string)
+		want    want
+	}{
+		"fine":                {func(*testing.T, string, string) {}, want{"state directory", check.OK, "mode 0700, writable", ""}},
+		"keys":                {func(*testing.T, string, string) {}, want{"keys", check.OK, "one for each identity host (1)", ""}},
+		"a file":              {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"state directory", check.Failed, "is a file", "name a directory"}},
+		"below a file":        {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"keys", check.Skipped, "", ""}},
+		"open for everybody":  {func(t *testing.T, _, state string) { chmod(t, state, 0o777) }, want{"state directory", check.Warning, "everybody may write", "chmod 0700"}},
+		"a newer layout":      {func(t *testing.T, _, state string) { write(t, filepath.Join(state, "persona/version"), "99\n", 0o600) }, want{"state directory", check.Failed, "newer persona", "run the newer one"}},
+		"no keys":             {func(t *testing.T, _, state string) { remove(t, filepath.Join(state, "persona/keys")) }, want{"keys", check.Failed, "example.test has no key yet", "start the program"}},
+		"a corrupted key":     {func(t *testing.T, _, state string) { write(t, keyFile(t, state), "nonsense", 0o600) }, want{"keys", check.Failed, ".pem", ""}},
+		"a key for everybody": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", check.Failed, "mode 0644", "chmod 0600"}},
+		"a key for the group": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o640) }, want{"keys", check.Warning, "the group may read", "chmod 0600"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := folder(t)
+			makeKeys(t, folder)
+			test.prepare(t, folder, filepath.Join(folder, "state"))
+			look(t, newInternet(t).examiner(load(t, folder, identityYAML)).Everything()).expect(t, test.want)
+		})
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func keyFile(t *testing.T, state string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(state, "persona/keys/hosts/example.test/*.pem"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %v, %v", found, err)
+	}
+	return found[0]
+}
+
+// TestPublishedKey: what the world reads must be what signs.
+func TestPublishedKey(t *testing.T) {
+	t.Parallel()
+	folder := folder(t)
+	world := newInternet(t)
+	p := newProvider(t)
+	world.serve("example.test", p)
+	c := load(t, folder, identityYAML)
+	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.Skipped, "cannot be read from here", ""})
+
+	ring := makeKeys(t, folder)
+	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "published is ", "another state_dir"})
+
+	own, err := ring.Published("example.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := browserid.MarshalDocument(browserid.Support{PublicKey: own[0], Authentication: "/sign-in", Provisioning: "/provision"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.document = string(document)
+	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.OK, "the one that signs", ""})
+
+	remove(t, filepath.Join(folder, "state/persona/keys"))
+	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "holds none for example.test", ""})
+}
+
+// TestRoles: what is published must be what the configuration asks for.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	const yaml = identityYAML + "# further\n"
+	more := replaced(yaml, "directories:\n", "  - {name: away.test, authority: id.away.test}\n  - {name: off.test, disabled: true}\ndirectories:\n")
+	for name, test := range map[string]struct {
+		host     string
+		document string
+		want     want
+	}{
+		"delegates elsewhere":   {"away.test", `{"authority":"evil.test"}`, want{"role", check.Failed, "the configuration says delegates to id.away.test, the document delegates to evil.test", "Restart"}},
+		"delegates":             {"away.test", `{"authority":"id.away.test"}`, want{"role", check.OK, "delegates to id.away.test", ""}},
+		"identity is disabled":  {"example.test", `{"disabled":true}`, want{"role", check.Failed, "identity host, signs for example.test", ""}},
+		"disabled delegates":    {"off.test", `{"authority":"id.away.test"}`, want{"role", check.Failed, "the configuration says disabled", ""}},
+		"disabled":              {"off.test", `{"disabled":true}`, want{"authority", check.OK, "nobody signs for off.test", ""}},
+		"identity switched off": {"example.test", `{"disabled":true}`, want{"authority", check.Warning, "nobody signs for example.test", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world := newInternet(t)
+			world.serve(test.host, http.HandlerFunc(published(test.document)))
+			look(t, world.examiner(load(t, folder(t), more)).Domain(test.host)).expect(t, test.want)
+		})
+	}
+}
+
+// TestCertifies: a domain that is served elsewhere must lead to the host that
+// signs for it.
+func TestCertifies(t *testing.T) {
+	t.Parallel()
+	yaml := replaced(identityYAML, "directory: corp}", "directory: corp, certifies: [sister.test]}")
+	for document, w := range map[string]want{
+		`{"authority":"example.test"}`: {"leads here", check.OK, "example.test signs for it", ""},
+		`{"authority":"other.test"}`:   {"leads here", check.Failed, "other.test is the authority", `{"authority":"example.test"}`},
+		`{"disabled":true}`:            {"leads here", check.Skipped, "no authority", ""},
+	} {
+		world := newInternet(t)
+		world.serve("example.test", newProvider(t))
+		world.serve("other.test", newProvider(t))
+		world.serve("sister.test", http.HandlerFunc(published(document)))
+		c := load(t, folder(t), yaml)
+		look(t, world.examiner(c).Domain("sister.test")).expect(t, w)
+		look(t, world.examiner(c).Everything()).expect(t, w)
+	}
+}
