@@ -1,0 +1,75 @@
+package check_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/ldapauth/ldaptest"
+)
+
+// TestDirectory looks at a real slapd that is right, and at each thing that may
+// be wrong with the way to it.
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
+	settings := map[string]string{
+		"URLS": slapd.LDAPSURL(), "DN": slapd.BindDN, "BASE": slapd.BaseDN, "PASSWORD": slapd.BindPassword, "MORE": "ca_file: ldap-ca.pem",
+	}
+	for name, test := range map[string]struct {
+		change map[string]string
+		wants  []want
+	}{
+		"right": {nil, []want{
+			{"reach", check.OK, slapd.LDAPSURL(), ""},
+			{"bind and base", check.OK, "as " + slapd.BindDN, ""},
+			{"sample addresses", check.OK, "alice@example.test, bob.brown@example.test, ", ""},
+		}},
+		"down": {map[string]string{"URLS": "ldaps://127.0.0.1:1"}, []want{
+			{"reach", check.Failed, "ldaps://127.0.0.1:1: the connection is refused", "is the directory running"},
+			{"bind and base", check.Skipped, "does not answer", ""},
+			{"sample addresses", check.Skipped, "does not answer", ""},
+		}},
+		"one of two down": {map[string]string{"URLS": slapd.LDAPSURL() + ", ldaps://127.0.0.1:1"}, []want{
+			{"reach", check.OK, slapd.LDAPSURL(), ""},
+			{"reach", check.Failed, "ldaps://127.0.0.1:1", "is the directory running"},
+			{"sample addresses", check.OK, "alice@example.test", ""},
+		}},
+		"wrong password": {map[string]string{"PASSWORD": "wrong"}, []want{
+			{"reach", check.OK, "", ""},
+			{"bind and base", check.Failed, "binding as the service account", "check bind_dn and bind_password"},
+			{"sample addresses", check.Skipped, "", ""},
+		}},
+		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", check.Failed, "reading the base", "check base_dn"}}},
+		"unknown CA":      {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", check.Failed, "TLS", "ca_file"}}},
+		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", check.Failed, "nobody below cn=staff", "look at base_dn, user_filter"}}},
+		"wrong attribute": {map[string]string{"MORE": "ca_file: ldap-ca.pem, address_attributes: [description]"}, []want{{"sample addresses", check.Failed, "example.test", "address_attributes"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			write(t, filepath.Join(folder, "ldap-ca.pem"), string(slapd.RootsPEM), 0o644)
+			value := func(name string) string {
+				if changed, ok := test.change[name]; ok {
+					return changed
+				}
+				return settings[name]
+			}
+			write(t, filepath.Join(folder, "secret"), value("PASSWORD"), 0o600)
+			yaml := fmt.Sprintf(`
+state_dir: state
+tls: {mode: "off"}
+trusted_proxies: [private]
+domains:
+  - {name: example.test, directory: corp}
+directories:
+  corp: {preset: openldap, urls: [%s], bind_dn: %q, bind_password_file: secret, base_dn: %q, %s}
+`, value("URLS"), value("DN"), value("BASE"), value("MORE"))
+			found := look(t, newInternet(t).examiner(load(t, folder, yaml)).Everything())
+			for _, w := range test.wants {
+				found.expect(t, w)
+			}
+		})
+	}
+}

@@ -1,0 +1,162 @@
+package check_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"persona-sidecar/cmd/internal/check"
+)
+
+// site serves a website on loopback and returns its URL.
+func site(t *testing.T, answers map[string]func(http.ResponseWriter, *http.Request)) string {
+	t.Helper()
+	server := httptest.NewServer(&provider{answers: answers})
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// withWebsite is the identity host with a website of its own.
+func withWebsite(upstream string) string {
+	return replaced(identityYAML, "{name: example.test,", "{name: example.test, upstream: \""+upstream+"\",")
+}
+
+func TestWebsite(t *testing.T) {
+	t.Parallel()
+	type answers = map[string]func(http.ResponseWriter, *http.Request)
+	home := func(body string) func(http.ResponseWriter, *http.Request) { return text(200, "text/html", body) }
+	script := func(body string) func(http.ResponseWriter, *http.Request) {
+		return text(200, "text/javascript", body)
+	}
+	for name, test := range map[string]struct {
+		answers answers
+		want    want
+	}{
+		"fine":            {answers{"/": home("hello")}, want{"answers", check.OK, "200", ""}},
+		"to a language":   {answers{"/": redirect("/en/"), "/en/": redirect("https://example.test/en/home"), "/en/home": home("x")}, want{"answers", check.OK, "200 → /en/ → /en/home", ""}},
+		"in circles":      {answers{"/": redirect("/")}, want{"answers", check.Failed, "redirects without end", "behind a proxy"}},
+		"to plain HTTP":   {answers{"/": redirect("http://example.test/")}, want{"answers", check.Failed, "in circles", "X-Forwarded-Proto"}},
+		"elsewhere":       {answers{"/": redirect("https://www.example.test/")}, want{"answers", check.OK, "301 to https://www.example.test/", ""}},
+		"in trouble":      {answers{"/": text(500, "text/plain", "no database")}, want{"answers", check.Failed, "500: no database", "own log"}},
+		"no own paths":    {answers{"/": home("x")}, want{"paths", check.OK, "nothing at /.well-known/browserid, /persona, /persona/", ""}},
+		"a page there":    {answers{"/": home("x"), "/persona/": home("characters")}, want{"paths", check.Warning, "answers /persona/ itself (200)", "authority: id.example.test"}},
+		"a document":      {answers{"/": home("x"), "/.well-known/browserid": home("{}")}, want{"paths", check.Warning, "/.well-known/browserid itself (200)", "move"}},
+		"protected there": {answers{"/": home("x"), "/persona": text(401, "text/plain", "")}, want{"paths", check.Warning, "/persona itself (401)", ""}},
+		"popups cut": {answers{"/": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
+			home("x")(w, r)
+		}}, want{"popups", check.Warning, "cuts them from every popup", "same-origin-allow-popups"}},
+		"popups allowed": {answers{"/": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
+			home("x")(w, r)
+		}}, want{"popups", check.OK, "", ""}},
+		"no worker":      {answers{"/": home(`<script src="/app.js"></script>`), "/app.js": script("1")}, want{"service worker", check.OK, "none found", ""}},
+		"worker in page": {answers{"/": home(`<script>navigator.serviceWorker.register("/x.js")</script>`)}, want{"service worker", check.Warning, "its page registers one", "authority: id.example.test"}},
+		"worker in script": {answers{"/": home(`<script src="https://elsewhere.test/a.js"></script><script src="/app.js"></script>`), "/app.js": script(`navigator["serviceWorker"]; a.serviceWorker?.register("/x.js")`)},
+			want{"service worker", check.Warning, "/app.js registers one", ""}},
+		"worker by name":      {answers{"/": home("x"), "/sw.js": script("self.x=1")}, want{"service worker", check.Warning, "there is /sw.js", ""}},
+		"page for all":        {nil, want{"service worker", check.OK, "none found", ""}},
+		"page for every path": {nil, want{"paths", check.Skipped, "for every path", ""}},
+		"shared origin":       {answers{"/": home("x")}, want{"layout", check.Warning, "share the origin https://example.test", "authority: id.example.test"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var upstream string
+			if test.answers == nil {
+				server := httptest.NewServer(http.HandlerFunc(home("one page")))
+				t.Cleanup(server.Close)
+				upstream = server.URL
+			} else {
+				upstream = site(t, test.answers)
+			}
+			found := look(t, newInternet(t).examiner(load(t, folder(t), withWebsite(upstream))).Everything())
+			found.expect(t, test.want)
+		})
+	}
+}
+
+func TestWebsiteDown(t *testing.T) {
+	t.Parallel()
+	found := look(t, newInternet(t).examiner(load(t, folder(t), withWebsite("http://127.0.0.1:1"))).Everything())
+	found.expect(t, want{"answers", check.Failed, "refused", "is upstream right"})
+	for _, step := range []string{"paths", "popups", "service worker"} {
+		found.expect(t, want{step, check.Skipped, "shows no page", ""})
+	}
+}
+
+func TestWebsiteThatSaysItsInnerName(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		address := r.Context().Value(http.LocalAddrContextKey).(interface{ String() string }).String()
+		w.Header().Set("Location", "http://"+address+"/start")
+		w.WriteHeader(http.StatusFound)
+	}))
+	t.Cleanup(server.Close)
+	look(t, newInternet(t).examiner(load(t, folder(t), withWebsite(server.URL))).Everything()).
+		expect(t, want{"answers", check.Failed, "its inner address", "public name, https://example.test"})
+}
+
+// TestHowTheWebsiteIsAsked: as the program asks for a visitor, by the public name.
+func TestHowTheWebsiteIsAsked(t *testing.T) {
+	t.Parallel()
+	asked := make(chan *http.Request, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r }))
+	t.Cleanup(server.Close)
+	look(t, newInternet(t).examiner(load(t, folder(t), withWebsite(server.URL))).Everything())
+	r := <-asked
+	if r.Host != "example.test" || r.Header.Get("X-Forwarded-Proto") != "https" || r.Header.Get("X-Forwarded-Host") != "example.test" {
+		t.Errorf("asked for %s with %v", r.Host, r.Header)
+	}
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		ahead []time.Duration // of this clock, compared with each of the others
+		want  want
+	}{
+		"nobody":          {nil, want{"clock", check.Skipped, "nobody else", ""}},
+		"right":           {[]time.Duration{0}, want{"clock", check.OK, "agrees with a0.test", ""}},
+		"a day ahead":     {[]time.Duration{24 * time.Hour}, want{"clock", check.Failed, "ahead of a0.test", "NTP"}},
+		"a day behind":    {[]time.Duration{-24 * time.Hour}, want{"clock", check.Failed, "behind a0.test", "NTP"}},
+		"a little ahead":  {[]time.Duration{8 * time.Second}, want{"clock", check.Warning, "8s ahead of", "NTP"}},
+		"one is wrong":    {[]time.Duration{-time.Hour, 0, time.Hour}, want{"clock", check.OK, "agrees with a1.test", ""}},
+		"all say another": {[]time.Duration{time.Hour, 2 * time.Hour}, want{"clock", check.Failed, "1h0m0s ahead of a0.test", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world := newInternet(t)
+			var groups []check.Group
+			examiner := world.examiner(nil)
+			for n, ahead := range test.ahead {
+				host := "a" + string(rune('0'+n)) + ".test"
+				world.serve(host, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Date", time.Now().Add(-ahead).UTC().Format(http.TimeFormat))
+					w.WriteHeader(http.StatusNotFound)
+				}))
+				groups = append(groups, examiner.Domain(host)...)
+			}
+			if test.ahead == nil {
+				groups = examiner.Domain("nowhere.test")
+			}
+			found := look(t, groups)
+			last := found.of("clock")
+			if f := last[len(last)-1]; f.Status != test.want.status || !strings.Contains(f.Seen, test.want.seen) || !strings.Contains(f.Cure, test.want.cure) {
+				t.Errorf("got %+v, want %+v", f, test.want)
+			}
+		})
+	}
+}
+
+// TestClockAndCaches: what a cache kept says nothing of the time.
+func TestClockAndCaches(t *testing.T) {
+	t.Parallel()
+	world := newInternet(t)
+	world.serve("example.org", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+		w.Header().Set("Age", "3600")
+	}))
+	look(t, world.examiner(nil).Domain("example.org")).expect(t, want{"clock", check.Skipped, "nobody", ""})
+}
