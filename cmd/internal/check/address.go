@@ -43,14 +43,16 @@ func (e *Examiner) Address(who SignIn) []Group {
 
 // notOurs says who else signs for a domain, if anybody does.
 func (e *Examiner) notOurs(ctx context.Context, domain string) Finding {
+	const elsewhere = "sign in there with a browser: this check types no password anywhere but at its own identity hosts"
 	host, served := e.ours(domain)
 	switch {
+	case served && host.Role == config.RoleDelegating:
+		return failed(elsewhere, "%s delegates to %s, and that is not an identity host of this configuration", domain, host.Authority)
 	case served && host.Role == config.RoleDisabled:
 		return failed("remove disabled and give the domain a directory", "%s is disabled by the configuration: nobody signs for it", domain)
 	case served && host.Role == config.RolePlain:
 		return failed("give the domain a directory or an authority", "%s is only a website in the configuration: nobody signs for it", domain)
 	}
-	const elsewhere = "sign in there with a browser: this check types no password anywhere but at its own identity hosts"
 	first, found := e.lookUp(ctx, domain, domain)
 	if found.Status == Failed {
 		return failed("check an address of one of your own domains, or name the domain in certifies", "%s is not in the configuration, and it is no identity provider: %s", domain, found.Seen)
