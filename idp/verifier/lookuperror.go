@@ -1,0 +1,93 @@
+package verifier
+
+import (
+	"fmt"
+	"strings"
+
+	"persona-sidecar/idp/browserid"
+)
+
+// Kind tells why nobody could be found to speak for a domain.
+type Kind int
+
+// The kinds of a [LookupError].
+const (
+	// Invalid means that what was asked for is no domain.
+	Invalid Kind = iota
+	// Unreachable means that the domain's server did not answer as it should
+	// over TLS, or not in time.
+	Unreachable
+	// Forbidden means that we do not ask: a port or an address that
+	// configuration does not allow. Outsiders are told it is unreachable.
+	Forbidden
+	// NotProvider means that the server answered and has no support document.
+	NotProvider
+	// Disabled means that the domain says that it is no identity provider.
+	Disabled
+	// Malformed means that the support document breaks a rule.
+	Malformed
+	// Circular means that the delegation leads back to where it was.
+	Circular
+	// TooManyHops means that the delegation is longer than [MostHops].
+	TooManyHops
+)
+
+// LookupError says why nobody could be found to speak for a domain. Its text is
+// the historic verifiers', and tells outsiders nothing about our network; the
+// cause, with a hint, is for the operator and comes by errors.Unwrap.
+type LookupError struct {
+	Kind   Kind
+	Domain string // whose document it is about
+	text   string
+	cause  error
+}
+
+func (e *LookupError) Error() string { return e.text }
+
+func (e *LookupError) Unwrap() error { return e.cause }
+
+func notPrimary(kind Kind, domain, why string, cause error) *LookupError {
+	return &LookupError{kind, domain, domain + " is not a browserid primary - " + why, cause}
+}
+
+func unreachable(domain string, cause error) *LookupError {
+	return notPrimary(Unreachable, domain, "cannot be reached", cause)
+}
+
+func forbidden(domain string, cause error) *LookupError {
+	e := unreachable(domain, cause)
+	e.Kind = Forbidden
+	return e
+}
+
+func timedOut(domain string, cause error) *LookupError {
+	return &LookupError{Unreachable, domain, "timeout trying to load well-known for " + domain, cause}
+}
+
+func malformed(domain string, cause error) *LookupError {
+	return &LookupError{Malformed, domain, fmt.Sprintf("bad support document for '%s': Error: %v", domain, cause), nil}
+}
+
+func circular(chain []string, next string) *LookupError {
+	return &LookupError{Circular, chain[0], "Circular reference in delegating authority: " + strings.Join(append(chain, next), " > "), nil}
+}
+
+func tooManyHops(chain []string, next string) *LookupError {
+	return &LookupError{TooManyHops, chain[0], "Too many hops while delegating authority: " + strings.Join(append(chain, next), " > "), nil}
+}
+
+func invalidDomain(domain string, cause error) *LookupError {
+	if len(domain) > 80 {
+		domain = domain[:80] + "..."
+	}
+	return &LookupError{Invalid, "", fmt.Sprintf("invalid domain: %q", domain), cause}
+}
+
+// checkDomain returns an error unless domain is a host, or host:port, in its
+// only spelling.
+func checkDomain(domain string) error {
+	if _, err := browserid.ParseAuthority(domain); err != nil {
+		return invalidDomain(domain, err)
+	}
+	return nil
+}

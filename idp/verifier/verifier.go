@@ -1,0 +1,148 @@
+package verifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"persona-sidecar/idp/browserid"
+)
+
+// AllDomains among Config.Domains opens the verifier to the addresses of
+// whatever domain has an identity provider.
+const AllDomains = "*"
+
+// Config says what a Verifier believes.
+type Config struct {
+	// Discovery finds the authority over mail domains.
+	Discovery *Discovery
+	// Domains are the mail domains whose addresses are accepted. A stranger can
+	// make himself an identity provider of his own domain, so that being signed
+	// in says nothing by itself: the list is closed unless [AllDomains] opens it.
+	Domains []string
+	// LegacyClientKeys believes the keys of historic browsers: DSA, and RSA of
+	// 1024 bit.
+	LegacyClientKeys bool
+	// Seen refuses an assertion that was believed before; nil lets it be used
+	// again until it expires, as the protocol does.
+	Seen Seen
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Verifier says who stands behind an assertion. It is safe for concurrent use.
+type Verifier struct {
+	config  Config
+	domains map[string]bool
+	open    bool
+}
+
+// New makes a Verifier.
+func New(config Config) *Verifier {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	v := &Verifier{config: config, domains: map[string]bool{}, open: slices.Contains(config.Domains, AllDomains)}
+	for _, domain := range config.Domains {
+		v.domains[domain] = true
+	}
+	return v
+}
+
+// Verdict is what is known of whoever holds an assertion that is believed.
+type Verdict struct {
+	Email    browserid.Address // proven to be theirs
+	Issuer   string            // the authority that says so
+	Audience string            // the website's origin, as it was asked about
+	Expires  time.Time         // the assertion's end
+
+	bundle *browserid.Bundle
+}
+
+// IdPClaims are further claims of the certificate, in JSON by their names, nil
+// when there are none. The identity provider vouches for them.
+func (v *Verdict) IdPClaims() map[string][]byte { return v.bundle.Certificate.OtherClaims() }
+
+// UserClaims are further claims of the assertion, in JSON by their names, nil
+// when there are none. Nobody vouches for them but the person.
+func (v *Verdict) UserClaims() map[string][]byte { return v.bundle.Assertion.OtherClaims() }
+
+// Verify believes bundle, certificate~assertion, if the authority over the
+// address's mail domain issued the certificate, the certified key signed the
+// assertion, now lies in the times of both, and the assertion is meant for
+// audience, which must be a whole origin such as https://rp.example.
+//
+// The error is a [*Refusal] when it does not, and anything else when it cannot
+// be said: the context's error, [ErrBusy], that our own keys are not ready.
+func (v *Verifier) Verify(ctx context.Context, bundle, audience string) (*Verdict, error) {
+	if _, err := browserid.ParseAudience(audience); err != nil {
+		return nil, &Refusal{"audience mismatch: " + err.Error(), err}
+	}
+	b, err := browserid.ParseBundle(bundle)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	domain := b.Certificate.Email.Domain()
+	if !v.open && !v.domains[domain] {
+		return nil, closedDomain(domain)
+	}
+	if key := b.Certificate.PublicKey; key.Legacy() && !v.believes(key) {
+		return nil, legacyKey(key)
+	}
+	keys, err := v.issuerKeys(ctx, b.Certificate.Issuer, domain)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Verify(keys, audience, v.config.Now()); err != nil {
+		return nil, refuse(err)
+	}
+	if err := v.see(ctx, b); err != nil {
+		return nil, err
+	}
+	return &Verdict{
+		Email: b.Certificate.Email, Issuer: b.Certificate.Issuer,
+		Audience: audience, Expires: b.Assertion.Expires, bundle: b,
+	}, nil
+}
+
+// believes says whether a historic browser's key is good enough. That a DSA key
+// lies in its group is checked when it is used.
+func (v *Verifier) believes(key *browserid.PublicKey) bool {
+	return v.config.LegacyClientKeys && (key.RSA() == nil || key.Size() == 1024)
+}
+
+// issuerKeys returns the keys of the authority over a mail domain, which must
+// be the issuer: this is what keeps one domain from certifying another's
+// addresses. The issuer's own document is not looked up, the mail domain's is:
+// nobody else decides whom we ask.
+func (v *Verifier) issuerKeys(ctx context.Context, issuer, domain string) ([]*browserid.PublicKey, error) {
+	authority, err := v.config.Discovery.Discover(ctx, domain)
+	var failed *LookupError
+	switch {
+	case errors.As(err, &failed):
+		return nil, &Refusal{failed.Error(), err}
+	case err != nil:
+		return nil, fmt.Errorf("looking up %s: %w", domain, err)
+	case authority.Name != issuer:
+		return nil, untrustedIssuer(authority.Name, issuer)
+	}
+	return authority.Keys(), nil
+}
+
+// see remembers an assertion that would be believed, and refuses one that was.
+func (v *Verifier) see(ctx context.Context, b *browserid.Bundle) error {
+	if v.config.Seen == nil {
+		return nil
+	}
+	use := b.Use()
+	first, err := v.config.Seen.First(ctx, string(use[:]), b.Assertion.Expires.Add(browserid.Skew))
+	switch {
+	case err != nil:
+		return fmt.Errorf("remembering the assertion: %w", err)
+	case !first:
+		return &Refusal{"the assertion was used before", nil}
+	}
+	return nil
+}
