@@ -59,25 +59,24 @@ func isTerminal(in io.Reader) bool {
 }
 
 // readHidden reads a line from a terminal that shows nothing meanwhile. However
-// it ends, the terminal shows again what is typed.
+// it ends, the terminal is as it was. Ctrl-C and Ctrl-D are the end of the input.
 func readHidden(ctx context.Context, in io.Reader) (string, error) {
 	file, ok := in.(*os.File)
 	if !ok {
 		return "", errors.New("not a terminal")
 	}
 	fd := int(file.Fd())
-	before, err := term.GetState(fd)
+	// Not term.ReadPassword, which goes on reading after Ctrl-D.
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", err
 	}
-	text, err := await(ctx, func() (string, error) {
-		line, err := term.ReadPassword(fd)
-		return string(line), err
-	})
-	if err != nil { // perhaps while it is still being read
-		return "", errors.Join(err, term.Restore(fd, before))
-	}
-	return text, nil
+	silent := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{file, io.Discard}, "")
+	text, err := await(ctx, func() (string, error) { return silent.ReadPassword("") })
+	return text, errors.Join(err, term.Restore(fd, before))
 }
 
 // await returns what read returns, or the error of ctx when that ends first.
