@@ -1,0 +1,231 @@
+package check_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"persona-sidecar/cmd/internal/check"
+)
+
+// host is an identity host that answers as ours does, and can be made to err.
+type host struct {
+	*provider
+	signer *rsa.PrivateKey
+	claims func(map[string]any) // changes what is certified
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := &host{provider: newProvider(t), claims: func(map[string]any) {}}
+	h.signer = h.key
+	h.document = strings.NewReplacer("/sign-in", "/persona/authenticate", "/provision", "/persona/provision").Replace(h.document)
+	h.answers["/persona/authenticate"] = func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet:
+			text(200, "text/html", `<form><input type="password" name="password"></form>`)(w, r)
+		case r.FormValue("password") != "secret" || r.FormValue("username") != "alice@example.test" || r.Header.Get("Origin") != "https://example.test" || r.Header.Get("Sec-Fetch-Site") != "same-origin":
+			text(403, "text/html", `<p id="error" role="alert">It&#39;s wrong.</p>`)(w, r)
+		default:
+			http.SetCookie(w, &http.Cookie{Name: "__Host-persona", Value: "x", Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+			http.Redirect(w, r, "/persona/", http.StatusSeeOther)
+		}
+	}
+	h.answers["/persona/api/session"] = func(w http.ResponseWriter, r *http.Request) {
+		_, err := r.Cookie("__Host-persona")
+		answer, _ := json.Marshal(map[string]any{"signed_in": err == nil, "name": "Alice", "addresses": []string{"alice@example.test"}})
+		text(200, "application/json", string(answer))(w, r)
+	}
+	h.answers["/persona/api/certificate"] = h.certify
+	h.answers["/persona/logout"] = redirectSeeOther
+	return h
+}
+
+func redirectSeeOther(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/persona/", http.StatusSeeOther)
+}
+
+func (h *host) certify(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		Email     string          `json:"email"`
+		PublicKey json.RawMessage `json:"public_key"`
+		Duration  int64           `json:"duration"`
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil || json.Unmarshal(body, &request) != nil {
+		http.Error(w, "no", http.StatusBadRequest)
+		return
+	}
+	now := time.Now()
+	claims := map[string]any{
+		"iss": "example.test", "principal": map[string]string{"email": request.Email}, "public-key": request.PublicKey,
+		"iat": now.Add(-10 * time.Second).UnixMilli(), "exp": now.Add(time.Duration(request.Duration) * time.Second).UnixMilli(),
+	}
+	h.claims(claims)
+	answer, _ := json.Marshal(map[string]string{"certificate": sign(h.signer, claims)})
+	text(200, "application/json", string(answer))(w, r)
+}
+
+// sign makes a JWS of whatever claims.
+func sign(key *rsa.PrivateKey, claims map[string]any) string {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return err.Error()
+	}
+	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	digest := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
+	if err != nil {
+		return err.Error()
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// TestPerson makes an identity host err in each way, and the step that looks at
+// it has to notice.
+func TestPerson(t *testing.T) {
+	t.Parallel()
+	other := newKey(t, 2048)
+	claim := func(name string, value any) func(*host) {
+		return func(h *host) { h.claims = func(c map[string]any) { c[name] = value } }
+	}
+	in := func(d time.Duration) int64 { return time.Now().Add(d).UnixMilli() }
+	cookie := func(line string) func(*host) {
+		return func(h *host) {
+			h.with("/persona/authenticate", func(header http.Header) {
+				if header.Get("Set-Cookie") != "" {
+					header.Del("Set-Cookie")
+					header.Set("Set-Cookie", line)
+				}
+			})
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*host)
+		wants  []want
+	}{
+		"right":                {func(*host) {}, []want{{"assertion", check.OK, "alice@example.test is proven", ""}, {"sign-out", check.OK, "", ""}}},
+		"no form":              {func(h *host) { h.answers["/persona/authenticate"] = text(200, "text/html", "hello") }, []want{{"sign-in page", check.Failed, "no sign-in form", "another program"}, {"password", check.Skipped, "", ""}}},
+		"page in trouble":      {func(h *host) { h.answers["/persona/authenticate"] = text(503, "text/html", "not ready") }, []want{{"sign-in page", check.Failed, "answers 503: not ready", "log"}}},
+		"wrong password":       {func(h *host) { h.with("/persona/authenticate", func(http.Header) {}); refuse(h) }, []want{{"sign-in", check.Failed, "403: It's wrong.", "-login"}, {"certificate", check.Skipped, "", ""}}},
+		"no cookie":            {func(h *host) { h.with("/persona/authenticate", func(header http.Header) { header.Del("Set-Cookie") }) }, []want{{"sign-in", check.Failed, "no session cookie came", "take cookies away"}, {"addresses", check.Skipped, "", ""}}},
+		"cookie of the domain": {cookie("__Host-persona=x; Domain=example.test; Path=/; HttpOnly; SameSite=None"), []want{{"session cookie", check.Failed, "it is not Secure; it is not SameSite=Lax; it goes to all hosts below example.test", ""}}},
+		"cookie for scripts":   {cookie("__Host-persona=x; Path=/; Secure; SameSite=Lax"), []want{{"session cookie", check.Failed, "it is not HttpOnly", ""}}},
+		"session lost": {func(h *host) {
+			h.answers["/persona/api/session"] = text(200, "application/json", `{"signed_in":false}`)
+		}, []want{{"addresses", check.Failed, "not known any more", "cache"}}},
+		"session in trouble": {func(h *host) { h.answers["/persona/api/session"] = text(500, "text/html", "oops") }, []want{{"addresses", check.Failed, "answers 500: oops", "log"}}},
+		"not among the addresses": {func(h *host) {
+			h.answers["/persona/api/session"] = text(200, "application/json", `{"signed_in":true,"name":"Alice","addresses":["a@example.test"]}`)
+		}, []want{{"addresses", check.Failed, "alice@example.test is not among the addresses of Alice: a@example.test", "address_attributes"}}},
+		"refused": {func(h *host) {
+			h.answers["/persona/api/certificate"] = text(403, "application/json", `{"error":"not_your_address","message":"Not yours."}`)
+		}, []want{{"certificate", check.Failed, "403 not_your_address: Not yours.", "log"}, {"verification", check.Skipped, "", ""}, {"assertion", check.Skipped, "", ""}, {"sign-out", check.OK, "", ""}}},
+		"no certificate": {func(h *host) {
+			h.answers["/persona/api/certificate"] = text(200, "application/json", `{"certificate":"abc"}`)
+		}, []want{{"certificate", check.Failed, "", "another program"}}},
+		"another key signs": {func(h *host) { h.signer = other }, []want{{"verification", check.Failed, "invalid signature", "persona check example.test"}, {"assertion", check.Failed, "invalid signature", "certificate"}}},
+		"another issuer":    {claim("iss", "example.test:8443"), []want{{"verification", check.Failed, "example.test:8443 issued it, and outsiders expect example.test", "listen.public_https"}}},
+		"another address":   {claim("principal", map[string]string{"email": "bob@example.test"}), []want{{"verification", check.Failed, "it is for bob@example.test", "report"}}},
+		"another's key":     {claim("public-key", map[string]string{"algorithm": "RS", "n": other.N.String(), "e": "65537"}), []want{{"verification", check.Failed, "certifies another key", "report"}, {"assertion", check.Failed, "invalid signature", ""}}},
+		"expired":           {claim("exp", in(-time.Hour)), []want{{"verification", check.Failed, "expired", "clocks"}}},
+		"from the future":   {claim("iat", in(20*time.Second)), []want{{"verification", check.Warning, "in the future", "no skew"}}},
+		"far future":        {claim("iat", in(time.Hour)), []want{{"verification", check.Failed, "issued later", "clocks"}}},
+		"seconds":           {claim("exp", time.Now().Add(time.Hour).Unix()), []want{{"certificate", check.Failed, "seconds", ""}}},
+		"no time of issue":  {func(h *host) { h.claims = func(c map[string]any) { delete(c, "iat") } }, []want{{"verification", check.Warning, "does not say when", "report"}}},
+		"too long":          {claim("exp", in(5*time.Hour)), []want{{"verification", check.Warning, "10m0s were asked for", "report"}}},
+		"no sign-out":       {func(h *host) { h.answers["/persona/logout"] = text(500, "text/html", "oops") }, []want{{"sign-out", check.Failed, "500: oops", "ends by itself"}}},
+		"no document":       {func(h *host) { delete(h.answers, "/.well-known/browserid") }, []want{{"authority", check.Failed, "example.test: 404", "persona check example.test"}, {"sign-in page", check.Skipped, "", ""}}},
+		"disabled":          {func(h *host) { h.document = `{"disabled":true}` }, []want{{"authority", check.Failed, "no identity provider", "remove disabled"}}},
+		"led elsewhere":     {func(h *host) { h.document = `{"authority":"evil.test"}` }, []want{{"authority", check.Failed, "example.test → evil.test, and the configuration says that example.test signs", `{"authority":"example.test"}`}, {"password", check.Skipped, "", ""}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world := newInternet(t)
+			h := newHost(t)
+			test.change(h)
+			world.serve("example.test", h)
+			world.serve("evil.test", newHost(t))
+			found := look(t, world.examiner(load(t, folder(t), identityYAML)).Address(check.SignIn{
+				Address:  target(t, "alice@example.test").Address,
+				Password: func(context.Context) (string, error) { return "secret", nil },
+			}))
+			for _, w := range test.wants {
+				found.expect(t, w)
+			}
+		})
+	}
+}
+
+// refuse makes every sign-in a wrong one.
+func refuse(h *host) {
+	answer := h.answers["/persona/authenticate"]
+	h.answers["/persona/authenticate"] = func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Origin")
+		answer(w, r)
+	}
+}
+
+func target(t *testing.T, text string) check.Target {
+	t.Helper()
+	target, err := check.ParseTarget(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
+// TestNobodyTypes: whoever cannot give a password is told how to.
+func TestNobodyTypes(t *testing.T) {
+	t.Parallel()
+	world := newInternet(t)
+	world.serve("example.test", newHost(t))
+	look(t, world.examiner(load(t, folder(t), identityYAML)).Address(check.SignIn{
+		Address:  target(t, "alice@example.test").Address,
+		Password: func(context.Context) (string, error) { return "", errors.New("the input ended") },
+	})).expect(t, want{"password", check.Failed, "the input ended", "-password-file"})
+}
+
+// TestForeignPerson: no password goes to a host that is not ours, and the answer
+// says who it would be.
+func TestForeignPerson(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		document string
+		want     want
+	}{
+		"another provider": {"", want{"authority", check.Failed, "foreign.test signs for the addresses of foreign.test, and that is not an identity host", "types no password anywhere but"}},
+		"delegates here":   {`{"authority":"example.test"}`, want{"authority", check.Failed, "foreign.test delegates to example.test, whose configuration does not sign for it", "certifies of example.test"}},
+		"no provider":      {`{"disabled":true}`, want{"authority", check.Failed, "no identity provider by its own word", "ask"}},
+		"in circles":       {`{"authority":"foreign.test"}`, want{"authority", check.Failed, "in circles", "document of its own"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world := newInternet(t)
+			world.serve("example.test", newHost(t))
+			p := newProvider(t)
+			if test.document != "" {
+				p.document = test.document
+			}
+			world.serve("foreign.test", p)
+			found := look(t, world.examiner(load(t, folder(t), identityYAML)).Address(check.SignIn{
+				Address: target(t, "a@foreign.test").Address,
+				Password: func(context.Context) (string, error) {
+					t.Error("somebody is asked for a password")
+					return "secret", nil
+				},
+			}))
+			found.expect(t, test.want)
+		})
+	}
+}

@@ -1,0 +1,148 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"persona-sidecar/idp/idptest"
+	"persona-sidecar/ldapauth/ldaptest"
+)
+
+// checked is a running persona with a certificate of an internal authority and a real directory.
+type checked struct {
+	folder, https string
+	slapd         *ldaptest.Server
+}
+
+func startChecked(t *testing.T) checked {
+	t.Helper()
+	c := checked{folder: t.TempDir(), slapd: ldaptest.StartSlapd(t, ldaptest.Options{})}
+	settings := idptest.NewAuthority(t).TLS(t, "example.test").Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(settings.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := func(der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	for name, text := range map[string]string{
+		"tls.pem": certificate(settings.Certificate[0]), "ca.pem": certificate(settings.Certificate[1]),
+		"tls.key":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+		"ldap.pem": string(c.slapd.RootsPEM), "bind": c.slapd.BindPassword, "password": ldaptest.Password + "\n", "wrong": "wrong\n",
+	} {
+		put(t, filepath.Join(c.folder, name), text)
+	}
+	put(t, filepath.Join(c.folder, "persona.yaml"), fmt.Sprintf(`
+state_dir: state
+listen: {https: "127.0.0.1:0", http: "127.0.0.1:0", admin: "127.0.0.1:0"}
+tls: {mode: files, cert_file: tls.pem, key_file: tls.key}
+domains:
+  - {name: example.test, directory: corp}
+directories:
+  corp: {preset: openldap, urls: [%q], ca_file: ldap.pem, bind_dn: %q, bind_password_file: bind, base_dn: %q}
+`, c.slapd.LDAPSURL(), c.slapd.BindDN, c.slapd.BaseDN))
+	p := serve(t, c.folder)
+	ready := regexp.MustCompile(`"https":"([^"]+)"`)
+	eventually(t, "it has a key", func() bool {
+		at := ready.FindStringSubmatch(p.log.String())
+		if at == nil || strings.Count(p.log.String(), "made a new key") < 2 {
+			return false
+		}
+		c.https = at[1]
+		return true
+	})
+	return c
+}
+
+// check runs persona check and returns what it printed and its exit code.
+func (c checked) check(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	command := persona(t, c.folder, append([]string{"check", "-config", "persona.yaml", "-resolve", c.https, "-ca-file", "ca.pem"}, args...)...)
+	var out, complaints bytes.Buffer
+	command.Stdout, command.Stderr = &out, &complaints
+	err := command.Run()
+	exit := (*exec.ExitError)(nil)
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), complaints.String(), command.ProcessState.ExitCode()
+}
+
+// TestCheckCommand looks at a running persona before any DNS points to it.
+func TestCheckCommand(t *testing.T) {
+	t.Parallel()
+	c := startChecked(t)
+	for name, test := range map[string]struct {
+		args   []string
+		code   int
+		stdout []string
+		stderr string
+	}{
+		"everything": {nil, 0, []string{
+			"configuration\n  ✓ read                    persona.yaml: 1 domain, 1 directory\n", "  ✓ keys ", "directory corp\n", "  ✓ sample addresses        alice@example.test, ",
+			"example.test\n  – DNS                     asking 127.0.0.1 instead, as -resolve says\n", "  ✓ certificate ", "  ✓ published key           it is the one that signs\n", "  ✓ provisioning page ",
+		}, ""},
+		"one domain":      {[]string{"example.test"}, 0, []string{"  ✓ published key "}, ""},
+		"one person":      {[]string{"alice@example.test", "-password-file", "password"}, 0, []string{`"email": "alice@example.test"`, `"aud": "https://relying-party.example"`, "  ✓ sign-out "}, ""},
+		"by another name": {[]string{"alice@example.test", "-password-file", "password", "-login", "alice"}, 0, []string{"  ✓ sign-in                 as alice\n"}, ""},
+		"wrong password":  {[]string{"-password-file", "wrong", "bob.brown@example.test"}, 1, []string{"  ✗ sign-in                 403: The user name or the password is wrong.\n      → is it the right password"}, "persona: 1 step failed (hint: mend the first one first: others may follow from it)\n"},
+		"both":            {[]string{"example.test", "alice@example.test", "-password-file", "password"}, 0, []string{"  ✓ published key ", "  ✓ sign-out "}, ""},
+		"nobody to ask":   {[]string{"alice@example.test"}, 2, nil, "persona: check: nobody can be asked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := c.check(t, test.args...)
+			if code != test.code || !strings.Contains(stderr, test.stderr) || test.stderr == "" && stderr != "" {
+				t.Errorf("it exited with %d and said %q", code, stderr)
+			}
+			for _, want := range test.stdout {
+				if !strings.Contains(stdout, want) {
+					t.Errorf("no line says %q", want)
+				}
+			}
+			if strings.Contains(stdout+stderr, ldaptest.Password) || strings.Contains(stdout+stderr, c.slapd.BindPassword) {
+				t.Error("a password is shown")
+			}
+			if t.Failed() {
+				t.Log(stdout)
+			}
+		})
+	}
+
+	t.Run("JSON", func(t *testing.T) {
+		stdout, _, code := c.check(t, "-json", "alice@example.test", "-password-file", "password")
+		var report struct {
+			Status   string
+			Findings []struct {
+				Subject, Name, Status string
+				Shown                 struct{ Payload map[string]any }
+			}
+		}
+		if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != 0 || report.Status != "ok" {
+			t.Fatalf("%v, %d: %s", err, code, stdout)
+		}
+		found := false
+		for _, f := range report.Findings {
+			found = found || f.Name == "certificate" && f.Shown.Payload["iss"] == "example.test"
+		}
+		if !found {
+			t.Errorf("no certificate is shown:\n%s", stdout)
+		}
+	})
+
+	c.slapd.Stop()
+	stdout, _, code := c.check(t)
+	if code != 1 || !strings.Contains(stdout, "  ✗ reach ") || !strings.Contains(stdout, "– sample addresses") || !strings.Contains(stdout, "✓ published key") {
+		t.Errorf("a directory that is down: exit %d\n%s", code, stdout)
+	}
+}
