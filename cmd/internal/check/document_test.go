@@ -123,27 +123,39 @@ func TestDelegation(t *testing.T) {
 		prepare func(*internet)
 		want    want
 	}{
-		"five hops": {func(w *internet) { chain(w, 5); w.serve("a5.test", newProvider(w.t)) },
-			want{"authority", check.OK, "a0.test → a1.test → a2.test → a3.test → a4.test → a5.test", ""}},
-		"six hops": {func(w *internet) { chain(w, 6); w.serve("a6.test", newProvider(w.t)) },
-			want{"authority", check.Failed, "too many delegations", "name a6.test at once"}},
+		"five hops": {
+			func(w *internet) { chain(w, 5); w.serve("a5.test", newProvider(w.t)) },
+			want{"authority", check.OK, "a0.test → a1.test → a2.test → a3.test → a4.test → a5.test", ""},
+		},
+		"six hops": {
+			func(w *internet) { chain(w, 6); w.serve("a6.test", newProvider(w.t)) },
+			want{"authority", check.Failed, "too many delegations", "name a6.test at once"},
+		},
 		"itself":   {func(w *internet) { w.serve("a0.test", to("a0.test")) }, want{"authority", check.Failed, "in circles: a0.test → a0.test", "document of its own"}},
 		"a circle": {func(w *internet) { chain(w, 2); w.serve("a2.test", to("a1.test")) }, want{"authority", check.Failed, "in circles: a0.test → a1.test → a2.test → a1.test", ""}},
 		"nowhere":  {func(w *internet) { chain(w, 1) }, want{"authority", check.Failed, "a0.test → a1.test: DNS knows no address", "at a1.test: make an A"}},
-		"to a domain that is none": {func(w *internet) { chain(w, 1); w.serve("a1.test", http.NotFoundHandler()) },
-			want{"authority", check.Failed, "a0.test → a1.test: 404", "at a1.test: publish"}},
-		"to a redirect": {func(w *internet) { chain(w, 1); w.serve("a1.test", http.HandlerFunc(redirect("https://www.a1.test/"))) },
-			want{"authority", check.Failed, "a redirect to https://www.a1.test/", "no client follows"}},
-		"to a domain that is off": {func(w *internet) {
-			chain(w, 1)
-			w.serve("a1.test", &provider{answers: map[string]func(http.ResponseWriter, *http.Request){browserid.DocumentPath: published(`{"disabled":true}`)}})
+		"to a domain that is none": {
+			func(w *internet) { chain(w, 1); w.serve("a1.test", http.NotFoundHandler()) },
+			want{"authority", check.Failed, "a0.test → a1.test: 404", "at a1.test: publish"},
 		},
-			want{"authority", check.Failed, "none, by its own word", "is an identity provider"}},
-		"to a bad certificate": {func(w *internet) {
-			chain(w, 1)
-			w.serveTLS("a1.test", newInternet(w.t).authority.TLS(w.t, "a1.test"), newProvider(w.t))
+		"to a redirect": {
+			func(w *internet) { chain(w, 1); w.serve("a1.test", http.HandlerFunc(redirect("https://www.a1.test/"))) },
+			want{"authority", check.Failed, "a redirect to https://www.a1.test/", "no client follows"},
 		},
-			want{"authority", check.Failed, "TLS: ", "at a1.test"}},
+		"to a domain that is off": {
+			func(w *internet) {
+				chain(w, 1)
+				w.serve("a1.test", &provider{answers: map[string]func(http.ResponseWriter, *http.Request){browserid.DocumentPath: published(`{"disabled":true}`)}})
+			},
+			want{"authority", check.Failed, "none, by its own word", "is an identity provider"},
+		},
+		"to a bad certificate": {
+			func(w *internet) {
+				chain(w, 1)
+				w.serveTLS("a1.test", newInternet(w.t).authority.TLS(w.t, "a1.test"), newProvider(w.t))
+			},
+			want{"authority", check.Failed, "TLS: ", "at a1.test"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -199,7 +199,7 @@ func TestPlainHTTP(t *testing.T) {
 		want   want
 	}{
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://example.test"+r.RequestURI, 308)
+			http.Redirect(w, r, "https://example.test"+r.RequestURI, http.StatusPermanentRedirect)
 		}, want{"plain HTTP", check.OK, "308 to https://example.test", ""}},
 		"to www":              {redirect("https://www.example.test/"), want{"plain HTTP", check.Warning, "301 to https://www.example.test/", "listen.public_https"}},
 		"served in the clear": {hello, want{"plain HTTP", check.Warning, "200", "redirect to https"}},

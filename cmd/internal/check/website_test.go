@@ -54,8 +54,10 @@ func TestWebsite(t *testing.T) {
 		}}, want{"popups", check.OK, "", ""}},
 		"no worker":      {answers{"/": home(`<script src="/app.js"></script>`), "/app.js": script("1")}, want{"service worker", check.OK, "none found", ""}},
 		"worker in page": {answers{"/": home(`<script>navigator.serviceWorker.register("/x.js")</script>`)}, want{"service worker", check.Warning, "its page registers one", "authority: id.example.test"}},
-		"worker in script": {answers{"/": home(`<script src="https://elsewhere.test/a.js"></script><script src="/app.js"></script>`), "/app.js": script(`navigator["serviceWorker"]; a.serviceWorker?.register("/x.js")`)},
-			want{"service worker", check.Warning, "/app.js registers one", ""}},
+		"worker in script": {
+			answers{"/": home(`<script src="https://elsewhere.test/a.js"></script><script src="/app.js"></script>`), "/app.js": script(`navigator["serviceWorker"]; a.serviceWorker?.register("/x.js")`)},
+			want{"service worker", check.Warning, "/app.js registers one", ""},
+		},
 		"worker by name":      {answers{"/": home("x"), "/sw.js": script("self.x=1")}, want{"service worker", check.Warning, "there is /sw.js", ""}},
 		"page for all":        {nil, want{"service worker", check.OK, "none found", ""}},
 		"page for every path": {nil, want{"paths", check.Skipped, "for every path", ""}},
