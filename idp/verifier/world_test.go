@@ -78,6 +78,8 @@ type internet struct {
 	resolver *net.Resolver
 	roots    *x509.CertPool
 
+	documents map[string]browserid.Document // our own
+
 	mu        sync.Mutex
 	sites     map[string]http.HandlerFunc
 	addresses map[string][]string // by name; others are 127.0.0.1
@@ -86,7 +88,7 @@ type internet struct {
 
 func newInternet(t testing.TB) *internet {
 	t.Helper()
-	n := &internet{t: t, clock: idptest.NewClock(time.Date(2026, time.November, 22, 12, 0, 0, 0, time.UTC)), sites: map[string]http.HandlerFunc{}, addresses: map[string][]string{}}
+	n := &internet{t: t, documents: ownDocuments(t), clock: idptest.NewClock(time.Date(2026, time.November, 22, 12, 0, 0, 0, time.UTC)), sites: map[string]http.HandlerFunc{}, addresses: map[string][]string{}}
 	n.serveDNS()
 	n.serveTLS()
 	return n
@@ -257,23 +259,26 @@ func (n *internet) config() verifier.DiscoveryConfig {
 	}
 }
 
-// own is what a host that signs for example.com, its own name, for net.example
-// and, by certifies, for sister.example tells.
-func (n *internet) own(domain string) (browserid.Document, bool, error) {
-	switch domain {
-	case "id.example.com":
-		return browserid.Support{
-			PublicKey: public(n.t, ownKey()), Keys: []*browserid.PublicKey{public(n.t, ownKey()), public(n.t, oldKey())},
+// ownDocuments are those of a host that signs for example.com, its own name
+// and, by certifies, for sister.example, and of two domains beside it.
+func ownDocuments(t testing.TB) map[string]browserid.Document {
+	t.Helper()
+	host := browserid.Delegation{Authority: "id.example.com"}
+	return map[string]browserid.Document{
+		"id.example.com": browserid.Support{
+			PublicKey: public(t, ownKey()), Keys: []*browserid.PublicKey{public(t, ownKey()), public(t, oldKey())},
 			Authentication: "/persona/authenticate", Provisioning: "/persona/provision",
-		}, true, nil
-	case "example.com", "sister.example":
-		return browserid.Delegation{Authority: "id.example.com"}, true, nil
-	case "elsewhere.example":
-		return browserid.Delegation{Authority: "idp.foreign.test"}, true, nil
-	case "old.example":
-		return browserid.Disabled{}, true, nil
+		},
+		"example.com":       host,
+		"sister.example":    host,
+		"elsewhere.example": browserid.Delegation{Authority: "idp.foreign.test"},
+		"old.example":       browserid.Disabled{},
 	}
-	return nil, false, nil
+}
+
+func (n *internet) own(domain string) (browserid.Document, bool, error) {
+	doc, ok := n.documents[domain]
+	return doc, ok, nil
 }
 
 func (n *internet) discovery(change ...func(*verifier.DiscoveryConfig)) *verifier.Discovery {

@@ -1,0 +1,166 @@
+package verifier
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// DefaultRate is how many requests a caller may send in a second unless
+// configured.
+const DefaultRate = 100
+
+// APIConfig says how an API answers.
+type APIConfig struct {
+	Verifier *Verifier
+	// Rate is how many requests a caller may send in a second; 0 is DefaultRate.
+	Rate int
+	// ClientAddr gives the address of the caller, as far as it is believed. nil
+	// counts all callers as one.
+	ClientAddr func(*http.Request) netip.Addr
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	Log zerolog.Logger
+}
+
+// API answers the requests of websites as the historic verifiers did: the first
+// version with a form or JSON, the second with JSON. Every verdict is 200. It
+// sets no header but those of its content; who routes to it sets the others.
+type API struct {
+	config APIConfig
+	limit  *limiter
+}
+
+// NewAPI makes an API.
+func NewAPI(config APIConfig) *API {
+	if config.Rate == 0 {
+		config.Rate = DefaultRate
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.ClientAddr == nil {
+		config.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
+	}
+	return &API{config: config, limit: newLimiter(config.Rate, config.Now)}
+}
+
+// ServeV1 answers POST /persona/verify.
+func (a *API) ServeV1(w http.ResponseWriter, r *http.Request) { a.serve(w, r, readV1) }
+
+// ServeV2 answers POST /persona/v2.
+func (a *API) ServeV2(w http.ResponseWriter, r *http.Request) { a.serve(w, r, readV2) }
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, read func(http.ResponseWriter, *http.Request) (question, error)) {
+	if !a.limit.allow(a.config.ClientAddr(r)) {
+		a.refuse(w, errTooBusy)
+		return
+	}
+	q, err := read(w, r)
+	if err == nil {
+		err = a.answer(w, r, q)
+	}
+	if err != nil {
+		a.refuse(w, err)
+	}
+}
+
+// answer writes the verdict, or returns why there is none.
+func (a *API) answer(w http.ResponseWriter, r *http.Request, q question) error {
+	verdict, err := a.config.Verifier.Verify(r.Context(), q.assertion, q.audience)
+	var refused *Refusal
+	switch {
+	case err == nil:
+		a.config.Log.Debug().Str("event", "verification").Stringer("email", verdict.Email).
+			Str("issuer", verdict.Issuer).Str("audience", verdict.Audience).Msg("assertion believed")
+		writeAnswer(w, http.StatusOK, okay(verdict))
+		return nil
+	case errors.As(err, &refused):
+		a.config.Log.Info().Str("event", "verification").Str("reason", refused.Reason).
+			AnErr("cause", cause(refused)).Msg("assertion refused")
+		writeAnswer(w, http.StatusOK, failure{"failure", refused.Reason})
+		return nil
+	case errors.Is(err, ErrBusy):
+		a.config.Log.Warn().Err(err).Msg("no assertion can be verified")
+		return errTooBusy
+	case errors.Is(err, context.Canceled): // the caller has left
+		return errUnavailable
+	}
+	a.config.Log.Warn().Err(err).Msg("no assertion can be verified")
+	return errUnavailable
+}
+
+// cause is what lies deepest: the reason alone may hide it from the caller.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		if _, ok := inner.(*LookupError); !ok {
+			return inner
+		}
+		err = inner
+	}
+}
+
+func (a *API) refuse(w http.ResponseWriter, err error) {
+	var e *requestError
+	if !errors.As(err, &e) {
+		e = errUnavailable
+	}
+	if e.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeAnswer(w, e.status, failure{"failure", e.reason})
+}
+
+type failure struct {
+	Status string `json:"status"`
+	Reason string `json:"reason"`
+}
+
+type success struct {
+	Status     string                     `json:"status"`
+	Email      string                     `json:"email"`
+	Audience   string                     `json:"audience"` // as the website wrote it
+	Expires    int64                      `json:"expires"`  // milliseconds since 1970
+	Issuer     string                     `json:"issuer"`
+	IdPClaims  map[string]json.RawMessage `json:"idpClaims,omitempty"`
+	UserClaims map[string]json.RawMessage `json:"userClaims,omitempty"`
+}
+
+func okay(v *Verdict) success {
+	return success{
+		Status: "okay", Email: v.Email.String(), Audience: v.Audience, Expires: v.Expires.UnixMilli(), Issuer: v.Issuer,
+		IdPClaims: claims(v.IdPClaims()), UserClaims: claims(v.UserClaims()),
+	}
+}
+
+func claims(from map[string][]byte) map[string]json.RawMessage {
+	if from == nil {
+		return nil
+	}
+	to := map[string]json.RawMessage{}
+	for name, value := range from {
+		to[name] = value
+	}
+	return to
+}
+
+func writeAnswer(w http.ResponseWriter, status int, answer any) {
+	body, err := json.Marshal(answer)
+	if err != nil { // claims were checked when they were read
+		status, body = http.StatusInternalServerError, []byte(`{"status":"failure","reason":"unexpected error"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the caller may have left; there is nobody to tell
+}
