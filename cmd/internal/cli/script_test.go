@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"syscall"
@@ -33,12 +34,18 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			root, err := filepath.Abs(repository)
+			env.Setenv("REPOSITORY", root)
+			return err
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"waitlog":  waitLog,
 			"send":     send,
 			"eventual": eventual,
 			"mode":     mode,
+			"paper":    paper,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {

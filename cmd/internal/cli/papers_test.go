@@ -1,0 +1,304 @@
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"persona-sidecar/cmd/internal/cli"
+)
+
+// repository is the root of the module.
+const repository = "../../.."
+
+// papers are what tells people which commands to type.
+var papers = []string{"README.md", "deploy/README.md"}
+
+// A command that a paper shows is run literally by a script, with its command
+// paper, or it stands here with the test that runs it.
+var runBy = map[string]string{
+	"go run ./cmd/demo":                                    "cmd/demo TestShow",
+	"go install ./cmd/persona":                             "cmd/internal/cli TestInstall",
+	"persona setup":                                        "cmd/internal/cli TestConversations",
+	"persona serve -config persona.yaml":                   "cmd/internal/cli TestScripts serve.txtar",
+	"persona check -config persona.yaml":                   "cmd/internal/app TestCheckOfAllThatRuns",
+	"persona check -config persona.yaml alice@example.com": "cmd/internal/app TestCheckOfAPerson",
+	"make test":        "not run: it is what runs this test",
+	"<!-- compose -->": "cmd/internal/app TestCompose", // by .ci/compose/inside, whatever stands there
+}
+
+// shown is a command in a paper.
+type shown struct {
+	paper   string
+	line    int
+	command string // on one line, without its remark
+	mark    string // the comment that the block follows, which a test looks for; or ""
+}
+
+func (s shown) String() string { return fmt.Sprintf("%s:%d: %s", s.paper, s.line, s.command) }
+
+var (
+	fence  = regexp.MustCompile("^ {0,3}```(.*)$")
+	mark   = regexp.MustCompile(`^<!-- [a-z]+ -->$`)
+	remark = regexp.MustCompile(`(^|\s+)#\s.*$`)
+	spaces = regexp.MustCompile(`\s+`)
+	// shells are the languages of fenced commands. Indented blocks are commands.
+	shells = []string{"sh", "shell", "bash", "console", ""}
+)
+
+// commandsIn returns the commands of a paper: the lines of its indented blocks and
+// of those that are fenced as a shell's, or as nothing.
+func commandsIn(paper, text string) []shown {
+	var all []shown
+	var begun, marked string
+	fenced, language, block, blank := false, "", false, true
+	for n, line := range strings.Split(text, "\n") {
+		if mark := fence.FindStringSubmatch(line); mark != nil {
+			fenced, language = !fenced, strings.TrimSpace(mark[1])
+			continue
+		}
+		if mark.MatchString(line) {
+			marked = strings.TrimSuffix(line, "<!-- end -->")
+		}
+		code := fenced && slices.Contains(shells, language)
+		if !fenced {
+			empty := strings.TrimSpace(line) == ""
+			code = strings.HasPrefix(line, "    ") && !empty && (block || blank)
+			block, blank = code, empty
+		}
+		if !code {
+			continue
+		}
+		line = begun + strings.TrimPrefix(strings.TrimSpace(line), "$ ")
+		if rest, more := strings.CutSuffix(line, `\`); more {
+			begun = rest
+			continue
+		}
+		begun = ""
+		if command := spaces.ReplaceAllString(remark.ReplaceAllString(line, ""), " "); strings.TrimSpace(command) != "" {
+			all = append(all, shown{paper, n + 1, strings.TrimSpace(command), marked})
+		}
+	}
+	return all
+}
+
+// allShown returns the commands of all papers.
+func allShown(t *testing.T) []shown {
+	t.Helper()
+	var all []shown
+	for _, paper := range papers {
+		text, err := os.ReadFile(filepath.Join(repository, paper))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, commandsIn(paper, string(text))...)
+	}
+	return all
+}
+
+// scripted returns, as "paper prefix", what scripts run literally.
+func scripted(t *testing.T) []string {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^paper (\S+) '(.+)'$`)
+	var all []string
+	for _, match := range line.FindAllStringSubmatch(scripts(t), -1) {
+		all = append(all, match[1]+" "+match[2])
+	}
+	return all
+}
+
+// scripts returns the text of all scripts.
+func scripts(t *testing.T) string {
+	t.Helper()
+	names, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	var b strings.Builder
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(text)
+	}
+	return b.String()
+}
+
+// unrun returns the commands that no test runs, and the entries of runBy that no
+// paper shows.
+func unrun(all []shown, scripted []string) (commands []shown, entries []string) {
+	used := map[string]bool{}
+	for _, s := range all {
+		key := s.command
+		if s.mark != "" {
+			key = s.mark
+		}
+		_, listed := runBy[key]
+		used[key] = true
+		literally := slices.ContainsFunc(scripted, func(run string) bool { return strings.HasPrefix(s.paper+" "+s.command, run) })
+		if !listed && !literally {
+			commands = append(commands, s)
+		}
+	}
+	for command := range runBy {
+		if !used[command] {
+			entries = append(entries, command)
+		}
+	}
+	return commands, entries
+}
+
+// TestEveryCommandIsRun: what people are told to type works.
+func TestEveryCommandIsRun(t *testing.T) {
+	t.Parallel()
+	commands, entries := unrun(allShown(t), scripted(t))
+	for _, s := range commands {
+		t.Errorf("%s\n\tno test runs it: run it in a script with \"paper %s '...'\", or name its test in runBy", s, s.paper)
+	}
+	for _, entry := range entries {
+		t.Errorf("no paper shows %q any more: remove it from runBy", entry)
+	}
+}
+
+// TestTestsOfCommands: the tests that runBy names exist.
+func TestTestsOfCommands(t *testing.T) {
+	t.Parallel()
+	for command, by := range runBy {
+		if reason, found := strings.CutPrefix(by, "not run: "); found {
+			if reason == "" {
+				t.Errorf("%q is not run and nobody knows why", command)
+			}
+			continue
+		}
+		words := strings.Fields(by) // folder, test, script
+		files, err := filepath.Glob(filepath.Join(repository, words[0], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(files, func(name string) bool {
+			text, err := os.ReadFile(name)
+			return err == nil && strings.Contains(string(text), "func "+words[1]+"(")
+		})
+		if !found {
+			t.Errorf("%q: there is no test %s", command, by)
+		}
+		if len(words) > 2 {
+			script, err := os.ReadFile(filepath.Join("testdata/script", words[2]))
+			if err != nil || !strings.Contains(string(script), command) {
+				t.Errorf("%q: the script %s does not run it (%v)", command, words[2], err)
+			}
+		}
+	}
+}
+
+// TestUnrunCommandIsFound: the test above sees what nobody runs.
+func TestUnrunCommandIsFound(t *testing.T) {
+	t.Parallel()
+	all := commandsIn("README.md", strings.Join([]string{
+		"Text.", "", "    make test   # a remark", "    make nothing \\", "        -of \\", "        the-kind", "", "    # a remark alone", "", "1. A list:", "",
+		"   ```sh", "   $ persona nonsense", "   ```", "", "```yaml", "persona: none", "```", "", "```", "persona fenced", "```", "Text", "    that goes on.", "- a", "    b", "",
+		"<!-- compose -->", "", "    whatever", "", "<!-- end -->", "", "    not that", "",
+	}, "\n"))
+	var got []string
+	for _, s := range all {
+		got = append(got, s.String())
+	}
+	want := []string{"README.md:3: make test", "README.md:6: make nothing -of the-kind", "README.md:13: persona nonsense", "README.md:21: persona fenced", "README.md:30: whatever", "README.md:34: not that"}
+	if !slices.Equal(got, want) {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+	commands, entries := unrun(all, []string{"README.md persona f", "deploy/README.md persona n"})
+	if len(commands) != 3 || commands[0].command != "make nothing -of the-kind" || commands[1].command != "persona nonsense" || commands[2].command != "not that" {
+		t.Errorf("found %v", commands)
+	}
+	if len(entries) != len(runBy)-2 {
+		t.Errorf("%d entries of %d are unused", len(entries), len(runBy))
+	}
+}
+
+// TestShownFlagsExist asks each command of ours for its help after the flags that
+// are shown: flags that do not exist are refused.
+func TestShownFlagsExist(t *testing.T) {
+	t.Parallel()
+	ours := 0
+	for _, s := range allShown(t) {
+		words := strings.Fields(s.command)
+		if words[0] != "persona" {
+			continue
+		}
+		ours++
+		var out, errOut strings.Builder
+		if code := cli.Main(t.Context(), append(words[1:], "-help"), nil, strings.NewReader(""), &out, &errOut); code != 0 {
+			t.Errorf("%s\n\t%s", s, errOut.String())
+		}
+	}
+	if ours == 0 {
+		t.Error("the papers show no command of ours")
+	}
+}
+
+// TestNamedCommandsAreRun: of what stands in the text, as in `persona version`,
+// each command exists and a script runs it.
+func TestNamedCommandsAreRun(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile("`persona ([a-z]+(?: (?:list|rotate|check|whois))?)")
+	all := scripts(t)
+	for _, paper := range papers {
+		text, err := os.ReadFile(filepath.Join(repository, paper))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range named.FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(all, "persona "+match[1]) {
+				t.Errorf("%s names %s`, which no script runs", paper, match[0])
+			}
+		}
+	}
+}
+
+// TestInstall runs the command that makes the program.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	at := slices.IndexFunc(allShown(t), func(s shown) bool { return strings.HasPrefix(s.command, "go install ") })
+	if at < 0 {
+		t.Fatal("no paper tells how to install the program")
+	}
+	folder := t.TempDir()
+	install := exec.CommandContext(t.Context(), "sh", "-c", allShown(t)[at].command)
+	install.Dir = repository
+	install.Env = append(os.Environ(), "GOBIN="+folder)
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(folder, "persona"), "version").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "persona ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// paper FILE PREFIX runs the command of a paper that begins so, in a shell.
+func paper(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: paper FILE PREFIX")
+	}
+	text, err := os.ReadFile(filepath.Join(ts.Getenv("REPOSITORY"), args[0]))
+	ts.Check(err)
+	var found []string
+	for _, s := range commandsIn(args[0], string(text)) {
+		if strings.HasPrefix(s.command, args[1]) {
+			found = append(found, s.command)
+		}
+	}
+	if len(found) != 1 {
+		ts.Fatalf("%s shows %d commands that begin so: %q", args[0], len(found), found)
+	}
+	ts.Check(ts.Exec("sh", "-c", found[0]))
+}
