@@ -105,6 +105,7 @@ func (s *Server) certify(site *site, address browserid.Address, key *browserid.P
 	}
 	return browserid.SignCertificate(signer, s.config.Rand, browserid.CertificateRequest{
 		Issuer: site.host.Name, Email: address, PublicKey: key, Now: s.config.Now(), Lifetime: lifetime,
+		LegacyClientKeys: s.config.LegacyClientKeys,
 	})
 }
 
@@ -150,7 +151,9 @@ func certificateLifetime(duration json.RawMessage, configured time.Duration) (ti
 // clientKey reads the browser's key and refuses a weak one, and any of ours.
 func (s *Server) clientKey(data json.RawMessage) (*browserid.PublicKey, error) {
 	key, err := browserid.ParsePublicKey(data)
-	if err == nil {
+	if err == nil && s.config.LegacyClientKeys {
+		err = key.CheckLegacyClientKey()
+	} else if err == nil {
 		err = key.CheckClientKey()
 	}
 	if err == nil {

@@ -17,13 +17,20 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Config is everything a Server needs. All fields but Hub, RequestID
+// Config is everything a Server needs. All fields but Hub, Verifier, RequestID
 // and Version are required.
 type Config struct {
 	Hosts    []Host
 	Keys     Keys
 	Sessions *session.Sessions
 	Throttle *Throttle
+
+	// Verifier is nil where assertions are not verified for others.
+	Verifier Verifier
+	// LegacyClientKeys certifies the keys of historic browsers, too: DSA, and
+	// RSA of 1024 bit.
+	LegacyClientKeys bool
+
 	// Hub is nil where the hosts are no hubs.
 	Hub *Hub
 

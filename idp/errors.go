@@ -95,6 +95,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, site *site, c clas
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", seconds(e.retryAfter))
 	}
+	if c == verification {
+		writeJSON(w, e.status, map[string]string{"status": "failure", "reason": e.public})
+		return
+	}
 	if !c.read() {
 		writeJSON(w, e.status, map[string]string{"error": e.code, "message": e.public})
 		return

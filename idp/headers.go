@@ -29,6 +29,8 @@ const (
 	dialog
 	// silentFrame is the hub's page inside a relying party's.
 	silentFrame
+	// verification answers the servers of relying parties.
+	verification
 )
 
 // policies are the header values of one site, by class.
@@ -63,6 +65,8 @@ func newPolicies(origin string, hubs []string) policies {
 		document:   header(nothing, "public, max-age=3600", "cross-origin"),
 		script:     header(nothing, "public, max-age=300", "cross-origin"),
 		static:     header(nothing, "public, max-age=31536000, immutable", "same-origin"),
+
+		verification: verificationHeader(nothing),
 	}
 }
 

@@ -18,6 +18,7 @@ type Server struct {
 	sites       map[string]*site // by host name
 	crossOrigin *http.CrossOriginProtection
 	people      *people
+	signers     map[string]string // host by mail domain
 	hub         *hub.Hub
 	lookups     Counters
 }
@@ -50,6 +51,7 @@ func New(config Config) (*Server, error) {
 		sites:       map[string]*site{},
 		crossOrigin: http.NewCrossOriginProtection(),
 		people:      newPeople(),
+		signers:     signersOf(config.Hosts),
 		lookups:     NewMemoryCounters(config.Now),
 	}
 	if config.Hub != nil {
