@@ -147,8 +147,13 @@ func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err err
 			published = append(published, idp.Host{Name: host.Name, Origin: a.origin(host.Name), Role: role})
 		}
 	}
+	centre, err := a.makeHub(hosts, nil)
+	if err != nil {
+		return err
+	}
 	a.identity, err = idp.New(idp.Config{
 		Hosts:      published,
+		Hub:        centre,
 		Keys:       a.ring,
 		Sessions:   a.sessions,
 		Throttle:   throttle,

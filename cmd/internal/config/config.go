@@ -28,6 +28,7 @@ type Config struct {
 	// [EnvironmentDirectory].
 	Directories map[string]Directory
 	Identity    Identity
+	Hub         Hub
 	Throttle    Throttle
 	Log         Log
 	// SecretFiles are the paths of the files that secrets were read from, each

@@ -34,7 +34,8 @@ type Host struct {
 	// MailDomains that an identity host signs for, sorted but its own name
 	// first: itself, every domain whose authority it is, what those certify.
 	MailDomains []string
-	// Hubs of an identity host: those of Identity.Hubs on its own site.
+	// Hubs of an identity host besides its own: those of Identity.Hubs on its
+	// site, and those of the other identity hosts there.
 	Hubs []string
 	// Authority that a delegating host publishes.
 	Authority string
@@ -59,7 +60,7 @@ func (c *Config) Hosts() []Host {
 	for i, h := range r.hosts {
 		if h.Role == RoleIdentity {
 			r.hosts[i].MailDomains = c.mailDomains(h.Name)
-			r.hosts[i].Hubs = c.hubs(h.Name)
+			r.hosts[i].Hubs = union(c.hubs(h.Name), c.sisters(h.Name, r.hosts))
 		}
 	}
 	return r.hosts
@@ -121,6 +122,16 @@ func (c *Config) mailDomains(host string) []string {
 	}
 	slices.Sort(others)
 	return append([]string{host}, slices.Compact(others)...)
+}
+
+// union returns what stands in either list, once.
+func union(a, b []string) []string {
+	for _, text := range b {
+		if !slices.Contains(a, text) {
+			a = append(a, text)
+		}
+	}
+	return a
 }
 
 // hubs returns the configured hubs on the site of a host.

@@ -97,6 +97,7 @@ func (r *reader) config(root value) *Config {
 		Listen:   Listen{HTTPS: ":443", HTTP: ":80", Admin: "127.0.0.1:9180", PublicHTTPS: 443},
 		TLS:      TLS{Mode: ModeACME},
 		Identity: Identity{CertificateLifetime: time.Hour, SessionLifetime: 8 * time.Hour},
+		Hub:      Hub{Enabled: true},
 		Throttle: Throttle{Failures: 4, Window: 10 * time.Minute},
 		Log:      Log{Level: "info", Format: FormatJSON},
 	}
@@ -114,7 +115,7 @@ func (r *reader) config(root value) *Config {
 		"throttle":        func(v value) { v.throttle(&c.Throttle) },
 		"log":             func(v value) { v.log(&c.Log) },
 		"lookups":         nil,
-		"hub":             nil,
+		"hub":             func(v value) { v.hubSection(&c.Hub) },
 		"verifier":        nil,
 	})
 	for _, e := range entries {

@@ -101,6 +101,7 @@ func dump(c *config.Config) string {
 		line("  password of %d bytes", len(d.BindPassword.Reveal()))
 	}
 	line("identity %+v", c.Identity)
+	line("hub %+v", c.Hub)
 	line("throttle %+v", c.Throttle)
 	line("log %+v", c.Log)
 	for _, w := range c.Warnings {
