@@ -2,7 +2,6 @@ package idp_test
 
 import (
 	"crypto/rand"
-	"crypto/rand"
 	"encoding/json"
 	"math/big"
 	"net/http"
