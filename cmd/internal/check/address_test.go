@@ -99,7 +99,11 @@ func TestPerson(t *testing.T) {
 	claim := func(name string, value any) func(*host) {
 		return func(h *host) { h.claims = func(c map[string]any) { c[name] = value } }
 	}
-	in := func(d time.Duration) int64 { return time.Now().Add(d).UnixMilli() }
+	at := func(name string, d time.Duration) func(*host) {
+		return func(h *host) {
+			h.claims = func(c map[string]any) { c[name] = time.Now().Add(d).UnixMilli() }
+		}
+	}
 	cookie := func(line string) func(*host) {
 		return func(h *host) {
 			h.with("/persona/authenticate", func(header http.Header) {
@@ -138,12 +142,12 @@ func TestPerson(t *testing.T) {
 		"another issuer":    {claim("iss", "example.test:8443"), []want{{"verification", check.Failed, "example.test:8443 issued it, and outsiders expect example.test", "listen.public_https"}}},
 		"another address":   {claim("principal", map[string]string{"email": "bob@example.test"}), []want{{"verification", check.Failed, "it is for bob@example.test", "report"}}},
 		"another's key":     {claim("public-key", map[string]string{"algorithm": "RS", "n": other.N.String(), "e": "65537"}), []want{{"verification", check.Failed, "certifies another key", "report"}, {"assertion", check.Failed, "invalid signature", ""}}},
-		"expired":           {claim("exp", in(-time.Hour)), []want{{"verification", check.Failed, "expired", "clocks"}}},
-		"from the future":   {claim("iat", in(20*time.Second)), []want{{"verification", check.Warning, "in the future", "no skew"}}},
-		"far future":        {claim("iat", in(time.Hour)), []want{{"verification", check.Failed, "issued later", "clocks"}}},
+		"expired":           {at("exp", -time.Hour), []want{{"verification", check.Failed, "expired", "clocks"}}},
+		"from the future":   {at("iat", 20*time.Second), []want{{"verification", check.Warning, "in the future", "no skew"}}},
+		"far future":        {at("iat", time.Hour), []want{{"verification", check.Failed, "issued later", "clocks"}}},
 		"seconds":           {claim("exp", time.Now().Add(time.Hour).Unix()), []want{{"certificate", check.Failed, "seconds", ""}}},
 		"no time of issue":  {func(h *host) { h.claims = func(c map[string]any) { delete(c, "iat") } }, []want{{"verification", check.Warning, "does not say when", "report"}}},
-		"too long":          {claim("exp", in(5*time.Hour)), []want{{"verification", check.Warning, "10m0s were asked for", "report"}}},
+		"too long":          {at("exp", 5*time.Hour), []want{{"verification", check.Warning, "10m0s were asked for", "report"}}},
 		"no sign-out":       {func(h *host) { h.answers["/persona/logout"] = text(500, "text/html", "oops") }, []want{{"sign-out", check.Failed, "500: oops", "ends by itself"}}},
 		"no document":       {func(h *host) { delete(h.answers, "/.well-known/browserid") }, []want{{"authority", check.Failed, "example.test: 404", "persona check example.test"}, {"sign-in page", check.Skipped, "", ""}}},
 		"disabled":          {func(h *host) { h.document = `{"disabled":true}` }, []want{{"authority", check.Failed, "no identity provider", "remove disabled"}}},

@@ -42,7 +42,12 @@ func (e *Examiner) lookAtState(context.Context) Finding {
 	case err != nil:
 		return failed("run the check as the user that runs persona, or as root", "%v", err)
 	}
+	owner, another := ownerOf(info)
 	files, err := store.OpenFiles(folder, zerolog.New(&e.keys.warnings))
+	if errors.Is(err, fs.ErrPermission) && another { // the store's cure would give it to the wrong user
+		return failed(fmt.Sprintf("run the check as that user, or as root; if %d is not the user that runs persona, as root: chown -R it to that one", owner),
+			"%s belongs to the user %d, and the user %d may not write there", folder, owner, os.Geteuid())
+	}
 	if err != nil {
 		return failure(err, "see that the user that runs persona may write there")
 	}
@@ -51,7 +56,10 @@ func (e *Examiner) lookAtState(context.Context) Finding {
 		text, cure := cutHint(strings.Join(seen, "; "))
 		return warned(cure, "%s: %s", folder, text)
 	}
-	return passed("%s, mode %04o, writable%s", folder, info.Mode().Perm(), asWhom(info))
+	if another && os.Geteuid() == 0 { // who may write everywhere
+		return passed("%s, mode %04o, belongs to the user %d", folder, info.Mode().Perm(), owner)
+	}
+	return passed("%s, mode %04o, writable", folder, info.Mode().Perm())
 }
 
 func (e *Examiner) lookAtKeys(ctx context.Context) Finding {

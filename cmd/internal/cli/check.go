@@ -44,7 +44,9 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	if err != nil {
 		return err
 	}
-	groups, err := given.plan(sh, examiner, targets)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	groups, err := given.plan(shellAsking{sh, stop}, examiner, targets)
 	if err != nil {
 		return err
 	}
@@ -139,7 +141,13 @@ func moreRoots(file string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-func (f checkFlags) plan(sh shell, examiner *check.Examiner, targets []check.Target) ([]check.Group, error) {
+// shellAsking is a shell at which whoever refuses to answer ends the run.
+type shellAsking struct {
+	shell
+	stop context.CancelFunc
+}
+
+func (f checkFlags) plan(sh shellAsking, examiner *check.Examiner, targets []check.Target) ([]check.Group, error) {
 	if len(targets) == 0 {
 		return examiner.Everything(), nil
 	}
@@ -159,7 +167,7 @@ func (f checkFlags) plan(sh shell, examiner *check.Examiner, targets []check.Tar
 }
 
 // password returns how the password of an address is learned.
-func (f checkFlags) password(sh shell, address string) (func(context.Context) (string, error), error) {
+func (f checkFlags) password(sh shellAsking, address string) (func(context.Context) (string, error), error) {
 	if *f.passwordFile != "" {
 		text, err := os.ReadFile(*f.passwordFile)
 		if err != nil {
@@ -172,6 +180,10 @@ func (f checkFlags) password(sh shell, address string) (func(context.Context) (s
 		return nil, wrong("check: nobody can be asked for the password of "+address, "give it with -password-file")
 	}
 	return func(ctx context.Context) (string, error) {
-		return sh.askHidden(ctx, "Password of "+address+": ")
+		password, err := sh.askHidden(ctx, "Password of "+address+": ")
+		if err != nil {
+			sh.stop() // the person has had enough, by Ctrl-C or Ctrl-D
+		}
+		return password, err
 	}, nil
 }

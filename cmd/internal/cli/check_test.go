@@ -9,10 +9,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"persona-sidecar/idp/idptest"
@@ -144,5 +146,27 @@ func TestCheckCommand(t *testing.T) {
 	stdout, _, code := c.check(t)
 	if code != 1 || !strings.Contains(stdout, "  ✗ reach ") || !strings.Contains(stdout, "– sample addresses") || !strings.Contains(stdout, "✓ published key") {
 		t.Errorf("a directory that is down: exit %d\n%s", code, stdout)
+	}
+}
+
+// TestCheckAsSomebodyElse: whoever may not look into the state directory is not told to take it.
+func TestCheckAsSomebodyElse(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can run it as another user")
+	}
+	folder := publicFolder(t)
+	world(t, folder, deadDirectory, "example.test")
+	if err := os.Chmod(filepath.Join(folder, "persona.yaml"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mkdir(t, filepath.Join(folder, "state"), 0o755)
+	command := persona(t, folder, "check", "-config", "persona.yaml", "-resolve", "127.0.0.1:1", "example.test")
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	var out bytes.Buffer
+	command.Stdout = &out
+	code, _ := run(t, command)
+	if code != 1 || !strings.Contains(out.String(), "state belongs to the user 0, and the user 65532 may not write there") || !strings.Contains(out.String(), "→ run the check as that user, or as root") {
+		t.Errorf("it exited with %d and said\n%s", code, out.String())
 	}
 }
