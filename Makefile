@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 5s
 BENCHTIME  ?= 1s
 
-.PHONY: build test packages format vet staticcheck race fuzz demo-check bench clean
+.PHONY: build test packages format vet staticcheck race fuzz demo-check test-compose bench clean
 
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
@@ -31,6 +31,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 demo-check: ## the whole trip on one machine
 	go run ./cmd/demo -check
+
+test-compose: ## the real image and the real deploy/compose.yaml under a real engine (Debian, as root)
+	.ci/test-compose
 
 bench: ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

@@ -1,6 +1,7 @@
 package idptest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -23,9 +24,10 @@ type BrowserOptions struct {
 	Trust string
 	// BlockThirdPartyCookies sets what people set in the browser's settings.
 	BlockThirdPartyCookies bool
+	// Deadline bounds all that a test does with the browser; 0: two minutes.
+	Deadline time.Duration
 }
 
-// browserDeadline bounds all that a test does with one browser.
 const browserDeadline = 2 * time.Minute
 
 // NewBrowser starts a Chromium of its own and returns the context of its first
@@ -53,7 +55,7 @@ func NewBrowser(t testing.TB, options BrowserOptions) context.Context {
 	if os.Geteuid() == 0 {
 		flags = append(flags, chromedp.NoSandbox)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), browserDeadline)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(options.Deadline, browserDeadline))
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)
 	t.Cleanup(cancel)
