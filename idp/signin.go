@@ -155,7 +155,7 @@ func (s *Server) startSession(w http.ResponseWriter, r *http.Request, site *site
 			return err
 		}
 	}
-	current, err := s.config.Sessions.Start(r.Context(), w, site.binding(), person.ID, c)
+	current, err := s.config.Sessions.Start(r.Context(), w, site.binding(), person.ID, person.PasswordChanged, c)
 	if err != nil {
 		return errSessions(err)
 	}

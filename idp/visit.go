@@ -109,7 +109,7 @@ func ends(current session.Session, result Result) string {
 	if result.Status != OK {
 		return result.Status.String()
 	}
-	if result.Person.PasswordChanged.After(current.Authenticated) {
+	if current.PasswordChangedSince(result.Person.PasswordChanged) {
 		return "password_changed"
 	}
 	return ""

@@ -15,12 +15,12 @@ func FuzzUnmarshal(f *testing.F) {
 	t := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	good, err := Session{
 		ID: "00112233445566778899aabbccddeeff", Person: "person", Computer: Shared,
-		Authenticated: t, Allowed: t, Seen: t, Ends: t, Epoch: 7,
+		Authenticated: t, Allowed: t, Seen: t, Ends: t, Epoch: 7, PasswordChanged: t,
 	}.marshal()
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range [][]byte{nil, {layout}, good, good[:headerLen], good[:headerLen+1], append([]byte{2}, good[1:]...)} {
+	for _, seed := range [][]byte{nil, {layout}, good, good[:headerLen], good[:headerLen+1], append([]byte{layout - 1}, good[1:]...)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -18,9 +18,9 @@ const (
 	// key can pass for a session.
 	purpose = "persona session"
 
-	layout    = 1
+	layout    = 2
 	idLen     = 16
-	headerLen = 2 + idLen + 5*8
+	headerLen = 2 + idLen + 6*8
 
 	// maxValueLen is far above the longest cookie value that Start makes.
 	maxValueLen = 1024
@@ -89,9 +89,9 @@ func (b Binding) associated() ([]byte, error) {
 	return append(data, b.Directory...), nil
 }
 
-// marshal writes: layout, kind of computer, id (16), five integers of 8 bytes
-// (authenticated, allowed, seen, ends in Unix milliseconds; epoch), person. The
-// directory is in the associated data.
+// marshal writes: layout, kind of computer, id (16), six integers of 8 bytes
+// (authenticated, allowed, seen, ends, password changed in Unix milliseconds; epoch),
+// person. The directory is in the associated data.
 func (s Session) marshal() ([]byte, error) {
 	id, err := hex.DecodeString(s.ID)
 	if err != nil || len(id) != idLen || len(s.Person) == 0 || len(s.Person) > maxPersonLen {
@@ -100,7 +100,7 @@ func (s Session) marshal() ([]byte, error) {
 	data := make([]byte, 0, headerLen+len(s.Person))
 	data = append(data, layout, s.Computer.code())
 	data = append(data, id...)
-	for _, t := range []time.Time{s.Authenticated, s.Allowed, s.Seen, s.Ends} {
+	for _, t := range []time.Time{s.Authenticated, s.Allowed, s.Seen, s.Ends, s.PasswordChanged} {
 		data = binary.BigEndian.AppendUint64(data, uint64(t.UnixMilli()))
 	}
 	data = binary.BigEndian.AppendUint64(data, s.Epoch)
@@ -117,7 +117,7 @@ func unmarshal(data []byte) (Session, error) {
 		return Session{}, none("the session is of another program version")
 	}
 	rest := data[2+idLen:]
-	for _, t := range []*time.Time{&s.Authenticated, &s.Allowed, &s.Seen, &s.Ends} {
+	for _, t := range []*time.Time{&s.Authenticated, &s.Allowed, &s.Seen, &s.Ends, &s.PasswordChanged} {
 		*t = time.UnixMilli(int64(binary.BigEndian.Uint64(rest))).UTC()
 		rest = rest[8:]
 	}

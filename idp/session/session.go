@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -64,6 +65,11 @@ type Session struct {
 	Directory string // the directory's name; Person is unique only within it
 	Person    string // immutable id of the person
 
+	// PasswordChanged is when the password was last changed before it was checked, as
+	// the directory told then; zero when it did not tell. Only another time by the same
+	// clock, the directory's, compares with it.
+	PasswordChanged time.Time
+
 	Authenticated time.Time // when the password was checked
 	Allowed       time.Time // when the directory last confirmed the person, as far as the cookie knows
 	Seen          time.Time // last use, up to a minute behind
@@ -109,6 +115,9 @@ type Sessions struct {
 	lifetime time.Duration
 	revoked  *revocations
 	checks   *checks
+	log      zerolog.Logger
+
+	toldFuture atomic.Int64 // when a session from the future was last logged, Unix milliseconds; 0: never
 }
 
 // New returns Sessions without doing any I/O.
@@ -124,12 +133,14 @@ func New(c Config) *Sessions {
 		lifetime: min(lifetime, MaxLifetime),
 		revoked:  newRevocations(c.Store, c.Log),
 		checks:   newChecks(),
+		log:      c.Log,
 	}
 }
 
 // Start begins a session of a person whose password the directory has just accepted,
-// with a new id, and sets its cookie. On an error no cookie is set.
-func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, b Binding, person string, c Computer) (Session, error) {
+// with a new id, and sets its cookie. changed is when the directory says that the
+// password was last changed, or zero. On an error no cookie is set.
+func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, b Binding, person string, changed time.Time, c Computer) (Session, error) {
 	if person == "" || len(person) > maxPersonLen {
 		return Session{}, fmt.Errorf("starting a session: the person's id has %d bytes, not 1 to %d", len(person), maxPersonLen)
 	}
@@ -148,7 +159,7 @@ func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, b Binding, 
 	session := Session{
 		ID: hex.EncodeToString(id), Directory: b.Directory, Person: person,
 		Authenticated: now, Allowed: now, Seen: now, Ends: now.Add(s.longest(c)),
-		Computer: c, Epoch: epoch,
+		Computer: c, Epoch: epoch, PasswordChanged: millis(changed),
 	}
 	if err := s.write(w, b, session); err != nil {
 		return Session{}, fmt.Errorf("starting a session: %w", err)
@@ -236,6 +247,13 @@ func (s *Sessions) Stale(session Session) bool {
 	return age >= recheck || age < -skew
 }
 
+// PasswordChangedSince tells whether the directory, which says now that the password
+// was last changed at some time, said an earlier one when the session began. Clocks
+// other than the directory's do not matter.
+func (session Session) PasswordChangedSince(changed time.Time) bool {
+	return millis(changed).After(session.PasswordChanged)
+}
+
 // Confirm notes that the directory has just allowed the session's person.
 func (s *Sessions) Confirm(session Session) { s.checks.confirm(session.ID, s.now()) }
 
@@ -266,9 +284,22 @@ func (s *Sessions) checkTimes(session Session) error {
 		return none("the session has expired")
 	}
 	if soon := now.Add(skew); session.Authenticated.After(soon) || session.Seen.After(soon) {
+		s.tellFuture(session, now)
 		return none("the session is from the future")
 	}
 	return nil
+}
+
+// tellFuture logs a session from the future, which nobody can forge: ours is the clock
+// that is wrong, or was. Once an hour is enough.
+func (s *Sessions) tellFuture(session Session, now time.Time) {
+	last := s.toldFuture.Load()
+	if since := now.Sub(time.UnixMilli(last)); last != 0 && since >= 0 && since < time.Hour || !s.toldFuture.CompareAndSwap(last, now.UnixMilli()) {
+		return
+	}
+	s.log.Warn().Time("now", now).Time("signed_in", session.Authenticated).
+		Str("hint", "was this machine's clock set back? then check that it is right now; those who had signed in before sign in again").
+		Msg("a session is from the future and does not count")
 }
 
 func earlier(a, b time.Time) time.Time {

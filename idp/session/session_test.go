@@ -21,6 +21,9 @@ import (
 
 const person = "11111111-2222-3333-4444-555555555555"
 
+// changed is when the password was changed, by the directory's own clock.
+func changed() time.Time { return time.Date(2031, 1, 2, 3, 4, 5, 678_900_000, time.UTC) }
+
 func binding() session.Binding { return session.Binding{Host: "example.test", Directory: "corp"} }
 
 // sealer is the key ring as app lends it to sessions.
@@ -65,7 +68,7 @@ func (w *world) restart() { w.Sessions = session.New(w.config) }
 func (w *world) signIn(t testing.TB, c session.Computer) (session.Session, *http.Cookie) {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	s, err := w.Start(t.Context(), rec, binding(), person, c)
+	s, err := w.Start(t.Context(), rec, binding(), person, changed(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +145,7 @@ func TestSession(t *testing.T) {
 		want := session.Session{
 			ID: started.ID, Directory: "corp", Person: person,
 			Authenticated: now, Allowed: now, Seen: now, Ends: started.Ends, Computer: c,
+			PasswordChanged: changed().Truncate(time.Millisecond),
 		}
 		if diff := cmp.Diff(want, started); diff != "" {
 			t.Errorf("started (-want +got):\n%s", diff)
@@ -197,14 +201,14 @@ func TestLastCookieOfAResponseCounts(t *testing.T) {
 	w := newWorld(t)
 	rec := httptest.NewRecorder()
 	http.SetCookie(rec, &http.Cookie{Name: "__Host-persona-x", Value: "of another name"})
-	first, err := w.Start(t.Context(), rec, binding(), person, session.Private)
+	first, err := w.Start(t.Context(), rec, binding(), person, changed(), session.Private)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := w.End(t.Context(), rec, binding(), first); err != nil {
 		t.Fatal(err)
 	}
-	second, err := w.Start(t.Context(), rec, binding(), "other", session.Private)
+	second, err := w.Start(t.Context(), rec, binding(), "other", changed(), session.Private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +238,7 @@ func TestStartRefuses(t *testing.T) {
 		"a huge directory": {session.Binding{Host: "example.test", Directory: strings.Repeat("x", 256)}, person, session.Private},
 	} {
 		rec := httptest.NewRecorder()
-		s, err := w.Start(t.Context(), rec, test.binding, test.person, test.computer)
+		s, err := w.Start(t.Context(), rec, test.binding, test.person, changed(), test.computer)
 		if err == nil || errors.Is(err, session.ErrNone) || s != (session.Session{}) {
 			t.Errorf("%s: %+v, %v", name, s, err)
 		}
@@ -257,7 +261,7 @@ func TestStartWithoutWhatItNeeds(t *testing.T) {
 		spoil(w)
 		w.restart()
 		rec := httptest.NewRecorder()
-		if s, err := w.Start(t.Context(), rec, binding(), person, session.Private); err == nil || errors.Is(err, session.ErrNone) {
+		if s, err := w.Start(t.Context(), rec, binding(), person, changed(), session.Private); err == nil || errors.Is(err, session.ErrNone) {
 			t.Errorf("without %s: %+v, %v", name, s, err)
 		}
 		if len(rec.Header()) != 0 {
@@ -271,7 +275,7 @@ func TestAnyPerson(t *testing.T) {
 	w := newWorld(t)
 	for _, id := range []string{"a", "a\x00b", "\xff\xfe", "ü", `","`, strings.Repeat("x", 512)} {
 		rec := httptest.NewRecorder()
-		if _, err := w.Start(t.Context(), rec, binding(), id, session.Shared); err != nil {
+		if _, err := w.Start(t.Context(), rec, binding(), id, changed(), session.Shared); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.expectSignedIn(t, cookie(t, rec)); got.Person != id {

@@ -44,7 +44,7 @@ func TestSignOutEverywhere(t *testing.T) {
 	_, one := w.signIn(t, session.Private)
 	_, two := w.signIn(t, session.Shared)
 	other := httptest.NewRecorder()
-	if _, err := w.Start(t.Context(), other, binding(), "other", session.Private); err != nil {
+	if _, err := w.Start(t.Context(), other, binding(), "other", changed(), session.Private); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time ends those of the first

@@ -1,9 +1,14 @@
 package session_test
 
 import (
+	"bytes"
 	"fmt"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"persona-sidecar/idp/session"
 )
@@ -183,5 +188,60 @@ func TestStale(t *testing.T) {
 	}
 	if w.Confirm(session.Session{}); !w.Stale(session.Session{}) {
 		t.Error("no session is fresh")
+	}
+}
+
+// TestPasswordChangedSince: only what the directory says later than at sign-in is a
+// change, whatever our own clock says, and a directory that says nothing changes nothing.
+func TestPasswordChangedSince(t *testing.T) {
+	t.Parallel()
+	at := changed()
+	for _, test := range []struct {
+		then, now time.Time
+		want      bool
+	}{
+		{at, at, false},
+		{at, at.Add(time.Second), true},
+		{at, at.Add(time.Millisecond), true},
+		{at, at.Add(time.Microsecond), false}, // below what the cookie holds
+		{at, at.Add(-time.Hour), false},       // a replica that lags behind
+		{at, time.Time{}, false},
+		{time.Time{}, time.Time{}, false},
+		{time.Time{}, at, true},
+	} {
+		w := newWorld(t)
+		rec := httptest.NewRecorder()
+		if _, err := w.Start(t.Context(), rec, binding(), person, test.then, session.Private); err != nil {
+			t.Fatal(err)
+		}
+		s := w.expectSignedIn(t, cookie(t, rec))
+		if got := s.PasswordChangedSince(test.now); got != test.want {
+			t.Errorf("from %v to %v: changed %t, want %t", test.then, test.now, got, test.want)
+		}
+	}
+}
+
+// TestSessionFromTheFutureIsLogged: it is proof of a clock that was set back; once an hour.
+func TestSessionFromTheFutureIsLogged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var log bytes.Buffer
+	w.config.Log = zerolog.New(&log)
+	w.restart()
+	_, c := w.signIn(t, session.Private)
+	for _, step := range []struct {
+		pass time.Duration
+		want int
+	}{{0, 0}, {-24 * time.Hour, 1}, {0, 1}, {59 * time.Minute, 1}, {time.Minute, 2}, {-24 * time.Hour, 3}} {
+		w.pass(step.pass)
+		for range 2 {
+			_, _ = w.read(t, c)
+		}
+		if got := strings.Count(log.String(), "was this machine's clock set back?"); got != step.want {
+			t.Errorf("after %v it was logged %d times, want %d", step.pass, got, step.want)
+		}
+	}
+	if strings.Contains(log.String(), c.Value) || strings.Contains(log.String(), person) {
+		t.Errorf("it tells who: %s", log.String())
 	}
 }

@@ -154,9 +154,13 @@ func (a *ACME) manage(ctx context.Context, name string, loaded func()) {
 
 // load takes a stored certificate into use. fs.ErrNotExist: there is none.
 func (a *ACME) load(ctx context.Context, name string) error {
-	_, err := a.config.CacheManagedCertificate(ctx, name)
+	cert, err := a.config.CacheManagedCertificate(ctx, name)
 	if err != nil {
 		return err
+	}
+	if leaf, now := cert.Leaf, a.now(); leaf != nil && now.Before(leaf.NotBefore) {
+		a.log.Warn().Str("domain", name).Time("not_before", leaf.NotBefore).Time("now", now).
+			Str("hint", "check this machine's clock").Msg("the certificate is not valid yet")
 	}
 	a.states[name].succeed()
 	return nil

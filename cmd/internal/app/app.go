@@ -84,6 +84,7 @@ func New(o Options) (*App, error) {
 	if err := a.ring.Load(context.Background()); err != nil {
 		return nil, fmt.Errorf("loading the keys: %w", err)
 	}
+	a.suspectClock()
 	if err := a.build(); err != nil {
 		return nil, errors.Join(err, a.closeRooms())
 	}

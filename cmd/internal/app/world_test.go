@@ -54,6 +54,12 @@ type program struct {
 // build makes an App of a configuration text. Its folder holds everything relative.
 func build(t testing.TB, folder, yaml string) (*app.App, *logged, error) {
 	t.Helper()
+	return buildAt(t, folder, yaml, time.Now)
+}
+
+// buildAt is build with a clock.
+func buildAt(t testing.TB, folder, yaml string, now func() time.Time) (*app.App, *logged, error) {
+	t.Helper()
 	path := filepath.Join(folder, "persona.yaml")
 	write(t, path, yaml)
 	loaded, err := config.Load(path, nil)
@@ -61,14 +67,20 @@ func build(t testing.TB, folder, yaml string) (*app.App, *logged, error) {
 		t.Fatalf("the test's configuration: %v", err)
 	}
 	log := &logged{}
-	built, err := app.New(app.Options{Config: loaded, Log: zerolog.New(log).Level(zerolog.DebugLevel), Version: "test"})
+	built, err := app.New(app.Options{Config: loaded, Log: zerolog.New(log).Level(zerolog.DebugLevel), Version: "test", Now: now})
 	return built, log, err
 }
 
 // start runs an App of a configuration text until the test ends, and waits until it is ready.
 func start(t testing.TB, folder, yaml string) *program {
 	t.Helper()
-	built, log, err := build(t, folder, yaml)
+	return startAt(t, folder, yaml, time.Now)
+}
+
+// startAt is start with a clock.
+func startAt(t testing.TB, folder, yaml string, now func() time.Time) *program {
+	t.Helper()
+	built, log, err := buildAt(t, folder, yaml, now)
 	if err != nil {
 		t.Fatalf("building the program: %v", err)
 	}

@@ -167,7 +167,7 @@ func BenchmarkSessionRead(b *testing.B) {
 	sessions := session.New(session.Config{Sealer: sealer{r}, Store: f, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
 	binding := session.Binding{Host: "example.test", Directory: "corp"}
 	rec := httptest.NewRecorder()
-	if _, err := sessions.Start(b.Context(), rec, binding, "alice", session.Private); err != nil {
+	if _, err := sessions.Start(b.Context(), rec, binding, "alice", time.Time{}, session.Private); err != nil {
 		b.Fatal(err)
 	}
 	req := httptest.NewRequest(http.MethodGet, "/persona/", nil)
