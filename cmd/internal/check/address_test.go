@@ -95,7 +95,7 @@ func sign(key *rsa.PrivateKey, claims map[string]any) string {
 // it has to notice.
 func TestPerson(t *testing.T) {
 	t.Parallel()
-	other := newKey(t, 2048)
+	other := newKey(t)
 	claim := func(name string, value any) func(*host) {
 		return func(h *host) { h.claims = func(c map[string]any) { c[name] = value } }
 	}

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -207,18 +208,27 @@ type provider struct {
 	answers  map[string]func(http.ResponseWriter, *http.Request)
 }
 
-func newKey(t *testing.T, bits int) *rsa.PrivateKey {
+func newKey(t *testing.T) *rsa.PrivateKey {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, bits)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key
 }
 
+// sharedKey is the key of all providers, because making one takes long.
+var sharedKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	p := &provider{key: newKey(t, 2048)}
+	p := &provider{key: sharedKey()}
 	public, err := browserid.NewPublicKey(&p.key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
