@@ -28,7 +28,9 @@ type Config struct {
 	// [EnvironmentDirectory].
 	Directories map[string]Directory
 	Identity    Identity
+	Lookups     Lookups
 	Hub         Hub
+	Verifier    Verifier
 	Throttle    Throttle
 	Log         Log
 	// SecretFiles are the paths of the files that secrets were read from, each
@@ -133,6 +135,9 @@ type Identity struct {
 	// provisioning page. Each is on the site of an identity host; [Host.Hubs]
 	// has them sorted out.
 	Hubs []string
+	// LegacyClientKeys certifies and believes the keys of historic browsers,
+	// too: DSA, and RSA of 1024 bit.
+	LegacyClientKeys bool
 }
 
 // Throttle bounds guessing of passwords, for each account. A client address may

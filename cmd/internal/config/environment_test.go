@@ -72,8 +72,10 @@ host id.example.com
 directory ldap
   {Preset:openldap URLs:[ldaps://ldap1.example.com ldaps://ldap2.example.com] StartTLS:true InsecurePlaintext:false CAFile:testdata/ca.pem BindDN:cn=persona,dc=example,dc=com BindPassword:[hidden] BaseDN:dc=example,dc=com UserFilter: LoginAttributes:[] AddressAttributes:[] IDAttribute:}
   password of 7 bytes
-identity {CertificateLifetime:1h0m0s SessionLifetime:8h0m0s Hubs:[]}
+identity {CertificateLifetime:1h0m0s SessionLifetime:8h0m0s Hubs:[] LegacyClientKeys:false}
+lookups {AllowPrivate:[] AllowPrivateDomains:[] Ports:[443] CAFile:}
 hub {Enabled:true RelyingParties:[]}
+verifier {Enabled:true Domains:[] Rate:100 Once:false}
 throttle {Failures:4 Window:10m0s}
 log {Level:warn Format:console}
 `

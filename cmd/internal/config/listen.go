@@ -66,6 +66,9 @@ func (v value) trustedProxies() []netip.Prefix {
 		if ok {
 			all = append(all, prefix)
 		}
+		if ok && prefix.Bits() == 0 {
+			item.warn(quote(text)+" trusts everybody", "list the networks of your own proxies alone: anybody can choose the address that is logged and throttled")
+		}
 		return text, ok
 	})
 	return all
@@ -99,8 +102,6 @@ func (v value) network(text string) (netip.Prefix, bool) {
 	case prefix.Masked() != prefix:
 		v.fault(quote(text)+" is an address inside a network", fmt.Sprintf("write %s for the network, or %s for the address alone", prefix.Masked(), prefix.Addr()))
 		return prefix, false
-	case prefix.Bits() == 0:
-		v.warn(quote(text)+" trusts everybody", "list the networks of your own proxies alone: anybody can choose the address that is logged and throttled")
 	}
 	return prefix, true
 }

@@ -97,7 +97,9 @@ func (r *reader) config(root value) *Config {
 		Listen:   Listen{HTTPS: ":443", HTTP: ":80", Admin: "127.0.0.1:9180", PublicHTTPS: 443},
 		TLS:      TLS{Mode: ModeACME},
 		Identity: Identity{CertificateLifetime: time.Hour, SessionLifetime: 8 * time.Hour},
+		Lookups:  Lookups{Ports: []int{443}},
 		Hub:      Hub{Enabled: true},
+		Verifier: Verifier{Enabled: true, Rate: 100},
 		Throttle: Throttle{Failures: 4, Window: 10 * time.Minute},
 		Log:      Log{Level: "info", Format: FormatJSON},
 	}
@@ -114,9 +116,9 @@ func (r *reader) config(root value) *Config {
 		"identity":        func(v value) { hubs = v.identity(&c.Identity) },
 		"throttle":        func(v value) { v.throttle(&c.Throttle) },
 		"log":             func(v value) { v.log(&c.Log) },
-		"lookups":         nil,
+		"lookups":         func(v value) { v.lookups(&c.Lookups) },
 		"hub":             func(v value) { v.hubSection(&c.Hub) },
-		"verifier":        nil,
+		"verifier":        func(v value) { in["verifier"] = v.verifier(&c.Verifier) },
 	})
 	for _, e := range entries {
 		c.Domains = append(c.Domains, e.Domain)
@@ -131,6 +133,7 @@ func (r *reader) config(root value) *Config {
 	top.checkDomains(entries, c)
 	in["directories"].checkUse(entries)
 	checkHubs(hubs, c.Hosts())
+	in["verifier"].checkVerifier(c.Verifier, c.Hosts())
 	return c
 }
 
@@ -140,7 +143,7 @@ func (v value) identity(i *Identity) (hubs []item) {
 		"certificate_lifetime": func(v value) { i.CertificateLifetime = v.duration(time.Minute, 24*time.Hour) },
 		"session_lifetime":     func(v value) { i.SessionLifetime = v.duration(5*time.Minute, 168*time.Hour) },
 		"hubs":                 func(v value) { hubs = v.items(value.hub) },
-		"legacy_client_keys":   nil,
+		"legacy_client_keys":   func(v value) { i.LegacyClientKeys = v.boolean() },
 	})
 	i.Hubs = texts(hubs)
 	return hubs

@@ -101,7 +101,9 @@ func dump(c *config.Config) string {
 		line("  password of %d bytes", len(d.BindPassword.Reveal()))
 	}
 	line("identity %+v", c.Identity)
+	line("lookups %+v", c.Lookups)
 	line("hub %+v", c.Hub)
+	line("verifier %+v", c.Verifier)
 	line("throttle %+v", c.Throttle)
 	line("log %+v", c.Log)
 	for _, w := range c.Warnings {
