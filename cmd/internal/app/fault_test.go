@@ -60,6 +60,33 @@ func TestStartFaults(t *testing.T) {
 	}
 }
 
+// TestFailedStartLeavesNothingOpen: when the last listener is taken the others are free again.
+func TestFailedStartLeavesNothingOpen(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	folder := t.TempDir()
+	yaml, _ := filesYAML(t, folder, "example.test")
+	https, plain := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	yaml = strings.Replace(yaml, `https: "127.0.0.1:0", http: "127.0.0.1:0", admin: "127.0.0.1:0"`,
+		fmt.Sprintf("https: %q, http: %q, admin: %q", https, plain, taken.Addr()), 1)
+	err = runUntilError(t, folder, yaml+oneDomain(website(t).URL)+deadDirectory)
+	if !strings.Contains(err.Error(), "opening listen.admin "+taken.Addr().String()) {
+		t.Errorf("got %v", err)
+	}
+	for _, address := range []string{https, plain} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Errorf("%s is still open: %v", address, err)
+			continue
+		}
+		listener.Close()
+	}
+}
+
 // runUntilError returns the error that ends a start.
 func runUntilError(t *testing.T, folder, yaml string) error {
 	t.Helper()

@@ -83,6 +83,46 @@ func TestLockEndsWithACrash(t *testing.T) {
 	}
 }
 
+// TestWaitingForAHungProcessIsTold: a process that holds the lock and does nothing, such
+// as a stopped one, is looked for by the operator.
+func TestWaitingForAHungProcessIsTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hung := open(t, dir)
+	if err := hung.Lock(t.Context(), "persona/keys"); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 10)
+	waiting, err := store.OpenFiles(dir, zerolog.New(lines(told)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() { got <- waiting.Lock(t.Context(), "persona/keys") }()
+	select {
+	case line := <-told:
+		if !strings.Contains(line, filepath.Join(dir, "locks/persona/keys.flock")) || !strings.Contains(line, "hint") {
+			t.Errorf("told %s", line)
+		}
+	case <-time.After(patience):
+		t.Error("nothing was told")
+	}
+	if err := hung.Unlock(t.Context(), "persona/keys"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+// lines hands on what is logged.
+type lines chan<- string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
+
 func TestGarbageLockNamesTheCure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

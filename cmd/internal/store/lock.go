@@ -11,8 +11,10 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// lockPoll is how often a taken lock of ours is tried again.
-const lockPoll = 20 * time.Millisecond
+const (
+	lockPoll = 20 * time.Millisecond // how often a taken lock of ours is tried again
+	lockLong = 3 * time.Second       // after which waiting for one is told
+)
 
 var _ certmagic.TryLocker = (*Files)(nil)
 
@@ -27,17 +29,22 @@ func (f *Files) Lock(ctx context.Context, name string) error {
 	if !kernelLock(name) {
 		return f.explainLock(name, f.FileStorage.Lock(ctx, name))
 	}
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	long := time.NewTimer(lockLong)
+	defer long.Stop()
 	for {
 		taken, err := f.takeLock(ctx, name)
 		if taken || err != nil {
 			return err
 		}
-		timer := time.NewTimer(lockPoll)
 		select {
-		case <-timer.C:
+		case <-poll.C:
+		case <-long.C:
+			f.log.Warn().Str("lock", f.lockFile(name)).Str("hint", "another persona uses the same state_dir; when it hangs, end it: `fuser` with the lock's name tells which").
+				Msg("waiting for another process")
 		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("locking %q: another persona holds it: %w", name, ctx.Err())
+			return fmt.Errorf("locking %q: another process holds %s: %w", name, f.lockFile(name), ctx.Err())
 		}
 	}
 }
