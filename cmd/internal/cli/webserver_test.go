@@ -1,0 +1,204 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"persona-sidecar/cmd/internal/cli"
+)
+
+// TestDelegationOnWebServers puts what setup prints for the present website on
+// real web servers, and fetches it as a verifier does.
+func TestDelegationOnWebServers(t *testing.T) {
+	t.Parallel()
+	for name, server := range map[string]struct {
+		from, to string // what is around the lines in the notes
+		start    func(t *testing.T, folder, addr, lines string) *exec.Cmd
+	}{
+		"apache2": {"Apache, in the site's section:\n", "     nginx,", startApache},
+		"nginx":   {"nginx, in the site's server block:\n", "     It must answer", startNginx},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			needServer(t, name)
+			folder := siteFolder(t)
+			notes := setupNotes(t, folder)
+			document := between(t, notes, "with this content:\n", "     and have it")
+			site := filepath.Join(folder, "site", ".well-known")
+			if err := os.MkdirAll(site, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, filepath.Join(site, "browserid"), document)
+			addr := freeAddress(t)
+			runServer(t, server.start(t, folder, addr, between(t, notes, server.from, server.to)))
+			response, body := fetch(t, "http://"+addr+"/.well-known/browserid")
+			if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/json" || body != `{"authority":"id.example.com"}` {
+				t.Errorf("%s, %q, %s", response.Status, response.Header.Get("Content-Type"), body)
+			}
+		})
+	}
+}
+
+func needServer(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	reason := name + " is not installed (apt-get install apache2-bin nginx)"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}
+
+// siteFolder returns a folder that the user of a web server may read.
+func siteFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "persona-site-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func setupNotes(t *testing.T, folder string) string {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	args := []string{
+		"setup", "-domain", "id.example.com", "-certifies", "example.com", "-directory-url", "ldaps://ldap", "-base-dn", "dc=example",
+		"-out", filepath.Join(folder, "persona.yaml"),
+	}
+	if code := cli.Main(t.Context(), args, nil, strings.NewReader(""), &out, &errOut); code != 0 {
+		t.Fatal(errOut.String())
+	}
+	return out.String()
+}
+
+func between(t *testing.T, text, from, to string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(text, from)
+	inside, _, ended := strings.Cut(rest, to)
+	if !found || !ended {
+		t.Fatalf("nothing between %q and %q in:\n%s", from, to, text)
+	}
+	return strings.TrimSpace(inside)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func startApache(t *testing.T, folder, addr, lines string) *exec.Cmd {
+	t.Helper()
+	const modules = "/usr/lib/apache2/modules" // Debian's
+	var b strings.Builder
+	for _, name := range []string{"mpm_event", "authz_core", "mime"} {
+		fmt.Fprintf(&b, "LoadModule %s_module %s/mod_%s.so\n", name, modules, name)
+	}
+	fmt.Fprintf(&b, "ServerRoot %[1]s\nServerName example.com\nListen %[2]s\nPidFile %[1]s/pid\nErrorLog /dev/stderr\nDocumentRoot %[1]s/site\nTypesConfig /dev/null\n", folder, addr)
+	if os.Geteuid() == 0 {
+		b.WriteString("User nobody\nGroup nogroup\n")
+	}
+	fmt.Fprintf(&b, "<VirtualHost %s>\n%s\n</VirtualHost>\n", addr, lines)
+	writeFile(t, filepath.Join(folder, "apache.conf"), b.String())
+	return exec.CommandContext(context.WithoutCancel(t.Context()), "apache2", "-DFOREGROUND", "-f", filepath.Join(folder, "apache.conf"))
+}
+
+func startNginx(t *testing.T, folder, addr, lines string) *exec.Cmd {
+	t.Helper()
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;\n"
+	}
+	var temporary strings.Builder
+	for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&temporary, "%s_temp_path %s/%s;\n", what, folder, what)
+	}
+	writeFile(t, filepath.Join(folder, "nginx.conf"), fmt.Sprintf(`%[1]sdaemon off; pid %[2]s/pid; error_log stderr; events {}
+http { access_log off; default_type application/octet-stream;
+%[3]s
+server { listen %[4]s; root %[2]s/site;
+%[5]s
+} }
+`, user, folder, temporary.String(), addr, lines))
+	return exec.CommandContext(context.WithoutCancel(t.Context()), "nginx", "-c", filepath.Join(folder, "nginx.conf"), "-e", "stderr")
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runServer runs a server until the test ends.
+func runServer(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	var log bytes.Buffer
+	command.Stderr = &log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(os.Interrupt)
+		stop := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
+		_ = command.Wait()
+		stop.Stop()
+		if t.Failed() {
+			t.Logf("%s:\n%s", command.Args[0], &log)
+		}
+	})
+}
+
+// fetch gets a page once its server answers.
+func fetch(t *testing.T, url string) (*http.Response, string) {
+	t.Helper()
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err == nil {
+			defer func() { _ = response.Body.Close() }()
+			body, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return response, string(body)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("the server does not answer: %v", err)
+		}
+	}
+}
