@@ -3,6 +3,7 @@ package idp_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -95,7 +96,6 @@ func newSites(t *testing.T, changes ...change) *network {
 }
 
 func (n *network) serveSites(w http.ResponseWriter, r *http.Request) {
-	n.clock.Advance(time.Since(n.clock.Now()))
 	origin := "https://" + r.Host
 	if page, ok := n.pages.Load(origin + r.URL.Path); ok {
 		page.(http.HandlerFunc)(w, r)
@@ -176,6 +176,11 @@ func (n *network) address(email string) {
 // heard waits until the site has heard exactly these events since it was loaded.
 func (n *network) heard(events string) {
 	n.t.Helper()
+	defer func() {
+		if n.t.Failed() {
+			n.t.Logf("the site has heard %s", n.js(`typeof said === "function" ? said() : ""`))
+		}
+	}()
 	n.until(`typeof said === "function" && said() === ` + quote(events))
 }
 
@@ -225,7 +230,7 @@ func (n *network) signInAt(site, email string) {
 	d.address(email)
 	d.fillInPrivate("alice", password)
 	n.until(`typeof said === "function" && said().includes("login")`)
-	n.verify(strings.Split(site, "/?")[0], email)
+	n.verify(site[:strings.LastIndex(site, "/")], email)
 }
 
 // fillInPrivate signs in on a computer that only one person uses.
@@ -235,3 +240,8 @@ func (n *network) fillInPrivate(login, password string) {
 	n.click("input[name=computer][value=private]")
 	n.fillIn(login, password)
 }
+
+var errDown = errors.New("the directory is down")
+
+// ended is when the directory is asked again whether a session may go on.
+const ended = 5 * time.Minute
