@@ -15,6 +15,7 @@ import (
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/session"
+	"persona-sidecar/idp/verifier"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/upstream"
@@ -53,6 +54,7 @@ type App struct {
 	sessions    *session.Sessions
 	directories map[string]*ldapauth.Directory
 	identity    *idp.Server
+	discovery   *verifier.Discovery
 	sites       []proxy.Site
 	upstreams   []*upstream.Proxy
 	health      *health
@@ -130,6 +132,9 @@ func (a *App) closeRooms() error {
 	var errs []error
 	for _, up := range a.upstreams {
 		up.Close()
+	}
+	if a.discovery != nil {
+		a.discovery.Close()
 	}
 	for _, name := range sortedNames(a.directories) {
 		errs = append(errs, a.directories[name].Close())

@@ -147,24 +147,29 @@ func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err err
 			published = append(published, idp.Host{Name: host.Name, Origin: a.origin(host.Name), Role: role})
 		}
 	}
-	centre, err := a.makeHub(hosts, nil)
+	if err := a.makeDiscovery(); err != nil {
+		return err
+	}
+	centre, err := a.makeHub(hosts, lookup{a.discovery})
 	if err != nil {
 		return err
 	}
 	a.identity, err = idp.New(idp.Config{
-		Hosts:      published,
-		Hub:        centre,
-		Keys:       a.ring,
-		Sessions:   a.sessions,
-		Throttle:   throttle,
-		HostName:   proxy.HostName,
-		ClientAddr: middleware.ClientAddr,
-		RequestID:  middleware.RequestID,
-		Now:        a.Now,
-		Rand:       a.Rand,
-		Log:        a.Log,
-		Version:    a.Version,
-		Events:     a.metrics,
+		Hosts:            published,
+		Hub:              centre,
+		Verifier:         a.makeVerifier(hosts),
+		LegacyClientKeys: a.Config.Identity.LegacyClientKeys,
+		Keys:             a.ring,
+		Sessions:         a.sessions,
+		Throttle:         throttle,
+		HostName:         proxy.HostName,
+		ClientAddr:       middleware.ClientAddr,
+		RequestID:        middleware.RequestID,
+		Now:              a.Now,
+		Rand:             a.Rand,
+		Log:              a.Log,
+		Version:          a.Version,
+		Events:           a.metrics,
 	})
 	return err
 }
@@ -203,13 +208,18 @@ func readRoots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
+	roots := x509.NewCertPool()
+	return roots, addRoots(roots, file)
+}
+
+// addRoots adds the certificates of a PEM file.
+func addRoots(roots *x509.CertPool, file string) error {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading ca_file: %w", err)
+		return fmt.Errorf("reading ca_file: %w", err)
 	}
-	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("reading ca_file %s: it holds no certificate (hint: it must be PEM, with lines BEGIN CERTIFICATE)", file)
+		return fmt.Errorf("reading ca_file %s: it holds no certificate (hint: it must be PEM, with lines BEGIN CERTIFICATE)", file)
 	}
-	return roots, nil
+	return nil
 }

@@ -147,6 +147,10 @@ func (c *company) signInFromHub(t *testing.T) {
 	if got := bundle.Certificate.Email.String(); got != "alice@example.test" {
 		t.Errorf("the certificate is for %s", got)
 	}
+	status, answer := ask(t, c.client, "example.test", bundle.String(), "https://hub.example.test")
+	if status != http.StatusOK || answer["status"] != "okay" || answer["email"] != "alice@example.test" || answer["issuer"] != "example.test" {
+		t.Errorf("the verifier says %d %v", status, answer)
+	}
 }
 
 // signInFromElsewhere: a hub of another site was never allowed to frame the provisioning page; with

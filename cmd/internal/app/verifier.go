@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/idp"
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/hub"
+	"persona-sidecar/idp/verifier"
+	"persona-sidecar/proxy/middleware"
+)
+
+// makeDiscovery makes what the verifier and the hub look domains up with. Our own domains are
+// answered by the identity provider, which is made after it.
+func (a *App) makeDiscovery() error {
+	lookups := a.Config.Lookups
+	roots, err := lookupRoots(lookups.CAFile)
+	if err != nil {
+		return fmt.Errorf("setting up look-ups: %w", err)
+	}
+	a.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
+		Own: func(domain string) (browserid.Document, bool, error) {
+			return a.identity.Document(domain)
+		},
+		Ports:               lookups.Ports,
+		AllowPrivate:        lookups.AllowPrivate,
+		AllowPrivateDomains: lookups.AllowPrivateDomains,
+		Roots:               roots,
+		UserAgent:           "persona/" + a.Version,
+		Now:                 a.Now,
+	})
+	return nil
+}
+
+// lookupRoots are the system's roots and those of a file; nil, the system's, for no file.
+func lookupRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("reading the system's roots: %w", err)
+	}
+	return roots, addRoots(roots, file)
+}
+
+// makeVerifier says whom websites are told to believe; nil: the verifier is off.
+func (a *App) makeVerifier(hosts []config.Host) idp.Verifier {
+	settings := a.Config.Verifier
+	if !settings.Enabled {
+		return nil
+	}
+	domains := settings.Domains
+	if len(domains) == 0 {
+		domains = ownMailDomains(hosts)
+	}
+	var seen verifier.Seen
+	if settings.Once {
+		seen = verifier.NewMemorySeen(a.Now)
+	}
+	return verifier.NewAPI(verifier.APIConfig{
+		Verifier: verifier.New(verifier.Config{
+			Discovery: a.discovery, Domains: domains, Seen: seen, Now: a.Now,
+			LegacyClientKeys: a.Config.Identity.LegacyClientKeys,
+		}),
+		Rate:       settings.Rate,
+		ClientAddr: middleware.ClientAddr,
+		Now:        a.Now,
+		Log:        a.Log,
+	})
+}
+
+// ownMailDomains are those that our hosts sign for, and our own that leave it to a host elsewhere.
+func ownMailDomains(hosts []config.Host) []string {
+	var all []string
+	for _, host := range hosts {
+		all = append(all, host.MailDomains...)
+		if host.Role == config.RoleDelegating {
+			all = append(all, host.Name)
+		}
+	}
+	return all
+}
+
+// lookup lets the hub look up the domains of others.
+type lookup struct{ discovery *verifier.Discovery }
+
+func (l lookup) Discover(ctx context.Context, domain string) (hub.Authority, error) {
+	found, err := l.discovery.Discover(ctx, domain)
+	var failed *verifier.LookupError
+	switch {
+	case errors.As(err, &failed) && failed.Kind == verifier.Disabled:
+		return hub.Authority{Disabled: true}, nil
+	case errors.As(err, &failed):
+		offline := failed.Kind == verifier.Unreachable || failed.Kind == verifier.Forbidden
+		return hub.Authority{}, &hub.NoAuthority{Reason: failed.Error(), Offline: offline, Cause: failed.Unwrap()}
+	case err != nil:
+		return hub.Authority{}, err
+	}
+	base := "https://" + found.Name
+	return hub.Authority{
+		Issuer:         found.Name,
+		Authentication: base + found.Support.Authentication,
+		Provisioning:   base + found.Support.Provisioning,
+	}, nil
+}
