@@ -69,7 +69,7 @@ func conversations() map[string]conversation {
 			},
 			told: []string{
 				`{"authority":"id.example.com"}`, "ForceType application/json", "default_type application/json;", "names lead to this machine: id.example.com\n",
-				"persona serve -config IN/conf/persona.yaml", "https://id.example.com/persona/", `remove the line "directory: staging"`, "terms of service of Let's Encrypt",
+				"persona serve -config IN/conf/persona.yaml", "persona check -config IN/conf/persona.yaml", "https://id.example.com/persona/", `remove the line "directory: staging"`, "terms of service of Let's Encrypt",
 				"to IN/conf/ldap_password",
 			},
 		},

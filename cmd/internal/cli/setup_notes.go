@@ -59,7 +59,7 @@ func (a *answers) steps(c *config.Config, o *owner) []string {
 	if a.Authority != "" {
 		steps = append(steps, fmt.Sprintf("Let %s sign for the domain; in the configuration of a persona there: certifies: [%s]", a.Authority, a.Domain))
 	}
-	steps = append(steps, a.start(o))
+	steps = append(steps, a.start(o), "Look at everything from outside: "+a.command("check"))
 	if identity != "" {
 		steps = append(steps, fmt.Sprintf("Sign in at https://%s/persona/", identity))
 	}
@@ -91,11 +91,16 @@ func delegation(domain, authority string) string {
          curl -i https://%[1]s/.well-known/browserid`, domain, document)
 }
 
-func (a *answers) start(o *owner) string {
-	run := "persona serve"
-	if a.Out != config.DefaultPath {
-		run += " -config " + a.Out
+// command returns a command of ours for this configuration.
+func (a *answers) command(name string) string {
+	if a.Out == config.DefaultPath {
+		return "persona " + name
 	}
+	return "persona " + name + " -config " + a.Out
+}
+
+func (a *answers) start(o *owner) string {
+	run := a.command("serve")
 	if o == nil || o.uid == 0 {
 		return "Start it: " + run
 	}
