@@ -37,6 +37,7 @@ func TestPages(t *testing.T) {
 		"frame ancestors none":   {func(p *provider) { p.with("/provision", set(csp, "frame-ancestors 'none'")) }, want{"provisioning page", check.Failed, "no hub can frame it", "allow the hubs"}},
 		"frame ancestors empty":  {func(p *provider) { p.with("/provision", set(csp, "default-src 'self'; frame-ancestors")) }, want{"provisioning page", check.Failed, "no hub can frame it", ""}},
 		"two policies":           {func(p *provider) { p.with("/provision", set(csp, "frame-ancestors *, frame-ancestors 'none'")) }, want{"provisioning page", check.Failed, "no hub can frame it", ""}},
+		"two that allow":         {func(p *provider) { p.with("/provision", set(csp, "frame-ancestors 'self', default-src 'none'")) }, want{"provisioning page", check.OK, "", ""}},
 		"framed by all":          {func(p *provider) { p.with("/provision", func(h http.Header) { h.Del(csp) }) }, want{"provisioning page", check.Warning, "every website may frame it", "frame-ancestors 'self'"}},
 		"provisioning opener":    {func(p *provider) { p.with("/provision", set("Cross-Origin-Opener-Policy", "same-origin")) }, want{"provisioning page", check.Warning, "same-origin", "send no"}},
 		"provisioning redirects": {func(p *provider) { p.answers["/provision"] = redirect("/login") }, want{"provisioning page", check.Failed, "redirects to /login", "binds its channel"}},

@@ -123,6 +123,7 @@ func TestClock(t *testing.T) {
 		"right":           {[]time.Duration{0}, want{"clock", check.OK, "agrees with a0.test", ""}},
 		"a day ahead":     {[]time.Duration{24 * time.Hour}, want{"clock", check.Failed, "ahead of a0.test", "NTP"}},
 		"a day behind":    {[]time.Duration{-24 * time.Hour}, want{"clock", check.Failed, "behind a0.test", "NTP"}},
+		"too far ahead":   {[]time.Duration{20 * time.Second}, want{"clock", check.Failed, "ahead of a0.test", "NTP"}},
 		"a little ahead":  {[]time.Duration{8 * time.Second}, want{"clock", check.Warning, "8s ahead of", "NTP"}},
 		"one is wrong":    {[]time.Duration{-time.Hour, 0, time.Hour}, want{"clock", check.OK, "agrees with a1.test", ""}},
 		"all say another": {[]time.Duration{time.Hour, 2 * time.Hour}, want{"clock", check.Failed, "1h0m0s ahead of a0.test", ""}},
