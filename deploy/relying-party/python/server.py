@@ -8,7 +8,7 @@ if not PERSONA or not AUDIENCE:
     sys.exit("set PERSONA_ORIGIN to the identity host's origin and AUDIENCE to your own,"
              " such as https://example.com and https://shop.example.com")
 VERIFIER = os.environ.get("VERIFIER") or PERSONA + "/persona/v2"
-HOST, PORT = (os.environ.get("LISTEN") or "127.0.0.1:8003").rsplit(":", 1)
+HOST, PORT = (os.environ.get("LISTEN") or "127.0.0.1:8004").rsplit(":", 1)
 TLS = ssl.create_default_context(cafile=os.environ.get("CA_FILE") or None)
 PAGES = Path(__file__).parent.parent / "pages"
 SECURE = AUDIENCE.startswith("https:")
