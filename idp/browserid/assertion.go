@@ -50,15 +50,19 @@ func SignAssertion(signer crypto.Signer, random io.Reader, audience string, expi
 // audience that is an origin, an expiry in integer milliseconds. Other claims
 // are left to [Assertion.OtherClaims].
 func ParseAssertion(s string) (*Assertion, error) {
-	a, err := parseAssertion(s)
+	return parseAssertion([]byte(s))
+}
+
+func parseAssertion(raw []byte) (*Assertion, error) {
+	a, err := readAssertion(raw)
 	if err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
 	}
 	return a, nil
 }
 
-func parseAssertion(s string) (*Assertion, error) {
-	parsed, err := parseSigned(s)
+func readAssertion(raw []byte) (*Assertion, error) {
+	parsed, err := parseSigned(raw)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,9 @@
 package browserid
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -24,20 +24,20 @@ func ParseBundle(s string) (*Bundle, error) {
 	if len(s) > longestBundle {
 		return nil, fmt.Errorf("bundle is longer than %d characters", longestBundle)
 	}
-	certificate, assertion, ok := strings.Cut(s, "~")
+	certificate, assertion, ok := bytes.Cut([]byte(s), []byte("~"))
 	switch {
-	case !ok || certificate == "":
+	case !ok || len(certificate) == 0:
 		return nil, ErrNoCertificates
-	case strings.Contains(assertion, "~"):
+	case bytes.Contains(assertion, []byte("~")):
 		return nil, ErrChained
-	case assertion == "":
+	case len(assertion) == 0:
 		return nil, ErrNoAssertion
 	}
-	c, err := ParseCertificate(certificate)
+	c, err := parseCertificate(certificate)
 	if err != nil {
 		return nil, err
 	}
-	a, err := ParseAssertion(assertion)
+	a, err := parseAssertion(assertion)
 	if err != nil {
 		return nil, err
 	}

@@ -116,15 +116,19 @@ func (req *CertificateRequest) claims() ([]byte, error) {
 // when the address is malformed). Other claims are left to
 // [Certificate.OtherClaims].
 func ParseCertificate(s string) (*Certificate, error) {
-	c, err := parseCertificate(s)
+	return parseCertificate([]byte(s))
+}
+
+func parseCertificate(raw []byte) (*Certificate, error) {
+	c, err := readCertificate(raw)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	return c, nil
 }
 
-func parseCertificate(s string) (*Certificate, error) {
-	parsed, err := parseSigned(s)
+func readCertificate(raw []byte) (*Certificate, error) {
+	parsed, err := parseSigned(raw)
 	if err != nil {
 		return nil, err
 	}

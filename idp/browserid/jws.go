@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // longestBundle bounds a certificate, an assertion and the two together, in
@@ -24,19 +23,18 @@ type signed struct {
 	signature []byte
 }
 
-// parseSigned splits and decodes header.claims.signature.
-func parseSigned(s string) (signed, error) {
-	if len(s) > longestBundle {
+// parseSigned splits and decodes header.claims.signature, which it keeps.
+func parseSigned(raw []byte) (signed, error) {
+	if len(raw) > longestBundle {
 		return signed{}, fmt.Errorf("signed object is longer than %d characters", longestBundle)
 	}
-	parts := strings.Count(s, ".") + 1
-	if s == "" {
+	parts := bytes.Count(raw, []byte(".")) + 1
+	if len(raw) == 0 {
 		parts = 0
 	}
 	if parts != 3 {
 		return signed{}, Reason(fmt.Sprintf("signed object must have three parts, this one has %d", parts))
 	}
-	raw := []byte(s)
 	head, rest, _ := bytes.Cut(raw, []byte("."))
 	body, tail, _ := bytes.Cut(rest, []byte("."))
 	space := make([]byte, 0, encoding().DecodedLen(len(raw))) // for all that is decoded

@@ -74,7 +74,8 @@ func (s *scanner) value(depth int) (object, error) {
 // object reads the object that begins here and checks that no member is
 // repeated.
 func (s *scanner) object(depth int) (object, error) {
-	members := make(object, 0, 5)
+	var few [6]member // on the stack: most objects have no more
+	members := few[:0]
 	s.at++
 	s.space()
 	for done := s.take('}'); !done; {
@@ -87,7 +88,9 @@ func (s *scanner) object(depth int) (object, error) {
 			return nil, err
 		}
 	}
-	return members, members.checkNames()
+	obj := make(object, len(members))
+	copy(obj, members)
+	return obj, obj.checkNames()
 }
 
 func (s *scanner) member(depth int) (member, error) {

@@ -82,22 +82,27 @@ func (d *Discovery) Discover(ctx context.Context, domain string) (Authority, err
 	if err := checkDomain(domain); err != nil {
 		return Authority{}, err
 	}
-	limited, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
+	var deadline time.Time // of all look-ups together; what is known needs none
 	chain := make([]string, 1, MostHops+1)
 	chain[0] = domain
 	for {
-		name := chain[len(chain)-1]
-		doc, err := d.document(limited, name, domain)
+		key := cacheKey{chain[len(chain)-1], domain}
+		doc, ok, err := d.known(key)
+		if !ok {
+			if deadline.IsZero() {
+				deadline = time.Now().Add(lookupTime)
+			}
+			doc, err = d.lookUp(ctx, key, deadline)
+		}
 		if err != nil {
 			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-				err = timedOut(name, err)
+				err = timedOut(key.name, err)
 			}
 			return Authority{}, err
 		}
 		switch doc := doc.(type) {
 		case browserid.Support:
-			return Authority{Name: name, Chain: chain, Support: doc}, nil
+			return Authority{Name: key.name, Chain: chain, Support: doc}, nil
 		case browserid.Delegation:
 			if slices.Contains(chain, doc.Authority) {
 				return Authority{}, circular(chain, doc.Authority)
@@ -107,27 +112,25 @@ func (d *Discovery) Discover(ctx context.Context, domain string) (Authority, err
 			}
 			chain = append(chain, doc.Authority)
 		default:
-			return Authority{}, notPrimary(Disabled, name, "it is disabled", nil)
+			return Authority{}, notPrimary(Disabled, key.name, "it is disabled", nil)
 		}
 	}
 }
 
-// document returns what name publishes for a mail domain: from memory if it is
-// ours or was looked up a while ago.
-func (d *Discovery) document(ctx context.Context, name, domain string) (browserid.Document, error) {
-	if doc, ok, err := d.own(name); ok {
-		return doc, err
+// known returns a document that nobody need be asked for: our own, or one that
+// was looked up a while ago.
+func (d *Discovery) known(key cacheKey) (doc browserid.Document, ok bool, err error) {
+	if doc, ok, err := d.own(key.name); ok {
+		return doc, true, err
 	}
-	key := cacheKey{name, domain}
-	if doc, ok, err := d.cache.get(key); ok {
-		return doc, err
-	}
-	return d.lookUp(ctx, key)
+	return d.cache.get(key)
 }
 
 // lookUp asks the domain's server. Whoever asks the same meanwhile waits for
 // the same answer; the request goes on when one of them gives up.
-func (d *Discovery) lookUp(ctx context.Context, key cacheKey) (browserid.Document, error) {
+func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time) (browserid.Document, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	answer := d.flights.DoChan(key.name+"?"+key.domain, func() (any, error) {
 		if doc, ok, err := d.cache.get(key); ok { // a flight before this one ended just now
 			return doc, err

@@ -104,6 +104,9 @@ func (f *fetcher) fetch(ctx context.Context, name, domain string) (browserid.Doc
 		return nil, 0, err
 	}
 	data, err := io.ReadAll(io.LimitReader(response.Body, largest+1))
+	if err == nil {
+		err = ctx.Err() // a server may end its answer just as we hang up
+	}
 	if err != nil {
 		return nil, 0, connectionError(name, err)
 	}
