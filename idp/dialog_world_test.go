@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +130,14 @@ func (n *network) tab(id target.ID) *network {
 // popup does something that opens a window, and returns that.
 func (n *network) popup(open func()) *network {
 	n.t.Helper()
-	opened := chromedp.WaitNewTarget(n.ctx, func(info *target.Info) bool { return info.Type == "page" })
+	before, err := chromedp.Targets(n.ctx)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	opened := chromedp.WaitNewTarget(n.ctx, func(info *target.Info) bool {
+		known := slices.ContainsFunc(before, func(other *target.Info) bool { return other.TargetID == info.TargetID })
+		return info.Type == "page" && !known
+	})
 	open()
 	select {
 	case id := <-opened:

@@ -131,6 +131,7 @@ type dialogPage struct {
 // anybody.
 func (s *Server) getDialog(w http.ResponseWriter, _ *http.Request, site *site) error {
 	data := dialogPage{frame: site.frame()}
+	data.Website = false // a popup is no place to go on from
 	for _, host := range site.serves {
 		data.Issuers = append(data.Issuers, issuer{host.Name, host.Origin})
 	}

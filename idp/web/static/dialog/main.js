@@ -18,7 +18,7 @@ const NOT_AUTHENTICATED = "user is not authenticated as target user";
 const PRIVATE_S = 6 * 3600;
 const SHARED_S = 3600;
 
-/** @type {import("./relyingparty.js").RelyingParty | null} */
+/** The site that asks, once it is known that it may. @type {import("./relyingparty.js").RelyingParty | null} */
 let party = null;
 /** @type {import("./options.js").Options} */
 let options;
@@ -28,6 +28,8 @@ let session;
 let now;
 /** The address on its way, and its sign-in page. */
 let current = { email: "", auth: "" };
+/** Whether the person has typed an address: nobody does that unawares. */
+let typed = false;
 
 /** The identity hosts that this hub serves: origins by name. @type {Map<string, string>} */
 const issuers = new Map(
@@ -49,9 +51,10 @@ async function start() {
   if (!globalThis.crypto?.subtle) throw new Failure("unsupported");
   const came = arrival();
   const found = await findRelyingParty(came !== "");
+  const { origin } = found.party;
+  showSite(origin, null);
+  if (!(await mayUse(origin))) throw new Failure("not_allowed", { origin });
   party = found.party;
-  showSite(party.origin, null);
-  if (!(await mayUse(party.origin))) throw new Failure("not_allowed", { origin: party.origin });
   options = checkOptions(party.params, party.origin);
   showSite(party.origin, options);
   [session, now] = await Promise.all([getSession(), getClock()]);
@@ -81,13 +84,14 @@ function choose(preferred = "") {
   if (!known.includes(wished)) known.unshift(wished);
   showAddresses(known, wished);
   element("address-back").hidden = false;
-  show("choose", { site: options.siteName.trim() || party.origin.replace(/^https:\/\//, "") });
+  show("choose", { site: party.origin.replace(/^https:\/\//, "") });
 }
 
 /** Asks for an address. @param {string} [text] @param {boolean} [wrong] */
 function ask(text = "", wrong = false) {
   const input = /** @type {HTMLInputElement} */ (element("email"));
   input.value = text;
+  typed = false;
   input.setAttribute("aria-invalid", String(wrong));
   element("email-error").hidden = !wrong;
   show("address");
@@ -199,8 +203,9 @@ element("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = /** @type {HTMLInputElement} */ (element("email")).value.trim();
   if (!isAddress(text)) ask(text, true);
-  else if (settled()) begin(text.toLowerCase());
+  else if (typed || settled()) begin(text.toLowerCase());
 });
+element("email").addEventListener("input", () => (typed = true));
 onAction("cancel", () => refuse(party));
 onAction("other", () => ask());
 onAction("back", () => choose());

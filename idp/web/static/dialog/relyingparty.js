@@ -86,7 +86,8 @@ export function refuse(party) {
     return;
   }
   if (party && window.opener) refuseOpener(window.opener, party.origin);
-  window.close();
+  if (window.opener) window.close();
+  else window.history.back(); // a window that no script has opened cannot be closed
 }
 
 /** @param {RelyingParty} party @param {Record<string, string>} fields */
