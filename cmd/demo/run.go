@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,6 +24,7 @@ const (
 const (
 	defaultHTTPS = "127.0.0.1:8443"
 	defaultHTTP  = "127.0.0.1:8080"
+	defaultShop  = "127.0.0.1:8444"
 	anyPort      = "127.0.0.1:0"
 )
 
@@ -67,6 +69,7 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	flags.BoolVar(&o.check, "check", false, "")
 	flags.StringVar(&o.listen.HTTPS, "https", "", "")
 	flags.StringVar(&o.listen.HTTP, "http", "", "")
+	flags.StringVar(&o.listen.Shop, "shop", "", "")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -81,17 +84,15 @@ func parse(args []string, errOut io.Writer) (options, error) {
 
 // defaults: the demo has well-known ports, so that its addresses can be written down; the check has any that are free.
 func defaults(o options) world.Listen {
-	https, http := defaultHTTPS, defaultHTTP
+	usual := world.Listen{HTTPS: defaultHTTPS, HTTP: defaultHTTP, Shop: defaultShop}
 	if o.check {
-		https, http = anyPort, anyPort
+		usual = world.Listen{HTTPS: anyPort, HTTP: anyPort, Shop: anyPort}
 	}
-	if o.listen.HTTPS != "" {
-		https = o.listen.HTTPS
+	return world.Listen{
+		HTTPS: cmp.Or(o.listen.HTTPS, usual.HTTPS),
+		HTTP:  cmp.Or(o.listen.HTTP, usual.HTTP),
+		Shop:  cmp.Or(o.listen.Shop, usual.Shop),
 	}
-	if o.listen.HTTP != "" {
-		http = o.listen.HTTP
-	}
-	return world.Listen{HTTPS: https, HTTP: http}
 }
 
 // show runs the world until ctx ends.
@@ -123,7 +124,7 @@ func check(ctx context.Context, listen world.Listen, out io.Writer) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	fmt.Fprintf(out, "✓ %-30s directory, website and sidecar in %s\n", "world up", time.Since(began).Round(time.Millisecond))
+	fmt.Fprintf(out, "✓ %-30s directory, website, sidecar and shop in %s\n", "world up", time.Since(began).Round(time.Millisecond))
 	t, err := newTrip(w)
 	if err != nil {
 		return err
@@ -141,7 +142,7 @@ func newTrip(w *world.World) (*trip.Trip, error) {
 	people := world.People()
 	return trip.New(trip.Target{
 		Host: world.Host, Origin: w.Origin(world.Host), PlainOrigin: w.PlainOrigin(world.Host),
-		DelegateOrigin: w.Origin(world.Delegate), Client: w.Client(),
+		DelegateOrigin: w.Origin(world.Delegate), ShopOrigin: w.ShopOrigin(), Client: w.Client(),
 		Login: people[0].Login, Password: people[0].Password, Addresses: people[0].Addresses,
 		Foreign: people[1].Addresses[0], Now: time.Now, Rand: rand.Reader,
 	})

@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 	if code := run(ctx, []string{"-check"}, &out, &errOut); code != 0 || errOut.Len() > 0 {
 		t.Fatalf("exit code %d\n%s%s", code, &out, &errOut)
 	}
-	if ticks := strings.Count(out.String(), "✓ "); ticks != 21 || strings.Contains(out.String(), "✗") {
+	if ticks := strings.Count(out.String(), "✓ "); ticks != 27 || strings.Contains(out.String(), "✗") {
 		t.Errorf("%d steps are told:\n%s", ticks, &out)
 	}
 	for _, secret := range []string{"wonderland", "__Host-persona="} {
@@ -66,7 +66,9 @@ func TestShow(t *testing.T) {
 	out := &screen{full: make(chan struct{})}
 	var errOut bytes.Buffer
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"-https", "127.0.0.1:0", "-http", "127.0.0.1:0"}, out, &errOut) }()
+	go func() {
+		ended <- run(ctx, []string{"-https", "127.0.0.1:0", "-http", "127.0.0.1:0", "-shop", "127.0.0.1:0"}, out, &errOut)
+	}()
 	select {
 	case <-out.full:
 	case code := <-ended:
@@ -74,7 +76,7 @@ func TestShow(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("no screen")
 	}
-	for _, wanted := range []string{"https://example.localhost:", "/persona/", "alice", "wonderland", "sales@example.localhost", "ca.pem", "persona.yaml", "/readyz"} {
+	for _, wanted := range []string{"https://example.localhost:", "https://shop.localhost:", "/persona/", "alice", "wonderland", "sales@example.localhost", "ca.pem", "persona.yaml", "/readyz"} {
 		if !strings.Contains(out.String(), wanted) {
 			t.Errorf("the screen lacks %q", wanted)
 		}
@@ -130,6 +132,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"serve"}, 2, `unknown argument "serve"`},
 		{[]string{"-https", "nowhere"}, 1, "-https nowhere"},
 		{[]string{"-check", "-http", "127.0.0.1:x"}, 1, "-http 127.0.0.1:x"},
+		{[]string{"-check", "-shop", "nowhere"}, 1, "-shop nowhere"},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(t.Context(), test.args, &out, &errOut); code != test.code || !strings.Contains(errOut.String(), test.says) {

@@ -9,14 +9,16 @@ import (
 	"persona-sidecar/cmd/demo/internal/world"
 )
 
-const usage = `demo shows persona on one machine: a directory with sample people, a website, and the sidecar in front.
+const usage = `demo shows persona on one machine: a directory with sample people, a website with the sidecar in front,
+and a shop on another site that people sign in to.
 
-usage: go run ./cmd/demo [-https ADDRESS] [-http ADDRESS]
+usage: go run ./cmd/demo [-https ADDRESS] [-http ADDRESS] [-shop ADDRESS]
        go run ./cmd/demo -check
 
   -check          make the whole trip by itself, tell each step, and exit: 0 when all passed, 1 otherwise
   -https ADDRESS  listen here for HTTPS (default 127.0.0.1:8443; with -check any free port)
   -http ADDRESS   listen here for HTTP, which redirects (default 127.0.0.1:8080; with -check any free port)
+  -shop ADDRESS   the shop listens here for HTTPS (default 127.0.0.1:8444; with -check any free port)
 `
 
 // writeScreen tells where to look, whom to sign in as, and what lies where.
@@ -27,9 +29,11 @@ func writeScreen(out io.Writer, w *world.World) error {
 		fmt.Fprintf(&screen, "  Note: %s.\n", notice)
 	}
 	home := w.Origin(world.Host)
-	fmt.Fprintf(&screen, "  Website   %s/\n  Sign-in   %s/persona/\n\n", home, home)
-	fmt.Fprintf(&screen, "  Your browser will warn: the certificate comes from a CA that was made for this run. Go on past\n"+
-		"  the warning, or let the browser trust the CA; it can vouch for localhost alone:\n    %s\n\n", w.CAFile())
+	fmt.Fprintf(&screen, "  Website   %s/\n  Sign-in   %s/persona/\n  Shop      %s/   another site, which people sign in to\n\n",
+		home, home, w.ShopOrigin())
+	fmt.Fprintf(&screen, "  Your browser will warn: the certificates come from a CA that was made for this run. Go on past\n"+
+		"  the warning, at the website before the shop, which loads a script from there; or let the browser\n"+
+		"  trust the CA; it can vouch for localhost alone:\n    %s\n\n", w.CAFile())
 	if err := writePeople(&screen); err != nil {
 		return err
 	}

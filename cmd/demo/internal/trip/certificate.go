@@ -18,7 +18,6 @@ const (
 	keyBits           = 2048
 	lifetime          = 10 * time.Minute // asked for
 	assertionLifetime = 2 * time.Minute
-	audience          = "https://shop.example" // a relying party
 	otherAudience     = "https://other.example"
 )
 
@@ -81,11 +80,11 @@ func (t *Trip) verifyCertificate(context.Context) (string, error) {
 // verifyBundle plays the browser, which signs, and the relying party, which verifies; then a relying party for which
 // the bundle was not meant.
 func (t *Trip) verifyBundle(context.Context) (string, error) {
-	assertion, err := browserid.SignAssertion(t.key, t.Rand, audience, t.Now().Add(assertionLifetime))
+	audience := t.ShopOrigin
+	text, err := t.makeBundle(audience)
 	if err != nil {
-		return "", fmt.Errorf("signing the assertion: %w", err)
+		return "", err
 	}
-	text := t.certificate.String() + "~" + assertion
 	bundle, err := browserid.ParseBundle(text)
 	if err != nil {
 		return "", fmt.Errorf("reading the bundle: %w", err)
@@ -97,7 +96,17 @@ func (t *Trip) verifyBundle(context.Context) (string, error) {
 	if bundle.Verify(keys, otherAudience, t.Now()) == nil {
 		return "", fmt.Errorf("the bundle for %s also counts at %s", audience, otherAudience)
 	}
+	t.bundle = text
 	return fmt.Sprintf("%s proven to %s and to nobody else, %d characters", bundle.Certificate.Email, audience, len(text)), nil
+}
+
+// makeBundle makes what the dialog hands to a relying party.
+func (t *Trip) makeBundle(audience string) (string, error) {
+	assertion, err := browserid.SignAssertion(t.key, t.Rand, audience, t.Now().Add(assertionLifetime))
+	if err != nil {
+		return "", fmt.Errorf("signing the assertion: %w", err)
+	}
+	return t.certificate.String() + "~" + assertion, nil
 }
 
 func (t *Trip) requestForeign(ctx context.Context) (string, error) {

@@ -48,7 +48,7 @@ func get(ctx context.Context, client *http.Client, target string) (answer, error
 
 // postForm sends a form as a page of the same origin does.
 func (t *Trip) postForm(ctx context.Context, path string, form url.Values) (answer, error) {
-	return t.post(ctx, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+	return t.post(ctx, t.Origin, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 }
 
 // postJSON sends an object as a script of the same origin does.
@@ -57,16 +57,16 @@ func (t *Trip) postJSON(ctx context.Context, path string, object any) (answer, e
 	if err != nil {
 		return answer{}, fmt.Errorf("writing a request: %w", err)
 	}
-	return t.post(ctx, path, "application/json", bytes.NewReader(body))
+	return t.post(ctx, t.Origin, path, "application/json", bytes.NewReader(body))
 }
 
-func (t *Trip) post(ctx context.Context, path, contentType string, body io.Reader) (answer, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.Origin+path, body)
+func (t *Trip) post(ctx context.Context, origin, path, contentType string, body io.Reader) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+path, body)
 	if err != nil {
 		return answer{}, fmt.Errorf("posting to %s: %w", path, err)
 	}
 	request.Header.Set("Content-Type", contentType)
-	request.Header.Set("Origin", t.Origin)
+	request.Header.Set("Origin", origin)
 	request.Header.Set("Sec-Fetch-Site", "same-origin")
 	return do(t.browser, request)
 }

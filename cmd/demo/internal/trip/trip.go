@@ -18,6 +18,7 @@ type Target struct {
 	Origin         string // https://host:port of the identity host
 	PlainOrigin    string // http://host:port of the same
 	DelegateOrigin string // https://host:port of a domain that delegates to Host
+	ShopOrigin     string // https://host:port of a relying party on another site
 	// Client trusts the right CA, finds the hosts, follows no redirect and keeps no cookie.
 	Client *http.Client
 
@@ -47,6 +48,7 @@ type Trip struct {
 	key         *rsa.PrivateKey
 	clientKey   *browserid.PublicKey
 	certificate *browserid.Certificate
+	bundle      string // for the shop
 }
 
 // New prepares a trip.
@@ -67,6 +69,7 @@ func (t *Trip) Steps() []Step {
 		identity  = "does the domain name a directory, and was the key made? The log says so"
 		sign      = "does the directory answer, with this account in it? The log names the cause"
 		protocol  = "this is a fault of the program: please report it with the log"
+		shop      = "does hub.relying_parties name the shop, and does the shop reach the verifier? Its log is beside the sidecar's"
 		redirects = "are listen.http and listen.public_https right?"
 	)
 	return []Step{
@@ -88,6 +91,12 @@ func (t *Trip) Steps() []Step {
 		{"certificate verified", protocol, t.verifyCertificate},
 		{"assertion and bundle verified", protocol, t.verifyBundle},
 		{"foreign address refused", protocol, t.requestForeign},
+		{"include.js for websites", identity, t.readInclude},
+		{"shop's page", shop, t.visitShop},
+		{"sign-in at the shop", shop, t.signInAtShop},
+		{"stolen assertion refused", protocol, t.stealIntoShop},
+		{"forged form refused", shop, t.forgeShopForm},
+		{"sign-out at the shop", shop, t.signOutOfShop},
 		{"sign-out", protocol, t.signOut},
 		{"old cookie refused", protocol, t.replayCookie},
 	}

@@ -49,6 +49,15 @@ func status(code int) func(*http.Response) {
 	return func(r *http.Response) { r.StatusCode = code }
 }
 
+// insteadOf changes one status and leaves all others.
+func insteadOf(wanted, given int) func(*http.Response) {
+	return func(r *http.Response) {
+		if r.StatusCode == wanted {
+			r.StatusCode = given
+		}
+	}
+}
+
 func header(name, value string) func(*http.Response) {
 	return func(r *http.Response) { r.Header.Set(name, value) }
 }
@@ -69,7 +78,7 @@ func newTrip(t *testing.T, w *world.World, client *http.Client) *trip.Trip {
 	people := world.People()
 	made, err := trip.New(trip.Target{
 		Host: world.Host, Origin: w.Origin(world.Host), PlainOrigin: w.PlainOrigin(world.Host),
-		DelegateOrigin: w.Origin(world.Delegate), Client: client,
+		DelegateOrigin: w.Origin(world.Delegate), ShopOrigin: w.ShopOrigin(), Client: client,
 		Login: people[0].Login, Password: people[0].Password, Addresses: people[0].Addresses,
 		Foreign: people[1].Addresses[0], Now: time.Now, Rand: rand.Reader,
 	})
@@ -149,6 +158,15 @@ func TestEachStepCanFail(t *testing.T) {
 		{"certificate requested", "POST", "/persona/api/certificate", replaced(".", "..")},
 		{"certificate verified", "POST", "/persona/api/certificate", resigned},
 		{"foreign address refused", "POST", "/persona/api/certificate", allowed},
+		{"include.js for websites", "GET", "/persona/include.js", header("Cross-Origin-Resource-Policy", "same-origin")},
+		{"include.js for websites", "GET", "/persona/include.js", replacedByNothing},
+		{"shop's page", "GET", "/", replaced("/persona/include.js", "/include.js")},
+		{"shop's page", "GET", "/", replaced(`name="csrf"`, "")},
+		{"sign-in at the shop", "POST", "/sign-in", insteadOf(303, 403)},
+		{"sign-in at the shop", "GET", "/", replaced(`id="email"`, "")},
+		{"stolen assertion refused", "POST", "/sign-in", insteadOf(403, 303)},
+		{"forged form refused", "POST", "/sign-out", insteadOf(403, 303)},
+		{"sign-out at the shop", "POST", "/sign-out", insteadOf(303, 500)},
 		{"sign-out", "POST", "/persona/logout", status(500)},
 	} {
 		t.Run(test.step, func(t *testing.T) {

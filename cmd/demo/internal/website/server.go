@@ -34,6 +34,11 @@ func Start(ctx context.Context, handler http.Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the website's port: %w", err)
 	}
+	return Serve(ctx, listener, handler), nil
+}
+
+// Serve serves handler on a listener, which the server closes with itself.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) *Server {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{
 		server: &http.Server{
@@ -43,10 +48,10 @@ func Start(ctx context.Context, handler http.Handler) (*Server, error) {
 		address: listener.Addr().String(), cancel: cancel, done: make(chan error, 1),
 	}
 	go func() { s.done <- s.server.Serve(listener) }()
-	return s, nil
+	return s
 }
 
-// URL is where the website listens.
+// URL is where a website that was started listens.
 func (s *Server) URL() string { return "http://" + s.address }
 
 // Close ends the streams, lets other answers finish for a moment, and closes the port. Closing twice is as good as

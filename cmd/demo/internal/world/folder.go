@@ -14,6 +14,7 @@ import (
 const (
 	fileConfig   = "persona.yaml"
 	fileLog      = "persona.log"
+	fileShopLog  = "shop.log"
 	fileCA       = "ca.pem"
 	fileTLS      = "tls.pem"
 	fileTLSKey   = "tls-key.pem"
@@ -31,6 +32,7 @@ type settings struct {
 	Upstream              string
 	DirectoryURL          string
 	BindDN, BaseDN        string
+	ShopOrigin            string
 }
 
 // folder is the temporary folder of a world.

@@ -9,8 +9,11 @@ import (
 	"syscall"
 )
 
-// Listen says where the sidecar listens, each as host:port; port 0 is any free one.
-type Listen struct{ HTTPS, HTTP string }
+// Listen says where the sidecar and the shop listen, each as host:port; port 0 is any free one.
+type Listen struct {
+	HTTPS, HTTP string
+	Shop        string // "" is any free port of 127.0.0.1
+}
 
 // choose fixes the ports of both listeners before the configuration names them, because the public port stands in
 // it as well. A port that another program holds is replaced by a free one, which notices tell.
@@ -35,25 +38,27 @@ func (l Listen) choose(ctx context.Context) (fixed Listen, publicHTTPS int, noti
 // freeAddress finds out whether address can be listened on, and takes any free port of the same host when another
 // program does; taken is the address asked for then.
 func freeAddress(ctx context.Context, address string) (free, taken string, err error) {
-	free, err = tryListen(ctx, address)
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return free, "", err
-	}
-	host, _, err := net.SplitHostPort(address)
+	listener, taken, err := openFree(ctx, address)
 	if err != nil {
 		return "", "", err
 	}
-	free, err = tryListen(ctx, net.JoinHostPort(host, "0"))
-	return free, address, err
+	return listener.Addr().String(), taken, listener.Close()
 }
 
-func tryListen(ctx context.Context, address string) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return "", err
+// openFree opens the address, or any free port of the same host where another program holds it; taken is the address
+// asked for then.
+func openFree(ctx context.Context, address string) (listener net.Listener, taken string, err error) {
+	var config net.ListenConfig
+	listener, err = config.Listen(ctx, "tcp", address)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return listener, "", err
 	}
-	chosen := listener.Addr().String()
-	return chosen, listener.Close()
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, "", err
+	}
+	listener, err = config.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	return listener, address, err
 }
 
 func notice(taken, fixed string) []string {

@@ -27,6 +27,9 @@ func (w *World) PlainOrigin(host string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
+// ShopOrigin is the https origin of the shop, with the port.
+func (w *World) ShopOrigin() string { return w.shop.origin() }
+
 // Address is the IP address and port at which this machine reaches the https listener.
 func (w *World) Address() (ip, port string) {
 	ip, port, _ = net.SplitHostPort(w.listen.HTTPS) // choose made it, so it has both parts
@@ -65,6 +68,9 @@ func (w *World) Client() *http.Client {
 				_, port, err := net.SplitHostPort(address)
 				if err != nil {
 					return nil, err
+				}
+				if w.shop.serves(port) {
+					return dialer.DialContext(ctx, network, w.shop.listener.Addr().String())
 				}
 				return dialer.DialContext(ctx, network, net.JoinHostPort(ip, port))
 			},

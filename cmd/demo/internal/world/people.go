@@ -10,6 +10,7 @@ const (
 	Host       = "example.localhost"     // the website, the identity host and the mail domain
 	Alias      = "www.example.localhost" // the same website; nothing is intercepted there
 	Delegate   = "example-two.localhost" // a second mail domain, which delegates to Host
+	Shop       = "shop.localhost"        // a website on another site that people sign in to
 	baseDN     = "dc=example,dc=localhost"
 	mailDomain = "@" + Host
 )

@@ -30,6 +30,7 @@ type World struct {
 	listen  Listen
 	port    int // of HTTPS, as the world sees it
 	notices []string
+	shop    *shop
 	app     *app.App
 	ended   chan error // how the sidecar's run ended
 	closers []func() error
@@ -70,6 +71,11 @@ func (w *World) start(ctx context.Context, listen Listen) (err error) {
 		return fmt.Errorf("opening the sidecar's log: %w", err)
 	}
 	w.closers = append(w.closers, log.Close)
+	// Its port stands in the sidecar's configuration.
+	if w.shop, err = openShop(ctx, listen.Shop); err != nil {
+		return err
+	}
+	w.closers = append(w.closers, w.shop.close)
 	for range startAttempts {
 		if err = w.startSidecar(ctx, listen, site, people, log); !errors.Is(err, syscall.EADDRINUSE) {
 			break
@@ -80,6 +86,9 @@ func (w *World) start(ctx context.Context, listen Listen) (err error) {
 	}
 	// Close is harmless twice. The website goes first, because its streams would keep the sidecar waiting for their end.
 	w.closers = append(w.closers, site.Close)
+	if err := w.startShop(ctx); err != nil {
+		return err
+	}
 	return w.awaitHealth(ctx)
 }
 
@@ -140,6 +149,7 @@ func (w *World) startSidecar(ctx context.Context, listen Listen, site *website.S
 		HTTPS: w.listen.HTTPS, HTTP: w.listen.HTTP, PublicHTTPS: w.port,
 		Host: Host, Alias: Alias, Delegate: Delegate, Upstream: site.URL(),
 		DirectoryURL: people.URL(), BindDN: people.BindDN(), BaseDN: people.BaseDN(),
+		ShopOrigin: w.ShopOrigin(),
 	})
 	if err != nil {
 		return err
@@ -193,4 +203,6 @@ func (w *World) Close() error {
 func (w *World) Ended() <-chan error { return w.ended }
 
 // Notices are what a person should know of how the world came up.
-func (w *World) Notices() []string { return w.notices }
+func (w *World) Notices() []string {
+	return append(w.notices[:len(w.notices):len(w.notices)], w.shop.notices...)
+}

@@ -89,10 +89,10 @@ func assertNoSecrets(t *testing.T, w *world.World) {
 
 func TestTakenPortsAreReplaced(t *testing.T) {
 	t.Parallel()
-	https, plain := taken(t), taken(t)
-	w := start(t, world.Listen{HTTPS: https, HTTP: plain})
+	https, plain, shop := taken(t), taken(t), taken(t)
+	w := start(t, world.Listen{HTTPS: https, HTTP: plain, Shop: shop})
 	notices := strings.Join(w.Notices(), "\n")
-	if len(w.Notices()) != 2 || !strings.Contains(notices, https) || !strings.Contains(notices, plain) {
+	if len(w.Notices()) != 3 || !strings.Contains(notices, shop) || !strings.Contains(notices, https) || !strings.Contains(notices, plain) {
 		t.Errorf("notices: %q", notices)
 	}
 	if strings.HasSuffix(https, w.Origin(world.Host)[strings.LastIndex(w.Origin(world.Host), ":"):]) {
