@@ -32,7 +32,8 @@ func TestRelyingParties(t *testing.T) {
 			},
 		},
 		{
-			"a list", []string{"https://app.partner.test", "https://*.apps.test", "https://*.ports.test:8443", "http://localhost:3000"},
+			"a list",
+			[]string{"https://app.partner.test", "https://*.apps.test", "https://*.ports.test:8443", "http://localhost:3000"},
 			[]string{"https://app.partner.test", "https://a.apps.test", "https://a.ports.test:8443", "http://localhost:3000"},
 			[]string{"https://apps.test", "http://a.apps.test", "https://a.ports.test", "https://partner.test", "http://localhost", "https://example.com"},
 		},
