@@ -101,6 +101,7 @@ func TestDialogScreens(t *testing.T) {
 	}{
 		{name: "address", options: dressed, screen: "address", words: "Bookshop <b>&amp;</b>"},
 		{name: "address-hint", options: map[string]any{"email": "Alice@example.test"}, screen: "address", words: "rp.other.test"},
+		{name: "working", prepare: func() func() { return n.provisioning("") }, email: "alice@example.test", screen: "working", words: "alice@example.test"},
 		{name: "foreign", email: "ann@company.test", screen: "foreign", words: "idp.company.test"},
 		{name: "no-provider", email: "ann@nowhere.test", screen: "no_provider", words: "nowhere.test is not a browserid primary - non-200"},
 		{name: "disabled", email: "ann@off.test", screen: "disabled", words: "off.test says that it has no identity provider"},
@@ -278,4 +279,26 @@ func TestDialogSecondHost(t *testing.T) {
 	d.see("https://second.test/persona/authenticate", "#submit")
 	d.do(chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Clear(chromedp.CSS("#username")), chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.Click(chromedp.CSS("#submit")))
 	n.heard("ready login")
+}
+
+// A hub serves the other identity hosts of its site: their pages know it as a
+// hub, and the cookie of a sister is seen in its frame.
+func TestDialogSister(t *testing.T) {
+	t.Parallel()
+	n := newSites(t, func(c *idp.Config) {
+		sister := c.Hosts[1].Role.(idp.Identity)
+		sister.Domains, sister.Hubs = []string{sisterHost, "corp.test"}, []string{ownHub}
+		c.Hosts[1] = idp.Host{Name: sisterHost, Origin: "https://" + sisterHost, Role: sister}
+	})
+	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = []string{"alice@corp.test"} })
+	n.open(nearSite + "/?stateful")
+	n.heard("logout ready")
+	d := n.dialog()
+	d.address("alice@corp.test")
+	d.see("https://id.example.test/persona/authenticate?email=", "#submit")
+	d.do(chromedp.Clear(chromedp.CSS("#username")), chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Click(chromedp.CSS("#submit")))
+	n.heard("logout ready login")
+	// Who is signed in at the sister is not known to the silent frame, and it does not guess.
+	n.open(nearSite + "/?stateful")
+	n.heard("ready")
 }

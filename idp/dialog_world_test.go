@@ -234,6 +234,7 @@ func asJSON(value any) string {
 func (n *network) signInAt(site, email string) {
 	n.t.Helper()
 	n.open(site)
+	n.until(`typeof said === "function" && said().includes("ready")`)
 	d := n.dialog()
 	d.address(email)
 	d.fillInPrivate("alice", password)

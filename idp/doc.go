@@ -10,6 +10,9 @@
 //     and the browser's public key; the person is read again from the
 //     directory, and the host's key (package keys) signs an identity
 //     certificate (package browserid).
+//   - A sign-in to a relying party: its page loads include.js, which opens the
+//     dialog; that asks whether the site may use this hub (package hub), frames
+//     the provisioning page and hands an assertion back.
 //   - A verification: the support document published here holds the key with
 //     which anybody verifies such a certificate.
 //

@@ -28,7 +28,9 @@ import (
 const (
 	host      = "example.test"
 	otherHost = "second.test"
-	password  = "correct horse"
+	// sisterHost is on the site of host; no world has it by itself.
+	sisterHost = "id.example.test"
+	password   = "correct horse"
 )
 
 // ringStore holds the keys of the hosts, made once for all tests.
@@ -36,7 +38,8 @@ var ringStore = sync.OnceValue(func() *idptest.Store {
 	store := idptest.NewStore()
 	ring := keys.New(keys.Config{Store: store, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
 	err := ring.Ensure(context.Background(),
-		keys.Want{Host: host, Use: keys.UseCertificates}, keys.Want{Host: otherHost, Use: keys.UseCertificates}, keys.Want{Use: keys.UseSession})
+		keys.Want{Host: host, Use: keys.UseCertificates}, keys.Want{Host: otherHost, Use: keys.UseCertificates},
+		keys.Want{Host: sisterHost, Use: keys.UseCertificates}, keys.Want{Use: keys.UseSession})
 	if err != nil {
 		panic(err)
 	}

@@ -17,6 +17,8 @@ const { issuer = "", sameSite } = document.body.dataset;
 
 /** The relying party's origin; "" until it has spoken. */
 let party = "";
+/** Whether that may use this hub. */
+let allowed = false;
 /** Whom the site takes to be signed in: null nobody, undefined not said. @type {string | null | undefined} */
 let user;
 /** Whether a dialog is open: its answer comes another way. */
@@ -80,7 +82,7 @@ async function look(asked) {
 
 /** Does something after what is being done; a failure means that nothing is known. @param {() => unknown} action */
 function then(action) {
-  work = work.then(action).then(
+  work = work.then(() => allowed && action()).then(
     () => {},
     () => {},
   );
@@ -131,10 +133,10 @@ function receive(event) {
 /** Stays with a site, if it may use this hub. @param {string} origin */
 function begin(origin) {
   party = origin;
-  then(async () => {
-    const allowed = await mayUse(origin).catch(() => false);
-    if (!allowed) window.removeEventListener("message", receive);
-  });
+  work = mayUse(origin).then(
+    (may) => void (allowed = may),
+    () => {},
+  );
 }
 
 if (window.parent !== window) {
