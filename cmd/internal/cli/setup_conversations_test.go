@@ -65,6 +65,7 @@ func conversations() map[string]conversation {
 			turns: []turn{turnDomain, turnLayout(""), turnID, turnCertificates(""), turnEmail, turnServer, turnRoots, turnBase, turnBind, turnOut, turnOwner, turnSecret},
 			want: []string{
 				"  - name: id.example.com", "    directory: corp", "    certifies: [example.com]", "    directory: staging", "    email: admin@example.com",
+				`  relying_parties: [https://example.com, "https://*.example.com"]`,
 				"    urls: [ldaps://ldap.example.com]", `    base_dn: "dc=example,dc=com"`, `    bind_dn: "cn=persona,ou=services,dc=example,dc=com"`, "    bind_password_file: IN/conf/ldap_password",
 			},
 			told: []string{

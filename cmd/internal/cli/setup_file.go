@@ -25,6 +25,17 @@ func (a *answers) render() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// Sites are the websites of the domains that are signed for and served
+// elsewhere, as hub.relying_parties takes them. Without being named they could
+// not ask: by default only sites of our own hosts may.
+func (a *answers) Sites() string {
+	var sites []string
+	for _, domain := range split(a.Certifies) {
+		sites = append(sites, "https://"+domain, "https://*."+domain)
+	}
+	return strings.Join(sites, ",")
+}
+
 // plainText is what needs no quotes in YAML: it begins with a letter or a slash
 // and has no sign that means something there.
 var plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9._/=@+-]*(:[A-Za-z0-9._/=@+-]+)*$`)
