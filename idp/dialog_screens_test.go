@@ -3,7 +3,6 @@ package idp_test
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -24,7 +23,7 @@ func (n *network) dialogFor(site string, options map[string]any) {
 	}
 	n.open(site + "/")
 	n.js(`sessionStorage.setItem("persona.redirect", JSON.stringify({state: "1", hash: ""})); ""`)
-	n.open("https://example.test/persona/sign_in#request=" + url.PathEscape(asJSON(request)))
+	n.leave(site, asJSON(request))
 }
 
 // before runs a script in every page that is loaded from now on; the returned

@@ -107,6 +107,7 @@ func (n *network) serveSites(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Security-Policy", relyingPolicy)
+	w.Header().Set("Referrer-Policy", "no-referrer") // the dialog must learn who asks all the same
 	switch r.URL.Path {
 	case "/":
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

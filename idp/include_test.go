@@ -1,6 +1,7 @@
 package idp_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -131,6 +132,31 @@ func TestSilentFrameRefused(t *testing.T) {
 	n.heard("ready logout")
 }
 
+// A page whose Cross-Origin-Opener-Policy cuts the popup hears what it hears
+// when the person closes the window; with the milder policy all is well.
+func TestIncludeCutOff(t *testing.T) {
+	t.Parallel()
+	n := newSites(t)
+	for policy, events := range map[string]string{"same-origin": "ready cancel", "same-origin-allow-popups": "ready login"} {
+		n.pages.Store(farSite+"/"+policy, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Cross-Origin-Opener-Policy", policy)
+			_, _ = w.Write([]byte(relyingPage))
+		}))
+		n.open(farSite + "/" + policy)
+		n.heard("ready")
+		d := n.dialog()
+		if policy == "same-origin" {
+			d.screen("opener")
+		} else {
+			d.address("alice@example.test")
+			d.fillInPrivate("alice", password)
+		}
+		n.heard(events)
+		n.quiet(events)
+	}
+}
+
 // get and getVerifiedEmail, which old sites use.
 func TestIncludeGet(t *testing.T) {
 	t.Parallel()
@@ -212,8 +238,10 @@ func TestRedirectForged(t *testing.T) {
 	n.open("about:blank")
 	n.open(farSite + "/#persona_state=wrong&persona_assertion=forged")
 	n.heard("ready")
+	n.leave(evilSite, `{"returnTo":"`+evilSite+`/","state":"1"}`)
+	n.screen("not_allowed")
 	for fragment, screen := range map[string]string{
-		`{"returnTo":"https://www.evil.test/","state":"1"}`:      "not_allowed",
+		`{"returnTo":"https://www.evil.test/","state":"1"}`:      "claimed",
 		`{"returnTo":"javascript:alert(1)","state":"1"}`:         "options",
 		`{"returnTo":"` + farSite + `/"}`:                        "options",
 		`{"returnTo":"https://user@rp.other.test/","state":"1"}`: "options",
@@ -221,8 +249,7 @@ func TestRedirectForged(t *testing.T) {
 		`{"returnTo":"` + farSite + `/","state":"1","siteLogo":"http://rp.other.test/a.png"}`: "options",
 		`{"returnTo":"` + farSite + `/","state":"1"}`:                                         "address",
 	} {
-		n.open("about:blank")
-		n.open("https://example.test/persona/sign_in#request=" + url.PathEscape(fragment))
+		n.leave(farSite, fragment)
 		n.screen(screen)
 	}
 }

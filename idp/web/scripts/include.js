@@ -133,7 +133,12 @@
       window.sessionStorage.setItem(stateKey, JSON.stringify({ state, hash: returnTo.hash }));
       returnTo.hash = "";
       const request = JSON.stringify({ ...params, returnTo: returnTo.href, state });
-      window.location.assign(hub + "/sign_in#request=" + encodeURIComponent(request));
+      // A link, because the dialog must be told the origin that asks, whatever the page's Referrer-Policy.
+      const link = document.createElement("a");
+      link.href = hub + "/sign_in#request=" + encodeURIComponent(request);
+      link.referrerPolicy = "origin";
+      link.target = "_self";
+      link.click();
       return true;
     } catch {
       return false; // without storage the answer could not be told from a stranger's

@@ -18,21 +18,35 @@ const STILL_THERE_MS = 3000;
  * @property {Record<string, unknown>} params the site's options, unchecked
  */
 
-/** Takes the request out of the fragment. @returns {RelyingParty | null} */
+/** The origin of the page that led here, "" where the browser does not tell. */
+function cameFrom() {
+  return URL.canParse(document.referrer) ? new URL(document.referrer).origin : "";
+}
+
+/**
+ * Takes the request out of the fragment. Anybody can write one, in the name of
+ * any site, so the page that led here must be of the site that gets the answer:
+ * the answer's fragment would outlive a redirect of that site to somewhere else.
+ * @returns {RelyingParty | null}
+ */
 function inFragment() {
   const { hash, pathname } = window.location;
   if (!hash.startsWith("#request=")) return null;
   window.history.replaceState(null, "", pathname);
+  let params;
+  let origin = "null";
   try {
-    const params = JSON.parse(decodeURIComponent(hash.slice("#request=".length)));
-    const { origin } = new URL(params.returnTo);
-    if (typeof params.state === "string" && params.state !== "" && origin !== "null") {
-      return { mode: "redirect", origin, nonce: params.state, params };
-    }
+    params = JSON.parse(decodeURIComponent(hash.slice("#request=".length)));
+    ({ origin } = new URL(params.returnTo));
   } catch {
     // It is nothing of include.js.
   }
-  throw new Failure("options", { reason: "the request in the address of this page cannot be read" });
+  if (typeof params?.state !== "string" || params.state === "" || origin === "null") {
+    throw new Failure("options", { reason: "the request in the address of this page cannot be read" });
+  }
+  const other = cameFrom();
+  if (other !== origin) throw new Failure("claimed", { origin, other: other || "a site that your browser does not name" });
+  return { mode: "redirect", origin, nonce: params.state, params };
 }
 
 /**
