@@ -28,8 +28,14 @@ func ParseTarget(r *http.Request) (Target, bool) {
 		return Target{Path: "*"}, true
 	}
 	if raw[0] != '/' {
-		_, rest, ok := strings.Cut(raw, "://")
-		if !ok || (r.URL.Scheme != "http" && r.URL.Scheme != "https") {
+		scheme := r.URL.Scheme
+		if scheme != "http" && scheme != "https" {
+			return Target{}, false
+		}
+		// Directly behind the scheme: further on, "://" is part of what net/http
+		// has taken for the path, and there must be one path only.
+		rest, ok := strings.CutPrefix(raw[len(scheme):], "://")
+		if !ok {
 			return Target{}, false
 		}
 		raw = strings.TrimLeftFunc(rest, notDelimiter) // the authority goes

@@ -86,7 +86,7 @@ func (a *answer) end() {
 // HTTP/1.1 is made to behave as HTTP/2 does: the body may be read on while the
 // answer is already on its way.
 func (a *answer) watchBody(r *http.Request) *http.Request {
-	a.body = &requestBody{ReadCloser: r.Body, http1: r.ProtoMajor == 1}
+	a.body = &requestBody{ReadCloser: r.Body, http1: r.ProtoMajor == 1, trailer: announced(r.Trailer)}
 	if a.body.http1 {
 		_ = http.NewResponseController(a.ResponseWriter).EnableFullDuplex() // without it, early answers wait for the body
 	}
@@ -98,15 +98,17 @@ func (a *answer) watchBody(r *http.Request) *http.Request {
 // requestBody remembers how reading the client's body ended.
 type requestBody struct {
 	io.ReadCloser
-	http1  bool
-	ended  atomic.Bool
-	failed atomic.Pointer[error]
+	http1   bool
+	trailer trailer
+	ended   atomic.Bool
+	failed  atomic.Pointer[error]
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF:
+		b.trailer.keepAnnounced()
 		b.ended.Store(true)
 	case err != nil:
 		b.failed.Store(&err)

@@ -152,6 +152,20 @@ func TestTrailers(t *testing.T) {
 	})
 }
 
+// A field behind the body is no way around what is done to those before it.
+func TestRequestTrailersCannotClaim(t *testing.T) {
+	t.Parallel()
+	s := start(t, site(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, len(r.Trailer), r.Trailer)
+	}), options{})
+	_, body := s.send(t, "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\nTrailer: X-Up, X-Forwarded-For\r\n\r\n"+
+		"1\r\na\r\n0\r\nX-Up: up\r\nX-Forwarded-For: 203.0.113.9\r\nX_Real_Ip: 203.0.113.9\r\nContent-Length: 7\r\nHost: evil.example\r\nCookie: "+ourCookie+"=sealed\r\n\r\n")
+	if want := "1 map[X-Up:[up]]"; body != want {
+		t.Errorf("the website saw the trailers %s, want %s", body, want)
+	}
+}
+
 func TestEarlyHints(t *testing.T) {
 	t.Parallel()
 	target := site(t, func(w http.ResponseWriter, r *http.Request) {

@@ -46,7 +46,11 @@ func TestAbsoluteForm(t *testing.T) {
 			t.Errorf("sent %q, the website saw %q", target, body)
 		}
 	}
-	for _, target := range []string{"ftp://example.com/", "http:foo", "example.com:443"} {
+	for _, target := range []string{
+		"ftp://example.com/", "http:foo", "example.com:443",
+		// These have no authority: net/http sees another path in them than the one behind "://".
+		"http:x://y/persona/", "http:/a://b/persona/", "http:?x://y/persona/",
+	} {
 		res, _ := s.send(t, "GET "+target+" HTTP/1.1\r\nHost: example.com\r\n\r\n")
 		if res.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %d", target, res.StatusCode)
