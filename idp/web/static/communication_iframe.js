@@ -123,10 +123,9 @@ function parse(data) {
 function receive(event) {
   if (event.source !== window.parent || (party && event.origin !== party)) return;
   const { method, params, id } = parse(event.data);
-  const name = String(method);
-  if (!name.startsWith(SCOPE)) return;
+  if (typeof method !== "string" || !method.startsWith(SCOPE)) return;
   if (!party) begin(event.origin);
-  const action = name.slice(SCOPE.length);
+  const action = method.slice(SCOPE.length);
   if (Object.hasOwn(methods, action)) then(() => methods[action](params, id));
 }
 
