@@ -303,3 +303,14 @@ func TestThrottledSignIn(t *testing.T) {
 	w.clock.Advance(10 * time.Minute)
 	b.signIn("alice", password)
 }
+
+// What is broken in a form may be a piece of the password.
+func TestBrokenFormIsNotLogged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	response := w.browser().send(http.MethodPost, "/persona/authenticate", "application/x-www-form-urlencoded", "username=alice&password=%xyz")
+	wantStatus(t, response, http.StatusBadRequest)
+	if log := w.logged.String(); strings.Contains(log, "xy") || !strings.Contains(log, "malformed escape") {
+		t.Errorf("the log says %s", log)
+	}
+}

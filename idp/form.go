@@ -4,6 +4,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 )
 
 // maxBody bounds what a form or a JSON request may be, in bytes. Hubs have
@@ -21,7 +22,7 @@ func readForm(w http.ResponseWriter, r *http.Request, names ...string) (map[stri
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil {
-		return nil, bodyError(err, "This form cannot be read.")
+		return nil, bodyError(withoutText(err), "This form cannot be read.")
 	}
 	form := map[string]string{}
 	for _, name := range names {
@@ -34,6 +35,16 @@ func readForm(w http.ResponseWriter, r *http.Request, names ...string) (map[stri
 		}
 	}
 	return form, nil
+}
+
+// withoutText replaces an error that quotes what was typed, maybe a piece of
+// the password, by one that does not.
+func withoutText(err error) error {
+	var quoting url.EscapeError
+	if errors.As(err, &quoting) {
+		return errors.New("the form has a malformed escape")
+	}
+	return err
 }
 
 func bodyError(err error, public string) error {
