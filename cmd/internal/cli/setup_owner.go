@@ -74,8 +74,8 @@ func (o *owner) check(a *answers) error {
 	return o.checkStateDir(a.stateDir())
 }
 
-// checkStateDir refuses a folder of somebody else that has something in it: that
-// could be anything, so it is not given away.
+// checkStateDir refuses a folder of somebody else that has something in it, or
+// that a link leads to: that could be anything, so it is not given away.
 func (o *owner) checkStateDir(folder string) error {
 	info, err := os.Stat(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,6 +89,9 @@ func (o *owner) checkStateDir(folder string) error {
 	}
 	if uid, _ := ownerOf(info); uid == o.uid {
 		return nil
+	}
+	if link, err := os.Lstat(folder); err != nil || link.Mode()&fs.ModeSymlink != 0 {
+		return wrong(fmt.Sprintf("-state-dir: %s is a link to a folder that is not %s's", folder, o.name), "name that folder itself")
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil {

@@ -157,6 +157,12 @@ func TestOwnerRefused(t *testing.T) {
 			},
 			"-state-dir: IN/state is not 54321's and not empty (hint: if it holds persona's keys: chown -R 54321 IN/state; else name another)",
 		},
+		"a link to somebody else's folder, though empty": {
+			func(folder string) error {
+				return firstError(os.Mkdir(filepath.Join(folder, "other"), 0o755), os.Symlink(filepath.Join(folder, "other"), filepath.Join(folder, "state")))
+			},
+			"-state-dir: IN/state is a link to a folder that is not 54321's (hint: name that folder itself)",
+		},
 		"a file in the place of the state": {
 			func(folder string) error { return os.WriteFile(filepath.Join(folder, "state"), nil, 0o600) },
 			"-state-dir: IN/state is a file",
@@ -226,6 +232,29 @@ func TestHalfWritten(t *testing.T) {
 	w.undo()
 	if left := entries(t, folder); left != "" {
 		t.Errorf("left behind:\n%s", left)
+	}
+}
+
+// TestOwnerSwapped: what takes the place of a folder after it was looked at is
+// not given away.
+func TestOwnerSwapped(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	folder := reachableFolder(t)
+	other := filepath.Join(folder, "other")
+	err := firstError(os.Mkdir(other, 0o755), os.WriteFile(filepath.Join(other, "letter"), nil, 0o644), os.Symlink(other, filepath.Join(folder, "link")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := entries(t, folder)
+	w := &writer{owner: &owner{name: "54321", uid: service, gid: service}}
+	for _, name := range []string{"link", "other", "other/letter"} {
+		if err := w.giveFolder(filepath.Join(folder, name)); err == nil {
+			t.Errorf("%s was given away", name)
+		}
+	}
+	if after := entries(t, folder); after != before {
+		t.Errorf("it changed\n%sinto\n%s", before, after)
 	}
 }
 

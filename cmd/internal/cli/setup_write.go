@@ -3,11 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"persona-sidecar/cmd/internal/config"
 )
@@ -149,17 +151,28 @@ func (w *writer) stateDir(path string) error {
 	if uid, _ := ownerOf(info); uid == w.owner.uid {
 		return nil
 	}
-	if err := os.Chmod(path, 0o700); err != nil {
-		return err
-	}
 	return w.giveFolder(path)
 }
 
+// giveFolder gives an empty folder to the owner alone. It looks at the folder
+// and gives it away by one handle, and follows no link: whoever can write where
+// the folder lies could put another one in its place meanwhile.
 func (w *writer) giveFolder(path string) error {
 	if w.owner == nil {
 		return nil
 	}
-	return os.Chown(path, w.owner.uid, w.owner.gid)
+	folder, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if _, err := folder.Readdirnames(1); !errors.Is(err, io.EOF) {
+		return errors.Join(fmt.Errorf("%s is not empty any more", path), err)
+	}
+	if err := folder.Chmod(0o700); err != nil {
+		return err
+	}
+	return folder.Chown(w.owner.uid, w.owner.gid)
 }
 
 // file writes a file that is not there. With an owner it is for the owner alone.
