@@ -13,7 +13,8 @@ import (
 
 var (
 	directoryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	attributeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.;-]*$`)
+	// attributeName takes what ldapauth takes: no options, no numeric OID.
+	attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
 	// placeholder is where other programs put the login into a filter.
 	placeholder = regexp.MustCompile(`%s|%u|[{}]`)
 )
