@@ -76,7 +76,7 @@
 
   // ---- the dialog ----
 
-  /** Brings an open dialog to the front; false if there is none. */
+  /** Brings an open dialog to the front; false if none. */
   function focused() {
     if (dialog) dialog.focus();
     return !!dialog;
@@ -115,7 +115,7 @@
       else if (a === "response" && d && d.nonce === nonce && typeof d.assertion === "string") end(d);
       else if (a === "error") end(null);
     };
-    // A popup that has just answered may be seen closed before its answer.
+    // A popup may be seen closed before its answer.
     const poll = setInterval(() => {
       if (popup.closed && ++closed > 1) end(null);
     }, POLL_MS);
@@ -123,7 +123,7 @@
     popup.focus();
   }
 
-  /** Goes to the dialog with this page. @param {any} params @returns {boolean} whether that is possible */
+  /** Goes to the dialog with this page. @param {any} params @returns {boolean} */
   function leave(params) {
     const here = window.location.href;
     const state = random();
@@ -132,20 +132,17 @@
       if (returnTo.origin !== window.location.origin) return false;
       window.sessionStorage.setItem(stateKey, JSON.stringify({ state, hash: returnTo.hash }));
       returnTo.hash = "";
-      const request = JSON.stringify({ ...params, returnTo: returnTo.href, state });
-      // A link, because the dialog must be told the origin that asks, whatever the page's Referrer-Policy.
-      const link = document.createElement("a");
-      link.href = hub + "/sign_in#request=" + encodeURIComponent(request);
-      link.referrerPolicy = "origin";
-      link.target = "_self";
-      link.click();
+      const request = encodeURIComponent(JSON.stringify({ ...params, returnTo: returnTo.href, state }));
+      // A link says who asks, whatever the page's policy.
+      const href = hub + "/sign_in#request=" + request;
+      Object.assign(document.createElement("a"), { href, referrerPolicy: "origin", target: "_self" }).click();
       return true;
     } catch {
-      return false; // without storage the answer could not be told from a stranger's
+      return false; // without storage no answer could be believed
     }
   }
 
-  /** The dialog's answer that this page was loaded with. @returns {any} */
+  /** The answer that this page was loaded with. @returns {any} */
   function takeAnswer() {
     const { hash, href } = window.location;
     if (!hash.startsWith("#persona_state=")) return null;
@@ -157,7 +154,7 @@
       ours = !!kept.state && kept.state === given.get("persona_state");
       if (ours) window.sessionStorage.removeItem(stateKey);
     } catch {
-      // Storage is blocked, so this page has asked for nothing.
+      // Without storage nothing was asked.
     }
     window.history.replaceState(window.history.state, "", href.split("#")[0] + ((ours && kept.hash) || ""));
     return ours ? { assertion: given.get("persona_assertion"), email: given.get("persona_email") } : null;
@@ -184,9 +181,9 @@
   /** @type {HTMLIFrameElement | null} */
   let frame = null;
   let frameReady = false;
-  /** Messages that wait for the frame. @type {string[]} */
+  /** What waits for the frame. @type {string[]} */
   let queue = [];
-  /** What to do once the frame has looked, or is known never to. @type {(() => void) | null} */
+  /** What to do once the frame has looked or never will. @type {(() => void) | null} */
   let looked = null;
   let call = 0;
 
