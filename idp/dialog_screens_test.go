@@ -276,7 +276,7 @@ func TestDialogSecondHost(t *testing.T) {
 	d := n.dialog()
 	d.address("alice@other.test")
 	d.see("https://second.test/persona/authenticate", "#submit")
-	d.do(chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Clear(chromedp.CSS("#username")), chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.Click(chromedp.CSS("#submit")))
+	d.do(idptest.Type("#password", password), chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), chromedp.Click(chromedp.CSS("#submit")))
 	n.heard("ready login")
 }
 
@@ -295,7 +295,7 @@ func TestDialogSister(t *testing.T) {
 	d := n.dialog()
 	d.address("alice@corp.test")
 	d.see("https://id.example.test/persona/authenticate?email=", "#submit")
-	d.do(chromedp.Clear(chromedp.CSS("#username")), chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Click(chromedp.CSS("#submit")))
+	d.do(chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), idptest.Type("#password", password), chromedp.Click(chromedp.CSS("#submit")))
 	n.heard("logout ready login")
 	// Who is signed in at the sister is not known to the silent frame, and it does not guess.
 	n.open(nearSite + "/?stateful")

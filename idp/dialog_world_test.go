@@ -179,7 +179,7 @@ func (n *network) address(email string) {
 	n.t.Helper()
 	n.screen("address")
 	n.settle()
-	n.do(chromedp.Clear(chromedp.CSS("#email")), chromedp.SendKeys(chromedp.CSS("#email"), email), chromedp.Click(chromedp.CSS("#next")))
+	n.do(chromedp.Clear(chromedp.CSS("#email")), idptest.Type("#email", email), chromedp.Click(chromedp.CSS("#next")))
 }
 
 // heard waits until the site has heard exactly these events since it was loaded.

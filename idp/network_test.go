@@ -141,7 +141,7 @@ func (n *network) seen() string {
 func (n *network) ask(hub, email string) {
 	n.t.Helper()
 	n.open(hub + "/sign_in")
-	n.do(chromedp.SendKeys(chromedp.CSS("#email"), email), chromedp.Click(chromedp.CSS("#go")))
+	n.do(idptest.Type("#email", email), chromedp.Click(chromedp.CSS("#go")))
 }
 
 // fillIn signs in on the authentication page.
@@ -149,8 +149,8 @@ func (n *network) fillIn(login, password string) {
 	n.t.Helper()
 	n.see("https://example.test/persona/authenticate", "#submit")
 	n.do(
-		chromedp.Clear(chromedp.CSS("#username")), chromedp.SendKeys(chromedp.CSS("#username"), login),
-		chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Click(chromedp.CSS("#submit")),
+		chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", login),
+		idptest.Type("#password", password), chromedp.Click(chromedp.CSS("#submit")),
 	)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
 
 	"github.com/chromedp/chromedp"
@@ -62,8 +63,8 @@ func TestHubApart(t *testing.T) {
 	dialog := visitor.dialog()
 	dialog.screen("address")
 	do(
-		t, dialog.ctx, chromedp.SendKeys(chromedp.CSS("#email"), "Alice@Example.test"), chromedp.Click(chromedp.CSS("#next")),
-		chromedp.WaitVisible(chromedp.CSS("#password")), chromedp.SendKeys(chromedp.CSS("#password"), ldaptest.Password),
+		t, dialog.ctx, idptest.Type("#email", "Alice@Example.test"), chromedp.Click(chromedp.CSS("#next")),
+		chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
 		chromedp.Click(chromedp.CSS("#submit")),
 	)
 	visitor.until(`document.querySelector("#got").textContent !== ""`)

@@ -148,8 +148,8 @@ func TestRelyingParties(t *testing.T) {
 			dialog := visitor.dialog()
 			dialog.screen("address")
 			do(
-				t, dialog.ctx, chromedp.SendKeys(chromedp.CSS("#email"), "alice@example.test"), chromedp.Click(chromedp.CSS("#next")),
-				chromedp.WaitVisible(chromedp.CSS("#password")), chromedp.SendKeys(chromedp.CSS("#password"), ldaptest.Password),
+				t, dialog.ctx, idptest.Type("#email", "alice@example.test"), chromedp.Click(chromedp.CSS("#next")),
+				chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
 				chromedp.Click(chromedp.CSS("input[name=computer][value=private]")), chromedp.Click(chromedp.CSS("#submit")),
 			)
 			visitor.signedIn("alice@example.test")
@@ -178,8 +178,8 @@ func TestRelyingPartyMistakes(t *testing.T) {
 		dialog := visitor.dialog()
 		dialog.screen("address")
 		do(
-			t, dialog.ctx, chromedp.SendKeys(chromedp.CSS("#email"), "alice@example.test"), chromedp.Click(chromedp.CSS("#next")),
-			chromedp.WaitVisible(chromedp.CSS("#password")), chromedp.SendKeys(chromedp.CSS("#password"), ldaptest.Password),
+			t, dialog.ctx, idptest.Type("#email", "alice@example.test"), chromedp.Click(chromedp.CSS("#next")),
+			chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
 			chromedp.Click(chromedp.CSS("#submit")),
 		)
 		visitor.until("document.body?.innerText.includes('You were not signed in')")

@@ -125,11 +125,11 @@ func (c *company) signInFromHub(t *testing.T) {
 	ctx := idptest.NewBrowser(t, c.browser(t, false))
 	do(t, ctx,
 		chromedp.Navigate("https://hub.example.test/persona/sign_in"),
-		chromedp.SendKeys(chromedp.CSS("#email"), "alice@example.test"),
+		idptest.Type("#email", "alice@example.test"),
 		chromedp.Click(chromedp.CSS("#go")),
 		// Provisioning says "not authenticated", and the hub goes to the authentication page.
 		chromedp.WaitVisible(chromedp.CSS("#password")),
-		chromedp.SendKeys(chromedp.CSS("#password"), ldaptest.Password),
+		idptest.Type("#password", ldaptest.Password),
 		chromedp.Click(chromedp.CSS("#submit")),
 	)
 	eventually(t, "the hub has a certificate", func() bool {
@@ -159,7 +159,7 @@ func (c *company) signInFromElsewhere(t *testing.T) {
 	ctx := idptest.NewBrowser(t, c.browser(t, true))
 	do(t, ctx,
 		chromedp.Navigate("https://hub.elsewhere.test/persona/sign_in"),
-		chromedp.SendKeys(chromedp.CSS("#email"), "alice@example.test"),
+		idptest.Type("#email", "alice@example.test"),
 		chromedp.Click(chromedp.CSS("#go")),
 		chromedp.WaitVisible(chromedp.CSS("main")),
 	)
