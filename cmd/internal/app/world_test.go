@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/deploy/relying-party/relyingpartytest"
 	"persona-sidecar/ldapauth/ldaptest"
 
 	"github.com/rs/zerolog"
@@ -213,12 +215,15 @@ directories:
 // later; it must be known before, because Pebble is told where to look.
 func freePort(t testing.TB) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(relyingpartytest.FreeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
 }
 
 func write(t testing.TB, path, text string) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/cli"
+	"persona-sidecar/deploy/relying-party/relyingpartytest"
 )
 
 // TestDelegationOnWebServers puts what setup prints for the present website on
@@ -39,7 +39,7 @@ func TestDelegationOnWebServers(t *testing.T) {
 				t.Fatal(err)
 			}
 			writeFile(t, filepath.Join(site, "browserid"), document)
-			addr := freeAddress(t)
+			addr := relyingpartytest.FreeAddress(t)
 			runServer(t, server.start(t, folder, addr, between(t, notes, server.from, server.to)))
 			response, body := fetch(t, "http://"+addr+"/.well-known/browserid")
 			if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/json" || body != `{"authority":"id.example.com"}` {
@@ -96,16 +96,6 @@ func between(t *testing.T, text, from, to string) string {
 		t.Fatalf("nothing between %q and %q in:\n%s", from, to, text)
 	}
 	return strings.TrimSpace(inside)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func startApache(t *testing.T, folder, addr, lines string) *exec.Cmd {

@@ -3,11 +3,13 @@ package relyingpartytest
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -69,15 +71,22 @@ type Process struct {
 // Log returns what it has written so far.
 func (p *Process) Log() string { return p.log.String() }
 
-// FreeAddress finds a port of loopback that is free now.
+// FreeAddress finds a port of loopback that is free now, for a program that has to be told one. It
+// lies below those that the system itself hands out (32768 and above on Linux), which the next
+// listener on port 0, or the next connection, might get before the program takes it.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var listener net.Listener
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
+		if listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address); err == nil {
+			_ = listener.Close()
+			return address
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	t.Fatalf("no port is free: %v", err)
+	return ""
 }
 
 // Start runs the example until the test ends, and returns once it answers. Where the machine lacks
