@@ -1,6 +1,7 @@
 package ldapauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -37,6 +38,20 @@ func OpenLDAP() Schema {
 		AddressAttributes: []string{"mail", "mailLocalAddress", "mailAlternateAddress", "gosaMailAlternateAddress", "zimbraMailAlias"},
 		IDAttribute:       "entryUUID",
 	}
+}
+
+// Override returns s with every field of o that is set in the place of its own:
+// what a configuration says beside a preset. Of the zero Schema it returns o.
+func (s Schema) Override(o Schema) Schema {
+	s.UserFilter = cmp.Or(o.UserFilter, s.UserFilter)
+	s.IDAttribute = cmp.Or(o.IDAttribute, s.IDAttribute)
+	if len(o.LoginAttributes) > 0 {
+		s.LoginAttributes = o.LoginAttributes
+	}
+	if len(o.AddressAttributes) > 0 {
+		s.AddressAttributes = o.AddressAttributes
+	}
+	return s
 }
 
 // Attributes that are read from every directory that has them.

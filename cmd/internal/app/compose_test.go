@@ -3,14 +3,8 @@ package app_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -26,9 +20,6 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
-	"persona-sidecar/idp/idptest"
-
-	"github.com/chromedp/chromedp"
 )
 
 // stack is deploy/compose.yaml, running. `make test-compose` starts it, with Pebble as the Internet's certificate
@@ -297,98 +288,6 @@ func (s *stack) unwritable(t *testing.T) {
 		t.Errorf("with a new named volume: exit %d\n%s", code, out)
 	}
 	s.docker(t, "volume", "rm", "persona-new-volume")
-}
-
-func (s *stack) browser(t *testing.T) context.Context {
-	t.Helper()
-	connection, err := tls.Dial("tcp", "127.0.0.1:443", &tls.Config{ServerName: "id.example.test", RootCAs: s.issuer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connection.Close()
-	hash := sha256.Sum256(connection.ConnectionState().VerifiedChains[0][1].RawSubjectPublicKeyInfo)
-	return idptest.NewBrowser(t, idptest.BrowserOptions{
-		Address: "127.0.0.1:443", Trust: base64.StdEncoding.EncodeToString(hash[:]), Deadline: 10 * time.Minute,
-	})
-}
-
-func (s *stack) signIn(t *testing.T, ctx context.Context) {
-	t.Helper()
-	password, err := os.ReadFile(filepath.Join(s.folder, "secrets", "people_password"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	do(t, ctx,
-		chromedp.Navigate("https://id.example.test/persona/"),
-		chromedp.Click(chromedp.CSS("#sign-in")),
-		chromedp.WaitVisible(chromedp.CSS("#password")),
-		idptest.Type("#username", "alice"),
-		idptest.Type("#password", strings.TrimSpace(string(password))),
-		chromedp.Click(chromedp.CSS("input[name=computer][value=private]")),
-		chromedp.Click(chromedp.CSS("#submit")),
-		chromedp.WaitVisible(chromedp.CSS("#logout")),
-	)
-	if login := s.account(ctx); login != "alice" {
-		t.Fatalf("signed in as %q", login)
-	}
-}
-
-// account loads the person's own page in the browser and returns the login that it shows; "" when it shows none.
-func (s *stack) account(ctx context.Context) string {
-	if err := chromedp.Do(ctx, chromedp.Navigate("https://id.example.test/persona/")); err != nil {
-		return "" // the stack is not back yet
-	}
-	login, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("#login")?.textContent ?? ""`))
-	if err != nil {
-		return ""
-	}
-	return login
-}
-
-func (s *stack) stillSignedIn(t *testing.T, ctx context.Context) {
-	t.Helper()
-	eventually(t, "alice is still signed in", func() bool { return s.account(ctx) == "alice" })
-}
-
-// certified has a key of the browser's certified and checks the certificate with the published key.
-func (s *stack) certified(t *testing.T, ctx context.Context) {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := browserid.NewPublicKey(&key.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := json.Marshal(map[string]any{"email": "alice@example.test", "public_key": public, "duration": 600})
-	if err != nil {
-		t.Fatal(err)
-	}
-	do(t, ctx, chromedp.Navigate("https://id.example.test/persona/provision"))
-	answer, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf(
-		`fetch("/persona/api/certificate", {method: "POST", headers: {"Content-Type": "application/json"}, body: %q})
-			.then(r => r.text())`, request), chromedp.EvalAwaitPromise))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var issued struct {
-		Certificate string `json:"certificate"`
-	}
-	if err := json.Unmarshal([]byte(answer), &issued); err != nil {
-		t.Fatalf("%v: %s", err, answer)
-	}
-	certificate, err := browserid.ParseCertificate(issued.Certificate)
-	if err != nil {
-		t.Fatalf("%v: %s", err, answer)
-	}
-	published := document(t, s.client, "id.example.test").(browserid.Support)
-	if err := certificate.Verify([]*browserid.PublicKey{published.PublicKey}, time.Now()); err != nil {
-		t.Errorf("the certificate does not verify with the published key: %v", err)
-	}
-	if certificate.Email.String() != "alice@example.test" || certificate.Issuer != "id.example.test" {
-		t.Errorf("the certificate is for %s by %s", certificate.Email, certificate.Issuer)
-	}
 }
 
 // kill ends a container's process as a crash does, and waits until the engine has started it anew.

@@ -64,23 +64,14 @@ func (a *App) openDirectory(name string, domains []string, throttle *idp.Throttl
 
 // directorySchema is the preset's schema with whatever the configuration overrides.
 func directorySchema(from config.Directory) ldapauth.Schema {
-	var schema ldapauth.Schema
+	var preset ldapauth.Schema
 	if from.Preset == config.PresetOpenLDAP {
-		schema = ldapauth.OpenLDAP()
+		preset = ldapauth.OpenLDAP()
 	}
-	if from.UserFilter != "" {
-		schema.UserFilter = from.UserFilter
-	}
-	if len(from.LoginAttributes) > 0 {
-		schema.LoginAttributes = from.LoginAttributes
-	}
-	if len(from.AddressAttributes) > 0 {
-		schema.AddressAttributes = from.AddressAttributes
-	}
-	if from.IDAttribute != "" {
-		schema.IDAttribute = from.IDAttribute
-	}
-	return schema
+	return preset.Override(ldapauth.Schema{
+		UserFilter: from.UserFilter, LoginAttributes: from.LoginAttributes,
+		AddressAttributes: from.AddressAttributes, IDAttribute: from.IDAttribute,
+	})
 }
 
 // makeSites groups the hosts by the domain entry they come from: the unit of "misdirected".
