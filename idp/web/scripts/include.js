@@ -1,10 +1,7 @@
 // @ts-check
-// navigator.id for the pages of relying parties. A page with a Content-Security-Policy
-// allows this host in script-src, and in frame-src if it gives watch an onlogout.
-//
-// The dialog is a popup, opened in the click, that exchanges messages with this script
-// alone. Where popups are blocked, the page itself goes to the dialog and comes back with
-// the answer in the fragment, which is erased at once.
+// navigator.id for relying parties. A Content-Security-Policy has to allow this host in
+// script-src, and in frame-src if watch gets an onlogout. The dialog is a popup; where popups
+// are blocked, the page goes there itself and gets the answer in the fragment.
 (function () {
   "use strict";
 
