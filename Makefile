@@ -9,7 +9,7 @@ BENCHTIME  ?= 1s
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
 
-test: packages format vet staticcheck race fuzz demo-check ## everything that CI runs
+test: packages format vet staticcheck race browser fuzz demo-check ## everything that CI runs
 
 packages: ## the servers and the browser that the tests talk to (Debian, as root)
 	.ci/packages
@@ -23,8 +23,11 @@ vet:
 staticcheck:
 	go run $(STATICCHECK) ./...
 
-race: ## all tests, browser and real servers included, with the race detector
+race: ## all tests with the race detector, but those in a browser
 	go test -race -timeout 15m ./...
+
+browser: ## the tests in a browser, without it: the library that drives Chromium has races of its own
+	go test -timeout 15m ./idp ./cmd/internal/app
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)

@@ -1,0 +1,6 @@
+//go:build race
+
+package idptest
+
+// underRace: the race detector is on.
+const underRace = true
