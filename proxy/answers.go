@@ -22,12 +22,12 @@ const redirectAge = "public, max-age=3600"
 // redirect sends the client to the same target by HTTPS. The Location is always
 // absolute and on the host that was asked for, so that a path like //evil.example
 // leads nowhere else.
-func (e *Edge) redirect(w http.ResponseWriter, r *http.Request, a admitted) {
+func (e *Edge) redirect(w http.ResponseWriter, r *http.Request) {
 	rec := middleware.FromContext(r.Context())
 	if rec.Handler == "" {
 		rec.Handler = handlerName
 	}
-	authority := a.host
+	authority := rec.Host
 	if strings.Contains(authority, ":") {
 		authority = "[" + authority + "]"
 	}
@@ -35,7 +35,7 @@ func (e *Edge) redirect(w http.ResponseWriter, r *http.Request, a admitted) {
 		authority += ":" + strconv.Itoa(e.publicHTTPS)
 	}
 	h := w.Header()
-	h.Set("Location", "https://"+authority+escapeHigh(a.target.String()))
+	h.Set("Location", "https://"+authority+escapeHigh(rec.Target.String()))
 	h.Set("Cache-Control", redirectAge)
 	h.Set("Content-Length", "0")
 	h["Content-Type"] = nil
@@ -106,9 +106,10 @@ func asterisk(w http.ResponseWriter, r *http.Request) {
 // Nothing that deals with passwords is answered in clear text; the reader is
 // told when to come back, the operator why.
 
-func noCertificate(w http.ResponseWriter, r *http.Request, host string) {
-	middleware.FromContext(r.Context()).Fail(
-		fmt.Errorf("no TLS certificate for %s yet", host),
+func noCertificate(w http.ResponseWriter, r *http.Request) {
+	rec := middleware.FromContext(r.Context())
+	rec.Fail(
+		fmt.Errorf("no TLS certificate for %s yet", rec.Host),
 		"sign-in stays off until there is one; see the log lines of the certificate authority, and whether the name's DNS entry leads here")
 	page(w, r, errorpage.Page{
 		Status:     http.StatusServiceUnavailable,

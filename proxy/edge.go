@@ -21,6 +21,11 @@ type Site struct {
 	Name    string       // for error pages and the log; two sites never share one
 	Hosts   []string     // host names in any spelling; no port
 	Handler http.Handler // the upstream, or a redirect
+
+	// Gate may answer a request before it goes to Handler, and reports whether it
+	// did. It stands on every way to Handler, plain HTTP included, and behind the
+	// intercepts; nil lets all requests pass.
+	Gate func(w http.ResponseWriter, r *http.Request) bool
 }
 
 // Config is what the Edge decides by.
@@ -83,7 +88,7 @@ func (e *Edge) add(site *Site) error {
 		return fmt.Errorf("site %q has no handler", site.Name)
 	}
 	for _, name := range site.Hosts {
-		host := CanonicalHost(name)
+		host := middleware.CanonicalHost(name)
 		if host == "" {
 			return fmt.Errorf("site %q: %q is not a host name", site.Name, name)
 		}
@@ -100,15 +105,15 @@ func (e *Edge) add(site *Site) error {
 // (RFC 9110, section 15.5.20).
 func (e *Edge) Secure() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, ok := e.admit(w, r)
-		if !ok {
+		site := e.admit(w, r)
+		if site == nil {
 			return
 		}
-		if sent := r.TLS; sent != nil && sent.ServerName != "" && e.sites[CanonicalHost(sent.ServerName)] != a.site {
+		if sent := r.TLS; sent != nil && sent.ServerName != "" && e.sites[middleware.CanonicalHost(sent.ServerName)] != site {
 			misdirected(w, r)
 			return
 		}
-		e.serve(w, r, a)
+		e.serve(w, r, site)
 	})
 }
 
@@ -122,20 +127,20 @@ func (e *Edge) Plain() http.Handler {
 			rec.Handler = "acme-challenge"
 			return
 		}
-		a, ok := e.admit(w, r)
-		if !ok {
+		site := e.admit(w, r)
+		if site == nil {
 			return
 		}
-		if e.hasCertificate(a.host) {
-			e.redirect(w, r, a)
+		if e.hasCertificate(rec.Host) {
+			e.redirect(w, r)
 			return
 		}
 		if in := e.intercepted(r); in != nil {
 			rec.Handler = in.Name
-			noCertificate(w, r, a.host)
+			noCertificate(w, r)
 			return
 		}
-		a.site.Handler.ServeHTTP(w, r)
+		site.serve(w, r)
 	})
 }
 
@@ -143,70 +148,70 @@ func (e *Edge) Plain() http.Handler {
 // came to a trusted proxy by HTTPS may reach an intercept.
 func (e *Edge) Terminated() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, ok := e.admit(w, r)
-		if !ok {
+		site := e.admit(w, r)
+		if site == nil {
 			return
 		}
 		rec := middleware.FromContext(r.Context())
 		if rec.Trusted && rec.Scheme == "https" {
-			e.serve(w, r, a)
+			e.serve(w, r, site)
 			return
 		}
 		in := e.intercepted(r)
 		if in == nil {
-			a.site.Handler.ServeHTTP(w, r)
+			site.serve(w, r)
 			return
 		}
 		rec.Handler = in.Name
 		if rec.Trusted {
-			e.redirect(w, r, a)
+			e.redirect(w, r)
 			return
 		}
 		untrustedTerminator(w, r)
 	})
 }
 
-// admitted is a request for one of our hosts.
-type admitted struct {
-	site   *Site
-	host   string // canonical
-	target middleware.Target
-}
-
-// admit answers what is not a request for one of our websites, and reports
-// whether the request is to be served.
-func (e *Edge) admit(w http.ResponseWriter, r *http.Request) (admitted, bool) {
+// admit returns the site that a request is for. It returns nil when the request
+// is for none, or is not one for a website, and has answered it then.
+func (e *Edge) admit(w http.ResponseWriter, r *http.Request) *Site {
+	rec := middleware.FromContext(r.Context())
 	if r.Method == http.MethodConnect {
 		noTunnel(w, r)
-		return admitted{}, false
+		return nil
 	}
-	target, ok := middleware.ParseTarget(r)
-	if !ok {
+	if !rec.Target.Valid() {
 		badTarget(w, r)
-		return admitted{}, false
+		return nil
 	}
-	host := HostName(r)
-	site := e.sites[host]
+	site := e.sites[rec.Host]
 	if site == nil {
 		misdirected(w, r)
-		return admitted{}, false
+		return nil
 	}
-	middleware.FromContext(r.Context()).Site = site.Name
-	if target.Path == "*" {
+	rec.Site = site.Name
+	if rec.Target.Path == "*" {
 		asterisk(w, r)
-		return admitted{}, false
+		return nil
 	}
-	return admitted{site: site, host: host, target: target}, true
+	return site
 }
 
-// serve gives the request to the first intercept that wants it, else to the site.
-func (e *Edge) serve(w http.ResponseWriter, r *http.Request, a admitted) {
+// serve gives the request to the first intercept that matches, else to the site.
+func (e *Edge) serve(w http.ResponseWriter, r *http.Request, site *Site) {
 	if in := e.intercepted(r); in != nil {
 		middleware.FromContext(r.Context()).Handler = in.Name
 		in.Handler.ServeHTTP(w, r)
 		return
 	}
-	a.site.Handler.ServeHTTP(w, r)
+	site.serve(w, r)
+}
+
+// serve is the only way to the site's handler: through its gate.
+func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
+	if s.Gate != nil && s.Gate(w, r) {
+		return
+	}
+	s.Handler.ServeHTTP(w, r)
 }
 
 func (e *Edge) intercepted(r *http.Request) *Intercept {

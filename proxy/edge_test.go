@@ -37,7 +37,7 @@ func kept() proxy.Intercept {
 	return proxy.Intercept{
 		Name: "kept",
 		Match: func(r *http.Request) bool {
-			return proxy.HostName(r) == "example.com" && (r.URL.Path == "/kept" || strings.HasPrefix(r.URL.Path, "/kept/"))
+			return middleware.HostName(r) == "example.com" && (r.URL.Path == "/kept" || strings.HasPrefix(r.URL.Path, "/kept/"))
 		},
 		Handler: named("kept"),
 	}
@@ -288,6 +288,54 @@ func TestRedirect(t *testing.T) {
 		if res, _ := d.send(t, ask("unknown.example", "/")); res.StatusCode != 421 || res.Header.Get("Location") != "" {
 			t.Errorf("unknown host: %d %v", res.StatusCode, res.Header)
 		}
+	}
+}
+
+// A gate is asked on every way to the website, and for nothing else.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	cfg.Sites[0].Gate = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/open" {
+			return false
+		}
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, "gate")
+		return true
+	}
+	loopback := netip.MustParsePrefix("127.0.0.0/8")
+	for name, test := range map[string]struct {
+		view    view
+		proto   string
+		trusted bool
+	}{
+		"secure":                  {(*proxy.Edge).Secure, "", false},
+		"plain":                   {(*proxy.Edge).Plain, "", false},
+		"terminated, https":       {(*proxy.Edge).Terminated, "https", true},
+		"terminated, http":        {(*proxy.Edge).Terminated, "http", true},
+		"terminated, not trusted": {(*proxy.Edge).Terminated, "https", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var trusted []netip.Prefix
+			if test.trusted {
+				trusted = append(trusted, loopback)
+			}
+			d := open(t, cfg, test.view, false, trusted...)
+			for request, want := range map[[2]string]string{
+				{"example.com", "/x"}:    "gate",
+				{"example.com", "/open"}: "one /open",
+				{"example.net", "/x"}:    "two /x", // a site without a gate
+			} {
+				_, body := d.send(t, "GET "+request[1]+" HTTP/1.1\r\nHost: "+request[0]+"\r\nX-Forwarded-Proto: "+test.proto+"\r\n\r\n")
+				if body != want {
+					t.Errorf("%v: %q, want %q", request, body, want)
+				}
+			}
+			if _, body := d.send(t, "GET /kept HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-Proto: "+test.proto+"\r\n\r\n"); body == "gate" {
+				t.Error("the gate was asked for an intercepted path")
+			}
+		})
 	}
 }
 

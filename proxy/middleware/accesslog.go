@@ -53,10 +53,14 @@ func (l line) write(log zerolog.Logger, r *http.Request) {
 	if event == nil {
 		return
 	}
+	path := l.rec.Target.Path // without the query: it may hold what is private
+	if !l.rec.Target.Valid() {
+		path, _, _ = strings.Cut(r.RequestURI, "?")
+	}
 	event.
 		Str("method", cut(r.Method, maxLoggedUserAgent)).
 		Str("host", cut(r.Host, maxLoggedHost)).
-		Str("path", cut(loggedPath(r), maxLoggedPath)).
+		Str("path", cut(path, maxLoggedPath)).
 		Str("proto", r.Proto).
 		Int("status", l.status(left)).
 		Int64("bytes_out", l.res.bytesOut()).
@@ -102,16 +106,6 @@ func (l line) status(left bool) int {
 		return statusLeft
 	}
 	return http.StatusOK // the handler wrote nothing: net/http answers so
-}
-
-// loggedPath is the path as it was sent. The query stays out: it may hold what
-// is nobody's business.
-func loggedPath(r *http.Request) string {
-	if target, ok := ParseTarget(r); ok {
-		return target.Path
-	}
-	path, _, _ := strings.Cut(r.RequestURI, "?")
-	return path
 }
 
 func cut(s string, length int) string {

@@ -110,17 +110,20 @@ func TestRecord(t *testing.T) {
 	d := open(t, middleware.Config{Rand: bytes.NewReader(make([]byte, 16))}, func(w http.ResponseWriter, r *http.Request) {
 		rec := middleware.FromContext(r.Context())
 		rec.Site, rec.Handler = "example.com", "test"
-		fmt.Fprintln(w, rec.ID, rec.Client, rec.Scheme, rec.Trusted, middleware.RequestID(r) == rec.ID, middleware.ClientAddr(r) == rec.Client)
+		fmt.Fprintln(w, rec.Host, rec.Target.Path, rec.Target.Query, rec.ID, rec.Client, rec.Scheme, rec.Trusted)
+		if middleware.HostName(r) != rec.Host || middleware.RequestID(r) != rec.ID || middleware.ClientAddr(r) != rec.Client {
+			t.Error("an accessor returns another value than the record")
+		}
 	})
 	_, body, err := d.send(t, simple)
-	if want := strings.Repeat("0", 32) + " 127.0.0.1 http false true true\n"; body != want || err != nil {
+	if want := "example.com /path ?secret=1 " + strings.Repeat("0", 32) + " 127.0.0.1 http false\n"; body != want || err != nil {
 		t.Errorf("%q %v, want %q", body, err, want)
 	}
 	line := d.message(t, "request")
 	if line["site"] != "example.com" || line["handler"] != "test" || line["path"] != "/path" || strings.Contains(fmt.Sprint(line), "secret") {
 		t.Errorf("line %v", line)
 	}
-	if _, body, _ := d.send(t, simple); !strings.HasPrefix(body, "unknown ") {
+	if _, body, _ := d.send(t, simple); !strings.Contains(body, " unknown ") {
 		t.Errorf("without randomness: %q", body)
 	}
 	if rec := middleware.FromContext(t.Context()); rec == nil || rec.ID != "" {

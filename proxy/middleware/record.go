@@ -14,6 +14,8 @@ import (
 //
 // A Record belongs to the goroutine that serves its request.
 type Record struct {
+	Host    string     // canonical host name asked for; "" when it is missing or not valid
+	Target  Target     // what is asked of the host; zero when it is malformed
 	ID      string     // request id, passed on to the website as X-Request-Id
 	Client  netip.Addr // the client as far as trusted proxies vouch for it; zero when unknown
 	Scheme  string     // "http" or "https", as the client spoke it
@@ -55,6 +57,10 @@ func (rec *Record) Fail(cause error, hint string) {
 // though the client may still be there.
 func (rec *Record) SlowBody() bool { return rec.slow.Load() }
 
+// HostName returns the canonical host name that a request asks for, "" when it
+// is not valid.
+func HostName(r *http.Request) string { return FromContext(r.Context()).Host }
+
 // ClientAddr is the client's address of a request, zero when it is not known.
 func ClientAddr(r *http.Request) netip.Addr { return FromContext(r.Context()).Client }
 
@@ -68,6 +74,8 @@ func keepRecord(trusted []netip.Prefix, random io.Reader, next http.Handler) htt
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o := originOf(r, trusted)
 		rec := &Record{
+			Host:    CanonicalHost(r.Host),
+			Target:  parseTarget(r),
 			ID:      requestID(r, o.trusted, random),
 			Client:  o.client,
 			Scheme:  o.scheme,

@@ -15,30 +15,33 @@ type Target struct {
 // String is the target in origin-form (RFC 9112, section 3.2.1).
 func (t Target) String() string { return t.Path + t.Query }
 
-// ParseTarget reads the target from the request line, in origin-form,
-// absolute-form or asterisk-form. It reports false for every other form and for
-// a target that holds white space or control characters, which HTTP/2 lets
-// through and which would split a request line.
-func ParseTarget(r *http.Request) (Target, bool) {
+// Valid reports whether a target was read.
+func (t Target) Valid() bool { return t.Path != "" }
+
+// parseTarget reads the target from the request line, in origin-form,
+// absolute-form or asterisk-form. It returns the zero Target for every other form
+// and for a target that holds white space or control characters, which HTTP/2
+// lets through and which would split a request line.
+func parseTarget(r *http.Request) Target {
 	raw := r.RequestURI
 	if raw == "" || !visible(raw) {
-		return Target{}, false
+		return Target{}
 	}
 	if raw == "*" {
-		return Target{Path: "*"}, true
+		return Target{Path: "*"}
 	}
 	if raw[0] != '/' {
 		scheme := r.URL.Scheme
 		if scheme != "http" && scheme != "https" {
-			return Target{}, false
+			return Target{}
 		}
 		// Directly behind the scheme: further on, "://" is part of what net/http
 		// has taken for the path, and there must be one path only.
 		rest, ok := strings.CutPrefix(raw[len(scheme):], "://")
 		if !ok {
-			return Target{}, false
+			return Target{}
 		}
-		raw = strings.TrimLeftFunc(rest, notDelimiter) // the authority goes
+		raw = strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' && c != '#' }) // without the authority
 	}
 	path, query := raw, ""
 	if i := strings.IndexByte(raw, '?'); i >= 0 {
@@ -48,12 +51,10 @@ func ParseTarget(r *http.Request) (Target, bool) {
 		path = "/"
 	}
 	if path[0] != '/' {
-		return Target{}, false
+		return Target{}
 	}
-	return Target{Path: path, Query: query}, true
+	return Target{Path: path, Query: query}
 }
-
-func notDelimiter(c rune) bool { return c != '/' && c != '?' && c != '#' }
 
 func visible(s string) bool {
 	for i := range len(s) {

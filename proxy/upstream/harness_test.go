@@ -195,6 +195,11 @@ func rawSite(t testing.TB, answer func(head string, conn net.Conn, r *bufio.Read
 					head.WriteString(line)
 				}
 				answer(head.String(), conn, r)
+				// Closing with bytes unread would reset the connection, and the answer with it.
+				if conn.(*net.TCPConn).CloseWrite() == nil {
+					conn.SetReadDeadline(time.Now().Add(patience))
+					io.Copy(io.Discard, r)
+				}
 			}()
 		}
 	}()

@@ -30,6 +30,12 @@ type Config struct {
 	Failed  func(Failure) // is told about each fault of the website; nil: nobody is
 }
 
+// transport sends requests to the website over connections that it keeps.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
 // Proxy passes requests to one website.
 type Proxy struct {
 	site      string
@@ -37,7 +43,7 @@ type Proxy struct {
 	cookies   cookieNames
 	log       zerolog.Logger
 	failed    func(Failure)
-	transport *http.Transport
+	transport transport
 	reverse   *httputil.ReverseProxy
 	upgrades  upgrades
 }
@@ -93,7 +99,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rec.Handler == "" {
 		rec.Handler = "upstream"
 	}
-	if _, ok := middleware.ParseTarget(r); !ok {
+	if !rec.Target.Valid() {
 		p.page(w, r, http.StatusBadRequest)
 		return
 	}

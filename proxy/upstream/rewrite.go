@@ -13,7 +13,7 @@ import (
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	rec := middleware.FromContext(in.Context())
-	p.setTarget(in, out)
+	p.setTarget(in, out, rec.Target)
 	out.Host = in.Host
 	out.Trailer = in.Trailer // filled in when the body has been read
 	dropForwarded(out.Header, rec.Trusted)
@@ -26,8 +26,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 // a path escapes what the standard wants escaped, and ReverseProxy has dropped
 // query parameters that it cannot parse. An Opaque that begins with "//" would
 // be taken for an authority, so there the path it is, with its own escapes.
-func (p *Proxy) setTarget(in, out *http.Request) {
-	target, _ := middleware.ParseTarget(in) // ServeHTTP has seen to it that there is one
+func (p *Proxy) setTarget(in, out *http.Request, target middleware.Target) {
 	u := *p.target
 	if strings.HasPrefix(target.Path, "//") {
 		u.Path, u.RawPath = in.URL.Path, in.URL.RawPath

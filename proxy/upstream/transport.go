@@ -28,7 +28,7 @@ const (
 	maxResponseHeaderBytes = 1 << 20
 )
 
-func newTransport(cfg Config) *http.Transport {
+func newTransport(cfg Config) transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // upgrades need HTTP/1.1
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}

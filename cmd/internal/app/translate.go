@@ -153,7 +153,7 @@ func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err err
 		Keys:             a.ring,
 		Sessions:         a.sessions,
 		Throttle:         throttle,
-		HostName:         proxy.HostName,
+		HostName:         middleware.HostName,
 		ClientAddr:       middleware.ClientAddr,
 		RequestID:        middleware.RequestID,
 		Now:              a.Now,

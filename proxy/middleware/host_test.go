@@ -1,10 +1,10 @@
-package proxy_test
+package middleware_test
 
 import (
 	"strings"
 	"testing"
 
-	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/middleware"
 )
 
 func TestCanonicalHost(t *testing.T) {
@@ -60,7 +60,7 @@ func TestCanonicalHost(t *testing.T) {
 		long + long:             "",
 		strings.Repeat("a", 64): "",
 	} {
-		if got := proxy.CanonicalHost(host); got != want {
+		if got := middleware.CanonicalHost(host); got != want {
 			t.Errorf("%q: %q, want %q", host, got, want)
 		}
 	}
@@ -71,8 +71,8 @@ func FuzzCanonicalHost(f *testing.F) {
 		f.Add(host)
 	}
 	f.Fuzz(func(t *testing.T, host string) {
-		got := proxy.CanonicalHost(host)
-		if again := proxy.CanonicalHost(got); again != got {
+		got := middleware.CanonicalHost(host)
+		if again := middleware.CanonicalHost(got); again != got {
 			t.Errorf("%q → %q → %q", host, got, again)
 		}
 	})
@@ -81,6 +81,6 @@ func FuzzCanonicalHost(f *testing.F) {
 func BenchmarkCanonicalHost(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		proxy.CanonicalHost("www.example.com:8443")
+		middleware.CanonicalHost("www.example.com:8443")
 	}
 }

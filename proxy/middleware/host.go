@@ -1,7 +1,6 @@
-package proxy
+package middleware
 
 import (
-	"net/http"
 	"net/netip"
 	"strings"
 	"unicode/utf8"
@@ -12,12 +11,9 @@ import (
 // maxHostName is the longest host name in characters (RFC 1035, section 2.3.4).
 const maxHostName = 253
 
-// HostName is the canonical host name that a request asks for: without port and
-// final dot, in lower case, as A-labels; an IPv6 address without brackets. It is
-// "" when the Host is missing or not a valid host name or address.
-func HostName(r *http.Request) string { return CanonicalHost(r.Host) }
-
-// CanonicalHost is HostName for a host in any spelling, with or without a port.
+// CanonicalHost returns the canonical form of a host in any spelling: without
+// port and final dot, in lower case, as A-labels; an IPv6 address without
+// brackets. It returns "" for what is no valid host name or address.
 func CanonicalHost(host string) string {
 	name, ok := cutPort(host)
 	if !ok {
