@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 const (
 	// MostHops is how often authority may be delegated on the way from a mail
-	// domain to whoever speaks for it.
+	// domain to the authority that speaks for it.
 	MostHops = 5
 	// lookupTime is what a whole look-up may take, as in the historic service.
 	lookupTime = 8 * time.Second
@@ -38,6 +39,19 @@ func (a Authority) Keys() []*browserid.PublicKey {
 	return []*browserid.PublicKey{a.Support.PublicKey}
 }
 
+// Lookup is one step of a discovery: the document of one authority about a mail
+// domain, or why there is none.
+type Lookup struct {
+	Name, Domain string
+	Document     browserid.Document // nil with an Err
+	Err          error
+	// Response is what the server answered, with its body in Body, of which one
+	// byte more than 64 KiB is read at most. It is nil when no answer came, and
+	// when the document was known already.
+	Response *http.Response
+	Body     []byte
+}
+
 // Own tells the documents of our own domains from memory. ok is false for a
 // domain that is not ours. An error means that it is ours and that its keys are
 // not ready yet.
@@ -46,6 +60,7 @@ type Own func(domain string) (doc browserid.Document, ok bool, err error)
 // Discovery finds the authority over mail domains. It is safe for concurrent use.
 type Discovery struct {
 	own     Own
+	observe func(Lookup)
 	fetcher *fetcher
 	cache   *cache
 	flights singleflight.Group
@@ -63,6 +78,7 @@ func NewDiscovery(config DiscoveryConfig) *Discovery {
 	done, stop := context.WithCancel(context.Background())
 	return &Discovery{
 		own:     config.Own,
+		observe: config.Observe,
 		fetcher: newFetcher(config),
 		cache:   newCache(config.Now),
 		slots:   make(chan struct{}, mostLookups),
@@ -79,28 +95,39 @@ func (d *Discovery) Close() { d.stop() }
 // [*LookupError], the context's error, or, when the domain is our own, that of
 // [Own].
 func (d *Discovery) Discover(ctx context.Context, domain string) (Authority, error) {
-	if err := checkDomain(domain); err != nil {
-		return Authority{}, err
+	return d.DiscoverFrom(ctx, domain, domain)
+}
+
+// DiscoverFrom is Discover for a chain that begins at another authority, such as
+// the domain at a port of its own.
+func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) (Authority, error) {
+	for _, name := range []string{authority, domain} {
+		if err := checkDomain(name); err != nil {
+			return Authority{}, err
+		}
 	}
 	var deadline time.Time // of all look-ups together; what is known needs none
 	chain := make([]string, 1, MostHops+1)
-	chain[0] = domain
+	chain[0] = authority
 	for {
 		key := cacheKey{chain[len(chain)-1], domain}
-		doc, ok, err := d.known(key)
-		if !ok {
+		step, known := d.known(key)
+		if !known {
 			if deadline.IsZero() {
 				deadline = time.Now().Add(lookupTime)
 			}
-			doc, err = d.lookUp(ctx, key, deadline)
+			step = d.lookUp(ctx, key, deadline)
 		}
-		if err != nil {
-			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-				err = timedOut(key.name, err)
-			}
-			return Authority{}, err
+		if step.Err != nil && ctx.Err() == nil && errors.Is(step.Err, context.DeadlineExceeded) {
+			step.Err = timedOut(key.name, step.Err)
 		}
-		switch doc := doc.(type) {
+		if d.observe != nil {
+			d.observe(step)
+		}
+		if step.Err != nil {
+			return Authority{}, step.Err
+		}
+		switch doc := step.Document.(type) {
 		case browserid.Support:
 			return Authority{Name: key.name, Chain: chain, Support: doc}, nil
 		case browserid.Delegation:
@@ -117,23 +144,25 @@ func (d *Discovery) Discover(ctx context.Context, domain string) (Authority, err
 	}
 }
 
-// known returns a document that nobody need be asked for: our own, or one that
-// was looked up a while ago.
-func (d *Discovery) known(key cacheKey) (doc browserid.Document, ok bool, err error) {
-	if doc, ok, err := d.own(key.name); ok {
-		return doc, true, err
+// known returns a document without a request: our own, or one that was looked up
+// a while ago.
+func (d *Discovery) known(key cacheKey) (Lookup, bool) {
+	step := Lookup{Name: key.name, Domain: key.domain}
+	var ok bool
+	if step.Document, ok, step.Err = d.own(key.name); !ok {
+		step.Document, ok, step.Err = d.cache.get(key)
 	}
-	return d.cache.get(key)
+	return step, ok
 }
 
-// lookUp asks the domain's server. Whoever asks the same meanwhile waits for
+// lookUp asks the domain's server. Callers that ask the same meanwhile wait for
 // the same answer; the request goes on when one of them gives up.
-func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time) (browserid.Document, error) {
+func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time) Lookup {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	answer := d.flights.DoChan(key.name+"?"+key.domain, func() (any, error) {
 		if doc, ok, err := d.cache.get(key); ok { // a flight before this one ended just now
-			return doc, err
+			return Lookup{Name: key.name, Domain: key.domain, Document: doc, Err: err}, nil
 		}
 		ctx, cancel := context.WithTimeout(d.done, lookupTime)
 		defer cancel()
@@ -141,17 +170,16 @@ func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time
 		case d.slots <- struct{}{}:
 			defer func() { <-d.slots }()
 		case <-ctx.Done():
-			return nil, timedOut(key.name, ctx.Err())
+			return Lookup{Name: key.name, Domain: key.domain, Err: timedOut(key.name, ctx.Err())}, nil
 		}
-		doc, age, err := d.fetcher.fetch(ctx, key.name, key.domain)
-		d.cache.put(key, doc, err, age)
-		return doc, err
+		step, age := d.fetcher.fetch(ctx, key.name, key.domain)
+		d.cache.put(key, step.Document, step.Err, age)
+		return step, nil
 	})
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return Lookup{Name: key.name, Domain: key.domain, Err: ctx.Err()}
 	case result := <-answer:
-		doc, _ := result.Val.(browserid.Document)
-		return doc, result.Err
+		return result.Val.(Lookup)
 	}
 }

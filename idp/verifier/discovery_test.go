@@ -85,6 +85,46 @@ func TestDiscoverAsksAsTheHistoricClientsDid(t *testing.T) {
 	}
 }
 
+// TestDiscoverIsObserved: an observer sees each document on the way with its
+// answer, that of a refused one too, and what was known without a request.
+func TestDiscoverIsObserved(t *testing.T) {
+	t.Parallel()
+	n := newInternet(t)
+	n.publish("foreign.test", support(t, foreignKey()))
+	n.delegate("delegating.test", "foreign.test")
+	n.delegate("broken.test", "missing.test")
+	n.handle("missing.test", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not here", http.StatusNotFound) })
+	var seen []string
+	d := n.discovery(func(c *verifier.DiscoveryConfig) {
+		c.Observe = func(l verifier.Lookup) {
+			if l.Response == nil {
+				seen = append(seen, fmt.Sprintf("%s about %s: known", l.Name, l.Domain))
+				return
+			}
+			seen = append(seen, fmt.Sprintf("%s about %s: %d, %t, %q", l.Name, l.Domain, l.Response.StatusCode, l.Err == nil, l.Body[:8]))
+		}
+	})
+	for _, domain := range []string{"delegating.test", "delegating.test"} {
+		if _, err := d.Discover(t.Context(), domain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.DiscoverFrom(t.Context(), "broken.test", "mail.test"); err == nil {
+		t.Error("a missing document is no error")
+	}
+	want := []string{
+		`delegating.test about delegating.test: 200, true, "{\"author"`,
+		`foreign.test about delegating.test: 200, true, "{\"public"`,
+		"delegating.test about delegating.test: known",
+		"foreign.test about delegating.test: known",
+		`broken.test about mail.test: 200, true, "{\"author"`,
+		`missing.test about mail.test: 404, false, "not here"`,
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // What a domain can do wrong, by design or by mistake.
 func TestDiscoverRefuses(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ import (
 	"persona-sidecar/idp/browserid"
 )
 
-// DiscoveryConfig says how domains are looked up.
+// DiscoveryConfig is how domains are looked up.
 type DiscoveryConfig struct {
 	// Own answers for our own domains; nil if there are none.
 	Own Own
@@ -38,6 +38,12 @@ type DiscoveryConfig struct {
 	// Internet, such as that of a test.
 	Resolver    *net.Resolver
 	DefaultPort int
+	// Transport sends the requests instead of one that is made of the fields
+	// above and asks neither private networks nor other ports; nil is that one.
+	Transport http.RoundTripper
+	// Observe is told each step of each discovery, the last one included; nil
+	// for none. It is called by the goroutine that discovers.
+	Observe func(Lookup)
 	// Now is the clock of the cache; nil is time.Now.
 	Now func() time.Time
 }
@@ -66,55 +72,68 @@ const largest = 64 << 10
 type fetcher struct {
 	client    *http.Client
 	userAgent string
+	observed  bool // so bodies of refused answers are read, too
 }
 
 func newFetcher(config DiscoveryConfig) *fetcher {
-	g := &guard{config.Ports, config.AllowPrivate, config.AllowPrivateDomains, config.Resolver, config.DefaultPort}
+	transport := config.Transport
+	if transport == nil {
+		g := &guard{config.Ports, config.AllowPrivate, config.AllowPrivateDomains, config.Resolver, config.DefaultPort}
+		transport = &http.Transport{
+			Proxy:                  nil,
+			DialContext:            g.dial,
+			TLSClientConfig:        &tls.Config{RootCAs: config.Roots, MinVersion: tls.VersionTLS12},
+			DisableKeepAlives:      true, // a domain is asked once in a while
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: 16 << 10,
+		}
+	}
 	return &fetcher{
 		userAgent: config.UserAgent,
+		observed:  config.Observe != nil,
 		client: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  nil,
-				DialContext:            g.dial,
-				TLSClientConfig:        &tls.Config{RootCAs: config.Roots, MinVersion: tls.VersionTLS12},
-				DisableKeepAlives:      true, // a domain is asked once in a while
-				DisableCompression:     true,
-				MaxResponseHeaderBytes: 16 << 10,
-			},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// fetch reads the document that name publishes about a mail domain, and says
-// how long it may be kept. The error is a [*LookupError].
-func (f *fetcher) fetch(ctx context.Context, name, domain string) (browserid.Document, time.Duration, error) {
+// fetch reads the document that name publishes about a mail domain, and returns
+// how long it may be kept. The error of the step is a [*LookupError].
+func (f *fetcher) fetch(ctx context.Context, name, domain string) (step Lookup, age time.Duration) {
+	step = Lookup{Name: name, Domain: domain}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+name+browserid.DocumentPath+"?domain="+url.QueryEscape(domain), nil)
 	if err != nil {
-		return nil, 0, invalidDomain(name, err)
+		step.Err = invalidDomain(name, err)
+		return step, 0
 	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", f.userAgent)
-	response, err := f.client.Do(request)
-	if err != nil {
-		return nil, 0, connectionError(name, err)
+	if step.Response, err = f.client.Do(request); err != nil {
+		step.Err = connectionError(name, err)
+		return step, 0
 	}
-	defer func() { _ = response.Body.Close() }()
-	if err := checkAnswer(name, response); err != nil {
-		return nil, 0, err
+	defer func() { _ = step.Response.Body.Close() }()
+	refused := checkAnswer(name, step.Response)
+	if refused != nil && !f.observed {
+		step.Err = refused
+		return step, 0
 	}
-	data, err := io.ReadAll(io.LimitReader(response.Body, largest+1))
+	step.Body, err = io.ReadAll(io.LimitReader(step.Response.Body, largest+1))
 	if err == nil {
 		err = ctx.Err() // a server may end its answer just as we hang up
 	}
-	if err != nil {
-		return nil, 0, connectionError(name, err)
+	switch {
+	case refused != nil:
+		step.Err = refused
+	case err != nil:
+		step.Err = connectionError(name, err)
+	default:
+		if step.Document, err = parseForeign(step.Body); err != nil {
+			step.Document, step.Err = nil, malformed(name, err)
+		}
 	}
-	doc, err := parseForeign(data)
-	if err != nil {
-		return nil, 0, malformed(name, err)
-	}
-	return doc, keepFor(response.Header), nil
+	return step, keepFor(step.Response.Header)
 }
 
 // checkAnswer accepts status 200 and JSON, by name and not by meaning: so did
@@ -135,7 +154,7 @@ func checkAnswer(name string, response *http.Response) error {
 }
 
 // parseForeign reads a document, and passes over keys that are too weak to
-// believe: 1024 bits of a domain's key stand for all of its people.
+// trust: 1024 bits of a domain's key stand for all of its people.
 func parseForeign(data []byte) (browserid.Document, error) {
 	doc, err := browserid.ParseDocument(data)
 	if err != nil {

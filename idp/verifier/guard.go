@@ -59,7 +59,7 @@ func (g *guard) control(_, address string, _ syscall.RawConn) error {
 		return &errForbidden{"the address " + address + " cannot be read"}
 	}
 	addr := to.Addr().Unmap().WithZone("")
-	if public(addr) || slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+	if PublicAddress(addr) || slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }) {
 		return nil
 	}
 	return &errForbidden{fmt.Sprintf("%s is not a public address (hint: lookups.allow_private)", addr)}
@@ -96,12 +96,13 @@ var (
 	translated = netip.MustParsePrefix("64:ff9b::/96")
 )
 
-// public says whether an address is one of the Internet.
-func public(addr netip.Addr) bool {
+// PublicAddress reports whether an address is one of the public Internet: unicast,
+// and in none of the special networks of RFC 6890.
+func PublicAddress(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	if translated.Contains(addr) {
 		bytes := addr.As16()
-		return public(netip.AddrFrom4([4]byte(bytes[12:])))
+		return PublicAddress(netip.AddrFrom4([4]byte(bytes[12:])))
 	}
 	if !addr.IsValid() || addr.Is6() && !globalUnicast.Contains(addr) {
 		return false

@@ -16,11 +16,11 @@ func TestPublic(t *testing.T) {
 		"::": false, "::1": false, "::ffff:127.0.0.1": false, "::ffff:192.168.0.1": false, "::7f00:1": false, "64:ff9b::7f00:1": false, "64:ff9b::c0a8:1": false, "64:ff9b:1::1": false,
 		"100::1": false, "2001::1": false, "2001:db8::1": false, "2002:7f00:1::1": false, "3fff::1": false, "fc00::1": false, "fd00::1": false, "fe80::1": false, "fec0::1": false, "ff02::1": false,
 	} {
-		if got := public(netip.MustParseAddr(text)); got != want {
+		if got := PublicAddress(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: %t", text, got)
 		}
 	}
-	if public(netip.Addr{}) {
+	if PublicAddress(netip.Addr{}) {
 		t.Error("no address is public")
 	}
 }
