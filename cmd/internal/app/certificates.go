@@ -69,10 +69,6 @@ func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener
 
 func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*certs.ACME, error) {
 	settings := a.Config.TLS.ACME
-	roots, err := readRoots(settings.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("setting up tls.acme: %w", err)
-	}
 	var names []string
 	for _, host := range a.Config.Hosts() {
 		names = append(names, host.Name)
@@ -81,7 +77,7 @@ func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*cert
 		Names:       names,
 		Storage:     a.store,
 		Directory:   settings.Directory,
-		Roots:       roots,
+		Roots:       settings.Roots,
 		Email:       settings.Email,
 		EABKeyID:    settings.EABKeyID,
 		EABMACKey:   settings.EABMACKey.Reveal(),

@@ -1,11 +1,9 @@
 package app
 
 import (
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 
@@ -39,17 +37,13 @@ func (a *App) openDirectories(hosts []config.Host, throttle *idp.Throttle) error
 
 func (a *App) openDirectory(name string, domains []string, throttle *idp.Throttle) (*ldapauth.Directory, error) {
 	from := a.Config.Directories[name]
-	roots, err := readRoots(from.CAFile)
-	if err != nil {
-		return nil, err
-	}
 	slices.Sort(domains)
 	return ldapauth.New(ldapauth.Config{
 		Name:              name,
 		URLs:              from.URLs,
 		StartTLS:          from.StartTLS,
 		InsecurePlaintext: from.InsecurePlaintext,
-		Roots:             roots,
+		Roots:             from.Roots,
 		BindDN:            from.BindDN,
 		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
 		BaseDN:            from.BaseDN,
@@ -138,9 +132,7 @@ func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err err
 			published = append(published, idp.Host{Name: host.Name, Origin: a.origin(host.Name), Role: role})
 		}
 	}
-	if err := a.makeDiscovery(); err != nil {
-		return err
-	}
+	a.makeDiscovery()
 	centre, err := a.makeHub(hosts, lookup{a.discovery})
 	if err != nil {
 		return err
@@ -192,25 +184,4 @@ func (a *App) origin(host string) string {
 		return "https://" + net.JoinHostPort(host, strconv.Itoa(port))
 	}
 	return "https://" + host
-}
-
-// readRoots reads a PEM file of certificates to trust; nil, the system's roots, for no file.
-func readRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	roots := x509.NewCertPool()
-	return roots, addRoots(roots, file)
-}
-
-// addRoots adds the certificates of a PEM file.
-func addRoots(roots *x509.CertPool, file string) error {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("reading ca_file: %w", err)
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("reading ca_file %s: it holds no certificate (hint: it must be PEM, with lines BEGIN CERTIFICATE)", file)
-	}
-	return nil
 }

@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"fmt"
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp"
@@ -16,12 +14,8 @@ import (
 
 // makeDiscovery makes what the verifier and the hub look domains up with. Our own domains are
 // answered by the identity provider, which is made after it.
-func (a *App) makeDiscovery() error {
+func (a *App) makeDiscovery() {
 	lookups := a.Config.Lookups
-	roots, err := lookupRoots(lookups.CAFile)
-	if err != nil {
-		return fmt.Errorf("setting up look-ups: %w", err)
-	}
 	a.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
 		Own: func(domain string) (browserid.Document, bool, error) {
 			return a.identity.Document(domain)
@@ -29,23 +23,10 @@ func (a *App) makeDiscovery() error {
 		Ports:               lookups.Ports,
 		AllowPrivate:        lookups.AllowPrivate,
 		AllowPrivateDomains: lookups.AllowPrivateDomains,
-		Roots:               roots,
+		Roots:               lookups.Roots,
 		UserAgent:           "persona/" + a.Version,
 		Now:                 a.Now,
 	})
-	return nil
-}
-
-// lookupRoots are the system's roots and those of a file; nil, the system's, for no file.
-func lookupRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("reading the system's roots: %w", err)
-	}
-	return roots, addRoots(roots, file)
 }
 
 // makeVerifier says whom websites are told to believe; nil: the verifier is off.

@@ -2,12 +2,10 @@ package check
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 
 	"persona-sidecar/cmd/internal/config"
 )
@@ -42,11 +40,7 @@ func (e *Examiner) lookAtACME(ctx context.Context) Finding {
 		return failed("write its URL into tls.acme.directory", "%v", err)
 	}
 	client := e.web.client
-	if file := e.Config.TLS.ACME.CAFile; file != "" {
-		roots, err := rootsFrom(file)
-		if err != nil {
-			return failed("give PEM certificates in tls.acme.ca_file", "%v", err)
-		}
+	if roots := e.Config.TLS.ACME.Roots; roots != nil {
 		client = e.web.clientFor(roots)
 	}
 	got, err := e.web.ask(ctx, client, http.MethodGet, directory, nil, nil)
@@ -90,19 +84,3 @@ func (e *Examiner) judgeACME(got answer, directory string) Finding {
 }
 
 func (e *Examiner) usesACME() bool { return e.Config != nil && e.Config.TLS.Mode == config.ModeACME }
-
-// rootsFrom reads a PEM file of certificates; nil for none.
-func rootsFrom(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
-	}
-	return roots, nil
-}

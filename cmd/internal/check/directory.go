@@ -68,16 +68,12 @@ func (e *Examiner) reachServer(ctx context.Context, server string) Finding {
 
 // openDirectory is the directory as the program opens it, on some of its servers.
 func (e *Examiner) openDirectory(name string, from config.Directory, servers []string) (*ldapauth.Directory, error) {
-	roots, err := rootsFrom(from.CAFile)
-	if err != nil {
-		return nil, err
-	}
 	return ldapauth.New(ldapauth.Config{
 		Name:              name,
 		URLs:              servers,
 		StartTLS:          from.StartTLS,
 		InsecurePlaintext: from.InsecurePlaintext,
-		Roots:             roots,
+		Roots:             from.Roots,
 		BindDN:            from.BindDN,
 		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
 		BaseDN:            from.BaseDN,

@@ -17,8 +17,9 @@ func (e *Examiner) configurationSteps() []Step {
 	}}}
 	for _, warning := range e.Config.Warnings {
 		steps = append(steps, Step{Name: "warning", Look: func(context.Context) Finding {
-			seen, cure := cutParenthesis(warning)
-			return warned(cure, "%s", seen)
+			cure := warning.Cure
+			warning.Cure = "" // has a column of its own
+			return warned(cure, "%s", warning)
 		}})
 	}
 	steps = append(steps, Step{Name: "secrets", Look: e.lookAtSecrets})
@@ -58,15 +59,6 @@ func (e *Examiner) secretFiles() []string {
 		files = append(files, key)
 	}
 	return files
-}
-
-// cutParenthesis parts "what is wrong (what to do)".
-func cutParenthesis(text string) (seen, cure string) {
-	at := strings.LastIndex(text, " (")
-	if at < 0 || !strings.HasSuffix(text, ")") {
-		return text, ""
-	}
-	return text[:at], text[at+2 : len(text)-1]
 }
 
 func counted(n int, what string) string {

@@ -38,7 +38,7 @@ func serve(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) er
 	}
 	log := newLogger(sh, c.Log)
 	for _, warning := range c.Warnings {
-		log.Warn().Msg(warning)
+		log.Warn().Msg(warning.String())
 	}
 	stop := make(chan struct{})
 	defer close(stop)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"net/url"
 	"time"
@@ -36,9 +37,9 @@ type Config struct {
 	// SecretFiles are the paths of the files that secrets were read from, each
 	// once, for looking at their modes.
 	SecretFiles []string
-	// Warnings are things that are allowed and probably not meant, each as a
-	// full line in the form of a fault. They are for the operator's log.
-	Warnings []string
+	// Warnings are allowed, but probably not intended. They are for the
+	// operator's log.
+	Warnings []Fault
 }
 
 // EnvironmentDirectory is the name of the directory that the PERSONA_LDAP_*
@@ -78,9 +79,9 @@ type TLS struct {
 
 // ACME configures how certificates are obtained.
 type ACME struct {
-	Email     string // contact of the account; may be ""
-	Directory string // https URL of the ACME directory; "" for Let's Encrypt
-	CAFile    string // PEM roots to trust for that directory; "" for the system's
+	Email     string         // contact of the account; may be ""
+	Directory string         // https URL of the ACME directory; "" for Let's Encrypt
+	Roots     *x509.CertPool // to trust for that directory; nil for the system's
 	// EABKeyID and EABMACKey bind the account to one that the operator has with
 	// the authority (RFC 8555 section 7.3.4). Both or neither.
 	EABKeyID  string
@@ -111,12 +112,12 @@ const (
 // Directory is one LDAP directory.
 type Directory struct {
 	Preset            Preset
-	URLs              []string // ldap:// or ldaps://, in the order to try; at least one
-	StartTLS          bool     // for the ldap:// URLs
-	InsecurePlaintext bool     // ldap:// without StartTLS was asked for
-	CAFile            string   // PEM roots; "" for the system's
-	BindDN            string   // "" for anonymous searches
-	BindPassword      Secret   // empty exactly when BindDN is
+	URLs              []string       // ldap:// or ldaps://, in the order to try; at least one
+	StartTLS          bool           // for the ldap:// URLs
+	InsecurePlaintext bool           // ldap:// without StartTLS was asked for
+	Roots             *x509.CertPool // nil for the system's
+	BindDN            string         // "" for anonymous searches
+	BindPassword      Secret         // empty exactly when BindDN is
 	BaseDN            string
 
 	// The schema. With PresetCustom all are set. With another preset, those that

@@ -44,7 +44,7 @@ func (v value) directory() Directory {
 		"urls":               func(v value) { d.URLs = v.texts(value.ldapURL) },
 		"start_tls":          func(v value) { d.StartTLS = v.boolean() },
 		"insecure_plaintext": func(v value) { d.InsecurePlaintext = v.boolean() },
-		"ca_file":            func(v value) { d.CAFile = v.rootsFile() },
+		"ca_file":            func(v value) { d.Roots = v.roots() },
 		"bind_dn":            func(v value) { d.BindDN = v.bindDN() },
 		"bind_password":      func(v value) { d.BindPassword = v.secret() },
 		"bind_password_file": func(v value) { d.BindPassword = v.secretFile() },

@@ -55,10 +55,16 @@ func TestEnvironmentAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `state_dir state
-listen {HTTPS::8443 HTTP: Admin::9180 PublicHTTPS:443}
-tls {Mode:acme CertFile: KeyFile: ACME:{Email:admin@example.com Directory:https://ca.example.com/directory CAFile:testdata/ca.pem EABKeyID: EABMACKey:[hidden]}}
-trusted_proxies [127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ::1/128 fc00::/7 192.0.2.1/32]
+	want := `StateDir state
+Listen.HTTPS :8443
+Listen.HTTP ""
+Listen.Admin :9180
+TLS.ACME.Email admin@example.com
+TLS.ACME.Directory https://ca.example.com/directory
+TLS.ACME.Roots given
+TrustedProxies [127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ::1/128 fc00::/7 192.0.2.1/32]
+Log.Level warn
+Log.Format console
 host example.com
   of example.com: delegating, upstream http://cms:8080
   authority id.example.com
@@ -70,16 +76,16 @@ host id.example.com
   of example.com: identity, upstream <nil>
   directory ldap, signs for [id.example.com example.com sister.example], hubs []
 directory ldap
-  {Preset:openldap URLs:[ldaps://ldap1.example.com ldaps://ldap2.example.com] StartTLS:true InsecurePlaintext:false CAFile:testdata/ca.pem BindDN:cn=persona,dc=example,dc=com BindPassword:[hidden] BaseDN:dc=example,dc=com UserFilter: LoginAttributes:[] AddressAttributes:[] IDAttribute:}
+  Preset openldap
+  URLs [ldaps://ldap1.example.com ldaps://ldap2.example.com]
+  StartTLS true
+  Roots given
+  BindDN cn=persona,dc=example,dc=com
+  BindPassword [hidden]
+  BaseDN dc=example,dc=com
   password of 7 bytes
-identity {CertificateLifetime:1h0m0s SessionLifetime:8h0m0s Hubs:[] LegacyClientKeys:false}
-lookups {AllowPrivate:[] AllowPrivateDomains:[] Ports:[443] CAFile:}
-hub {Enabled:true RelyingParties:[]}
-verifier {Enabled:true Domains:[] Rate:100 Once:false}
-throttle {Failures:4 Window:10m0s}
-log {Level:warn Format:console}
 `
-	if diff := cmp.Diff(want, dump(c)); diff != "" {
+	if diff := cmp.Diff(want, dump(t, c)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -65,9 +65,7 @@ func read(path string, data []byte, environ []string) (*Config, error) {
 		return nil, sorted(r.faults)
 	}
 	c.SecretFiles = r.secrets
-	for _, w := range sorted(r.warnings) {
-		c.Warnings = append(c.Warnings, w.String())
-	}
+	c.Warnings = sorted(r.warnings)
 	return c, nil
 }
 

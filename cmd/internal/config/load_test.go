@@ -1,17 +1,20 @@
 package config_test
 
 import (
+	"cmp"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"persona-sidecar/cmd/internal/config"
 )
@@ -31,7 +34,7 @@ func golden(t *testing.T, yamlFile, got string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
+	if diff := gocmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }
@@ -52,7 +55,7 @@ func TestGoodFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, path, dump(c))
+			golden(t, path, dump(t, c))
 		})
 	}
 }
@@ -76,14 +79,21 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// dump writes a configuration line by line, for reading.
-func dump(c *config.Config) string {
+// dump writes what a configuration says besides the defaults, a line for each
+// value, and the hosts that follow from it.
+func dump(t *testing.T, c *config.Config) string {
+	t.Helper()
+	defaults, err := config.Load("", []string{"PERSONA_DOMAIN=example.com", "PERSONA_UPSTREAM=http://cms"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("state_dir %s", c.StateDir)
-	line("listen %+v", c.Listen)
-	line("tls %+v", c.TLS)
-	line("trusted_proxies %v", c.TrustedProxies)
+	rest, base := *c, *defaults
+	for _, c := range []*config.Config{&rest, &base} { // shown below in their own way
+		c.Domains, c.Directories, c.SecretFiles, c.Warnings = nil, nil, nil, nil
+	}
+	differences(line, "", reflect.ValueOf(rest), reflect.ValueOf(base))
 	for _, h := range c.Hosts() {
 		line("host %s", h.Name)
 		line("  of %s: %s, upstream %v", h.Domain, h.Role, h.Upstream)
@@ -97,17 +107,34 @@ func dump(c *config.Config) string {
 	for _, name := range slices.Sorted(maps.Keys(c.Directories)) {
 		d := c.Directories[name]
 		line("directory %s", name)
-		line("  %+v", d)
+		differences(line, "  ", reflect.ValueOf(d), reflect.ValueOf(config.Directory{}))
 		line("  password of %d bytes", len(d.BindPassword.Reveal()))
 	}
-	line("identity %+v", c.Identity)
-	line("lookups %+v", c.Lookups)
-	line("hub %+v", c.Hub)
-	line("verifier %+v", c.Verifier)
-	line("throttle %+v", c.Throttle)
-	line("log %+v", c.Log)
 	for _, w := range c.Warnings {
 		line("warning %s", w)
 	}
 	return b.String()
+}
+
+// differences writes each value of a struct that is not the default's.
+func differences(line func(string, ...any), name string, v, base reflect.Value) {
+	for i := range v.NumField() {
+		field, name := v.Field(i), name+v.Type().Field(i).Name
+		switch value := field.Interface().(type) {
+		case *x509.CertPool:
+			if value != nil {
+				line("%s given", name)
+			}
+		case config.Secret:
+			if !value.Empty() {
+				line("%s %v", name, value)
+			}
+		default:
+			if field.Kind() == reflect.Struct {
+				differences(line, name+".", field, base.Field(i))
+			} else if !reflect.DeepEqual(value, base.Field(i).Interface()) {
+				line("%s %v", name, cmp.Or(fmt.Sprint(value), `""`))
+			}
+		}
+	}
 }

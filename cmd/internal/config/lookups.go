@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,15 +13,16 @@ type Lookups struct {
 	// Internet, AllowPrivateDomains names that may resolve to such addresses.
 	AllowPrivate        []netip.Prefix
 	AllowPrivateDomains []string
-	Ports               []int  // 443 by default
-	CAFile              string // PEM roots besides the system's; "" for none
+	Ports               []int // 443 by default
+	// Roots are the system's and those of ca_file; nil, the system's, without it.
+	Roots *x509.CertPool
 }
 
 func (v value) lookups(l *Lookups) {
 	v.section(fields{
 		"allow_private": func(v value) { v.texts(l.allowPrivate) },
 		"ports":         func(v value) { l.Ports = v.ports() },
-		"ca_file":       func(v value) { l.CAFile = v.rootsFile() },
+		"ca_file":       func(v value) { l.Roots = v.systemRootsAnd() },
 	})
 }
 

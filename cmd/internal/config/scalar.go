@@ -182,19 +182,31 @@ func (v value) secretFile() Secret {
 	return NewSecret(text)
 }
 
-// rootsFile returns the path of a file of root certificates, "" for none. What
-// is in the file is looked at, because a wrong one is a fault that no restart
-// mends.
-func (v value) rootsFile() string {
-	path := v.filePath()
-	if path == "" {
-		return ""
+// roots returns the certificates of the PEM file that is named here.
+func (v value) roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	v.addRoots(roots)
+	return roots
+}
+
+// systemRootsAnd returns the system's roots and those of the file that is named
+// here.
+func (v value) systemRootsAnd() *x509.CertPool {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		v.fault(fmt.Sprintf("reading the system's root certificates: %v", err), "install them, as the package ca-certificates does")
+		return nil
 	}
+	v.addRoots(roots)
+	return roots
+}
+
+func (v value) addRoots(roots *x509.CertPool) {
+	path := v.filePath()
 	data, ok := v.readFile(path, maxFile)
-	if ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
+	if ok && !roots.AppendCertsFromPEM(data) {
 		v.fault(fmt.Sprintf("the file %s holds no certificate", path), "give certificates in PEM form: -----BEGIN CERTIFICATE-----")
 	}
-	return path
 }
 
 // readFile returns the content of a file that the configuration names.

@@ -32,7 +32,7 @@ func (v value) acme(a *ACME) {
 	s := v.section(fields{
 		"email":            func(v value) { a.Email = v.email() },
 		"directory":        func(v value) { a.Directory = v.acmeDirectory() },
-		"ca_file":          func(v value) { a.CAFile = v.rootsFile() },
+		"ca_file":          func(v value) { a.Roots = v.roots() },
 		"eab_key_id":       func(v value) { a.EABKeyID = v.keyID() },
 		"eab_mac_key_file": func(v value) { a.EABMACKey = v.macKeyFile() },
 	})
