@@ -13,7 +13,7 @@ type origin struct {
 	trusted bool
 }
 
-// originOf believes forwarded headers of trusted proxies alone.
+// originOf reads forwarded headers of trusted proxies only.
 func originOf(r *http.Request, trusted []netip.Prefix) origin {
 	o := origin{client: peerAddr(r.RemoteAddr), scheme: "http"}
 	if r.TLS != nil {
@@ -30,9 +30,9 @@ func originOf(r *http.Request, trusted []netip.Prefix) origin {
 	return o
 }
 
-// forwardedFor walks X-Forwarded-For from the right, where the proxy nearest to
-// us wrote, over proxies that we trust. The first other address is the client:
-// all to the left of it is hearsay. What cannot be read ends the walk.
+// forwardedFor scans X-Forwarded-For from the right, where the proxy nearest to
+// us wrote, past proxies that we trust. The first other address is the client;
+// entries to its left are client-supplied. A malformed entry stops the scan.
 func forwardedFor(peer netip.Addr, lines []string, trusted []netip.Prefix) netip.Addr {
 	client := peer
 	for i := len(lines) - 1; i >= 0; i-- {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// linger is how long a client may go on sending a body that nobody wants to
-// read, so that it gets to see the answer.
+// linger is how long a client may go on sending a body that is not read, so that
+// it gets to see the answer.
 const linger = 5 * time.Second
 
 // limited ends requests whose client keeps us waiting for longer than idle
@@ -19,7 +19,7 @@ const linger = 5 * time.Second
 // How long the whole takes is not limited.
 //
 // HTTP/1.1 writes run under a deadline of the connection that is moved on while
-// bytes flow. HTTP/2 deadlines fire whether somebody waits or not and so would
+// bytes flow. HTTP/2 deadlines fire even while no call waits and so would
 // end a silent event stream; there, and for reads, a timer runs while a call
 // waits. A hijacked connection is free of all limits.
 func limited(idle time.Duration, next http.Handler) http.Handler {

@@ -2,26 +2,32 @@ package middleware
 
 import (
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"persona-sidecar/proxy/errorpage"
 )
 
 // DefaultIdle is how long a client may keep us waiting for the next bytes of a
 // body, in either direction.
 const DefaultIdle = time.Minute
 
-// Config is what the chain needs. The zero value trusts nobody.
+// Config is what the chain needs. The zero value trusts no proxy.
 type Config struct {
-	Trusted []netip.Prefix   // proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed
+	Trusted []netip.Prefix   // proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are used
 	Now     func() time.Time // for durations in the log; nil: time.Now
 	Rand    io.Reader        // for request ids; nil: crypto/rand.Reader
 	Log     zerolog.Logger   // one line a request
-	Idle    time.Duration    // longest wait between two reads or two writes of a body; 0: DefaultIdle
-	Observe func(Served)     // is told about each request when it is over; nil: nobody is
+	// FailuresOnly leaves out the lines of requests that were served without a failure.
+	FailuresOnly bool
+	Idle         time.Duration // longest wait between two reads or two writes of a body; 0: DefaultIdle
+	Observe      func(Served)  // is called for each request when it is over; may be nil
 }
 
 // New returns the whole chain. From the outside in: the Record, the access log,
@@ -43,7 +49,37 @@ func New(cfg Config) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		next = recovered(cfg.Log, next)
 		next = limited(cfg.Idle, next)
-		next = logged(cfg.Log, cfg.Now, cfg.Observe, next)
+		next = logged(cfg.Log, cfg.FailuresOnly, cfg.Now, cfg.Observe, next)
 		return keepRecord(cfg.Trusted, cfg.Rand, next)
 	}
+}
+
+// recovered answers with a page when a handler panics, and logs the stack.
+// http.ErrAbortHandler asks for the connection to be cut, and goes through.
+func recovered(log zerolog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			value := recover()
+			if value == nil {
+				return
+			}
+			if value == http.ErrAbortHandler {
+				panic(value)
+			}
+			rec := FromContext(r.Context())
+			rec.Fail(fmt.Errorf("panic: %v", value), "this is a defect of the program; please report it with the stack")
+			rec.Panic = true
+			log.Error().Str("request_id", rec.ID).Str("panic", fmt.Sprint(value)).Bytes("stack", debug.Stack()).Msg("a handler panicked")
+			if rec.begun {
+				panic(http.ErrAbortHandler) // a cut answer must not look like a complete one
+			}
+			errorpage.Write(w, r, errorpage.Page{
+				Status:    http.StatusInternalServerError,
+				Title:     "Something went wrong",
+				Text:      "The server could not answer this request. The error has been logged.",
+				RequestID: rec.ID,
+			})
+		}()
+		next.ServeHTTP(w, r)
+	})
 }

@@ -153,6 +153,27 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
+// With FailuresOnly the log holds what went wrong and nothing else; what is
+// counted stays complete.
+func TestFailuresOnly(t *testing.T) {
+	t.Parallel()
+	served := make(chan middleware.Served, 2)
+	d := open(t, middleware.Config{FailuresOnly: true, Observe: func(s middleware.Served) { served <- s }}, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/fail" {
+			middleware.FromContext(r.Context()).Fail(fmt.Errorf("the cause"), "do this")
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	d.send(t, simple)
+	d.send(t, "GET /fail HTTP/1.1\r\nHost: example.com\r\n\r\n")
+	if line := d.message(t, "request"); line["path"] != "/fail" {
+		t.Errorf("line %v", line)
+	}
+	if first, second := <-served, <-served; first.Status != http.StatusOK || second.Status != http.StatusBadGateway {
+		t.Errorf("counted %v and %v", first, second)
+	}
+}
+
 func TestRecover(t *testing.T) {
 	t.Parallel()
 	d := open(t, middleware.Config{}, func(w http.ResponseWriter, r *http.Request) {

@@ -10,8 +10,8 @@ import (
 	"persona-sidecar/proxy/middleware"
 )
 
-// TestObserve: each request is told once, with what the access log says of it and
-// nothing about persons.
+// TestObserve: observe is called once for each request, with what the access log
+// says of it and nothing about persons.
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -52,7 +52,7 @@ func TestObserve(t *testing.T) {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 			case <-time.After(patience):
-				t.Fatal("nobody was told")
+				t.Fatal("observe was not called")
 			}
 		})
 	}

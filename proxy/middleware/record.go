@@ -2,22 +2,23 @@ package middleware
 
 import (
 	"context"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
 )
 
-// Record is what is known about one request. The middleware makes it; inner
-// layers fill in what they find out (Site, Handler, Left, Fail), and the access
-// log writes it down when the request is over.
+// Record is what is known about one request. The middleware makes it, inner
+// layers add to it (Site, Handler, Left, Fail), and the access log is written from
+// it when the request is over.
 //
 // A Record belongs to the goroutine that serves its request.
 type Record struct {
 	Host    string     // canonical host name asked for; "" when it is missing or not valid
 	Target  Target     // what is asked of the host; zero when it is malformed
 	ID      string     // request id, passed on to the website as X-Request-Id
-	Client  netip.Addr // the client as far as trusted proxies vouch for it; zero when unknown
+	Client  netip.Addr // the client's address, as trusted proxies give it; zero when unknown
 	Scheme  string     // "http" or "https", as the client spoke it
 	Trusted bool       // the connection came from a trusted proxy
 
@@ -44,7 +45,7 @@ func FromContext(ctx context.Context) *Record {
 	return &Record{}
 }
 
-// Fail notes why the request could not be served and what the operator can do
+// Fail records why the request could not be served and what the operator can do
 // about it. The first cause stands.
 func (rec *Record) Fail(cause error, hint string) {
 	if rec.Cause == nil {
@@ -83,4 +84,34 @@ func keepRecord(trusted []netip.Prefix, random io.Reader, next http.Handler) htt
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, rec)))
 	})
+}
+
+// maxRequestID bounds the length of a request id that a trusted proxy sends.
+const maxRequestID = 128
+
+// requestID takes over the id that a trusted proxy gave, so that its log and
+// ours can be read together, and makes one otherwise: 32 hexadecimal digits.
+func requestID(r *http.Request, trusted bool, random io.Reader) string {
+	if given := r.Header["X-Request-Id"]; trusted && len(given) == 1 && wellFormedID(given[0]) {
+		return given[0]
+	}
+	var id [16]byte
+	if _, err := io.ReadFull(random, id[:]); err != nil {
+		return "unknown" // a request is served without an id rather than not at all
+	}
+	return hex.EncodeToString(id[:])
+}
+
+func wellFormedID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
 }

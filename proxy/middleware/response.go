@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// response notes what is sent, for the access log and for recovery.
+// response records what is sent, for the access log and for recovery.
 type response struct {
 	http.ResponseWriter
 	rec     *Record
@@ -58,20 +58,6 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.conn, buffered, nil
 }
 
-func (w *response) bytesOut() int64 {
-	if w.conn == nil {
-		return w.written
-	}
-	return w.written + w.conn.out.Load()
-}
-
-func (w *response) bytesIn() int64 {
-	if w.conn == nil {
-		return 0
-	}
-	return w.conn.in.Load()
-}
-
 // countedConn counts what crosses a hijacked connection.
 type countedConn struct {
 	net.Conn
@@ -104,25 +90,8 @@ type countedBody struct {
 	n atomic.Int64
 }
 
-// countBody puts a counter in front of the body; nil when there is none.
-func countBody(r *http.Request) *countedBody {
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil
-	}
-	body := &countedBody{ReadCloser: r.Body}
-	r.Body = body
-	return body
-}
-
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n.Add(int64(n))
 	return n, err
-}
-
-func (b *countedBody) count() int64 {
-	if b == nil {
-		return 0
-	}
-	return b.n.Load()
 }
