@@ -2,18 +2,17 @@ package certs
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"path"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
-	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 	"github.com/rs/zerolog"
 )
@@ -30,7 +29,7 @@ type ACMEConfig struct {
 
 	// Directory is the URL of the ACME server's directory (RFC 8555 section
 	// 7.1.1); empty is Let's Encrypt. The terms of the server are agreed to
-	// without asking: whoever configures it has agreed to them.
+	// without asking: who configures it has agreed to them.
 	Directory string
 
 	// Roots are trusted when talking to Directory; nil: those of the system.
@@ -161,7 +160,10 @@ func NewACME(ctx context.Context, c ACMEConfig) (*ACME, error) {
 	for _, name := range a.names {
 		a.states[name].stored.Store(a.isStored(ctx, name))
 	}
-	a.orders = newOrders(c.Storage, a.issuer.IssuerKey(), c.Now, c.Log)
+	a.orders = orders{
+		storage: c.Storage, folder: path.Join(ordersFolder, certmagic.StorageKeys.Safe(a.issuer.IssuerKey())),
+		now: c.Now, log: c.Log,
+	}
 	if err := a.openOwn(c); err != nil {
 		a.Close()
 		return nil, err
@@ -214,11 +216,25 @@ func (a *ACME) build(c ACMEConfig) {
 		Logger:             zlog,
 	})
 	a.config.OnDemand = nil
+	// Without an address certmagic would guess one: it would look in its global
+	// state and in the storage, where it takes the half-written account of another
+	// name's first order for the address "default", which every server refuses
+	// until the program restarts; and a foreground operation would ask on the
+	// terminal. A space is no reason to guess, and is trimmed before the account
+	// is made, which then has no contact.
+	email := c.Email
+	if email == "" {
+		email = " "
+	}
+	var account *acme.EAB
+	if c.EABKeyID != "" {
+		account = &acme.EAB{KeyID: c.EABKeyID, MACKey: c.EABMACKey}
+	}
 	a.issuer = certmagic.NewACMEIssuer(a.config, certmagic.ACMEIssuer{
 		CA:                      a.directory,
-		Email:                   accountEmail(c.Email),
+		Email:                   email,
 		Agreed:                  true,
-		ExternalAccount:         externalAccount(c),
+		ExternalAccount:         account,
 		TrustedRoots:            c.Roots,
 		ListenHost:              c.ListenHost,
 		AltHTTPPort:             c.HTTPPort,
@@ -229,90 +245,4 @@ func (a *ACME) build(c ACMEConfig) {
 		Logger:                  zlog,
 	})
 	a.config.Issuers = []certmagic.Issuer{a.issuer}
-}
-
-func externalAccount(c ACMEConfig) *acme.EAB {
-	if c.EABKeyID == "" {
-		return nil
-	}
-	return &acme.EAB{KeyID: c.EABKeyID, MACKey: c.EABMACKey}
-}
-
-// accountEmail keeps certmagic from guessing where no address is configured. It
-// would look for one in its global state and in the storage, where it takes the
-// half-written account of another name's first order for the address "default",
-// which every server refuses until the program restarts; and a foreground
-// operation would ask on the terminal. A space is no reason to guess, and
-// is trimmed before the account is made, which then has no contact.
-func accountEmail(configured string) string {
-	if configured == "" {
-		return " "
-	}
-	return configured
-}
-
-// TLSConfig returns the configuration for the TLS listener. A handshake for a
-// name that is not configured fails with the alert unrecognized_name.
-func (a *ACME) TLSConfig() *tls.Config {
-	if a.issuer.DisableTLSALPNChallenge {
-		return newTLSConfig(a.certificate)
-	}
-	return newTLSConfig(a.certificate, acmez.ACMETLS1Protocol)
-}
-
-// certificate is the GetCertificate of TLSConfig.
-func (a *ACME) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	name := canonicalName(hello.ServerName)
-	if a.states[name] == nil {
-		// No certificate and no error: crypto/tls answers unrecognized_name.
-		// certmagic is not asked at all, so that strangers' names neither
-		// reach the storage nor the log.
-		return nil, nil
-	}
-	if a.servesOwn(name) && !isChallenge(hello) {
-		return a.own.certificate(), nil
-	}
-	return a.config.GetCertificate(hello)
-}
-
-// HandleHTTPChallenge answers the request and returns true when it is the
-// HTTP-01 challenge (RFC 8555 section 8.3) of an order under way; otherwise it
-// returns false and has written nothing.
-func (a *ACME) HandleHTTPChallenge(w http.ResponseWriter, r *http.Request) bool {
-	if !certmagic.LooksLikeHTTPChallenge(r) || a.states[canonicalName(hostOnly(r.Host))] == nil {
-		return false
-	}
-	return a.issuer.HandleHTTPChallenge(w, r)
-}
-
-// HasCertificate reports whether a usable certificate was ever stored for the
-// canonical host name, or the operator's own is for it. It costs a map access, or
-// a comparison of names.
-func (a *ACME) HasCertificate(name string) bool {
-	state := a.states[name]
-	return state != nil && (state.stored.Load() || a.own != nil && a.own.HasCertificate(name))
-}
-
-// Status returns the state of each name, in the order of ACMEConfig.Names.
-func (a *ACME) Status() []Status {
-	all := make([]Status, len(a.names))
-	for i, name := range a.names {
-		problem, retry := a.states[name].trouble()
-		all[i] = Status{Name: name, NotAfter: a.notAfter(name), Problem: problem, Retry: retry}
-		if a.servesOwn(name) {
-			all[i] = a.ownStatus(all[i])
-		}
-	}
-	return all
-}
-
-// notAfter returns the latest end of validity among the certificates in use.
-func (a *ACME) notAfter(name string) time.Time {
-	var latest time.Time
-	for _, cert := range a.cache.AllMatchingCertificates(name) {
-		if cert.Leaf != nil && cert.Leaf.NotAfter.After(latest) {
-			latest = cert.Leaf.NotAfter
-		}
-	}
-	return latest
 }

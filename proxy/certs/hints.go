@@ -26,10 +26,13 @@ func (e *storedError) Unwrap() error { return e.err }
 // hint says what the operator can do about a failure to obtain a certificate.
 func hint(err error) string {
 	if stored, ok := errors.AsType[*storedError](err); ok {
-		return "mend what the cause says, or delete " + stored.path + " in the state directory: a new certificate is then obtained"
+		return "correct what the cause says, or delete " + stored.path + " in the state directory: a new certificate is then obtained"
 	}
 	if problem, ok := errors.AsType[acme.Problem](err); ok {
-		if atRegistration(err) && problem.Type == acme.ProblemTypeUnauthorized {
+		// Before there is an account, "unauthorized" speaks of it and not of a name;
+		// certmagic tells that in words only.
+		registering := strings.Contains(err.Error(), "registering account ")
+		if registering && problem.Type == acme.ProblemTypeUnauthorized {
 			return "the ACME server does not take the account: check tls.acme.eab_key_id, and the key in the file of tls.acme.eab_mac_key_file"
 		}
 		return problemHint(problem)
@@ -44,16 +47,6 @@ func hint(err error) string {
 		return "the ACME server cannot be reached: check tls.acme.directory, the DNS, the firewall for outgoing HTTPS, and HTTPS_PROXY"
 	}
 	return "see the cause; it is tried again by itself"
-}
-
-// atRegistration reports whether an error came up before there was an account, when
-// "unauthorized" speaks of the account and not of a name. certmagic tells that in
-// words alone.
-func atRegistration(err error) bool { return strings.Contains(err.Error(), "registering account ") }
-
-func isRateLimited(err error) bool {
-	problem, ok := errors.AsType[acme.Problem](err)
-	return ok && problem.Type == acme.ProblemTypeRateLimited
 }
 
 // problemHint explains the problem documents of RFC 8555 section 6.7.

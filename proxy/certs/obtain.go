@@ -10,20 +10,21 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
 )
 
 // loadLimit is how long Start waits for the stored certificates. They are read
 // in milliseconds; only the OCSP responder of a certificate that names one can
-// make it longer, and nobody waits for that.
+// make it longer, and that is not waited for.
 const loadLimit = time.Second
 
 // rateLimitedAs is the number of failures that "asked too often" counts as at
 // least.
 const rateLimitedAs = 6
 
-// weigh returns the number of failures in a row to pause for.
-func weigh(failures int, cause error) int {
-	if isRateLimited(cause) {
+// weight returns the number of failures in a row to pause for.
+func weight(failures int, cause error) int {
+	if problem, ok := errors.AsType[acme.Problem](cause); ok && problem.Type == acme.ProblemTypeRateLimited {
 		return max(failures, rateLimitedAs)
 	}
 	return failures
@@ -55,10 +56,13 @@ func RetryDelay(failures int) time.Duration {
 // handed to certmagic's cache, whose maintenance renews it; nothing of that is
 // ours.
 func (a *ACME) Start(ctx context.Context) error {
-	ctx, err := a.begin(ctx)
-	if err != nil {
-		return err
+	a.mu.Lock()
+	if a.closed || a.cancel != nil {
+		a.mu.Unlock()
+		return errors.New("starting to obtain certificates: already started or closed")
 	}
+	ctx, a.cancel = context.WithCancel(ctx)
+	a.mu.Unlock()
 	var loads sync.WaitGroup
 	loads.Add(len(a.names))
 	for _, name := range a.names {
@@ -68,7 +72,12 @@ func (a *ACME) Start(ctx context.Context) error {
 	a.work.Go(func() {
 		loads.Wait()
 		close(loaded)
-		a.renewOverdue(ctx)
+		// What fell due while the program did not run is renewed now, not at the next
+		// check. This asks the ACME server for its suggested times, so Start does not
+		// wait for it.
+		if err := a.cache.RenewManagedCertificates(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn().Err(err).Msg("looking for certificates to renew")
+		}
 	})
 	limit := time.NewTimer(loadLimit)
 	defer limit.Stop()
@@ -78,25 +87,6 @@ func (a *ACME) Start(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	return nil
-}
-
-// renewOverdue renews what fell due while the program did not run, without
-// waiting for the next check. It asks the ACME server for its suggested times,
-// hence the background.
-func (a *ACME) renewOverdue(ctx context.Context) {
-	if err := a.cache.RenewManagedCertificates(ctx); err != nil && ctx.Err() == nil {
-		a.log.Warn().Err(err).Msg("looking for certificates to renew")
-	}
-}
-
-func (a *ACME) begin(ctx context.Context) (context.Context, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed || a.cancel != nil {
-		return nil, errors.New("starting to obtain certificates: already started or closed")
-	}
-	ctx, a.cancel = context.WithCancel(ctx)
-	return ctx, nil
 }
 
 // Close ends all work and waits for it. Handshakes that are under way still
@@ -122,11 +112,11 @@ func (a *ACME) Close() {
 // looked at.
 func (a *ACME) manage(ctx context.Context, name string, loaded func()) {
 	failed := a.orders.load(ctx, name)
-	again := a.again(failed)
-	a.states[name].putOff(again)
+	again := a.nextAttempt(failed)
+	a.states[name].deferUntil(again)
 	err := a.load(ctx, name)
 	if err == nil && !again.IsZero() {
-		a.states[name].fail(failed.told(), again)
+		a.states[name].fail(failed.cause(), again)
 	}
 	loaded()
 	if err == nil {
@@ -135,7 +125,7 @@ func (a *ACME) manage(ctx context.Context, name string, loaded func()) {
 	if errors.Is(err, fs.ErrNotExist) {
 		a.tellAddresses(ctx, name)
 	}
-	if !a.sitOut(ctx, name, failed) {
+	if !a.waitBackoff(ctx, name, failed) {
 		return
 	}
 	for failures := failed.Count; ctx.Err() == nil; {
@@ -166,33 +156,27 @@ func (a *ACME) load(ctx context.Context, name string) error {
 	return nil
 }
 
-// obtain makes one attempt, and notes it. A damaged certificate in the storage is
+// obtain makes one attempt, and records it. A damaged certificate in the storage is
 // an error: it is never overwritten.
 func (a *ACME) obtain(ctx context.Context, name string, failures int) error {
 	end, err := a.orders.begin(ctx, name)
 	if err != nil {
 		return err
 	}
-	err = a.order(ctx, name, failures)
+	err = a.config.ObtainCertSync(context.WithValue(ctx, certmagic.AttemptsCtxKey, &failures), name)
+	if err == nil {
+		if err = a.load(ctx, name); err != nil {
+			err = &storedError{path: certmagic.StorageKeys.CertsSitePrefix(a.issuer.IssuerKey(), name), err: err}
+		}
+	}
 	end(err)
 	return err
 }
 
-func (a *ACME) order(ctx context.Context, name string, failures int) error {
-	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &failures)
-	if err := a.config.ObtainCertSync(ctx, name); err != nil {
-		return err
-	}
-	if err := a.load(ctx, name); err != nil {
-		return &storedError{path: certmagic.StorageKeys.CertsSitePrefix(a.issuer.IssuerKey(), name), err: err}
-	}
-	return nil
-}
-
-// again returns when a name may be asked for again after the failures that an
+// nextAttempt returns when a name may be asked for again after the failures that an
 // earlier run of the program has noted; zero: at once. A clock that was ahead
 // then holds nothing up longer than a failure now would.
-func (a *ACME) again(failed failedOrders) time.Time {
+func (a *ACME) nextAttempt(failed failedOrders) time.Time {
 	if failed.Count == 0 {
 		return time.Time{}
 	}
@@ -207,17 +191,17 @@ func (a *ACME) again(failed failedOrders) time.Time {
 	return again
 }
 
-// sitOut waits until a name may be asked for after failures that were noted
+// waitBackoff waits until a name may be asked for after failures that were noted
 // before the start. It returns false when ctx ended.
-func (a *ACME) sitOut(ctx context.Context, name string, failed failedOrders) bool {
-	again := a.again(failed)
+func (a *ACME) waitBackoff(ctx context.Context, name string, failed failedOrders) bool {
+	again := a.nextAttempt(failed)
 	if again.IsZero() {
 		return ctx.Err() == nil
 	}
 	delay := again.Sub(a.now())
-	a.states[name].fail(failed.told(), again)
-	a.log.Warn().Str("domain", name).Str("last_failure", failed.told()).Int("failures", failed.Count).Stringer("retry_in", delay.Round(time.Second)).
-		Str("hint", "the limits of the ACME server are spared; to try at once, mend the cause and start again without "+a.orders.key(name)+" in the state directory").
+	a.states[name].fail(failed.cause(), again)
+	a.log.Warn().Str("domain", name).Str("last_failure", failed.cause()).Int("failures", failed.Count).Stringer("retry_in", delay.Round(time.Second)).
+		Str("hint", "the limits of the ACME server are spared; to try at once, correct the cause and start again without "+a.orders.key(name)+" in the state directory").
 		Msg("no certificate yet: the last order failed shortly before this start, so the next one waits")
 	return wait(ctx, delay)
 }
@@ -227,7 +211,7 @@ func (a *ACME) pause(ctx context.Context, name string, cause error, failures int
 	if ctx.Err() != nil {
 		return false
 	}
-	delay := a.retryDelay(weigh(failures, cause))
+	delay := a.retryDelay(weight(failures, cause))
 	a.states[name].fail(cause.Error(), a.now().Add(delay))
 	a.log.Error().Err(cause).Str("domain", name).Str("acme_directory", a.directory).
 		Int("attempt", failures).Stringer("retry_in", delay).Str("hint", hint(cause)).
@@ -235,7 +219,7 @@ func (a *ACME) pause(ctx context.Context, name string, cause error, failures int
 	return wait(ctx, delay)
 }
 
-// wait passes the time d and says whether ctx still goes on then.
+// wait sleeps for d; it returns false if ctx ends first.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

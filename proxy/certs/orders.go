@@ -18,7 +18,7 @@ import (
 // ordersFolder is where the storage keeps what became of orders.
 const ordersFolder = "persona/orders"
 
-// orders remembers, in the storage, the orders that came to nothing, so that a
+// orders keeps, in the storage, a record of the orders that failed, so that a
 // program that is started again and again asks the ACME server no more often
 // than one that runs on: Let's Encrypt lets five validations of a name fail in
 // an hour, then refuses it.
@@ -29,7 +29,7 @@ type orders struct {
 	log     zerolog.Logger
 }
 
-// failedOrders are the orders for one name that came to nothing since the last
+// failedOrders are the orders for one name that failed since the last
 // certificate. The zero value: none did.
 type failedOrders struct {
 	Count int       `json:"count"` // in a row
@@ -39,17 +39,13 @@ type failedOrders struct {
 	Cause string `json:"cause,omitempty"`
 }
 
-func newOrders(storage certmagic.Storage, issuer string, now func() time.Time, log zerolog.Logger) orders {
-	return orders{storage: storage, folder: path.Join(ordersFolder, certmagic.StorageKeys.Safe(issuer)), now: now, log: log}
-}
-
 // key is where the orders for a name are kept.
 func (o orders) key(name string) string {
 	return path.Join(o.folder, certmagic.StorageKeys.Safe(name)+".json")
 }
 
-// load returns what is remembered of a name. What cannot be read counts as
-// nothing: it only ever holds up.
+// load returns the record of a name. One that cannot be read counts as none: a
+// record can only delay an order.
 func (o orders) load(ctx context.Context, name string) failedOrders {
 	var failed failedOrders
 	data, err := o.storage.Load(ctx, o.key(name))
@@ -66,8 +62,8 @@ func (o orders) load(ctx context.Context, name string) failedOrders {
 	return failedOrders{}
 }
 
-// told is the cause in words.
-func (f failedOrders) told() string {
+// cause returns why the last order failed, in words.
+func (f failedOrders) cause() string {
 	if f.Cause == "" {
 		return "the program ended in the middle of an order"
 	}
@@ -91,8 +87,8 @@ func (o orders) begin(ctx context.Context, name string) (end func(error), err er
 		switch {
 		case cause == nil:
 			after = failedOrders{}
-		case stopped.Err() == nil && counts(cause):
-			after = failedOrders{Count: weigh(begun.Count, cause), Last: o.now(), Cause: cause.Error()}
+		case stopped.Err() == nil && countsAgainstLimit(cause):
+			after = failedOrders{Count: weight(begun.Count, cause), Last: o.now(), Cause: cause.Error()}
 		}
 		if err := o.store(ctx, name, after); err != nil {
 			o.log.Warn().Err(err).Str("domain", name).Msg("how an order for a certificate ended was not noted; a start in the next minutes may wait before it asks again")
@@ -111,11 +107,11 @@ func (o orders) store(ctx context.Context, name string, failed failedOrders) err
 	return o.storage.Store(ctx, o.key(name), data)
 }
 
-// counts reports whether an order that failed may count against the limits of
+// countsAgainstLimit reports whether an order that failed may count against the limits of
 // the ACME server: not if the server never answered, nor if the cause lies in our
 // own storage.
-func counts(err error) bool {
-	if _, told := errors.AsType[acme.Problem](err); told {
+func countsAgainstLimit(err error) bool {
+	if _, answered := errors.AsType[acme.Problem](err); answered {
 		return true
 	}
 	_, unanswered := errors.AsType[*url.Error](err)

@@ -139,5 +139,6 @@ func TestOwnUnreadable(t *testing.T) {
 		acme.Close()
 		t.Fatal("no error")
 	}
-	mustContain(t, "error", err.Error(), "until ACME has succeeded", "none.pem", "check the path")
+	mustContain(t, "error", err.Error(), "until ACME has succeeded", "none.pem")
+	mustContain(t, "hint", hintOf(err), "check the path")
 }

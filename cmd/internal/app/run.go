@@ -11,6 +11,7 @@ import (
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/certs"
 	"persona-sidecar/proxy/middleware"
 
 	"golang.org/x/sync/errgroup"
@@ -36,7 +37,7 @@ func (a *App) Run(ctx context.Context) error {
 		closeListeners(open)
 		return errors.Join(err, a.closeRooms())
 	}
-	defer tlsSource.close()
+	defer tlsSource.Close()
 	servers, err := a.servers(open, tlsSource)
 	if err != nil {
 		closeListeners(open)
@@ -69,12 +70,12 @@ type server struct {
 	listener net.Listener
 }
 
-func (a *App) servers(open map[string]net.Listener, from source) ([]server, error) {
+func (a *App) servers(open map[string]net.Listener, from certs.Source) ([]server, error) {
 	edge, err := proxy.New(proxy.Config{
 		Sites:          a.sites,
 		Intercepts:     []proxy.Intercept{{Name: "identity", Match: a.identity.Match, Handler: a.identity}},
-		Challenge:      from.challenge,
-		HasCertificate: from.hasCertificate,
+		Challenge:      from.HandleHTTPChallenge,
+		HasCertificate: from.HasCertificate,
 		PublicHTTPS:    a.Config.Listen.PublicHTTPS,
 		Log:            a.Log,
 	})
@@ -92,12 +93,12 @@ func (a *App) servers(open map[string]net.Listener, from source) ([]server, erro
 			servers = append(servers, server{name, proxy.NewServer(handler, settings, a.Log), listener})
 		}
 	}
-	if from.certificates != nil {
-		add(listenHTTPS, record(edge.Secure()), from.certificates.TLSConfig())
+	if settings := from.TLSConfig(); settings != nil {
+		add(listenHTTPS, record(edge.Secure()), settings)
 	}
 	add(listenHTTP, record(plain), nil)
 	refresh := func() { a.reportCertificates(from) }
-	if err := a.metrics.registry.Register(newStates(a.health, refresh, from.status)); err != nil {
+	if err := a.metrics.registry.Register(newStates(a.health, refresh, from.Status)); err != nil {
 		return nil, fmt.Errorf("setting up the metrics: %w", err)
 	}
 	add(listenAdmin, a.health.admin(refresh, a.metrics.handler()), nil)

@@ -49,10 +49,20 @@ func exitCode(err error) int {
 	return exitWorld
 }
 
+// hinter is an error that carries what the operator can do about it.
+type hinter interface {
+	error
+	Hint() string
+}
+
 // report prints an error as "persona: what (hint: what to do)", and below it its
 // details, such as the faults of a configuration, one a line.
 func report(w io.Writer, err error) {
-	fmt.Fprintf(w, "persona: %v\n", err)
+	hint := ""
+	if hinted, ok := errors.AsType[hinter](err); ok {
+		hint = " (hint: " + hinted.Hint() + ")"
+	}
+	fmt.Fprintf(w, "persona: %v%s\n", err, hint)
 }
 
 // configurationFailure puts an error of config.Load into the words of the

@@ -6,15 +6,6 @@ import (
 	"time"
 )
 
-// Status is the state of one host name's certificate, for the readiness report
-// and the metrics. It is meant for operators, not for visitors.
-type Status struct {
-	Name     string
-	NotAfter time.Time // end of validity of the certificate in use; zero while there is none
-	Problem  string    // what went wrong the last time; empty when all is well
-	Retry    time.Time // when it is tried again; zero when nothing is planned, or when the renewal check decides
-}
-
 // nameState is what is remembered of one configured name.
 type nameState struct {
 	stored atomic.Bool // a usable certificate was stored at some time
@@ -27,8 +18,8 @@ type nameState struct {
 	renewed func(error) // notes how the renewal under way ends; nil: none is
 }
 
-// putOff keeps renewals from being ordered before a time.
-func (s *nameState) putOff(again time.Time) {
+// deferUntil keeps renewals from being ordered before a time.
+func (s *nameState) deferUntil(again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.again = again
