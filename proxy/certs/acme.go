@@ -88,6 +88,10 @@ type ACMEConfig struct {
 	// points here; nil: those of its network interfaces.
 	LocalAddrs func() ([]netip.Addr, error)
 
+	// Public reports whether an address is one of the public Internet: a machine
+	// that has none cannot tell whether a name points to it; nil: all are.
+	Public func(netip.Addr) bool
+
 	// Now is the clock; nil: time.Now. certmagic has its own.
 	Now func() time.Time
 }
@@ -103,7 +107,10 @@ func (c *ACMEConfig) setDefaults() {
 		c.Lookup = lookupDNS
 	}
 	if c.LocalAddrs == nil {
-		c.LocalAddrs = interfaceAddrs
+		c.LocalAddrs = InterfaceAddrs
+	}
+	if c.Public == nil {
+		c.Public = func(netip.Addr) bool { return true }
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -120,6 +127,7 @@ type ACME struct {
 	retryDelay func(int) time.Duration
 	lookup     func(context.Context, string) ([]netip.Addr, error)
 	localAddrs func() ([]netip.Addr, error)
+	public     func(netip.Addr) bool
 	now        func() time.Time
 	orders     orders
 	own        *Files // nil: none
@@ -148,6 +156,7 @@ func NewACME(ctx context.Context, c ACMEConfig) (*ACME, error) {
 		retryDelay: c.RetryDelay,
 		lookup:     c.Lookup,
 		localAddrs: c.LocalAddrs,
+		public:     c.Public,
 		now:        c.Now,
 	}
 	for _, name := range c.Names {

@@ -48,7 +48,7 @@ func (a *ACME) tellWhetherHere(name string, addrs []netip.Addr) {
 	case len(elsewhere) == 0:
 		a.log.Info().Str("domain", name).Strs("points_to", addressStrings(addrs)).
 			Msg("asking for a certificate; the name points to this machine")
-	case !slices.ContainsFunc(local, isPublic):
+	case !slices.ContainsFunc(local, a.public):
 		a.log.Info().Str("domain", name).Strs("points_to", addressStrings(addrs)).
 			Msg("asking for a certificate; whether the name points here cannot be told, for this machine has no public address of its own (a container, or behind NAT)")
 	default:
@@ -68,8 +68,8 @@ func lookupDNS(ctx context.Context, name string) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// interfaceAddrs lists the addresses of the machine's network interfaces.
-func interfaceAddrs() ([]netip.Addr, error) {
+// InterfaceAddrs lists the addresses of the machine's network interfaces.
+func InterfaceAddrs() ([]netip.Addr, error) {
 	all, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("listing the addresses of this machine: %w", err)
@@ -81,11 +81,6 @@ func interfaceAddrs() ([]netip.Addr, error) {
 		}
 	}
 	return addrs, nil
-}
-
-func isPublic(addr netip.Addr) bool {
-	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // behind the NAT of a provider, RFC 6598
-	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
 }
 
 // neverInDNS reports whether name is under a top-level domain that RFC 6761

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,7 @@ func TestLookup(t *testing.T) {
 			server := acmetest.Start(t, acmetest.Options{HTTPPort: port(site.http), TLSPort: port(site.https)})
 			config := site.config(server, &certmagic.FileStorage{Path: t.TempDir()}, name)
 			config.LocalAddrs = func() ([]netip.Addr, error) { return test.local, nil }
+			config.Public = func(addr netip.Addr) bool { return slices.Contains(addrs("203.0.113.5", "2001:db8::5"), addr) }
 			config.Lookup = func(ctx context.Context, asked string) ([]netip.Addr, error) {
 				if asked != name {
 					t.Errorf("looked up %s", asked)

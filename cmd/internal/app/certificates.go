@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/idp/verifier"
 	"persona-sidecar/proxy/certs"
 )
 
@@ -55,6 +56,7 @@ func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*cert
 		HTTPPort:    port(open[listenHTTP]),
 		TLSALPNPort: port(open[listenHTTPS]),
 		Log:         a.Log,
+		Public:      verifier.PublicAddress,
 		Now:         a.Now,
 	})
 }
