@@ -30,13 +30,13 @@ func (names) Addresses(_ context.Context, host string) ([]netip.Addr, error) {
 func (n names) CAA(context.Context, string) ([]check.CAA, string, error) { return n.caa, "test", nil }
 
 // checker looks at a running program as an outsider does; the ports of the world lead to its listeners.
-func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *check.Examiner {
+func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *check.Checker {
 	t.Helper()
 	loaded, err := config.Load(filepath.Join(folder, "persona.yaml"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := check.Here()
+	world := check.SystemEnv()
 	world.Resolver = names{}
 	world.Roots = roots
 	world.Interfaces = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil }

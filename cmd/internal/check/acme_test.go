@@ -41,7 +41,7 @@ func TestACME(t *testing.T) {
 			t.Parallel()
 			world := newInternet(t)
 			test.prepare(world)
-			look(t, world.examiner(load(t, t.TempDir(), test.yaml)).Everything()).expect(t, test.want)
+			look(t, world.checker(load(t, t.TempDir(), test.yaml)).Everything()).expect(t, test.want)
 		})
 	}
 }

@@ -160,7 +160,7 @@ func TestPerson(t *testing.T) {
 			test.change(h)
 			world.serve("example.test", h)
 			world.serve("evil.test", newHost(t))
-			found := look(t, world.examiner(load(t, folder(t), identityYAML)).Address(check.SignIn{
+			found := look(t, world.checker(load(t, folder(t), identityYAML)).Address(check.SignIn{
 				Address:  target(t, "alice@example.test").Address,
 				Password: func(context.Context) (string, error) { return "secret", nil },
 			}))
@@ -194,7 +194,7 @@ func TestNobodyTypes(t *testing.T) {
 	t.Parallel()
 	world := newInternet(t)
 	world.serve("example.test", newHost(t))
-	look(t, world.examiner(load(t, folder(t), identityYAML)).Address(check.SignIn{
+	look(t, world.checker(load(t, folder(t), identityYAML)).Address(check.SignIn{
 		Address:  target(t, "alice@example.test").Address,
 		Password: func(context.Context) (string, error) { return "", errors.New("the input ended") },
 	})).expect(t, want{"password", check.Failed, "the input ended", "-password-file"})
@@ -210,7 +210,7 @@ func TestForeignPerson(t *testing.T) {
 	}{
 		"another provider": {"", want{"authority", check.Failed, "foreign.test signs for the addresses of foreign.test, and that is not an identity host", "types no password anywhere but"}},
 		"delegates here":   {`{"authority":"example.test"}`, want{"authority", check.Failed, "foreign.test delegates to example.test, whose configuration does not sign for it", "certifies of example.test"}},
-		"no provider":      {`{"disabled":true}`, want{"authority", check.Failed, "no identity provider by its own word", "ask"}},
+		"no provider":      {`{"disabled":true}`, want{"authority", check.Failed, "no identity provider by its own word", "contact the operator"}},
 		"in circles":       {`{"authority":"foreign.test"}`, want{"authority", check.Failed, "in circles", "document of its own"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestForeignPerson(t *testing.T) {
 				p.document = test.document
 			}
 			world.serve("foreign.test", p)
-			found := look(t, world.examiner(load(t, folder(t), identityYAML)).Address(check.SignIn{
+			found := look(t, world.checker(load(t, folder(t), identityYAML)).Address(check.SignIn{
 				Address: target(t, "a@foreign.test").Address,
 				Password: func(context.Context) (string, error) {
 					t.Error("somebody is asked for a password")

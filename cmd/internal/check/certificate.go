@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// lookAtCertificate shakes hands with every address that answers, and verifies
+// checkCertificate shakes hands with every address that answers, and verifies
 // the chain as an outsider does: with nothing but what the server sends.
-func (s *site) lookAtCertificate(ctx context.Context) Finding {
+func (s *site) checkCertificate(ctx context.Context) Finding {
 	if !s.answers {
 		return skipped("nothing answers")
 	}
@@ -38,7 +38,7 @@ func (s *site) lookAtCertificate(ctx context.Context) Finding {
 
 // handshake returns the chain that a server sends, unverified.
 func (s *site) handshake(ctx context.Context, target string) ([]*x509.Certificate, error) {
-	connection, err := s.web.connect(ctx, "tcp", target)
+	connection, err := s.network.connect(ctx, "tcp", target)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func certificateFault(err error, chain []*x509.Certificate, now time.Time) strin
 	if len(chain) > 0 {
 		return strings.TrimPrefix(err.Error(), "x509: ") + " (issued by " + issuer(chain[0]) + ")"
 	}
-	return unreached(err, "").Seen
+	return unreached(err, "").Message
 }
 
 func certificateCure(err error, chain []*x509.Certificate, name string) string {

@@ -8,45 +8,46 @@ import (
 	"strings"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/ldapauth"
 )
 
-// wantedSamples is how many addresses are shown for people to recognize.
+// wantedSamples is how many addresses are shown for the operator to recognize.
 const wantedSamples = 3
 
-// directoryGroup looks at one directory: at each of its servers by itself,
-// because one that is down hides behind one that answers.
-func (e *Examiner) directoryGroup(name string) Group {
-	from := e.Config.Directories[name]
+// directoryGroup checks one directory: each of its servers by itself, because one
+// that is down hides behind one that answers.
+func (c *Checker) directoryGroup(name string) Group {
+	from := c.Config.Directories[name]
 	group := Group{Subject: "directory " + name}
 	answering := false
 	for _, server := range from.URLs {
 		reached := false
 		group.Steps = append(group.Steps,
-			Step{Name: "reach", Look: func(ctx context.Context) Finding {
-				finding := e.reachServer(ctx, server)
+			Step{Name: "reach", Run: func(ctx context.Context) Finding {
+				finding := c.reachServer(ctx, server)
 				reached = finding.Status == OK
 				return finding
 			}},
-			Step{Name: "bind and base", Look: func(ctx context.Context) Finding {
+			Step{Name: "bind and base", Run: func(ctx context.Context) Finding {
 				if !reached {
 					return skipped("%s does not answer", server)
 				}
-				finding := e.bindToServer(ctx, name, from, server)
+				finding := c.bindToServer(ctx, name, from, server)
 				answering = answering || finding.Status == OK
 				return finding
 			}})
 	}
-	group.Steps = append(group.Steps, Step{Name: "sample addresses", Look: func(ctx context.Context) Finding {
+	group.Steps = append(group.Steps, Step{Name: "sample addresses", Run: func(ctx context.Context) Finding {
 		if !answering {
 			return skipped("the directory does not answer")
 		}
-		return e.sampleAddresses(ctx, name, from)
+		return c.sampleAddresses(ctx, name, from)
 	}})
 	return group
 }
 
-func (e *Examiner) reachServer(ctx context.Context, server string) Finding {
+func (c *Checker) reachServer(ctx context.Context, server string) Finding {
 	u, err := url.Parse(server)
 	if err != nil {
 		return failed("correct urls", "%v", err)
@@ -55,19 +56,17 @@ func (e *Examiner) reachServer(ctx context.Context, server string) Finding {
 	if port == "" {
 		port = map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
 	}
-	connection, err := e.web.connect(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	connection, err := c.network.connect(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
-		finding := unreached(err, u.Hostname())
-		finding.Seen = server + ": " + finding.Seen
-		finding.Cure = "is the directory running, and is urls right? (" + finding.Cure + ")"
-		return finding
+		reason := visitor.Explain(err, u.Hostname())
+		return failed("is the directory running, and is urls right? ("+reason.Hint()+")", "%s: %v", server, reason)
 	}
 	_ = connection.Close() // nothing was said
 	return passed("%s", server)
 }
 
 // openDirectory is the directory as the program opens it, on some of its servers.
-func (e *Examiner) openDirectory(name string, from config.Directory, servers []string) (*ldapauth.Directory, error) {
+func (c *Checker) openDirectory(name string, from config.Directory, servers []string) (*ldapauth.Directory, error) {
 	return ldapauth.New(ldapauth.Config{
 		Name:              name,
 		URLs:              servers,
@@ -78,9 +77,9 @@ func (e *Examiner) openDirectory(name string, from config.Directory, servers []s
 		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
 		BaseDN:            from.BaseDN,
 		Schema:            directorySchema(from),
-		Domains:           e.domainsOf(name),
-		Now:               e.Now,
-		Log:               e.Log,
+		Domains:           c.domainsOf(name),
+		Now:               c.Now,
+		Log:               c.Log,
 	})
 }
 
@@ -97,9 +96,9 @@ func directorySchema(from config.Directory) ldapauth.Schema {
 }
 
 // domainsOf returns the mail domains that are signed for with a directory.
-func (e *Examiner) domainsOf(directory string) []string {
+func (c *Checker) domainsOf(directory string) []string {
 	var domains []string
-	for _, host := range e.hosts {
+	for _, host := range c.hosts {
 		if host.Role == config.RoleIdentity && host.Directory == directory {
 			domains = append(domains, host.MailDomains...)
 		}
@@ -108,36 +107,36 @@ func (e *Examiner) domainsOf(directory string) []string {
 	return slices.Compact(domains)
 }
 
-func (e *Examiner) bindToServer(ctx context.Context, name string, from config.Directory, server string) Finding {
-	directory, err := e.openDirectory(name, from, []string{server})
+func (c *Checker) bindToServer(ctx context.Context, name string, from config.Directory, server string) Finding {
+	directory, err := c.openDirectory(name, from, []string{server})
 	if err != nil {
-		return failure(err, "correct the directory's section of the configuration")
+		return failure("", err, "correct the directory's section of the configuration")
 	}
 	defer func() { _ = directory.Close() }()
 	if err := directory.Ping(ctx); err != nil {
-		return failure(err, "look at the directory's own log")
+		return failure("", err, "look at the directory's own log")
 	}
 	who := from.BindDN
 	if who == "" {
-		who = "nobody (anonymous)"
+		who = "an anonymous client"
 	}
 	return passed("as %s; %s can be read", who, from.BaseDN)
 }
 
-func (e *Examiner) sampleAddresses(ctx context.Context, name string, from config.Directory) Finding {
-	directory, err := e.openDirectory(name, from, from.URLs)
+func (c *Checker) sampleAddresses(ctx context.Context, name string, from config.Directory) Finding {
+	directory, err := c.openDirectory(name, from, from.URLs)
 	if err != nil {
-		return failure(err, "correct the directory's section of the configuration")
+		return failure("", err, "correct the directory's section of the configuration")
 	}
 	defer func() { _ = directory.Close() }()
 	addresses, err := directory.Sample(ctx, wantedSamples)
-	domains := strings.Join(e.domainsOf(name), ", ")
+	domains := strings.Join(c.domainsOf(name), ", ")
 	switch {
 	case err != nil:
-		return failure(err, "look at the directory's own log")
+		return failure("", err, "look at the directory's own log")
 	case len(addresses) == 0:
 		return failed("look at base_dn, user_filter and address_attributes, and whether "+from.BindDN+" may read them",
-			"nobody below %s has an address of their own in %s", from.BaseDN, domains)
+			"no entry below %s has an address of its own in %s", from.BaseDN, domains)
 	}
 	return passed("%s", strings.Join(addresses, ", "))
 }

@@ -43,7 +43,7 @@ func TestDirectory(t *testing.T) {
 		}},
 		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", check.Failed, "reading the base", "check base_dn"}}},
 		"unknown CA":      {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", check.Failed, "TLS", "ca_file"}}},
-		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", check.Failed, "nobody below cn=staff", "look at base_dn, user_filter"}}},
+		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", check.Failed, "no entry below cn=staff", "look at base_dn, user_filter"}}},
 		"wrong attribute": {map[string]string{"MORE": "ca_file: ldap-ca.pem, address_attributes: [description]"}, []want{{"sample addresses", check.Failed, "example.test", "address_attributes"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ domains:
 directories:
   corp: {preset: openldap, urls: [%s], bind_dn: %q, bind_password_file: secret, base_dn: %q, %s}
 `, value("URLS"), value("DN"), value("BASE"), value("MORE"))
-			found := look(t, newInternet(t).examiner(load(t, folder, yaml)).Everything())
+			found := look(t, newInternet(t).checker(load(t, folder, yaml)).Everything())
 			for _, w := range test.wants {
 				found.expect(t, w)
 			}

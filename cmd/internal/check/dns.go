@@ -18,6 +18,23 @@ const (
 	longestQuery = 3 * time.Second
 )
 
+// Resolver asks DNS.
+type Resolver interface {
+	// Addresses returns the A and AAAA records of a host. That there is no such
+	// name is a *net.DNSError with IsNotFound.
+	Addresses(ctx context.Context, host string) ([]netip.Addr, error)
+	// CAA returns the CAA records that hold for a host: its own, or those of
+	// the closest name above it that has any (RFC 8659 section 3), and that
+	// name. No records and no error: any CA may issue.
+	CAA(ctx context.Context, host string) (records []CAA, at string, err error)
+}
+
+// CAA is a Certification Authority Authorization record (RFC 8659).
+type CAA struct {
+	Critical   bool
+	Tag, Value string
+}
+
 // DNS is the Resolver of this machine.
 type DNS struct {
 	// Servers are asked for CAA records, each as host:port; nil: those of

@@ -17,7 +17,7 @@ func TestForeignProvider(t *testing.T) {
 	t.Parallel()
 	world := newInternet(t)
 	world.serve("example.org", newProvider(t))
-	found := look(t, world.examiner(nil).Domain("example.org"))
+	found := look(t, world.checker(nil).Domain("example.org"))
 	found.nothingElse(t)
 	found.expect(t, want{"content", check.OK, "sign-in /sign-in, provisioning /provision", ""})
 	found.expect(t, want{"key", check.OK, "RSA, 2048 bits", ""})
@@ -65,7 +65,7 @@ func TestDocumentRules(t *testing.T) {
 			published(good)(w, r)
 		}, want{"caching", check.Warning, "sets a cookie", "no cookie"}, nil},
 		"not to be kept": {func(w http.ResponseWriter, r *http.Request) { published(good)(kept{w, "no-store"}, r) }, want{"caching", check.Warning, "no-store", "max-age"}, nil},
-		"switched off":   {published(`{"disabled":true}`), want{"authority", check.Warning, "nobody signs for example.org", "ask there"}, nil},
+		"switched off":   {published(`{"disabled":true}`), want{"authority", check.Warning, "no authority signs for example.org", "contact its operator"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +73,7 @@ func TestDocumentRules(t *testing.T) {
 			p := newProvider(t)
 			p.answers["/.well-known/browserid"] = test.answer
 			world.serve("example.org", p)
-			found := look(t, world.examiner(nil).Domain("example.org"))
+			found := look(t, world.checker(nil).Domain("example.org"))
 			found.expect(t, test.want)
 			found.nothingElse(t, append(test.rest, test.want.step)...)
 		})
@@ -162,7 +162,7 @@ func TestDelegation(t *testing.T) {
 			t.Parallel()
 			world := newInternet(t)
 			test.prepare(world)
-			found := look(t, world.examiner(nil).Domain("a0.test"))
+			found := look(t, world.checker(nil).Domain("a0.test"))
 			found.expect(t, test.want)
 			found.nothingElse(t, test.want.step)
 		})

@@ -2,91 +2,103 @@ package check
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// Status is what a step found.
+// Status is how a step ended.
 type Status string
 
 // The statuses, from good to bad.
 const (
 	OK      Status = "ok"
-	Skipped Status = "skipped" // something that it leans on is wrong, or it does not apply
-	Warning Status = "warning" // allowed, and probably not meant or not wise
+	Skipped Status = "skipped" // an earlier step that it needs failed, or it does not apply
+	Warning Status = "warning" // allowed, but probably a mistake or unwise
 	Failed  Status = "failed"
 )
 
-// Finding is what one step saw.
+// Finding is the result of one step.
 type Finding struct {
-	Subject string `json:"subject"` // what was looked at, such as a host name
+	Subject string `json:"subject"` // what was checked, such as a host name
 	Name    string `json:"name"`    // of the step
 	Status  Status `json:"status"`
-	Seen    string `json:"seen"`
-	Cure    string `json:"cure,omitempty"` // what to do about it
-	// Shown is a JSON value to look at, such as a decoded certificate.
+	Message string `json:"message"`
+	Cause   string `json:"cause,omitempty"` // the error behind it, where there is one
+	Hint    string `json:"hint,omitempty"`  // what to do about it
+	// Shown is a JSON value for the reader, such as a decoded certificate.
 	Shown json.RawMessage `json:"shown,omitempty"`
 }
 
+// String is the message with its cause.
+func (f Finding) String() string {
+	if f.Cause == "" {
+		return f.Message
+	}
+	return f.Message + ": " + f.Cause
+}
+
 func passed(format string, args ...any) Finding {
-	return Finding{Status: OK, Seen: fmt.Sprintf(format, args...)}
+	return Finding{Status: OK, Message: fmt.Sprintf(format, args...)}
 }
 
 func skipped(format string, args ...any) Finding {
-	return Finding{Status: Skipped, Seen: fmt.Sprintf(format, args...)}
+	return Finding{Status: Skipped, Message: fmt.Sprintf(format, args...)}
 }
 
-func warned(cure, format string, args ...any) Finding {
-	return Finding{Status: Warning, Seen: fmt.Sprintf(format, args...), Cure: cure}
+func warned(hint, format string, args ...any) Finding {
+	return Finding{Status: Warning, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-func failed(cure, format string, args ...any) Finding {
-	return Finding{Status: Failed, Seen: fmt.Sprintf(format, args...), Cure: cure}
+func failed(hint, format string, args ...any) Finding {
+	return Finding{Status: Failed, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// hinted is an error that knows what to do about it.
+type hinted interface {
+	error
+	Hint() string
+}
+
+// failure makes a finding of an error of doing something ("": the error says
+// it). The error's own hint is preferred to the one given.
+func failure(doing string, err error, hint string) Finding {
+	var known hinted
+	if errors.As(err, &known) && known.Hint() != "" {
+		hint = known.Hint()
+	} else if text, cut := cutHint(err.Error()); cut != "" {
+		err, hint = errors.New(text), cut
+	}
+	if doing == "" {
+		return Finding{Status: Failed, Message: err.Error(), Hint: hint}
+	}
+	return Finding{Status: Failed, Message: doing, Cause: err.Error(), Hint: hint}
 }
 
 // faults gathers what is wrong with one thing, when that may be several things.
 type faults struct {
-	status Status
-	seen   []string
-	cures  []string
+	status   Status
+	messages []string
+	hints    []string
 }
 
-func (f *faults) add(status Status, cure, format string, args ...any) {
+func (f *faults) add(status Status, hint, format string, args ...any) {
 	if f.status != Failed {
 		f.status = status
 	}
-	f.seen = append(f.seen, fmt.Sprintf(format, args...))
-	if cure != "" {
-		f.cures = append(f.cures, cure)
+	f.messages = append(f.messages, fmt.Sprintf(format, args...))
+	if hint != "" {
+		f.hints = append(f.hints, hint)
 	}
 }
 
-func (f *faults) fail(cure, format string, args ...any) { f.add(Failed, cure, format, args...) }
-func (f *faults) warn(cure, format string, args ...any) { f.add(Warning, cure, format, args...) }
+func (f *faults) fail(hint, format string, args ...any) { f.add(Failed, hint, format, args...) }
+func (f *faults) warn(hint, format string, args ...any) { f.add(Warning, hint, format, args...) }
 
-// finding returns the faults as one finding, or the good news.
+// finding returns the faults as one finding, or success with the message given.
 func (f *faults) finding(format string, args ...any) Finding {
-	if len(f.seen) == 0 {
+	if len(f.messages) == 0 {
 		return passed(format, args...)
 	}
-	return Finding{Status: f.status, Seen: strings.Join(f.seen, "; "), Cure: strings.Join(f.cures, "; ")}
-}
-
-// failure makes a finding of an error that carries its own hint.
-func failure(err error, cure string) Finding {
-	seen, hint := cutHint(err.Error())
-	if hint != "" {
-		cure = hint
-	}
-	return Finding{Status: Failed, Seen: seen, Cure: cure}
-}
-
-// cutHint parts "what (hint: what to do)".
-func cutHint(text string) (seen, hint string) {
-	const mark = " (hint: "
-	at := strings.LastIndex(text, mark)
-	if at < 0 || !strings.HasSuffix(text, ")") {
-		return text, ""
-	}
-	return text[:at], strings.TrimSuffix(text[at+len(mark):], ")")
+	return Finding{Status: f.status, Message: strings.Join(f.messages, "; "), Hint: strings.Join(f.hints, "; ")}
 }

@@ -118,18 +118,18 @@ func (i *internet) dial(ctx context.Context, network, address string) (net.Conn,
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// examiner looks at this world; a nil configuration is that of a stranger.
-func (i *internet) examiner(c *config.Config) *check.Examiner {
+// checker looks at this world; a nil configuration is that of a stranger.
+func (i *internet) checker(c *config.Config) *check.Checker {
 	return check.New(i.world(i.authority.Roots()), check.Options{Config: c, Source: "persona.yaml", Resolve: i.resolve})
 }
 
-// examinerWith is a stranger who trusts other roots.
-func (i *internet) examinerWith(roots *x509.CertPool) *check.Examiner {
+// checkerWith is a stranger who trusts other roots.
+func (i *internet) checkerWith(roots *x509.CertPool) *check.Checker {
 	return check.New(i.world(roots), check.Options{})
 }
 
-func (i *internet) world(roots *x509.CertPool) check.World {
-	return check.World{
+func (i *internet) world(roots *x509.CertPool) check.Env {
+	return check.Env{
 		Now: i.now, Rand: rand.Reader, Log: zerolog.Nop(), Resolver: i, Dial: i.dial, Roots: roots,
 		Interfaces: func() ([]netip.Addr, error) { return i.machine, nil },
 	}
@@ -174,9 +174,9 @@ func (c *collected) expect(t *testing.T, w want) {
 		t.Fatalf("there is no step %q in %+v", w.step, c.findings)
 	}
 	for _, f := range found {
-		if f.Status == w.status && strings.Contains(f.Seen, w.seen) && strings.Contains(f.Cure, w.cure) {
-			if (f.Status == check.Failed || f.Status == check.Warning) && f.Cure == "" {
-				t.Errorf("%s has no cure: %s", f.Name, f.Seen)
+		if f.Status == w.status && strings.Contains(f.String(), w.seen) && strings.Contains(f.Hint, w.cure) {
+			if (f.Status == check.Failed || f.Status == check.Warning) && f.Hint == "" {
+				t.Errorf("%s has no cure: %s", f.Name, f.String())
 			}
 			return
 		}
@@ -197,7 +197,7 @@ next:
 				continue next
 			}
 		}
-		t.Errorf("%s, %s: %s (%s)", f.Subject, f.Name, f.Seen, f.Cure)
+		t.Errorf("%s, %s: %s (%s)", f.Subject, f.Name, f.String(), f.Hint)
 	}
 }
 

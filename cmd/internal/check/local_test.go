@@ -57,9 +57,9 @@ func TestConfiguration(t *testing.T) {
 	t.Parallel()
 	folder := folder(t)
 	world := newInternet(t)
-	found := look(t, world.examiner(load(t, folder, identityYAML)).Everything())
+	found := look(t, world.checker(load(t, folder, identityYAML)).Everything())
 	found.expect(t, want{"read", check.OK, "persona.yaml: 1 domain, 1 directory", ""})
-	found.expect(t, want{"secrets", check.OK, filepath.Join(folder, "secret") + ", readable for few", ""})
+	found.expect(t, want{"secrets", check.OK, filepath.Join(folder, "secret") + ": not readable for other users", ""})
 	found.expect(t, want{"state directory", check.Skipped, "not there yet", ""})
 	found.expect(t, want{"keys", check.Skipped, "", ""})
 	if _, err := os.Stat(filepath.Join(folder, "state")); err == nil {
@@ -68,8 +68,8 @@ func TestConfiguration(t *testing.T) {
 
 	yaml := replaced(identityYAML, `{http: "127.0.0.1:80"}`, `{http: "127.0.0.1:80", public_https: 8443}`)
 	yaml = replaced(yaml, "bind_dn: \"cn=x\", bind_password_file: secret, ", "")
-	found = look(t, world.examiner(load(t, folder, yaml)).Everything())
-	found.expect(t, want{"secrets", check.Skipped, "none lies in a file", ""})
+	found = look(t, world.checker(load(t, folder, yaml)).Everything())
+	found.expect(t, want{"secrets", check.Skipped, "no secret is in a file", ""})
 	found.expect(t, want{"public port", check.Warning, "listen.public_https is 8443", "port 443"})
 	found.expect(t, want{"warning", check.Warning, "bind_dn: is missing", "name an entry that may read"})
 }
@@ -82,13 +82,13 @@ func TestModesOfSecrets(t *testing.T) {
 	write(t, filepath.Join(folder, "secret"), "x", 0o604)
 	yaml := replaced(identityYAML, "{mode: \"off\"}", "{mode: files, cert_file: tls.pem, key_file: tls.key}")
 	c := load(t, folder, yaml)
-	found := look(t, newInternet(t).examiner(c).Everything())
-	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "secret") + " has mode 0604: everybody", "chmod 0600"})
-	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "tls.key") + " has mode 0644: everybody", "chmod 0600"})
+	found := look(t, newInternet(t).checker(c).Everything())
+	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "secret") + " has mode 0604: every user", "chmod 0600"})
+	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "tls.key") + " has mode 0644: every user", "chmod 0600"})
 	if err := os.Remove(filepath.Join(folder, "secret")); err != nil {
 		t.Fatal(err)
 	}
-	look(t, newInternet(t).examiner(c).Everything()).expect(t, want{"secrets", check.Failed, "no such file", "as the user that runs persona"})
+	look(t, newInternet(t).checker(c).Everything()).expect(t, want{"secrets", check.Failed, "no such file", "as the user that runs persona"})
 }
 
 func TestState(t *testing.T) {
@@ -113,7 +113,7 @@ func TestState(t *testing.T) {
 			folder := folder(t)
 			makeKeys(t, folder)
 			test.prepare(t, folder, filepath.Join(folder, "state"))
-			look(t, newInternet(t).examiner(load(t, folder, identityYAML)).Everything()).expect(t, test.want)
+			look(t, newInternet(t).checker(load(t, folder, identityYAML)).Everything()).expect(t, test.want)
 		})
 	}
 }
@@ -149,10 +149,10 @@ func TestPublishedKey(t *testing.T) {
 	p := newProvider(t)
 	world.serve("example.test", p)
 	c := load(t, folder, identityYAML)
-	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.Skipped, "cannot be read from here", ""})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.Skipped, "cannot be read from here", ""})
 
 	ring := makeKeys(t, folder)
-	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "published is ", "another state_dir"})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "published is ", "another state_dir"})
 
 	own, err := ring.Published("example.test")
 	if err != nil {
@@ -163,10 +163,10 @@ func TestPublishedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.document = string(document)
-	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.OK, "the one that signs", ""})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.OK, "the one that signs", ""})
 
 	remove(t, filepath.Join(folder, "state/persona/keys"))
-	look(t, world.examiner(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "holds none for example.test", ""})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "holds none for example.test", ""})
 }
 
 // TestRoles: what is published must be what the configuration asks for.
@@ -183,14 +183,14 @@ func TestRoles(t *testing.T) {
 		"delegates":             {"away.test", `{"authority":"id.away.test"}`, want{"role", check.OK, "delegates to id.away.test", ""}},
 		"identity is disabled":  {"example.test", `{"disabled":true}`, want{"role", check.Failed, "identity host, signs for example.test", ""}},
 		"disabled delegates":    {"off.test", `{"authority":"id.away.test"}`, want{"role", check.Failed, "the configuration says disabled", ""}},
-		"disabled":              {"off.test", `{"disabled":true}`, want{"authority", check.OK, "nobody signs for off.test", ""}},
-		"identity switched off": {"example.test", `{"disabled":true}`, want{"authority", check.Warning, "nobody signs for example.test", ""}},
+		"disabled":              {"off.test", `{"disabled":true}`, want{"authority", check.OK, "no authority signs for off.test", ""}},
+		"identity switched off": {"example.test", `{"disabled":true}`, want{"authority", check.Warning, "no authority signs for example.test", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			world := newInternet(t)
 			world.serve(test.host, http.HandlerFunc(published(test.document)))
-			look(t, world.examiner(load(t, folder(t), more)).Domain(test.host)).expect(t, test.want)
+			look(t, world.checker(load(t, folder(t), more)).Domain(test.host)).expect(t, test.want)
 		})
 	}
 }
@@ -210,7 +210,7 @@ func TestCertifies(t *testing.T) {
 		world.serve("other.test", newProvider(t))
 		world.serve("sister.test", http.HandlerFunc(published(document)))
 		c := load(t, folder(t), yaml)
-		look(t, world.examiner(c).Domain("sister.test")).expect(t, w)
-		look(t, world.examiner(c).Everything()).expect(t, w)
+		look(t, world.checker(c).Domain("sister.test")).expect(t, w)
+		look(t, world.checker(c).Everything()).expect(t, w)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/idp/browserid"
 )
 
@@ -22,8 +23,8 @@ const (
 // as they are known.
 func (s *site) pageSteps(hubs []string) []Step {
 	return []Step{
-		{Name: "sign-in page", Look: func(ctx context.Context) Finding { return s.lookAtSignInPage(ctx) }},
-		{Name: "provisioning page", Look: func(ctx context.Context) Finding { return s.lookAtProvisioningPage(ctx, hubs) }},
+		{Name: "sign-in page", Run: func(ctx context.Context) Finding { return s.checkSignInPage(ctx) }},
+		{Name: "provisioning page", Run: func(ctx context.Context) Finding { return s.checkProvisioningPage(ctx, hubs) }},
 	}
 }
 
@@ -33,7 +34,7 @@ func (s *site) support() (browserid.Support, bool) {
 	return support, ok && s.provider != ""
 }
 
-func (s *site) lookAtSignInPage(ctx context.Context) Finding {
+func (s *site) checkSignInPage(ctx context.Context) Finding {
 	support, ok := s.support()
 	if !ok {
 		return skipped("there is no identity provider")
@@ -52,11 +53,11 @@ func (s *site) lookAtSignInPage(ctx context.Context) Finding {
 	if _, stated := frameAncestors(page.Header); !stated && page.Header.Get("X-Frame-Options") == "" {
 		f.warn("send Content-Security-Policy: frame-ancestors 'none'", "any website may frame it and steal clicks")
 	}
-	s.lookAtScript(ctx, &f, page, authenticationScript)
+	s.checkScript(ctx, &f, page, authenticationScript)
 	return f.finding("%s, not to be framed, loads %s", address, authenticationScript)
 }
 
-func (s *site) lookAtProvisioningPage(ctx context.Context, hubs []string) Finding {
+func (s *site) checkProvisioningPage(ctx context.Context, hubs []string) Finding {
 	support, ok := s.support()
 	if !ok {
 		return skipped("there is no identity provider")
@@ -75,7 +76,7 @@ func (s *site) lookAtProvisioningPage(ctx context.Context, hubs []string) Findin
 	if policy, cuts := cutsPopups(page.Header, false); cuts {
 		f.warn("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s", policy)
 	}
-	s.lookAtScript(ctx, &f, page, provisioningScript)
+	s.checkScript(ctx, &f, page, provisioningScript)
 	return f.finding("%s, may be framed by hubs, loads %s", address, provisioningScript)
 }
 
@@ -117,8 +118,8 @@ func frameAncestors(header http.Header) (policies [][]string, stated bool) {
 }
 
 // fetchPage gets a page of the support document.
-func (s *site) fetchPage(ctx context.Context, address string) (answer, Finding) {
-	page, err := s.web.get(ctx, address, nil)
+func (s *site) fetchPage(ctx context.Context, address string) (visitor.Answer, Finding) {
+	page, err := s.network.client.Get(ctx, address, nil)
 	if err != nil {
 		return page, unreached(err, hostOf(s.provider))
 	}
@@ -127,7 +128,7 @@ func (s *site) fetchPage(ctx context.Context, address string) (answer, Finding) 
 	case page.StatusCode >= 300 && page.StatusCode < 400:
 		return page, failed("name the page itself in the support document: a hub binds its channel to this origin", "%s redirects to %s", address, location)
 	case page.StatusCode != http.StatusOK:
-		return page, failed("answer with the page: "+brief(page.body), "%s answers %d", address, page.StatusCode)
+		return page, failed("answer with the page: "+visitor.Brief(page.Body), "%s answers %d", address, page.StatusCode)
 	case !strings.HasPrefix(strings.ToLower(page.Header.Get("Content-Type")), "text/html"):
 		return page, failed("send the header Content-Type: text/html", "%s is no page, but %s", address, page.Header.Get("Content-Type"))
 	}
@@ -136,8 +137,8 @@ func (s *site) fetchPage(ctx context.Context, address string) (answer, Finding) 
 
 var scriptSource = regexp.MustCompile(`(?i)<script\b[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)`)
 
-// lookAtScript finds the protocol's script in a page, and sees that it loads.
-func (s *site) lookAtScript(ctx context.Context, f *faults, page answer, name string) {
+// checkScript finds the protocol's script in a page, and sees that it loads.
+func (s *site) checkScript(ctx context.Context, f *faults, page visitor.Answer, name string) {
 	source, found := scriptIn(page, name)
 	if !found {
 		f.warn("the page must load "+name+" of its hub, and call what it defines", "no %s is loaded", name)
@@ -151,10 +152,10 @@ func (s *site) lookAtScript(ctx context.Context, f *faults, page answer, name st
 		f.fail("load it by https", "it loads %s, which browsers refuse", source)
 		return
 	}
-	got, err := s.web.get(ctx, source.String(), nil)
+	got, err := s.network.client.Get(ctx, source.String(), nil)
 	switch {
 	case err != nil:
-		f.fail("the page does nothing without it", "its script %s: %s", source, unreached(err, source.Hostname()).Seen)
+		f.fail("the page does nothing without it", "its script %s: %s", source, unreached(err, source.Hostname()).Message)
 	case got.StatusCode != http.StatusOK:
 		f.fail("the page does nothing without it", "its script %s answers %d", source, got.StatusCode)
 	case !strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript"):
@@ -163,8 +164,8 @@ func (s *site) lookAtScript(ctx context.Context, f *faults, page answer, name st
 }
 
 // scriptIn returns the absolute URL of a script that a page loads.
-func scriptIn(page answer, name string) (*url.URL, bool) {
-	for _, match := range scriptSource.FindAllSubmatch(page.body, -1) {
+func scriptIn(page visitor.Answer, name string) (*url.URL, bool) {
+	for _, match := range scriptSource.FindAllSubmatch(page.Body, -1) {
 		source, err := page.Request.URL.Parse(string(match[1]))
 		if err == nil && path.Base(source.Path) == name {
 			return source, true
@@ -181,4 +182,18 @@ func closed(host string) bool {
 		}
 	}
 	return false
+}
+
+// cutsPopups reports whether a Cross-Origin-Opener-Policy parts a popup from the
+// page that opened it, and returns the policy.
+func cutsPopups(header http.Header, opener bool) (policy string, cuts bool) {
+	policy, _, _ = strings.Cut(header.Get("Cross-Origin-Opener-Policy"), ";")
+	policy = strings.ToLower(strings.TrimSpace(policy))
+	switch policy {
+	case "same-origin", "same-origin-plus-coep", "noopener-allow-popups":
+		return policy, true
+	case "same-origin-allow-popups": // of the page that opens a popup it cuts nothing
+		return policy, !opener
+	}
+	return policy, false
 }

@@ -60,7 +60,7 @@ func TestPages(t *testing.T) {
 			p := newProvider(t)
 			test.change(p)
 			world.serve("example.org", p)
-			found := look(t, world.examiner(nil).Domain("example.org"))
+			found := look(t, world.checker(nil).Domain("example.org"))
 			found.expect(t, test.want)
 			found.nothingElse(t, test.want.step)
 		})
@@ -74,7 +74,7 @@ func TestPagesOfDelegate(t *testing.T) {
 	world := newInternet(t)
 	world.serve("example.org", http.HandlerFunc(published(`{"authority":"id.example.org"}`)))
 	world.serve("id.example.org", newProvider(t))
-	found := look(t, world.examiner(nil).Domain("example.org"))
+	found := look(t, world.checker(nil).Domain("example.org"))
 	found.nothingElse(t)
 	found.expect(t, want{"provisioning page", check.OK, "https://id.example.org/provision", ""})
 }
@@ -86,11 +86,11 @@ func TestHubs(t *testing.T) {
 	p := newProvider(t) // allows itself and hub.example.test
 	world.serve("example.test", p)
 	yaml := identityYAML + "identity: {hubs: [HUB]}\n"
-	look(t, world.examiner(load(t, folder(t), replaced(yaml, "HUB", "https://hub.example.test/persona"))).Domain("example.test")).
+	look(t, world.checker(load(t, folder(t), replaced(yaml, "HUB", "https://hub.example.test/persona"))).Domain("example.test")).
 		expect(t, want{"provisioning page", check.OK, "may be framed by hubs", ""})
-	look(t, world.examiner(load(t, folder(t), replaced(yaml, "HUB", "https://other.example.test"))).Domain("example.test")).
+	look(t, world.checker(load(t, folder(t), replaced(yaml, "HUB", "https://other.example.test"))).Domain("example.test")).
 		expect(t, want{"provisioning page", check.Failed, "the hub https://other.example.test may not frame it", "frame-ancestors"})
 	p.with("/provision", func(h http.Header) { h.Set("Content-Security-Policy", "frame-ancestors https://hub.example.test") })
-	look(t, world.examiner(load(t, folder(t), identityYAML)).Domain("example.test")).
+	look(t, world.checker(load(t, folder(t), identityYAML)).Domain("example.test")).
 		expect(t, want{"provisioning page", check.Failed, "the hub https://example.test may not frame it", ""})
 }

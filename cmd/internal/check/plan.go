@@ -10,69 +10,69 @@ import (
 	"persona-sidecar/idp/browserid"
 )
 
-// Everything plans all that can be looked at for the own configuration.
-func (e *Examiner) Everything() []Group {
-	groups := []Group{{Subject: "configuration", Steps: slices.Concat(e.configurationSteps(), e.stateSteps())}}
-	if e.usesACME() {
-		groups = append(groups, e.acmeGroup())
+// Everything plans all steps for the own configuration.
+func (c *Checker) Everything() []Group {
+	groups := []Group{{Subject: "configuration", Steps: slices.Concat(c.configurationSteps(), c.stateSteps())}}
+	if c.usesACME() {
+		groups = append(groups, c.acmeGroup())
 	}
-	for _, name := range e.directoriesInUse() {
-		groups = append(groups, e.directoryGroup(name))
+	var directories []string
+	for _, host := range c.hosts {
+		if host.Role == config.RoleIdentity && !slices.Contains(directories, host.Directory) {
+			directories = append(directories, host.Directory)
+			groups = append(groups, c.directoryGroup(host.Directory))
+		}
 	}
-	groups = append(groups, e.websites(e.hosts)...)
-	for _, host := range e.hosts {
-		groups = append(groups, e.hostGroup(host))
+	groups = append(groups, c.websites(c.hosts)...)
+	for _, host := range c.hosts {
+		groups = append(groups, c.hostGroup(host))
 	}
-	for _, host := range e.hosts {
+	for _, host := range c.hosts {
 		for _, domain := range host.MailDomains {
-			if _, served := e.ours(domain); !served {
-				groups = append(groups, e.certifiedGroup(domain, host))
+			if _, served := c.ours(domain); !served {
+				groups = append(groups, c.certifiedGroup(domain, host))
 			}
 		}
 	}
-	return append(groups, e.clockGroup())
+	return append(groups, c.clockGroup())
 }
 
-// Domain plans what is looked at for one domain, host or host:port: for a host
-// of ours as the configuration says, for any other what an outsider sees.
-func (e *Examiner) Domain(name string) []Group {
-	if host, ours := e.ours(name); ours {
-		groups := []Group{{Subject: "configuration", Steps: e.stateSteps()}}
-		if e.usesACME() {
-			groups = append(groups, e.acmeGroup())
+// Domain plans the steps for one domain, host or host:port: for a host of ours as
+// the configuration says, for any other what an outsider sees.
+func (c *Checker) Domain(name string) []Group {
+	if host, ours := c.ours(name); ours {
+		groups := []Group{{Subject: "configuration", Steps: c.stateSteps()}}
+		if c.usesACME() {
+			groups = append(groups, c.acmeGroup())
 		}
 		if host.Role == config.RoleIdentity {
-			groups = append(groups, e.directoryGroup(host.Directory))
+			groups = append(groups, c.directoryGroup(host.Directory))
 		}
-		groups = append(groups, e.websites([]config.Host{host})...)
-		return append(groups, e.hostGroup(host), e.clockGroup())
+		groups = append(groups, c.websites([]config.Host{host})...)
+		return append(groups, c.hostGroup(host), c.clockGroup())
 	}
-	for _, host := range e.hosts {
+	for _, host := range c.hosts {
 		if slices.Contains(host.MailDomains, name) {
-			return []Group{e.certifiedGroup(name, host), e.clockGroup()}
+			return []Group{c.certifiedGroup(name, host), c.clockGroup()}
 		}
 	}
-	return []Group{e.foreignGroup(name), e.clockGroup()}
-}
-
-// foreignGroup looks at somebody else's domain.
-func (e *Examiner) foreignGroup(authority string) Group {
-	host, port := hostOf(authority), 443
-	if _, text, given := strings.Cut(authority, ":"); given {
+	// A foreign domain.
+	host, port := hostOf(name), 443
+	if _, text, given := strings.Cut(name, ":"); given {
 		if number, err := strconv.Atoi(text); err == nil {
 			port = number
 		}
 	}
-	e.web.named[host] = true // -resolve counts for what was asked for
-	s := e.site(host, port)
-	return Group{Subject: authority, Steps: slices.Concat(
-		s.reachSteps(), s.documentSteps(host), s.pageSteps(nil))}
+	c.network.named[host] = true // -resolve counts for what was asked for
+	s := c.site(host, port)
+	return []Group{{Subject: name, Steps: slices.Concat(
+		s.reachSteps(), s.documentSteps(host), s.pageSteps(nil))}, c.clockGroup()}
 }
 
-// certifiedGroup looks at a mail domain that is served elsewhere and whose
+// certifiedGroup checks a mail domain that is served elsewhere and whose
 // addresses a host of ours signs.
-func (e *Examiner) certifiedGroup(domain string, signer config.Host) Group {
-	s := e.site(domain, 443)
+func (c *Checker) certifiedGroup(domain string, signer config.Host) Group {
+	s := c.site(domain, 443)
 	leadsHere := func(context.Context) Finding {
 		if s.provider == "" {
 			return skipped("it has no authority")
@@ -84,55 +84,45 @@ func (e *Examiner) certifiedGroup(domain string, signer config.Host) Group {
 		return passed("%s signs for it", signer.Name)
 	}
 	return Group{Subject: domain + " (certified by " + signer.Name + ")", Steps: slices.Concat(
-		s.reachSteps(), s.documentSteps(domain), []Step{{Name: "leads here", Look: leadsHere}})}
+		s.reachSteps(), s.documentSteps(domain), []Step{{Name: "leads here", Run: leadsHere}})}
 }
 
-// hostGroup looks at one of our hosts.
-func (e *Examiner) hostGroup(host config.Host) Group {
-	s := e.site(host.Name, e.publicPort())
+// hostGroup checks one of our hosts.
+func (c *Checker) hostGroup(host config.Host) Group {
+	s := c.site(host.Name, c.publicPort())
 	steps := s.reachSteps()
-	if e.usesACME() {
-		steps = slices.Insert(steps, 1, Step{Name: "CAA", Look: s.lookAtCAA})
+	if c.usesACME() {
+		steps = slices.Insert(steps, 1, Step{Name: "CAA", Run: s.checkCAA})
 	}
-	if e.Config.Listen.HTTP != "" {
-		steps = append(steps, Step{Name: "plain HTTP", Look: s.lookAtRedirect})
+	if c.Config.Listen.HTTP != "" {
+		steps = append(steps, Step{Name: "plain HTTP", Run: s.checkRedirect})
 	}
 	if host.Role == config.RolePlain {
-		return Group{Subject: host.Name, Steps: append(steps, Step{Name: "website", Look: s.lookAtFrontDoor})}
+		return Group{Subject: host.Name, Steps: append(steps, Step{Name: "website", Run: s.checkFrontDoor})}
 	}
 	steps = append(steps, s.documentSteps(host.Name)...)
-	steps = append(steps, Step{Name: "role", Look: s.expectRole(host)})
+	steps = append(steps, Step{Name: "role", Run: func(context.Context) Finding { return s.checkRole(host) }})
 	if host.Role == config.RoleIdentity {
-		steps = append(steps, Step{Name: "published key", Look: s.lookAtPublishedKey})
-		steps = append(steps, s.pageSteps(e.hubsOf(host))...)
+		steps = append(steps, Step{Name: "published key", Run: s.checkPublishedKey})
+		// These origins must be able to frame the provisioning page.
+		hubs := []string{s.origin()}
+		for _, hub := range host.Hubs {
+			scheme, rest, _ := strings.Cut(hub, "://")
+			name, _, _ := strings.Cut(rest, "/")
+			if origin, err := browserid.ParseAudience(scheme + "://" + name); err == nil {
+				hubs = append(hubs, origin)
+			}
+		}
+		steps = append(steps, s.pageSteps(hubs)...)
 	}
 	if host.Upstream != nil {
-		steps = append(steps, Step{Name: "website", Look: s.lookAtFrontDoor})
+		steps = append(steps, Step{Name: "website", Run: s.checkFrontDoor})
 	}
 	return Group{Subject: host.Name, Steps: steps}
 }
 
-// hubsOf returns the origins that must be able to frame a host's provisioning
-// page.
-func (e *Examiner) hubsOf(host config.Host) []string {
-	hubs := []string{e.site(host.Name, e.publicPort()).origin()}
-	for _, hub := range host.Hubs {
-		if origin, err := browserid.ParseAudience(originOf(hub)); err == nil {
-			hubs = append(hubs, origin)
-		}
-	}
-	return hubs
-}
-
-// originOf cuts the path off a URL.
-func originOf(base string) string {
-	scheme, rest, _ := strings.Cut(base, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	return scheme + "://" + host
-}
-
-// websites looks at each website once, for the first host that leads to it.
-func (e *Examiner) websites(hosts []config.Host) []Group {
+// websites checks each website once, for the first host that leads to it.
+func (c *Checker) websites(hosts []config.Host) []Group {
 	var groups []Group
 	seen := map[string]bool{}
 	for _, host := range hosts {
@@ -140,11 +130,11 @@ func (e *Examiner) websites(hosts []config.Host) []Group {
 			continue
 		}
 		seen[host.Domain+" "+host.Upstream.String()] = true
-		groups = append(groups, e.websiteGroup(host))
+		groups = append(groups, c.websiteGroup(host))
 	}
 	return groups
 }
 
-func (e *Examiner) clockGroup() Group {
-	return Group{Subject: "time", Steps: []Step{{Name: "clock", Look: e.lookAtClock}}}
+func (c *Checker) clockGroup() Group {
+	return Group{Subject: "time", Steps: []Step{{Name: "clock", Run: c.checkClock}}}
 }

@@ -10,12 +10,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"persona-sidecar/cmd/internal/visitor"
+	"persona-sidecar/idp/verifier"
 )
 
-// lookAtDNS asks where the name leads, and compares that with this machine when
+// checkDNS asks where the name leads, and compares that with this machine when
 // it is one of ours.
-func (s *site) lookAtDNS(ctx context.Context) Finding {
-	if s.web.instead(s.name) {
+func (s *site) checkDNS(ctx context.Context) Finding {
+	if s.network.redirected(s.name) {
 		return skipped("asking %s instead, as -resolve says", s.Resolve.host)
 	}
 	if _, err := netip.ParseAddr(s.name); err == nil {
@@ -55,14 +58,12 @@ func (s *site) pointsHere(addresses []netip.Addr) Finding {
 		return passed("%s: this machine", listed(addresses))
 	case len(elsewhere) < len(addresses):
 		return warned("correct or remove that record: browsers and the ACME server try it too", "%s; of these, %s is not this machine", listed(addresses), listed(elsewhere))
-	case !slices.ContainsFunc(machine, public):
+	case !slices.ContainsFunc(machine, verifier.PublicAddress):
 		return passed("%s; this machine has private addresses only, so the next steps show whether that leads here", listed(addresses))
 	}
 	return warned("right behind a load balancer or in another network; otherwise correct the record",
-		"%s: not this machine, which has %s", listed(addresses), listed(slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !public(ip) })))
+		"%s: not this machine, which has %s", listed(addresses), listed(slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !verifier.PublicAddress(ip) })))
 }
-
-func public(ip netip.Addr) bool { return ip.IsGlobalUnicast() && !ip.IsPrivate() }
 
 func listed(addresses []netip.Addr) string {
 	var texts []string
@@ -72,10 +73,10 @@ func listed(addresses []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-// lookAtPort connects to every address of the name: one that is dead, often the
+// checkPort connects to every address of the name: one that is dead, often the
 // IPv6 one, makes for faults that come and go.
-func (s *site) lookAtPort(ctx context.Context) Finding {
-	targets, err := s.web.targets(ctx, s.name, strconv.Itoa(s.port))
+func (s *site) checkPort(ctx context.Context) Finding {
+	targets, err := s.network.targets(ctx, s.name, strconv.Itoa(s.port))
 	if err != nil {
 		return skipped("there is no address to connect to")
 	}
@@ -89,11 +90,11 @@ func (s *site) lookAtPort(ctx context.Context) Finding {
 func (s *site) tryEach(ctx context.Context, targets []string) (dead []string, finding Finding) {
 	var f faults
 	for _, target := range targets {
-		connection, err := s.web.connect(ctx, "tcp", target)
+		connection, err := s.network.connect(ctx, "tcp", target)
 		if err != nil {
 			dead = append(dead, target)
 			reason := unreached(err, s.name)
-			f.fail(reason.Cure, "%s: %s", target, reason.Seen)
+			f.fail(reason.Hint, "%s: %s", target, reason)
 			continue
 		}
 		_ = connection.Close() // nothing was said
@@ -101,21 +102,21 @@ func (s *site) tryEach(ctx context.Context, targets []string) (dead []string, fi
 	return dead, f.finding("open at %s", strings.Join(targets, ", "))
 }
 
-// lookAtRedirect asks for a page over plain HTTP, as somebody does who types the
+// checkRedirect asks for a page over plain HTTP, as somebody does who types the
 // name.
-func (s *site) lookAtRedirect(ctx context.Context) Finding {
-	if s.web.instead(s.name) && s.Resolve.instead("80") == "" {
+func (s *site) checkRedirect(ctx context.Context) Finding {
+	if s.network.redirected(s.name) && s.Resolve.instead("80") == "" {
 		return skipped("-resolve names the port of HTTPS alone")
 	}
 	const path = "/persona/?a=b"
-	got, err := s.web.get(ctx, "http://"+s.name+path, nil)
+	got, err := s.network.client.Get(ctx, "http://"+s.name+path, nil)
 	if err != nil {
 		reason := unreached(err, s.name)
 		cure := "open port 80: people who type the name without https:// get nowhere"
 		if s.needsPlainHTTP() {
 			cure = "open port 80: the ACME server may ask there, and people who type the name without https:// get nowhere"
 		}
-		return warned(cure, "plain HTTP: %s", reason.Seen)
+		return warned(cure, "plain HTTP: %s", reason)
 	}
 	location, want := got.Header.Get("Location"), s.origin()+path
 	switch {
@@ -124,7 +125,7 @@ func (s *site) lookAtRedirect(ctx context.Context) Finding {
 	case got.StatusCode >= 300 && got.StatusCode < 400 && strings.HasPrefix(location, "https://"):
 		return warned("let plain HTTP lead to the same host and path; look at listen.public_https", "%d to %s, not to %s", got.StatusCode, location, want)
 	case got.StatusCode == http.StatusServiceUnavailable:
-		return failed("as soon as there is a certificate it redirects: look at the certificate and at the log", "503: %s", brief(got.body))
+		return failed("as soon as there is a certificate it redirects: look at the certificate and at the log", "503: %s", visitor.Brief(got.Body))
 	}
 	return warned("let plain HTTP redirect to https", "%d %s", got.StatusCode, location)
 }
@@ -134,8 +135,8 @@ func (s *site) needsPlainHTTP() bool {
 	return s.usesACME() && s.Config.Listen.HTTP != ""
 }
 
-// lookAtCAA asks whether the certificate authority may issue for the name.
-func (s *site) lookAtCAA(ctx context.Context) Finding {
+// checkCAA asks whether the certificate authority may issue for the name.
+func (s *site) checkCAA(ctx context.Context) Finding {
 	records, at, err := s.Resolver.CAA(ctx, s.name)
 	if err != nil {
 		return warned("the certificate authority refuses when it cannot ask either: look at the name servers of the domain", "CAA cannot be asked: %v", err)
@@ -143,7 +144,7 @@ func (s *site) lookAtCAA(ctx context.Context) Finding {
 	if len(records) == 0 {
 		return passed("no record, so any authority may issue")
 	}
-	return judgeCAA(records, at, s.acme.identities)
+	return judgeCAA(records, at, s.identities)
 }
 
 // judgeCAA applies RFC 8659 section 4.2 for a name that is no wildcard.
@@ -185,20 +186,3 @@ func quoted(names []string) string {
 
 // errNoChain says that a server sent no certificate at all.
 var errNoChain = errors.New("the server sent no certificate")
-
-// lookAtFrontDoor asks for the website as a visitor does.
-func (s *site) lookAtFrontDoor(ctx context.Context) Finding {
-	if !s.secure {
-		return skipped("no visitor comes that far")
-	}
-	got, err := s.web.get(ctx, s.origin()+"/", nil)
-	switch {
-	case err != nil:
-		return unreached(err, s.name)
-	case got.StatusCode == http.StatusMisdirectedRequest:
-		return failed("list the name under domains or hosts, and restart the program", "421: the program there does not serve this name")
-	case got.StatusCode >= 500:
-		return failed("look at the website, and at the log", "visitors get %d: %s", got.StatusCode, brief(got.body))
-	}
-	return passed("visitors get %d", got.StatusCode)
-}

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// textReporter writes for people: a line a step, grouped by subject.
+// textReporter writes one line for each step, grouped by subject.
 type textReporter struct {
 	out     io.Writer
 	live    bool
@@ -18,8 +18,8 @@ type textReporter struct {
 	err     error // the first of writing
 }
 
-// Text reports for people. live says that out is a terminal, on which the step
-// under way is shown and then overwritten.
+// Text reports for people. If live, out is a terminal, on which the current step
+// is shown and then overwritten.
 func Text(out io.Writer, live bool) Reporter { return &textReporter{out: out, live: live} }
 
 const nameWidth = 22
@@ -43,9 +43,9 @@ func (r *textReporter) Report(f Finding) {
 	}
 	name := printable(f.Name)
 	padding := strings.Repeat(" ", max(0, nameWidth-utf8.RuneCountInString(name)))
-	r.print("  %s %s%s  %s\n", sign(f.Status), name, padding, printable(f.Seen))
-	if f.Cure != "" {
-		r.print("      → %s\n", printable(f.Cure))
+	r.print("  %s %s%s  %s\n", sign(f.Status), name, padding, printable(f.String()))
+	if f.Hint != "" {
+		r.print("      → %s\n", printable(f.Hint))
 	}
 	if f.Shown != nil {
 		var shown bytes.Buffer
@@ -62,7 +62,7 @@ func (r *textReporter) End(s Summary) error {
 	for _, part := range []struct {
 		count int
 		what  string
-	}{{s.Warnings, "! (worth a look)"}, {s.Failed, "✗ (to be mended)"}, {s.Skipped, "– (skipped)"}} {
+	}{{s.Warnings, "! (worth a look)"}, {s.Failed, "✗ (to be fixed)"}, {s.Skipped, "– (skipped)"}} {
 		if part.count > 0 {
 			r.print("   %d %s", part.count, part.what)
 		}
@@ -90,7 +90,7 @@ func sign(s Status) string {
 	return "–"
 }
 
-// printable makes a text that may come from anybody's server fit for a terminal.
+// printable makes a text from a foreign server safe for a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -107,7 +107,7 @@ type jsonReporter struct {
 }
 
 // JSON reports for programs: one object with the members status (ok, warning or
-// failed), counts and findings, when all steps were taken.
+// failed), counts and findings, after the last step.
 func JSON(out io.Writer) Reporter { return &jsonReporter{out: out, findings: []Finding{}} }
 
 func (*jsonReporter) Begin(string, string) {}

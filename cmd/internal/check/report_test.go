@@ -37,19 +37,19 @@ func golden(t *testing.T, name, got string) {
 
 // found is a step that finds what it is given.
 func found(name string, f check.Finding) check.Step {
-	return check.Step{Name: name, Look: func(context.Context) check.Finding { return f }}
+	return check.Step{Name: name, Run: func(context.Context) check.Finding { return f }}
 }
 
 func samples() []check.Group {
 	return []check.Group{
 		{Subject: "example.com", Steps: []check.Step{
-			found("DNS", check.Finding{Status: check.OK, Seen: "192.0.2.1"}),
-			found("certificate", check.Finding{Status: check.Failed, Seen: "expired on 2026-11-01T00:00:00Z", Cure: "renew it"}),
-			found("support document", check.Finding{Status: check.Skipped, Seen: "no outsider comes that far"}),
+			found("DNS", check.Finding{Status: check.OK, Message: "192.0.2.1"}),
+			found("certificate", check.Finding{Status: check.Failed, Message: "expired on 2026-11-01T00:00:00Z", Hint: "renew it"}),
+			found("support document", check.Finding{Status: check.Skipped, Message: "no outsider comes that far"}),
 		}},
 		{Subject: "website http://cms:8080", Steps: []check.Step{
-			found("popups", check.Finding{Status: check.Warning, Seen: "a header with \x1b[31m<b> & a\nline", Cure: "send none"}),
-			found("certificate of a person", check.Finding{Status: check.OK, Seen: "for alice@example.com", Shown: json.RawMessage(`{"header":{"alg":"RS256"},"payload":{"iss":"example.com","x":"\u202e"}}`)}),
+			found("popups", check.Finding{Status: check.Warning, Message: "a header with \x1b[31m<b> & a\nline", Hint: "send none"}),
+			found("certificate of a person", check.Finding{Status: check.OK, Message: "for alice@example.com", Shown: json.RawMessage(`{"header":{"alg":"RS256"},"payload":{"iss":"example.com","x":"\u202e"}}`)}),
 		}},
 	}
 }
@@ -130,8 +130,8 @@ func TestStopped(t *testing.T) {
 	var c collected
 	_, err := check.Run(ctx, []check.Group{{Subject: "x", Steps: []check.Step{
 		found("one", check.Finding{Status: check.OK}),
-		{Name: "two", Look: func(context.Context) check.Finding { cancel(); return check.Finding{Status: check.Failed} }},
-		{Name: "three", Look: func(context.Context) check.Finding { t.Error("taken"); return check.Finding{} }},
+		{Name: "two", Run: func(context.Context) check.Finding { cancel(); return check.Finding{Status: check.Failed} }},
+		{Name: "three", Run: func(context.Context) check.Finding { t.Error("taken"); return check.Finding{} }},
 	}}}, &c)
 	if !errors.Is(err, context.Canceled) || len(c.findings) != 1 {
 		t.Errorf("got %v, %+v", err, c.findings)
@@ -150,7 +150,7 @@ func TestTimeOfSteps(t *testing.T) {
 		}
 	}
 	if _, err := check.Run(t.Context(), []check.Group{{Subject: "x", Steps: []check.Step{
-		{Name: "one", Look: bounded(true)}, {Name: "two", Look: bounded(false), Waits: true},
+		{Name: "one", Run: bounded(true)}, {Name: "two", Run: bounded(false), Interactive: true},
 	}}}, &collected{}); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestResolve(t *testing.T) {
 	if world.resolve, err = check.ParseResolve(server.Listener.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	seen := look(t, world.examiner(nil).Domain("example.org")) // DNS knows no such name
+	seen := look(t, world.checker(nil).Domain("example.org")) // DNS knows no such name
 	seen.expect(t, want{"DNS", check.Skipped, "as -resolve says", ""})
 	seen.expect(t, want{"support document", check.OK, "200", ""})
 	seen.nothingElse(t)
@@ -209,7 +209,7 @@ func TestResolve(t *testing.T) {
 	p := &provider{answers: newProvider(t).answers}
 	p.answers["/.well-known/browserid"] = published(`{"authority":"id.example.org"}`)
 	server.Config.Handler = p
-	seen = look(t, world.examiner(nil).Domain("example.org"))
+	seen = look(t, world.checker(nil).Domain("example.org"))
 	seen.expect(t, want{"authority", check.Failed, "example.org → id.example.org: the connection is refused", ""})
 }
 
@@ -226,9 +226,9 @@ func TestResolvePlain(t *testing.T) {
 		t.Fatal(err)
 	}
 	yaml := replaced(identityYAML, "127.0.0.1:80", plain.Listener.Addr().String())
-	look(t, world.examiner(load(t, folder(t), yaml)).Domain("example.test")).
+	look(t, world.checker(load(t, folder(t), yaml)).Domain("example.test")).
 		expect(t, want{"plain HTTP", check.Warning, "404", "redirect to https"})
 	yaml = replaced(identityYAML, "127.0.0.1:80", "127.0.0.1:0")
-	look(t, world.examiner(load(t, folder(t), yaml)).Domain("example.test")).
+	look(t, world.checker(load(t, folder(t), yaml)).Domain("example.test")).
 		expect(t, want{"plain HTTP", check.Skipped, "the port of HTTPS alone", ""})
 }

@@ -9,30 +9,30 @@ import (
 // rest.
 const longestStep = 30 * time.Second
 
-// Step is one thing to look at.
+// Step checks one thing.
 type Step struct {
 	Name string
-	// Look looks. The Finding's Subject and Name are filled in by [Run].
-	Look func(context.Context) Finding
-	// Waits says that it waits for a person, who may take their time.
-	Waits bool
+	// Run checks it. The Finding's Subject and Name are filled in by [Run].
+	Run func(context.Context) Finding
+	// Interactive steps wait for a person and have no time limit.
+	Interactive bool
 }
 
-// Group is the steps about one subject, in their order: later steps may lean on
-// what earlier ones saw.
+// Group is the steps about one subject, in order: later steps may use what
+// earlier ones found.
 type Group struct {
 	Subject string
 	Steps   []Step
 }
 
-// Reporter tells somebody what is found, while it is found.
+// Reporter prints findings as they come.
 type Reporter interface {
-	// Begin says which step is taken now; name is "" for one that asks a person
-	// something, who must not see anything else on the line.
+	// Begin is called before a step; name is "" for an interactive one, whose
+	// prompt must be alone on the line.
 	Begin(subject, name string)
-	// Report says what it found.
+	// Report is called with the step's finding.
 	Report(Finding)
-	// End says that all steps were taken.
+	// End is called after the last step.
 	End(Summary) error
 }
 
@@ -68,18 +68,21 @@ func (s *Summary) count(status Status) {
 	}
 }
 
-// Run takes all steps in their order. The error is that of ctx, when it ended
-// before they were all taken, or that of the reporter.
+// Run runs all steps in order. The error is that of ctx, when it ended before the
+// last step, or that of the reporter.
 func Run(ctx context.Context, groups []Group, to Reporter) (Summary, error) {
 	var summary Summary
 	for _, group := range groups {
 		for _, step := range group.Steps {
-			if step.Waits {
+			limited, cancel := ctx, context.CancelFunc(func() {})
+			if step.Interactive {
 				to.Begin(group.Subject, "")
 			} else {
 				to.Begin(group.Subject, step.Name)
+				limited, cancel = context.WithTimeout(ctx, longestStep)
 			}
-			finding := take(ctx, step)
+			finding := step.Run(limited)
+			cancel()
 			if err := ctx.Err(); err != nil {
 				return summary, err
 			}
@@ -89,13 +92,4 @@ func Run(ctx context.Context, groups []Group, to Reporter) (Summary, error) {
 		}
 	}
 	return summary, to.End(summary)
-}
-
-func take(ctx context.Context, step Step) Finding {
-	if step.Waits {
-		return step.Look(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, longestStep)
-	defer cancel()
-	return step.Look(ctx)
 }

@@ -14,7 +14,6 @@ import (
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/store"
-	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/keys"
 )
 
@@ -26,15 +25,15 @@ type ownKeys struct {
 }
 
 // stateSteps look at what the program keeps.
-func (e *Examiner) stateSteps() []Step {
+func (c *Checker) stateSteps() []Step {
 	return []Step{
-		{Name: "state directory", Look: e.lookAtState},
-		{Name: "keys", Look: e.lookAtKeys},
+		{Name: "state directory", Run: c.checkState},
+		{Name: "keys", Run: c.checkKeys},
 	}
 }
 
-func (e *Examiner) lookAtState(context.Context) Finding {
-	folder := e.Config.StateDir
+func (c *Checker) checkState(context.Context) Finding {
+	folder := c.Config.StateDir
 	info, err := os.Stat(folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // opening would make it, owned by whoever checks
@@ -43,16 +42,16 @@ func (e *Examiner) lookAtState(context.Context) Finding {
 		return failed("run the check as the user that runs persona, or as root", "%v", err)
 	}
 	owner, another := ownerOf(info)
-	files, err := store.OpenFiles(folder, zerolog.New(&e.keys.warnings))
+	files, err := store.OpenFiles(folder, zerolog.New(&c.keys.warnings))
 	if errors.Is(err, fs.ErrPermission) && another { // the store's cure would give it to the wrong user
 		return failed(fmt.Sprintf("run the check as that user, or as root; if %d is not the user that runs persona, as root: chown -R it to that one", owner),
 			"%s belongs to the user %d, and the user %d may not write there", folder, owner, os.Geteuid())
 	}
 	if err != nil {
-		return failure(err, "see that the user that runs persona may write there")
+		return failure("", err, "see that the user that runs persona may write there")
 	}
-	e.keys.store = files
-	if seen := e.keys.warnings.take(); len(seen) > 0 {
+	c.keys.store = files
+	if seen := c.keys.warnings.take(); len(seen) > 0 {
 		text, cure := cutHint(strings.Join(seen, "; "))
 		return warned(cure, "%s: %s", folder, text)
 	}
@@ -62,22 +61,22 @@ func (e *Examiner) lookAtState(context.Context) Finding {
 	return passed("%s, mode %04o, writable", folder, info.Mode().Perm())
 }
 
-func (e *Examiner) lookAtKeys(ctx context.Context) Finding {
-	if e.keys.store == nil {
+func (c *Checker) checkKeys(ctx context.Context) Finding {
+	if c.keys.store == nil {
 		return skipped("the state directory cannot be looked into")
 	}
-	ring := keys.New(keys.Config{Store: e.keys.store, Now: e.Now, Rand: e.Rand, Log: zerolog.Nop()})
+	ring := keys.New(keys.Config{Store: c.keys.store, Now: c.Now, Rand: c.Rand, Log: zerolog.Nop()})
 	if err := ring.Load(ctx); err != nil {
-		return failure(fmt.Errorf("reading the keys: %w", err), "restore the file that is named from a backup")
+		return failure("reading the keys", err, "restore the file that is named from a backup")
 	}
-	e.keys.ring = ring
+	c.keys.ring = ring
 	var f faults
-	for _, warning := range e.keys.warnings.take() {
+	for _, warning := range c.keys.warnings.take() {
 		text, cure := cutHint(warning)
 		f.warn(cure, "%s", text)
 	}
 	count := 0 // of identity hosts
-	for _, host := range e.hosts {
+	for _, host := range c.hosts {
 		if host.Role != config.RoleIdentity {
 			continue
 		}
@@ -86,30 +85,10 @@ func (e *Examiner) lookAtKeys(ctx context.Context) Finding {
 			f.fail("start the program: it makes what is missing. When it runs, its log says why it could not", "%s has no key yet", host.Name)
 		}
 	}
-	if count == 0 && len(f.seen) == 0 {
+	if count == 0 && len(f.messages) == 0 {
 		return skipped("no host signs anything")
 	}
 	return f.finding("readable, one for each identity host (%d)", count)
-}
-
-// lookAtPublishedKey compares what the world reads with what signs.
-func (s *site) lookAtPublishedKey(context.Context) Finding {
-	support, ok := s.published.document.(browserid.Support)
-	switch {
-	case !ok:
-		return skipped("there is no support document")
-	case s.keys.ring == nil:
-		return skipped("the keys of the state directory cannot be read from here")
-	}
-	own, err := s.keys.ring.Published(s.name)
-	if err != nil {
-		return failed("another program answers there, or one with another state_dir", "a key is published, and the state directory holds none for %s", s.name)
-	}
-	if !support.PublicKey.Equal(own[0]) {
-		return failed("another program answers there, or one with another state_dir: certificates signed with this key would be refused as \"invalid signature\"",
-			"published is %s, and the key that signs is %s", short(support.PublicKey.Fingerprint()), short(own[0].Fingerprint()))
-	}
-	return passed("it is the one that signs")
 }
 
 // messages collects what is logged as a warning or worse.
@@ -138,4 +117,14 @@ func (m *messages) take() []string {
 	text := m.text
 	m.text = nil
 	return text
+}
+
+// cutHint parts "what (hint: what to do)".
+func cutHint(text string) (seen, hint string) {
+	const mark = " (hint: "
+	at := strings.LastIndex(text, mark)
+	if at < 0 || !strings.HasSuffix(text, ")") {
+		return text, ""
+	}
+	return text[:at], strings.TrimSuffix(text[at+len(mark):], ")")
 }

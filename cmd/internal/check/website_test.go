@@ -73,7 +73,7 @@ func TestWebsite(t *testing.T) {
 			} else {
 				upstream = site(t, test.answers)
 			}
-			found := look(t, newInternet(t).examiner(load(t, folder(t), withWebsite(upstream))).Everything())
+			found := look(t, newInternet(t).checker(load(t, folder(t), withWebsite(upstream))).Everything())
 			found.expect(t, test.want)
 		})
 	}
@@ -81,7 +81,7 @@ func TestWebsite(t *testing.T) {
 
 func TestWebsiteDown(t *testing.T) {
 	t.Parallel()
-	found := look(t, newInternet(t).examiner(load(t, folder(t), withWebsite("http://127.0.0.1:1"))).Everything())
+	found := look(t, newInternet(t).checker(load(t, folder(t), withWebsite("http://127.0.0.1:1"))).Everything())
 	found.expect(t, want{"answers", check.Failed, "refused", "is upstream right"})
 	for _, step := range []string{"paths", "popups", "service worker"} {
 		found.expect(t, want{step, check.Skipped, "shows no page", ""})
@@ -96,7 +96,7 @@ func TestWebsiteThatSaysItsInnerName(t *testing.T) {
 		w.WriteHeader(http.StatusFound)
 	}))
 	t.Cleanup(server.Close)
-	look(t, newInternet(t).examiner(load(t, folder(t), withWebsite(server.URL))).Everything()).
+	look(t, newInternet(t).checker(load(t, folder(t), withWebsite(server.URL))).Everything()).
 		expect(t, want{"answers", check.Failed, "its inner address", "public name, https://example.test"})
 }
 
@@ -106,7 +106,7 @@ func TestHowTheWebsiteIsAsked(t *testing.T) {
 	asked := make(chan *http.Request, 100)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r }))
 	t.Cleanup(server.Close)
-	look(t, newInternet(t).examiner(load(t, folder(t), withWebsite(server.URL))).Everything())
+	look(t, newInternet(t).checker(load(t, folder(t), withWebsite(server.URL))).Everything())
 	r := <-asked
 	if r.Host != "example.test" || r.Header.Get("X-Forwarded-Proto") != "https" || r.Header.Get("X-Forwarded-Host") != "example.test" {
 		t.Errorf("asked for %s with %v", r.Host, r.Header)
@@ -119,7 +119,7 @@ func TestClock(t *testing.T) {
 		ahead []time.Duration // of this clock, compared with each of the others
 		want  want
 	}{
-		"nobody":          {nil, want{"clock", check.Skipped, "nobody else", ""}},
+		"nobody":          {nil, want{"clock", check.Skipped, "no other server", ""}},
 		"right":           {[]time.Duration{0}, want{"clock", check.OK, "agrees with a0.test", ""}},
 		"a day ahead":     {[]time.Duration{24 * time.Hour}, want{"clock", check.Failed, "ahead of a0.test", "NTP"}},
 		"a day behind":    {[]time.Duration{-24 * time.Hour}, want{"clock", check.Failed, "behind a0.test", "NTP"}},
@@ -132,21 +132,21 @@ func TestClock(t *testing.T) {
 			t.Parallel()
 			world := newInternet(t)
 			var groups []check.Group
-			examiner := world.examiner(nil)
+			checker := world.checker(nil)
 			for n, ahead := range test.ahead {
 				host := "a" + string(rune('0'+n)) + ".test"
 				world.serve(host, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Date", time.Now().Add(-ahead).UTC().Format(http.TimeFormat))
 					w.WriteHeader(http.StatusNotFound)
 				}))
-				groups = append(groups, examiner.Domain(host)...)
+				groups = append(groups, checker.Domain(host)...)
 			}
 			if test.ahead == nil {
-				groups = examiner.Domain("nowhere.test")
+				groups = checker.Domain("nowhere.test")
 			}
 			found := look(t, groups)
 			last := found.of("clock")
-			if f := last[len(last)-1]; f.Status != test.want.status || !strings.Contains(f.Seen, test.want.seen) || !strings.Contains(f.Cure, test.want.cure) {
+			if f := last[len(last)-1]; f.Status != test.want.status || !strings.Contains(f.String(), test.want.seen) || !strings.Contains(f.Hint, test.want.cure) {
 				t.Errorf("got %+v, want %+v", f, test.want)
 			}
 		})
@@ -161,5 +161,5 @@ func TestClockAndCaches(t *testing.T) {
 		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
 		w.Header().Set("Age", "3600")
 	}))
-	look(t, world.examiner(nil).Domain("example.org")).expect(t, want{"clock", check.Skipped, "nobody", ""})
+	look(t, world.checker(nil).Domain("example.org")).expect(t, want{"clock", check.Skipped, "no other server", ""})
 }

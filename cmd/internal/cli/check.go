@@ -40,13 +40,13 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	if err != nil {
 		return err
 	}
-	examiner, err := given.examiner(sh, targets)
+	checker, err := given.checker(sh, targets)
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	groups, err := given.plan(shellAsking{sh, stop}, examiner, targets)
+	groups, err := given.plan(shellAsking{sh, stop}, checker, targets)
 	if err != nil {
 		return err
 	}
@@ -87,14 +87,14 @@ func parseTargets(sh shell, flags *flag.FlagSet, args []string) ([]check.Target,
 	}
 }
 
-// examiner reads the configuration, which only those can do without who look at
+// checker reads the configuration, which only those can do without who look at
 // somebody else's domain.
-func (f checkFlags) examiner(sh shell, targets []check.Target) (*check.Examiner, error) {
+func (f checkFlags) checker(sh shell, targets []check.Target) (*check.Checker, error) {
 	resolve, err := check.ParseResolve(*f.resolve)
 	if err != nil {
 		return nil, wrong(fmt.Sprintf("check: -resolve: %v", err), "persona help check")
 	}
-	world := check.Here()
+	world := check.SystemEnv()
 	if world.Roots, err = moreRoots(*f.caFile); err != nil {
 		return nil, err
 	}
@@ -147,21 +147,21 @@ type shellAsking struct {
 	stop context.CancelFunc
 }
 
-func (f checkFlags) plan(sh shellAsking, examiner *check.Examiner, targets []check.Target) ([]check.Group, error) {
+func (f checkFlags) plan(sh shellAsking, checker *check.Checker, targets []check.Target) ([]check.Group, error) {
 	if len(targets) == 0 {
-		return examiner.Everything(), nil
+		return checker.Everything(), nil
 	}
 	var groups []check.Group
 	for _, t := range targets {
 		if t.Domain != "" {
-			groups = append(groups, examiner.Domain(t.Domain)...)
+			groups = append(groups, checker.Domain(t.Domain)...)
 			continue
 		}
 		password, err := f.password(sh, t.Address.String())
 		if err != nil {
 			return nil, err
 		}
-		groups = append(groups, examiner.Address(check.SignIn{Address: t.Address, Login: *f.login, Password: password})...)
+		groups = append(groups, checker.Address(check.SignIn{Address: t.Address, Login: *f.login, Password: password})...)
 	}
 	return groups, nil
 }

@@ -4,34 +4,36 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/visitor"
 )
 
 // website is an upstream, looked at as the program reaches it: directly.
 type website struct {
-	*Examiner
+	*Checker
 	host config.Host
-	home answer // nil Response: it does not answer
+	home visitor.Answer // nil Response: it does not answer
 }
 
 // websiteGroup looks at a website for the first host that leads to it.
-func (e *Examiner) websiteGroup(host config.Host) Group {
-	w := &website{Examiner: e, host: host}
-	steps := []Step{{Name: "answers", Look: w.lookAtHome}}
+func (c *Checker) websiteGroup(host config.Host) Group {
+	w := &website{Checker: c, host: host}
+	steps := []Step{{Name: "answers", Run: w.checkHome}}
 	if host.Role != config.RolePlain {
-		steps = append(steps, Step{Name: "paths", Look: w.lookAtPaths})
+		steps = append(steps, Step{Name: "paths", Run: w.checkPaths})
 	}
-	steps = append(steps, Step{Name: "popups", Look: w.lookAtPopups})
+	steps = append(steps, Step{Name: "popups", Run: w.checkPopups})
 	if host.Role == config.RoleIdentity {
-		steps = append(steps, Step{Name: "service worker", Look: w.lookAtWorkers}, Step{Name: "layout", Look: w.lookAtLayout})
+		steps = append(steps, Step{Name: "service worker", Run: w.checkWorkers}, Step{Name: "layout", Run: w.checkLayout})
 	}
 	return Group{Subject: "website " + host.Upstream.String() + " of " + host.Name, Steps: steps}
 }
 
 // get asks the website for a path as the program does for a visitor.
-func (w *website) get(ctx context.Context, path string, more http.Header) (answer, error) {
+func (w *website) get(ctx context.Context, path string, more http.Header) (visitor.Answer, error) {
 	header := http.Header{
 		"Host":              {w.host.Name},
 		"X-Forwarded-Proto": {"https"},
@@ -41,18 +43,18 @@ func (w *website) get(ctx context.Context, path string, more http.Header) (answe
 	for name, values := range more {
 		header[name] = values
 	}
-	return w.web.ask(ctx, w.web.direct(), http.MethodGet, w.host.Upstream.String()+path, header, nil)
+	return w.network.direct().Get(ctx, w.host.Upstream.String()+path, header)
 }
 
-// lookAtHome follows the website's own redirects on the same host, as websites
+// checkHome follows the website's own redirects on the same host, as websites
 // lead to their language.
-func (w *website) lookAtHome(ctx context.Context) Finding {
+func (w *website) checkHome(ctx context.Context) Finding {
 	path, trail := "/", ""
 	for range 5 {
 		got, err := w.get(ctx, path, nil)
 		if err != nil {
 			finding := unreached(err, w.host.Upstream.Hostname())
-			finding.Cure = "is the website running, and is upstream right? Visitors see an error page (" + finding.Cure + ")"
+			finding.Hint = "is the website running, and is upstream right? Visitors see an error page (" + finding.Hint + ")"
 			return finding
 		}
 		next, leads := w.sameHost(got)
@@ -61,7 +63,7 @@ func (w *website) lookAtHome(ctx context.Context) Finding {
 			path, trail = next, trail+" → "+next
 			continue
 		case got.StatusCode >= 500:
-			return failed("look at the website's own log", "it answers %d: %s", got.StatusCode, brief(got.body))
+			return failed("look at the website's own log", "it answers %d: %s", got.StatusCode, visitor.Brief(got.Body))
 		case got.StatusCode >= 300 && got.StatusCode < 400:
 			return w.judgeRedirect(got)
 		}
@@ -72,7 +74,7 @@ func (w *website) lookAtHome(ctx context.Context) Finding {
 }
 
 // sameHost returns the path of a redirect that stays on the host.
-func (w *website) sameHost(got answer) (path string, leads bool) {
+func (w *website) sameHost(got visitor.Answer) (path string, leads bool) {
 	location := got.Header.Get("Location")
 	if got.StatusCode < 300 || got.StatusCode >= 400 || location == "" {
 		return "", false
@@ -84,7 +86,7 @@ func (w *website) sameHost(got answer) (path string, leads bool) {
 	return target.RequestURI(), true
 }
 
-func (w *website) judgeRedirect(got answer) Finding {
+func (w *website) judgeRedirect(got visitor.Answer) Finding {
 	location := got.Header.Get("Location")
 	target, err := url.Parse(location)
 	switch {
@@ -96,8 +98,8 @@ func (w *website) judgeRedirect(got answer) Finding {
 	return passed("%d to %s", got.StatusCode, location)
 }
 
-// lookAtPaths sees whether the website uses paths that it does not get any more.
-func (w *website) lookAtPaths(ctx context.Context) Finding {
+// checkPaths sees whether the website uses paths that it does not get any more.
+func (w *website) checkPaths(ctx context.Context) Finding {
 	if w.home.Response == nil {
 		return skipped("the website shows no page")
 	}
@@ -119,9 +121,9 @@ func (w *website) lookAtPaths(ctx context.Context) Finding {
 	return f.finding("the website has nothing at %s", strings.Join(paths, ", "))
 }
 
-// lookAtPopups: pages of this website that open the dialog must not be cut from
+// checkPopups: pages of this website that open the dialog must not be cut from
 // it.
-func (w *website) lookAtPopups(context.Context) Finding {
+func (w *website) checkPopups(context.Context) Finding {
 	if w.home.Response == nil {
 		return skipped("the website shows no page")
 	}
@@ -131,9 +133,69 @@ func (w *website) lookAtPopups(context.Context) Finding {
 	return passed("no Cross-Origin-Opener-Policy that cuts them")
 }
 
-func (w *website) lookAtLayout(context.Context) Finding {
+func (w *website) checkLayout(context.Context) Finding {
 	return warned("give identity a host of its own by one line: authority: "+w.proposal(),
 		"website and sign-in share the origin https://%s: a script injected into the website could read passwords typed there", w.host.Name)
 }
 
 func (w *website) proposal() string { return "id." + strings.TrimPrefix(w.host.Name, "www.") }
+
+// mostScripts bounds how many scripts of a website are read.
+const mostScripts = 20
+
+var (
+	registers = regexp.MustCompile(`serviceWorker\s*(\?\.|\.|\[['"])\s*register\b`)
+	// workerPaths are where service workers usually lie.
+	workerPaths = []string{"/sw.js", "/service-worker.js", "/serviceworker.js", "/ngsw-worker.js", "/firebase-messaging-sw.js", "/OneSignalSDKWorker.js"}
+)
+
+// checkWorkers looks for a service worker of the website: one whose scope is /
+// stands between our pages and the browser.
+func (w *website) checkWorkers(ctx context.Context) Finding {
+	if w.home.Response == nil {
+		return skipped("the website shows no page")
+	}
+	where := w.registration(ctx)
+	if where == "" {
+		where = w.workerFile(ctx)
+	}
+	if where == "" {
+		return passed("none found")
+	}
+	return warned("give identity a host of its own (authority: "+w.proposal()+"), or keep the worker's scope away from /persona/",
+		"%s: a service worker of the website controls the sign-in pages, too", where)
+}
+
+// registration returns where the website registers a worker.
+func (w *website) registration(ctx context.Context) string {
+	if registers.Match(w.home.Body) {
+		return "its page registers one"
+	}
+	count := 0
+	for _, match := range scriptSource.FindAllSubmatch(w.home.Body, -1) {
+		source, err := w.home.Request.URL.Parse(string(match[1]))
+		own := err == nil && (source.Host == w.host.Upstream.Host || source.Host == w.host.Name)
+		if !own {
+			continue
+		}
+		if count++; count > mostScripts {
+			break
+		}
+		got, err := w.get(ctx, source.RequestURI(), nil)
+		if err == nil && got.StatusCode == http.StatusOK && registers.Match(got.Body) {
+			return "its script " + source.Path + " registers one"
+		}
+	}
+	return ""
+}
+
+// workerFile returns where a worker's script lies.
+func (w *website) workerFile(ctx context.Context) string {
+	for _, path := range workerPaths {
+		got, err := w.get(ctx, path, http.Header{"Service-Worker": {"script"}})
+		if err == nil && got.StatusCode == http.StatusOK && strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript") {
+			return "there is " + path
+		}
+	}
+	return ""
+}

@@ -1,0 +1,99 @@
+package check
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/proxy/certs"
+)
+
+// Env is the clock, the network and the machine that a Checker uses. All fields
+// but Roots are required.
+type Env struct {
+	Now      func() time.Time
+	Rand     io.Reader // for the key of a sign-in
+	Log      zerolog.Logger
+	Resolver Resolver
+	// Dial opens a TCP connection: for what outsiders ask, to an IP address and
+	// port; to a host name where the program itself connects (the website, the
+	// directory) or [Options.Resolve] holds one.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Interfaces returns the IP addresses of this machine.
+	Interfaces func() ([]netip.Addr, error)
+	// Roots are the CAs that outsiders trust for HTTPS; nil: the system's.
+	Roots *x509.CertPool
+}
+
+// SystemEnv is this machine, with the system's roots.
+func SystemEnv() Env {
+	return Env{
+		Now:        time.Now,
+		Rand:       rand.Reader,
+		Log:        zerolog.Nop(), // the findings have it all
+		Resolver:   DNS{},
+		Dial:       new(net.Dialer).DialContext,
+		Interfaces: certs.InterfaceAddrs,
+	}
+}
+
+// Options are what to check.
+type Options struct {
+	// Config is the configuration; nil: there is none, every domain is foreign.
+	Config *config.Config
+	// Source names where Config came from, a file's path or the environment.
+	Source string
+	// Resolve is where our names are found instead of where DNS says.
+	Resolve Resolve
+}
+
+// Checker plans the steps and keeps what they found, for later steps. It serves
+// one run and is not safe for concurrent use.
+type Checker struct {
+	Env
+	Options
+
+	hosts   []config.Host
+	network *network
+	keys    ownKeys
+	// identities are the names by which CAA records allow the ACME server.
+	identities []string
+}
+
+// New returns a Checker.
+func New(env Env, options Options) *Checker {
+	c := &Checker{Env: env, Options: options}
+	if c.Config != nil {
+		c.hosts = c.Config.Hosts()
+		c.Resolve = c.Resolve.withPlain(c.Config.Listen.HTTP)
+	}
+	c.network = newNetwork(c)
+	return c
+}
+
+// ours returns a host of the configuration by its name.
+func (c *Checker) ours(name string) (config.Host, bool) {
+	for _, host := range c.hosts {
+		if host.Name == name {
+			return host, true
+		}
+	}
+	return config.Host{}, false
+}
+
+// publicPort is the port at which outsiders find our hosts.
+func (c *Checker) publicPort() int {
+	if c.Config == nil || c.Config.Listen.PublicHTTPS == 0 {
+		return 443
+	}
+	return c.Config.Listen.PublicHTTPS
+}
+
+func (c *Checker) usesACME() bool { return c.Config != nil && c.Config.TLS.Mode == config.ModeACME }
