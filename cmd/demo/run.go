@@ -125,27 +125,19 @@ func check(ctx context.Context, listen world.Listen, out io.Writer) (err error) 
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	fmt.Fprintf(out, "✓ %-30s directory, website, sidecar and shop in %s\n", "world up", time.Since(began).Round(time.Millisecond))
-	t, err := newTrip(w)
-	if err != nil {
-		return err
-	}
-	steps := t.Steps()
+	people := world.People()
+	steps := trip.New(trip.Target{
+		Host: world.Host, Origin: w.Origin(world.Host), PlainOrigin: w.PlainOrigin(world.Host),
+		DelegateOrigin: w.Origin(world.Delegate), ShopOrigin: w.ShopOrigin(), Client: w.Client(),
+		Login: people[0].Login, Password: people[0].Password, Addresses: people[0].Addresses,
+		Foreign: people[1].Addresses[0], Now: time.Now, Rand: rand.Reader,
+	}).Steps()
 	if !trip.Run(ctx, out, steps) {
 		writeLog(out, w)
 		return errTripFailed
 	}
 	fmt.Fprintf(out, "All %d steps passed in %s.\n", len(steps), time.Since(began).Round(time.Millisecond))
 	return nil
-}
-
-func newTrip(w *world.World) (*trip.Trip, error) {
-	people := world.People()
-	return trip.New(trip.Target{
-		Host: world.Host, Origin: w.Origin(world.Host), PlainOrigin: w.PlainOrigin(world.Host),
-		DelegateOrigin: w.Origin(world.Delegate), ShopOrigin: w.ShopOrigin(), Client: w.Client(),
-		Login: people[0].Login, Password: people[0].Password, Addresses: people[0].Addresses,
-		Foreign: people[1].Addresses[0], Now: time.Now, Rand: rand.Reader,
-	})
 }
 
 // writeLog shows what the sidecar logged last; the file goes with the world.

@@ -51,7 +51,7 @@ type Visitor struct {
 	Cookie *http.Cookie
 	// PublicKey is the browser's key; nil before MakeKey.
 	PublicKey *browserid.PublicKey
-	// Certificate is the last one that was issued.
+	// Certificate is the one issued last.
 	Certificate *browserid.Certificate
 
 	key *rsa.PrivateKey

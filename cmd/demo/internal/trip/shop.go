@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"persona-sidecar/cmd/internal/visitor"
 )
 
 const (
@@ -16,151 +18,124 @@ const (
 	shopSignOutPath = "/sign-out"
 )
 
-// readInclude fetches the script as the shop's page does. Answered to another site's page, a script has to say that
-// it may be.
+var (
+	tokenField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+	shownEmail = regexp.MustCompile(`id="email">([^<]+)<`)
+)
+
+// readInclude fetches the script as the shop's page does. Browsers load it into another site's page only with a header
+// that allows it.
 func (t *Trip) readInclude(ctx context.Context) (string, error) {
-	page, err := get(ctx, t.Client, t.Origin+includePath)
+	page, err := t.get(ctx, t.client, t.Origin+includePath)
 	if err != nil {
-		return "", err
-	}
-	if err := page.want(http.StatusOK); err != nil {
 		return "", err
 	}
 	if policy := page.Header.Get("Cross-Origin-Resource-Policy"); policy != "cross-origin" {
 		return "", fmt.Errorf("its Cross-Origin-Resource-Policy is %q, so other sites cannot load it", policy)
 	}
-	if !strings.Contains(page.body, "navigator") {
-		return "", fmt.Errorf("this is no navigator.id: %s", brief(page.body))
+	if !strings.Contains(string(page.Body), "navigator") {
+		return "", fmt.Errorf("this is no navigator.id: %s", visitor.Brief(page.Body))
 	}
-	return fmt.Sprintf("%d bytes, any site may load it", len(page.body)), nil
+	return fmt.Sprintf("%d bytes, any site may load it", len(page.Body)), nil
 }
 
-// shopPage is the shop's page as the browser gets it.
-type shopPage struct {
-	answer
-	token string // against forged forms
-	email string // of whoever is signed in, "" for nobody
-}
-
-func (t *Trip) readShop(ctx context.Context) (shopPage, error) {
-	page, err := get(ctx, t.browser, t.ShopOrigin+"/")
-	if err != nil {
-		return shopPage{}, err
+// readShop returns the shop's page as the browser gets it, its token against forged forms, and the address that is
+// signed in, "" for none.
+func (t *Trip) readShop(ctx context.Context) (page visitor.Answer, token, email string, err error) {
+	if page, err = t.get(ctx, t.visitor.Client, t.ShopOrigin+"/"); err != nil {
+		return page, "", "", err
 	}
-	if err := page.want(http.StatusOK); err != nil {
-		return shopPage{}, err
+	match := tokenField.FindSubmatch(page.Body)
+	if match == nil {
+		return page, "", "", fmt.Errorf("the page has no token of its own: %s", visitor.Brief(page.Body))
 	}
-	token := regexp.MustCompile(`name="csrf" value="([^"]+)"`).FindStringSubmatch(page.body)
-	if token == nil {
-		return shopPage{}, fmt.Errorf("the page has no token of its own: %s", brief(page.body))
+	if shown := shownEmail.FindSubmatch(page.Body); shown != nil {
+		email = string(shown[1])
 	}
-	shown := shopPage{answer: page, token: token[1]}
-	if email := regexp.MustCompile(`id="email">([^<]+)<`).FindStringSubmatch(page.body); email != nil {
-		shown.email = email[1]
-	}
-	return shown, nil
+	return page, string(match[1]), email, nil
 }
 
 func (t *Trip) visitShop(ctx context.Context) (string, error) {
-	page, err := t.readShop(ctx)
-	if err != nil {
-		return "", err
-	}
+	page, _, email, err := t.readShop(ctx)
 	script := t.Origin + includePath
 	switch {
-	case page.email != "":
-		return "", fmt.Errorf("%s is signed in before anybody was", page.email)
-	case !strings.Contains(page.body, `src="`+script+`"`):
-		return "", fmt.Errorf("it does not load %s: %s", script, brief(page.body))
+	case err != nil:
+		return "", err
+	case email != "":
+		return "", fmt.Errorf("%s is signed in before the sign-in", email)
+	case !strings.Contains(string(page.Body), `src="`+script+`"`):
+		return "", fmt.Errorf("it does not load %s: %s", script, visitor.Brief(page.Body))
 	case !strings.Contains(page.Header.Get("Content-Security-Policy"), t.Origin):
 		return "", errors.New("its Content-Security-Policy does not let it load include.js")
 	}
-	return t.ShopOrigin + " loads include.js; nobody is signed in", nil
+	return t.ShopOrigin + " loads include.js; not signed in", nil
 }
 
-// signInAtShop hands the shop what the dialog would have handed it. The shop asks the verifier.
+// signInAtShop gives the shop what the dialog would have given it. The shop asks the verifier.
 func (t *Trip) signInAtShop(ctx context.Context) (string, error) {
-	answered, err := t.postToShop(ctx, t.bundle)
+	if _, err := t.postToShop(ctx, http.StatusSeeOther, shopSignInPath, url.Values{"assertion": {t.bundle}}); err != nil {
+		return "", err
+	}
+	_, _, email, err := t.readShop(ctx)
 	if err != nil {
 		return "", err
 	}
-	if err := answered.want(http.StatusSeeOther); err != nil {
-		return "", err
+	if email != t.Addresses[0] {
+		return "", fmt.Errorf("%q is signed in, not %s", email, t.Addresses[0])
 	}
-	page, err := t.readShop(ctx)
-	if err != nil {
-		return "", err
-	}
-	if page.email != t.Addresses[0] {
-		return "", fmt.Errorf("%q is signed in, not %s", page.email, t.Addresses[0])
-	}
-	return page.email + " is in, by the word of the verifier", nil
+	return email + " is in, verified by the verifier", nil
 }
 
 // stealIntoShop tries what a dishonest website would: an assertion that it was given, at another one.
 func (t *Trip) stealIntoShop(ctx context.Context) (string, error) {
-	stolen, err := t.makeBundle(otherAudience)
+	stolen, err := t.visitor.Assert(otherAudience)
 	if err != nil {
 		return "", err
 	}
-	answered, err := t.postToShop(ctx, stolen)
+	answered, err := t.postToShop(ctx, http.StatusForbidden, shopSignInPath, url.Values{"assertion": {t.visitor.Bundle(stolen)}})
 	if err != nil {
-		return "", err
-	}
-	if err := answered.want(http.StatusForbidden); err != nil {
 		return "", err
 	}
 	return "the one for " + otherAudience + ": " + answered.Status, nil
 }
 
-func (t *Trip) postToShop(ctx context.Context, bundle string) (answer, error) {
-	page, err := t.readShop(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	return t.postShopForm(ctx, shopSignInPath, url.Values{"csrf": {page.token}, "assertion": {bundle}})
-}
-
 // forgeShopForm sends what a page of another site could make the browser send.
 func (t *Trip) forgeShopForm(ctx context.Context) (string, error) {
-	answered, err := t.postShopForm(ctx, shopSignOutPath, url.Values{})
+	answered, err := t.visitor.PostForm(ctx, t.ShopOrigin, shopSignOutPath, nil)
+	if err == nil {
+		err = answered.Want(http.StatusForbidden)
+	}
 	if err != nil {
 		return "", err
 	}
-	if err := answered.want(http.StatusForbidden); err != nil {
-		return "", err
+	_, _, email, err := t.readShop(ctx)
+	if err == nil && email == "" {
+		err = errors.New("the person was signed out by it")
 	}
-	page, err := t.readShop(ctx)
-	if err != nil {
-		return "", err
-	}
-	if page.email == "" {
-		return "", errors.New("the person was signed out all the same")
-	}
-	return "without the shop's own token: " + answered.Status, nil
+	return "without the shop's own token: " + answered.Status, err
 }
 
 func (t *Trip) signOutOfShop(ctx context.Context) (string, error) {
-	page, err := t.readShop(ctx)
-	if err != nil {
+	if _, err := t.postToShop(ctx, http.StatusSeeOther, shopSignOutPath, url.Values{}); err != nil {
 		return "", err
 	}
-	answered, err := t.postShopForm(ctx, shopSignOutPath, url.Values{"csrf": {page.token}})
-	if err != nil {
-		return "", err
+	_, _, email, err := t.readShop(ctx)
+	if err == nil && email != "" {
+		err = fmt.Errorf("%s is still signed in", email)
 	}
-	if err := answered.want(http.StatusSeeOther); err != nil {
-		return "", err
-	}
-	if page, err = t.readShop(ctx); err != nil {
-		return "", err
-	}
-	if page.email != "" {
-		return "", fmt.Errorf("%s is still signed in", page.email)
-	}
-	return "nobody is signed in there; the company's session goes on", nil
+	return "not signed in there; the company's session goes on", err
 }
 
-func (t *Trip) postShopForm(ctx context.Context, path string, form url.Values) (answer, error) {
-	return t.post(ctx, t.ShopOrigin, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+// postToShop sends a form with the token of the shop's page, and wants a status.
+func (t *Trip) postToShop(ctx context.Context, status int, path string, form url.Values) (visitor.Answer, error) {
+	_, token, _, err := t.readShop(ctx)
+	if err != nil {
+		return visitor.Answer{}, err
+	}
+	form.Set("csrf", token)
+	answered, err := t.visitor.PostForm(ctx, t.ShopOrigin, path, form)
+	if err == nil {
+		err = answered.Want(status)
+	}
+	return answered, err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/demo/internal/website"
+	"persona-sidecar/cmd/internal/visitor"
 )
 
 // oddTarget has everything that a careless proxy would tidy up.
@@ -21,17 +22,14 @@ const oddTarget = "/request.json?a=1;b=%zz&c=//..%2f"
 const streamDeadline = 5 * time.Second
 
 func (t *Trip) visitWebsite(ctx context.Context) (string, error) {
-	page, err := get(ctx, t.Client, t.Origin+"/")
+	page, err := t.get(ctx, t.client, t.Origin+"/")
 	if err != nil {
 		return "", err
 	}
-	if err := page.want(http.StatusOK); err != nil {
-		return "", err
+	if !strings.Contains(string(page.Body), "Example Clockworks") {
+		return "", fmt.Errorf("another page came: %s", visitor.Brief(page.Body))
 	}
-	if !strings.Contains(page.body, "Example Clockworks") {
-		return "", fmt.Errorf("another page came: %s", brief(page.body))
-	}
-	return fmt.Sprintf("%s: %s, %d bytes, %s, %s", t.Origin, page.Status, len(page.body), page.Proto, tls.VersionName(page.TLS.Version)), nil
+	return fmt.Sprintf("%s: %s, %d bytes, %s, %s", t.Origin, page.Status, len(page.Body), page.Proto, tls.VersionName(page.TLS.Version)), nil
 }
 
 // visitUnchanged sends an odd query and a forged client address, and lets the website tell what reached it.
@@ -42,7 +40,7 @@ func (t *Trip) visitUnchanged(ctx context.Context) (string, error) {
 	}
 	request.URL.Path, request.URL.RawQuery, _ = strings.Cut(oddTarget, "?")
 	request.Header.Set("X-Forwarded-For", "192.0.2.66")
-	got, err := t.received(t.Client, request)
+	got, err := t.received(t.client, request)
 	if err != nil {
 		return "", err
 	}
@@ -61,16 +59,16 @@ func (t *Trip) visitUnchanged(ctx context.Context) (string, error) {
 }
 
 // received asks the website for a request as it arrived there.
-func (t *Trip) received(client *http.Client, request *http.Request) (website.Received, error) {
-	page, err := do(client, request)
+func (t *Trip) received(client visitor.Client, request *http.Request) (website.Received, error) {
+	page, err := client.Do(request)
+	if err == nil {
+		err = page.Want(http.StatusOK)
+	}
 	if err != nil {
 		return website.Received{}, err
 	}
-	if err := page.want(http.StatusOK); err != nil {
-		return website.Received{}, err
-	}
 	var got website.Received
-	if err := json.Unmarshal([]byte(page.body), &got); err != nil {
+	if err := json.Unmarshal(page.Body, &got); err != nil {
 		return website.Received{}, fmt.Errorf("reading what the website received: %w", err)
 	}
 	return got, nil
@@ -96,17 +94,17 @@ func (t *Trip) visitStream(ctx context.Context) (string, error) {
 	}
 	moment, isEvent := strings.CutPrefix(strings.TrimSpace(line), "data: ")
 	if !isEvent {
-		return "", fmt.Errorf("not an event: %s", brief(line))
+		return "", fmt.Errorf("not an event: %s", visitor.Brief([]byte(line)))
 	}
 	return fmt.Sprintf("first event %s after %s", moment, t.Now().Sub(began).Round(time.Millisecond)), nil
 }
 
 func (t *Trip) visitPlain(ctx context.Context) (string, error) {
-	page, err := get(ctx, t.Client, t.PlainOrigin+"/people?a=b;c")
-	if err != nil {
-		return "", err
+	page, err := t.client.Get(ctx, t.PlainOrigin+"/people?a=b;c", nil)
+	if err == nil {
+		err = page.Want(http.StatusPermanentRedirect)
 	}
-	if err := page.want(http.StatusPermanentRedirect); err != nil {
+	if err != nil {
 		return "", err
 	}
 	if at, wanted := page.Header.Get("Location"), t.Origin+"/people?a=b;c"; at != wanted {
@@ -122,7 +120,7 @@ func (t *Trip) visitWithCookie(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("asking the website what it received: %w", err)
 	}
 	request.AddCookie(&http.Cookie{Name: "site", Value: "its own"})
-	got, err := t.received(t.browser, request)
+	got, err := t.received(t.visitor.Client, request)
 	if err != nil {
 		return "", err
 	}

@@ -1,15 +1,17 @@
+// Package trip makes the demo's whole trip by itself, as a browser and a relying party would: the website through the
+// proxy, the support document, a sign-in, a certificate, an assertion, and what must be refused. It uses the sidecar
+// from outside only, by HTTP over real TLS.
 package trip
 
 import (
 	"context"
-	"crypto/rsa"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"time"
 
-	"persona-sidecar/idp/browserid"
+	"persona-sidecar/cmd/internal/visitor"
 )
 
 // Target is what the trip goes to.
@@ -24,7 +26,7 @@ type Target struct {
 
 	Login, Password string
 	Addresses       []string // of the person, primary first; the first is certified
-	Foreign         string   // an address of somebody else
+	Foreign         string   // another person's address
 
 	Now  func() time.Time
 	Rand io.Reader
@@ -33,36 +35,28 @@ type Target struct {
 // Step is one thing that is tried.
 type Step struct {
 	Name string
-	Cure string // what to look at when it fails
-	// Do tries it and says what was seen.
+	Hint string // what to look at when it fails
+	// Do tries it and returns what was found.
 	Do func(context.Context) (seen string, err error)
 }
 
-// Trip is one way through all steps; each leaves behind what the later ones need.
+// Trip is one way through all steps; each keeps what the later ones need.
 type Trip struct {
 	Target
-	browser *http.Client // keeps cookies
-
-	published   *browserid.PublicKey
-	cookie      *http.Cookie // of the sign-in
-	key         *rsa.PrivateKey
-	clientKey   *browserid.PublicKey
-	certificate *browserid.Certificate
-	bundle      string // for the shop
+	client  visitor.Client  // keeps no cookies
+	visitor visitor.Visitor // the person's browser at the identity host
+	bundle  string          // for the shop
 }
 
 // New prepares a trip.
-func New(target Target) (*Trip, error) {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return nil, fmt.Errorf("making a cookie jar: %w", err)
-	}
-	browser := *target.Client
-	browser.Jar = jar
-	return &Trip{Target: target, browser: &browser}, nil
+func New(target Target) *Trip {
+	client := visitor.Client{HTTP: target.Client}
+	return &Trip{Target: target, client: client, visitor: visitor.Visitor{
+		Client: client.WithCookies(), Origin: target.Origin, Now: target.Now, Rand: target.Rand,
+	}}
 }
 
-// Steps are the whole trip in its order.
+// Steps are the whole trip in order.
 func (t *Trip) Steps() []Step {
 	const (
 		front     = "is the website up, and does the domain's upstream in the configuration name it?"
@@ -79,12 +73,12 @@ func (t *Trip) Steps() []Step {
 		{"plain HTTP redirects", redirects, t.visitPlain},
 		{"support document", identity, t.readSupport},
 		{"delegation document", identity, t.readDelegation},
-		{"nobody is signed in yet", identity, t.askBeforeSignIn},
-		{"sign-in page", identity, t.visitSignIn},
+		{"not signed in yet", identity, t.askBeforeSignIn},
+		{"sign-in page", identity, t.openForm},
 		{"wrong password refused", sign, t.signInWrongly},
 		{"sign-in", sign, t.signIn},
-		{"session", sign, t.askSession},
-		{"own page", sign, t.visitOwnPage},
+		{"session", sign, t.readSession},
+		{"own page", sign, t.openOwnPage},
 		{"cookie kept from the website", protocol, t.visitWithCookie},
 		{"key made", protocol, t.makeKey},
 		{"certificate requested", sign, t.requestCertificate},
@@ -102,8 +96,8 @@ func (t *Trip) Steps() []Step {
 	}
 }
 
-// Run takes the steps in their order, writes a line on each, and stops at the first that fails: those after it lean on
-// it. It tells whether all passed.
+// Run takes the steps in order, writes a line for each, and stops at the first that fails: those after it need its
+// result. It reports whether all passed.
 func Run(ctx context.Context, out io.Writer, steps []Step) bool {
 	for i, step := range steps {
 		seen, err := step.Do(ctx)
@@ -115,7 +109,12 @@ func Run(ctx context.Context, out io.Writer, steps []Step) bool {
 			fmt.Fprintf(out, "✓ %-30s %s\n", step.Name, seen)
 			continue
 		}
-		fmt.Fprintf(out, "✗ %-30s %v\n  what to do: %s\n", step.Name, err, step.Cure)
+		hint := step.Hint
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) && hinted.Hint() != "" {
+			hint = hinted.Hint() + "; " + hint
+		}
+		fmt.Fprintf(out, "✗ %-30s %v\n  what to do: %s\n", step.Name, err, hint)
 		if left := len(steps) - i - 1; left > 0 {
 			fmt.Fprintf(out, "  not tried after this: %d steps\n", left)
 		}

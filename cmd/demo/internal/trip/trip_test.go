@@ -76,16 +76,12 @@ func replaced(from, to string) func(*http.Response) {
 func newTrip(t *testing.T, w *world.World, client *http.Client) *trip.Trip {
 	t.Helper()
 	people := world.People()
-	made, err := trip.New(trip.Target{
+	return trip.New(trip.Target{
 		Host: world.Host, Origin: w.Origin(world.Host), PlainOrigin: w.PlainOrigin(world.Host),
 		DelegateOrigin: w.Origin(world.Delegate), ShopOrigin: w.ShopOrigin(), Client: client,
 		Login: people[0].Login, Password: people[0].Password, Addresses: people[0].Addresses,
 		Foreign: people[1].Addresses[0], Now: time.Now, Rand: rand.Reader,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
 }
 
 // run takes the steps and returns the name of the one that failed, "" for none. The step called skip is left out.
@@ -147,7 +143,7 @@ func TestEachStepCanFail(t *testing.T) {
 		{"support document", "GET", "/.well-known/browserid", header("Content-Type", "text/html")},
 		{"support document", "GET", "/.well-known/browserid", replaced(`"public-key"`, `"disabled":true,"x"`)},
 		{"delegation document", "GET", "/.well-known/browserid", replaced(`"authority":"example.localhost"`, `"authority":"mallory.example"`)},
-		{"nobody is signed in yet", "GET", "/persona/api/session", replaced(`"signed_in":false`, `"signed_in":true`)},
+		{"not signed in yet", "GET", "/persona/api/session", replaced(`"signed_in":false`, `"signed_in":true`)},
 		{"sign-in page", "GET", "/persona/authenticate", header("Content-Security-Policy", "default-src *")},
 		{"sign-in page", "GET", "/persona/authenticate", replaced(`id="password"`, "")},
 		{"wrong password refused", "POST", "/persona/authenticate", status(303)},
@@ -218,7 +214,7 @@ func TestRunStopsAtTheFirstFailure(t *testing.T) {
 	tried := 0
 	steps := []trip.Step{
 		{Name: "one", Do: func(context.Context) (string, error) { tried++; return "seen", nil }},
-		{Name: "two", Cure: "look there", Do: func(context.Context) (string, error) { tried++; return "", errors.New("cause") }},
+		{Name: "two", Hint: "look there", Do: func(context.Context) (string, error) { tried++; return "", errors.New("cause") }},
 		{Name: "three", Do: func(context.Context) (string, error) { tried++; return "", nil }},
 	}
 	var out strings.Builder

@@ -57,7 +57,7 @@ func (w *World) LogFile() string { return w.folder.path(fileLog) }
 // Client speaks real TLS, trusts the throw-away CA alone, finds every host name of the demo on this machine, follows no
 // redirect and keeps no cookie.
 func (w *World) Client() *http.Client {
-	ip, _ := w.Address()
+	ip, httpsPort := w.Address()
 	dialer := &net.Dialer{}
 	return &http.Client{
 		Timeout: requestTimeout,
@@ -71,6 +71,9 @@ func (w *World) Client() *http.Client {
 				}
 				if w.shop.serves(port) {
 					return dialer.DialContext(ctx, network, w.shop.listener.Addr().String())
+				}
+				if port == "443" { // documents name hosts without the demo's port
+					port = httpsPort
 				}
 				return dialer.DialContext(ctx, network, net.JoinHostPort(ip, port))
 			},
