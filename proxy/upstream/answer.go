@@ -145,8 +145,12 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// modifyResponse is called for every final answer of the website.
+// modifyResponse is called for every final answer of the website. An error is
+// answered as if there had been none.
 func (p *Proxy) modifyResponse(res *http.Response) error {
+	if res.StatusCode < 100 || res.StatusCode > 999 { // net/http panics when told to send it
+		return fmt.Errorf("the answer has the status %03d", res.StatusCode)
+	}
 	p.cookies.stripResponse(res.Header)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil // its body is the connection

@@ -46,6 +46,9 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
+// errLoop is why a request is not passed on once more.
+var errLoop = errors.New("the request has passed this program five times")
+
 func timedOut(err error) bool {
 	var ne net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
@@ -97,6 +100,9 @@ func (p *Proxy) page(w http.ResponseWriter, r *http.Request, status int) {
 		page.Title = p.site + " is restarting"
 		page.Text = "The server is being restarted. Try again in a moment."
 		page.RetryAfter = retryAfter
+	case http.StatusLoopDetected:
+		page.Title = p.site + " is misconfigured"
+		page.Text = "Requests for the website " + p.site + " come back to the server that sent them. Its operator has to correct this."
 	case http.StatusRequestTimeout:
 		page.Title = "Request timeout"
 		page.Text = "The rest of the request did not arrive."

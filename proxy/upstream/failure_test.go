@@ -64,7 +64,7 @@ func TestUpstreamSlow(t *testing.T) {
 	}
 }
 
-// A website that takes no more of an upload holds nobody for ever.
+// A website that takes no more of an upload holds no client for ever.
 func TestUpstreamTakesNothing(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, http2 bool) {
@@ -97,6 +97,10 @@ func TestUpstreamNonsense(t *testing.T) {
 		"TLS alert":       "\x15\x03\x01\x00\x02\x02\x16\r\n",
 		"two lengths":     "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
 		"wrong upgrade":   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+		"status 000":      "HTTP/1.1 000 None\r\nContent-Length: 2\r\n\r\nab",
+		"status 099":      "HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n",
+		"status 1000":     "HTTP/1.1 1000 High\r\nContent-Length: 0\r\n\r\n",
+		"status -99":      "HTTP/1.1 -99 Low\r\nContent-Length: 0\r\n\r\n",
 		"endless headers": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +145,7 @@ func TestUpstreamDiesMidBody(t *testing.T) {
 	}
 }
 
-// A client that leaves is nobody's fault.
+// A client that leaves is not a failure of the website.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
 	t.Run("before the answer", func(t *testing.T) {

@@ -30,12 +30,6 @@ type Config struct {
 	Failed  func(Failure) // is told about each fault of the website; nil: nobody is
 }
 
-// transport sends requests to the website over connections that it keeps.
-type transport interface {
-	http.RoundTripper
-	CloseIdleConnections()
-}
-
 // Proxy passes requests to one website.
 type Proxy struct {
 	site      string
@@ -101,6 +95,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !rec.Target.Valid() {
 		p.page(w, r, http.StatusBadRequest)
+		return
+	}
+	if passes(r) >= maxPasses {
+		rec.Fail(errLoop, "the upstream "+p.target.String()+" leads back to this program; set it to the address at which the website itself listens")
+		p.page(w, r, http.StatusLoopDetected)
 		return
 	}
 	a := &answer{ResponseWriter: w, proxy: p, rec: rec, interim: r.ProtoAtLeast(1, 1)}

@@ -9,15 +9,16 @@ import (
 )
 
 // rewrite makes the request that the website sees. ReverseProxy has already
-// removed hop-by-hop fields.
+// removed the fields of the client's connection.
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	rec := middleware.FromContext(in.Context())
 	p.setTarget(in, out, rec.Target)
 	out.Host = in.Host
 	out.Trailer = in.Trailer // filled in when the body has been read
-	dropForwarded(out.Header, rec.Trusted)
+	dropClaims(out.Header, rec.Trusted)
 	setForwarded(out.Header, in, rec)
+	out.Header["Via"] = append(out.Header["Via"], via(in))
 	p.cookies.stripRequest(out.Header)
 	dropUpgrade(in, out.Header)
 }
@@ -40,19 +41,13 @@ func (p *Proxy) setTarget(in, out *http.Request, target middleware.Target) {
 	out.URL = &u
 }
 
-// dropForwarded removes what clients say about themselves and where they come
-// from, however it is spelled: to CGI and its heirs, X_Forwarded_For and
-// X-Forwarded-For are one name. From a trusted proxy, X-Forwarded- fields that we
-// do not make ourselves pass.
-func dropForwarded(h http.Header, trusted bool) {
+// dropClaims removes what clients say about themselves, who they are and where
+// they come from. From a trusted proxy, X-Forwarded- fields that are not made here
+// pass, but for those that name a person.
+func dropClaims(h http.Header, trusted bool) {
 	for name := range h {
-		switch kindOf(name) {
-		case made:
+		if k := kindOf(name); k == made || k == claimed && !trusted {
 			delete(h, name)
-		case claimed:
-			if !trusted {
-				delete(h, name)
-			}
 		}
 	}
 }
@@ -61,18 +56,40 @@ type kind int
 
 const (
 	plain   kind = iota
-	made         // always made anew
-	claimed      // believed from trusted proxies only
+	made         // made here or by nothing: never taken from a request
+	claimed      // passed on for trusted proxies only
 )
 
+// identityPrefixes begin the names of fields by which applications are told who
+// signed in.
+var identityPrefixes = []string{"remote-", "x-remote-", "x-webauth-", "x-auth-request-", "x-persona-"}
+
+// kindOf looks at a name as servers do that hand fields on as variables: CGI makes
+// "-" and "_" one, PHP "." as well, so every byte that is no letter or digit
+// counts as "-".
 func kindOf(name string) kind {
-	if name == "" || name[0] != 'X' && name[0] != 'x' && name[0] != 'F' && name[0] != 'f' {
+	if name == "" || !strings.ContainsRune("xXfFrR", rune(name[0])) {
 		return plain
 	}
-	switch name = strings.ReplaceAll(strings.ToLower(name), "_", "-"); name {
+	name = strings.Map(func(c rune) rune {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			return c + 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			return c
+		}
+		return '-'
+	}, name)
+	switch name {
 	case "forwarded", "x-real-ip", "x-request-id",
-		"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port":
+		"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
+		"x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username":
 		return made
+	}
+	for _, prefix := range identityPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return made
+		}
 	}
 	if strings.HasPrefix(name, "x-forwarded-") {
 		return claimed
@@ -80,7 +97,7 @@ func kindOf(name string) kind {
 	return plain
 }
 
-// setForwarded tells the website who asked, and how.
+// setForwarded tells the website where the request came from, and how.
 func setForwarded(h http.Header, in *http.Request, rec *middleware.Record) {
 	scheme := rec.Scheme
 	if scheme == "" {
@@ -103,6 +120,37 @@ func setForwarded(h http.Header, in *http.Request, rec *middleware.Record) {
 	if rec.ID != "" {
 		set("X-Request-Id", rec.ID)
 	}
+}
+
+// viaName is what this program calls itself in Via.
+const viaName = "persona"
+
+// maxPasses is how often a request may pass this program: more than any sensible
+// row of proxies, and few enough to end a loop soon.
+const maxPasses = 5
+
+// via is our element of the Via field (RFC 9110, section 7.6.3).
+func via(r *http.Request) string {
+	switch {
+	case r.ProtoMajor >= 2:
+		return "2.0 " + viaName
+	case r.ProtoMinor == 0:
+		return "1.0 " + viaName
+	}
+	return "1.1 " + viaName
+}
+
+// passes counts how often a request has passed a program like this one.
+func passes(r *http.Request) int {
+	n := 0
+	for _, line := range r.Header["Via"] {
+		for element := range strings.SplitSeq(line, ",") {
+			if words := strings.Fields(element); len(words) >= 2 && words[1] == viaName {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func schemeOf(r *http.Request) string {

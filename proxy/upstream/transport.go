@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,15 +30,30 @@ const (
 	maxResponseHeaderBytes = 1 << 20
 )
 
+// transport sends requests to the website over connections that it keeps.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+// transports are two ways to the website.
+type transports struct {
+	shared *http.Transport // keeps connections and uses them for all clients
+	single *http.Transport // closes a connection after one request
+}
+
 func newTransport(cfg Config) transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // upgrades need HTTP/1.1
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
-	return &http.Transport{
+	d := &dialer{
+		dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
+		limit:  cfg.Timeout,
+		tls:    tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
+	}
+	shared := &http.Transport{
 		Proxy:                  nil, // the website is near; the environment's proxy is for far places
-		DialContext:            pacedDial(dialer, cfg.Timeout),
-		TLSClientConfig:        &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    dialTimeout,
+		DialContext:            d.dial,
+		DialTLSContext:         d.dialTLS,
 		DisableCompression:     true, // bodies pass as they are
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        idleTimeout,
@@ -45,20 +62,70 @@ func newTransport(cfg Config) transport {
 		MaxResponseHeaderBytes: maxResponseHeaderBytes,
 		Protocols:              protocols,
 	}
+	single := shared.Clone()
+	single.DisableKeepAlives = true
+	return &transports{shared: shared, single: single}
 }
 
-// pacedDial opens connections that fail when the website takes nothing for
-// longer than limit. http.Transport itself would wait for ever.
-func pacedDial(dialer *net.Dialer, limit time.Duration) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return &pacedConn{Conn: conn, limit: limit}, nil
+func (t *transports) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodHead || slices.ContainsFunc(r.Header["Authorization"], asksConnection) {
+		return t.single.RoundTrip(r)
 	}
+	return t.shared.RoundTrip(r)
 }
 
+func (t *transports) CloseIdleConnections() {
+	t.shared.CloseIdleConnections()
+	t.single.CloseIdleConnections()
+}
+
+// asksConnection reports whether the value of Authorization or WWW-Authenticate
+// names a scheme that signs in a connection instead of a request (RFC 4559, section
+// 6): on that connection, other clients' requests would be the person's. Where one
+// of several challenges begins is not looked for; at worst a connection is closed
+// that might have been kept.
+func asksConnection(value string) bool {
+	value = strings.ToLower(value)
+	return strings.Contains(value, "ntlm") || strings.Contains(value, "negotiate")
+}
+
+// dialer opens connections to the website.
+type dialer struct {
+	dialer net.Dialer
+	limit  time.Duration // of pacedConn
+	tls    tls.Config
+}
+
+func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := d.dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &framedConn{Conn: &pacedConn{Conn: conn, limit: d.limit}}, nil
+}
+
+func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := d.dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	config := d.tls.Clone()
+	config.ServerName, _, err = net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(&pacedConn{Conn: conn, limit: d.limit}, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // the handshake's error says more
+		return nil, err
+	}
+	return &framedConn{Conn: secure}, nil
+}
+
+// pacedConn is a connection that fails when the website takes nothing for longer
+// than limit. http.Transport itself would wait for ever.
 type pacedConn struct {
 	net.Conn
 	limit    time.Duration
@@ -77,11 +144,15 @@ func (c *pacedConn) Write(p []byte) (int, error) {
 }
 
 // CloseWrite ends one direction of an upgraded connection.
-func (c *pacedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *pacedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// closeWrite ends the sending direction of a connection, or all of it where the
+// connection knows no directions.
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return c.Close()
+	return conn.Close()
 }
 
 const bufferSize = 32 << 10

@@ -84,8 +84,5 @@ func (c *upgradedConn) Read(p []byte) (int, error) {
 // time to end its own, so that nothing on the way to it is lost.
 func (c *upgradedConn) CloseWrite() error {
 	_ = c.Conn.SetReadDeadline(time.Now().Add(closeLinger))
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return c.Conn.Close()
+	return closeWrite(c.Conn)
 }
