@@ -2,6 +2,9 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -16,6 +19,7 @@ const (
 	maxHeaderBytes = 64 << 10
 	idleTimeout    = 2 * time.Minute  // between two requests of a connection
 	pingAfter      = 45 * time.Second // of silence on an HTTP/2 connection with open streams
+	handshakeLines = 10               // failed handshakes logged in a minute
 )
 
 // NewServer returns a server for handler with all limits set: ten seconds to
@@ -27,7 +31,7 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *ht
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(config != nil)
-	return &http.Server{
+	server := &http.Server{
 		Handler:           handler,
 		TLSConfig:         config,
 		Protocols:         protocols,
@@ -46,5 +50,32 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *ht
 		// The Edge answers OPTIONS * as it answers everything else.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     middleware.ErrorLog(log, "http"),
+	}
+	if config != nil {
+		server.ConnState = logHandshakes(log)
+	}
+	return server
+}
+
+// logHandshakes returns a hook that logs handshakes that failed: the only trace of
+// a client that cannot connect. Scanners make many, so only a few a minute are
+// logged.
+func logHandshakes(log zerolog.Logger) func(net.Conn, http.ConnState) {
+	log = log.Sample(&zerolog.BurstSampler{Burst: handshakeLines, Period: time.Minute})
+	return func(conn net.Conn, state http.ConnState) {
+		secure, ok := conn.(*tls.Conn)
+		if !ok || state != http.StateClosed {
+			return
+		}
+		shaken := secure.ConnectionState()
+		if shaken.HandshakeComplete {
+			return
+		}
+		err := secure.Handshake() // the error of the one that failed
+		if errors.Is(err, net.ErrClosed) || shaken.Version == 0 && errors.Is(err, io.EOF) {
+			return // the program stops, or a load balancer looks whether the port is open
+		}
+		log.Info().Str("client", conn.RemoteAddr().String()).Str("server_name", shaken.ServerName).
+			AnErr("error", err).Msg("TLS handshake failed")
 	}
 }

@@ -1,9 +1,13 @@
 package proxy_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +40,49 @@ func TestServerLimits(t *testing.T) {
 		if got, err := io.ReadAll(conn); err != nil || len(got) > 0 && string(got[:12]) == "HTTP/1.1 200" {
 			t.Errorf("%q: %q %v", beginning, got, err)
 		}
+	}
+}
+
+// A handshake that fails leaves a line in the log, a flood of them only some, and
+// a port that is only looked at none.
+func TestFailedHandshake(t *testing.T) {
+	t.Parallel()
+	d := open(t, config(), (*proxy.Edge).Secure, true)
+	looked, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, looked) // until the server has closed it
+	looked.Close()
+	for range 50 {
+		conn, err := net.Dial("tcp", d.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refusing := tls.Client(conn, &tls.Config{ServerName: "www.example.com", RootCAs: x509.NewCertPool()})
+		if err := refusing.Handshake(); err == nil {
+			t.Fatal("a certificate that is not trusted was accepted")
+		}
+		io.Copy(io.Discard, conn)
+		conn.Close()
+	}
+	d.sendTLS(t, "example.com", ask("example.com", "/x")) // logged behind all of them
+	logged := 0
+	for line := range d.lines {
+		if line["message"] == "request" {
+			break
+		}
+		if line["message"] != "TLS handshake failed" {
+			continue
+		}
+		logged++
+		if line["level"] != "info" || line["server_name"] != "www.example.com" || !strings.Contains(fmt.Sprint(line["error"]), "certificate") || !strings.HasPrefix(fmt.Sprint(line["client"]), "127.0.0.1:") {
+			t.Errorf("line %v", line)
+		}
+	}
+	if logged == 0 || logged > 10 {
+		t.Errorf("%d lines", logged)
 	}
 }
 

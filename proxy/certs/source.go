@@ -71,7 +71,8 @@ func newTLSConfig(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), prot
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		NextProtos:     append([]string{"h2", "http/1.1"}, protocols...),
+		// PHP's streams, and curl when told to, offer nothing but http/1.0.
+		NextProtos:     append([]string{"h2", "http/1.1", "http/1.0"}, protocols...),
 		GetCertificate: get,
 	}
 }

@@ -71,7 +71,7 @@ func newLogger(sh shell, c config.Log) zerolog.Logger {
 	}
 	var out io.Writer = sh.stderr
 	if c.Format == config.FormatConsole {
-		out = zerolog.ConsoleWriter{Out: sh.stderr, TimeFormat: time.DateTime, NoColor: !colourful(sh)}
+		out = zerolog.ConsoleWriter{Out: sh.stderr, TimeFormat: time.DateTime + " -07:00", NoColor: !colourful(sh)}
 	}
 	return zerolog.New(out).Level(level).With().Timestamp().Logger()
 }
