@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 )
 
 // sessionAnswer is what /persona/api/session tells our own pages.
@@ -37,8 +38,10 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request, site *site) 
 		answer.Computer = string(visit.session.Computer)
 	}
 	if visit.signedIn() && visit.unavailable == nil {
-		answer.Name = visit.person.name()
-		answer.Addresses = append(answer.Addresses, visit.person.Addresses...)
+		answer.Name = visit.person.DisplayName()
+		for _, address := range visit.person.Addresses {
+			answer.Addresses = append(answer.Addresses, address.String())
+		}
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
@@ -66,7 +69,7 @@ func (s *Server) issueCertificate(w http.ResponseWriter, r *http.Request, site *
 	if err != nil {
 		return err
 	}
-	lifetime, err := certificateLifetime(request.Duration, site.identity.CertificateLifetime)
+	lifetime, err := certificateLifetime(request.Duration, site.host.CertificateLifetime)
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func (s *Server) issueCertificate(w http.ResponseWriter, r *http.Request, site *
 		return site.errDirectory(visit.unavailable, "")
 	}
 	address, err := browserid.ParseAddress(request.Email)
-	if err != nil || !slices.Contains(visit.person.Addresses, address.String()) {
+	if err != nil || !slices.Contains(visit.person.Addresses, address) {
 		return &httpError{status: http.StatusForbidden, code: "not_your_address", public: "This address is not among yours.", cause: err}
 	}
 	certificate, err := s.certify(site, address, key, lifetime)
@@ -145,7 +148,7 @@ func certificateLifetime(duration json.RawMessage, configured time.Duration) (ti
 	if asked >= uint64(configured/time.Second) { // also when out of range: ParseUint gives the largest
 		return configured, nil
 	}
-	return max(time.Duration(asked)*time.Second, minCertificateLifetime), nil
+	return max(time.Duration(asked)*time.Second, identity.MinCertificateLifetime), nil
 }
 
 // clientKey reads the browser's key and refuses a weak one, and any of ours.
@@ -168,7 +171,7 @@ func (s *Server) clientKey(data json.RawMessage) (*browserid.PublicKey, error) {
 // checkForeign refuses the keys of our own hosts.
 func (s *Server) checkForeign(key *browserid.PublicKey) error {
 	for name, site := range s.sites {
-		if _, ok := site.host.Role.(Identity); !ok {
+		if site.host.Role != identity.Provider {
 			continue
 		}
 		published, err := s.config.Keys.Published(name)

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
 
 	"github.com/google/go-cmp/cmp"
@@ -209,7 +209,7 @@ func TestCertificateNeedsASession(t *testing.T) {
 	refused("session of another host", elsewhere)
 	use(cookie).certify(request)
 
-	other := newWorld(t, identity(func(i *idp.Identity) {
+	other := newWorld(t, provider(func(i *identity.Host) {
 		i.Directory, i.DirectoryName = idptest.NewDirectory("guests", alice()), "guests"
 	})).browser()
 	other.cookies[host] = cookie
@@ -228,7 +228,7 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 		"password changed": func(w *world) {
 			w.directory.Change("alice-id", func(a *idptest.Account) { a.PasswordChanged = w.clock.Now() })
 		},
-		"not allowed": status(idp.NotAllowed), "expired": status(idp.Expired), "locked": status(idp.Locked), "must change": status(idp.MustChange),
+		"not allowed": status(identity.NotAllowed), "expired": status(identity.Expired), "locked": status(identity.Locked), "must change": status(identity.MustChange),
 	} {
 		for _, byCertificate := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, certificate %t", name, byCertificate), func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 	}
 }
 
-func status(s idp.Status) func(*world) {
+func status(s identity.Status) func(*world) {
 	return func(w *world) { w.directory.Change("alice-id", func(a *idptest.Account) { a.Status = s }) }
 }
 
@@ -271,7 +271,7 @@ func TestAddressTakenAway(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	b.signIn("alice", password)
-	w.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = []string{"new@sister.test"} })
+	w.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = idptest.Addresses("new@sister.test") })
 	wantError(t, b.postJSON("/persona/api/certificate", certificateRequest("alice@example.test")), http.StatusForbidden, "not_your_address")
 	if got := b.certify(certificateRequest("new@sister.test")); got.Issuer != host {
 		t.Errorf("issuer %s", got.Issuer)
@@ -296,7 +296,7 @@ func TestCertificateWhileTheDirectoryIsDown(t *testing.T) {
 // A directory that answers about somebody else must not make them anybody.
 func TestDirectoryAnswersAboutAnotherPerson(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, identity(func(i *idp.Identity) { i.DirectoryName = "guests" }))
+	w := newWorld(t, provider(func(i *identity.Host) { i.DirectoryName = "guests" }))
 	b := w.browser()
 	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
 	if b.signedIn() {

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/session"
 )
 
@@ -31,7 +32,7 @@ type authenticatePage struct {
 	Username, Error string // form
 	Private         bool   // form
 	Name            string // other
-	Addresses       []string
+	Addresses       []browserid.Address
 	Again           string // cookieless: where to begin again
 	From            string // unknown_hub: the origin
 }
@@ -53,7 +54,7 @@ func authenticateURL(email string, signedIn bool) string {
 }
 
 func (s *site) authenticatePage(email, state string) authenticatePage {
-	return authenticatePage{frame: s.frame(), State: state, Email: email, Hub: s.host.hub()}
+	return authenticatePage{frame: s.frame(), State: state, Email: email, Hub: s.host.Hub()}
 }
 
 // getAuthenticate looks at the session again and says in words what to do next.
@@ -96,9 +97,9 @@ func (s *site) nextStep(visit visit, email string, justSignedIn bool) authentica
 		data := s.authenticatePage(email, stateForm)
 		data.Username = email
 		return data
-	case !slices.Contains(visit.person.Addresses, email):
+	case !slices.ContainsFunc(visit.person.Addresses, func(a browserid.Address) bool { return a.String() == email }):
 		data := s.authenticatePage(email, stateOther)
-		data.Name, data.Addresses = visit.person.name(), visit.person.Addresses
+		data.Name, data.Addresses = visit.person.DisplayName(), visit.person.Addresses
 		return data
 	case justSignedIn:
 		return s.authenticatePage(email, stateReturn)
@@ -142,8 +143,8 @@ func (s *site) unknownHub(r *http.Request) string {
 	if origin == s.host.Origin {
 		return ""
 	}
-	for _, hub := range s.identity.Hubs {
-		if known, err := hubOrigin(hub); err == nil && known == origin {
+	for _, hub := range s.host.Hubs {
+		if known, err := identity.HubOrigin(hub); err == nil && known == origin {
 			return ""
 		}
 	}
@@ -195,7 +196,7 @@ func computer(choice string) session.Computer {
 
 // redisplayed is a typed name as the form shows it again.
 func redisplayed(login string) string {
-	if len(login) > maxLogin || !utf8.ValidString(login) {
+	if len(login) > identity.MaxLogin || !utf8.ValidString(login) {
 		return ""
 	}
 	return login

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
 )
 
@@ -143,7 +143,7 @@ func TestSignInRefused(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		login, password string
-		status          idp.Status
+		status          identity.Status
 		code            int
 		words           string
 	}{
@@ -160,12 +160,12 @@ func TestSignInRefused(t *testing.T) {
 		"LDAP star":         {"*", "*", 0, 403, wrongWords},
 		"long name":         {strings.Repeat("a", 257), password, 0, 403, wrongWords},
 		"long password":     {"alice", strings.Repeat("a", 1025), 0, 403, wrongWords},
-		"must change":       {"alice", password, idp.MustChange, 403, "has to be changed"},
-		"expired":           {"alice", password, idp.Expired, 403, "has expired"},
-		"locked":            {"alice", password, idp.Locked, 403, "is locked"},
-		"not allowed":       {"alice", password, idp.NotAllowed, 403, "may not sign in here"},
-		"locked, unproven":  {"alice", "wrong", idp.Locked, 403, wrongWords},
-		"expired, unproven": {"alice", "wrong", idp.Expired, 403, wrongWords},
+		"must change":       {"alice", password, identity.MustChange, 403, "has to be changed"},
+		"expired":           {"alice", password, identity.Expired, 403, "has expired"},
+		"locked":            {"alice", password, identity.Locked, 403, "is locked"},
+		"not allowed":       {"alice", password, identity.NotAllowed, 403, "may not sign in here"},
+		"locked, unproven":  {"alice", "wrong", identity.Locked, 403, wrongWords},
+		"expired, unproven": {"alice", "wrong", identity.Expired, 403, wrongWords},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestPersonWithoutAddress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.directory.Change("alice-id", func(a *idptest.Account) {
-		a.Addresses = []string{"alice@elsewhere.test", "not an address", "alice@sub.example.test"}
+		a.Addresses = idptest.Addresses("alice@elsewhere.test", "alice@sub.example.test")
 	})
 	b := w.browser()
 	wantPage(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusForbidden, "no e-mail address that example.test can confirm")

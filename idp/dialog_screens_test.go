@@ -258,7 +258,7 @@ func TestDialogWithoutIndexedDB(t *testing.T) {
 func TestDialogDelegatedDomain(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
-	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = append(a.Addresses, "alice@sister.test") })
+	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = append(a.Addresses, idptest.Addresses("alice@sister.test")...) })
 	n.signInAt(farSite+"/", "alice@sister.test")
 }
 
@@ -266,11 +266,9 @@ func TestDialogDelegatedDomain(t *testing.T) {
 func TestDialogSecondHost(t *testing.T) {
 	t.Parallel()
 	n := newSites(t, func(c *idp.Config) {
-		second := c.Hosts[1].Role.(idp.Identity)
-		second.Domains = []string{otherHost, "other.test"}
-		c.Hosts[1].Role = second
+		c.Hosts[1].Domains = []string{otherHost, "other.test"}
 	})
-	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = []string{"alice@other.test"} })
+	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = idptest.Addresses("alice@other.test") })
 	n.page(farSite+"/second", "text/html", strings.ReplaceAll(relyingPage, "https://example.test", "https://second.test"))
 	n.open(farSite + "/second")
 	d := n.dialog()
@@ -285,11 +283,10 @@ func TestDialogSecondHost(t *testing.T) {
 func TestDialogSister(t *testing.T) {
 	t.Parallel()
 	n := newSites(t, func(c *idp.Config) {
-		sister := c.Hosts[1].Role.(idp.Identity)
-		sister.Domains, sister.Hubs = []string{sisterHost, "corp.test"}, []string{ownHub}
-		c.Hosts[1] = idp.Host{Name: sisterHost, Origin: "https://" + sisterHost, Role: sister}
+		c.Hosts[1] = named(c.Hosts[1], sisterHost)
+		c.Hosts[1].Domains, c.Hosts[1].Hubs = []string{sisterHost, "corp.test"}, []string{ownHub}
 	})
-	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = []string{"alice@corp.test"} })
+	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = idptest.Addresses("alice@corp.test") })
 	n.open(nearSite + "/?stateful")
 	n.heard("logout ready")
 	d := n.dialog()

@@ -72,9 +72,7 @@ func asHub(c *idp.Config) {
 		panic(err)
 	}
 	c.Hub = &idp.Hub{RelyingParties: parties, Discovery: far{}}
-	second := c.Hosts[1].Role.(idp.Identity)
-	second.Domains = []string{otherHost}
-	c.Hosts[1].Role = second
+	c.Hosts[1].Domains = []string{otherHost}
 }
 
 // newSites starts a world in which example.test is a hub, with relying parties.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/web"
 )
 
@@ -25,10 +26,10 @@ func (s *Server) getDocument(w http.ResponseWriter, r *http.Request, site *site)
 }
 
 func (s *Server) document(site *site) (browserid.Document, error) {
-	switch role := site.host.Role.(type) {
-	case Delegation:
-		return browserid.Delegation{Authority: role.Authority}, nil
-	case Disabled:
+	switch site.host.Role {
+	case identity.Delegating:
+		return browserid.Delegation{Authority: site.host.Authority}, nil
+	case identity.Disabled:
 		return browserid.Disabled{}, nil
 	}
 	published, err := s.config.Keys.Published(site.host.Name)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"persona-sidecar/idp/identity"
 )
 
 // httpError is how a handler says that a request went wrong. Exactly one
@@ -66,13 +68,13 @@ func (s *site) errDirectory(cause error, again string) error {
 // notFound is the answer to every path of ours that is not in the table.
 func (s *site) notFound() error {
 	e := &httpError{status: http.StatusNotFound, code: "not_found", public: "There is nothing at this address."}
-	switch role := s.host.Role.(type) {
-	case Identity:
+	switch s.host.Role {
+	case identity.Provider:
 		e.link, e.linkText = pathHome, "Your account at "+s.host.Name
-	case Delegation:
-		e.public = "People of " + s.host.Name + " sign in at " + role.Authority + "."
-		e.link, e.linkText = "https://"+role.Authority+pathHome, "Go to "+role.Authority
-	case Disabled:
+	case identity.Delegating:
+		e.public = "People of " + s.host.Name + " sign in at " + s.host.Authority + "."
+		e.link, e.linkText = "https://"+s.host.Authority+pathHome, "Go to "+s.host.Authority
+	case identity.Disabled:
 		e.public = "Nobody signs in at " + s.host.Name + ": identity is switched off here."
 	}
 	return e

@@ -1,6 +1,10 @@
 package idp
 
-import "errors"
+import (
+	"errors"
+
+	"persona-sidecar/idp/identity"
+)
 
 // Events is told what happened, for counting. The host is one of Config.Hosts and
 // every other word one of few: nothing names a person. Implementations are safe
@@ -23,7 +27,7 @@ func (s *Server) countSignIn(site *site, refusal *refusal, err error) {
 	if s.config.Events == nil {
 		return
 	}
-	result := codeOf(err, OK.String())
+	result := codeOf(err, identity.OK.String())
 	if err == nil && refusal != nil {
 		result = refusal.reason
 	}

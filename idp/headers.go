@@ -3,6 +3,8 @@ package idp
 import (
 	"net/http"
 	"strings"
+
+	"persona-sidecar/idp/identity"
 )
 
 // class is the kind of a route. It alone decides the security headers; no
@@ -52,7 +54,7 @@ func newPolicies(origin string, hubs []string) policies {
 	}
 	ancestors := []string{"frame-ancestors 'self'"}
 	for _, hub := range hubs {
-		if origin, err := hubOrigin(hub); err == nil {
+		if origin, err := identity.HubOrigin(hub); err == nil {
 			ancestors = append(ancestors, origin)
 		}
 	}

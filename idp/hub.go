@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"persona-sidecar/idp/hub"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/web"
 )
 
@@ -31,11 +32,11 @@ const (
 )
 
 // hubRoutes are the further routes of an identity host that is a hub.
-func (s *Server) hubRoutes(host Host) (map[string]route, error) {
+func (s *Server) hubRoutes(host identity.Host) (map[string]route, error) {
 	if s.config.Hub == nil {
 		return nil, nil
 	}
-	asset, err := s.web.Script(scriptInclude, []string{host.hub()})
+	asset, err := s.web.Script(scriptInclude, []string{host.Hub()})
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +64,10 @@ func (s *Server) addHub(site *site) error {
 
 // servedBy lists the identity hosts whose provisioning pages a host's dialog
 // may frame: its own, and those that name it as a hub.
-func servedBy(host Host, all []Host) []Host {
-	served := []Host{host}
+func servedBy(host identity.Host, all []identity.Host) []identity.Host {
+	served := []identity.Host{host}
 	for _, other := range all {
-		if identity, ok := other.Role.(Identity); ok && other.Name != host.Name && slices.Contains(identity.Hubs, host.hub()) {
+		if other.Role == identity.Provider && other.Name != host.Name && slices.Contains(other.Hubs, host.Hub()) {
 			served = append(served, other)
 		}
 	}
@@ -74,17 +75,17 @@ func servedBy(host Host, all []Host) []Host {
 }
 
 // ownAuthorities are the authorities of all mail domains that we answer for.
-func ownAuthorities(hosts []Host) map[string]hub.Authority {
+func ownAuthorities(hosts []identity.Host) map[string]hub.Authority {
 	own := map[string]hub.Authority{}
 	for _, host := range hosts {
-		switch role := host.Role.(type) {
-		case Identity:
-			for _, domain := range role.Domains {
+		switch host.Role {
+		case identity.Provider:
+			for _, domain := range host.Domains {
 				own[domain] = hub.Authority{
 					Issuer: host.Name, Authentication: host.Origin + pathAuthenticate, Provisioning: host.Origin + pathProvision,
 				}
 			}
-		case Disabled:
+		case identity.Disabled:
 			own[host.Name] = hub.Authority{Disabled: true}
 		}
 	}
@@ -95,7 +96,7 @@ func ownAuthorities(hosts []Host) map[string]hub.Authority {
 // dialog may frame the provisioning pages that it serves, and show a site's
 // logo from anywhere; sister hosts learn from its referrer which hub sent the
 // browser. The silent frame may be framed by the relying parties.
-func hubPolicies(origin string, served []Host, parties []string) policies {
+func hubPolicies(origin string, served []identity.Host, parties []string) policies {
 	var frames []string
 	for _, host := range served {
 		frames = append(frames, host.Origin+pathProvision)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -30,7 +30,7 @@ type network struct {
 func newNetwork(t *testing.T, options idptest.BrowserOptions) *network {
 	t.Helper()
 	// Real time: the browser has no other.
-	w := newWorld(t, identity(func(i *idp.Identity) { i.Hubs = []string{sameSite, otherSite} }))
+	w := newWorld(t, provider(func(i *identity.Host) { i.Hubs = []string{sameSite, otherSite} }))
 	w.clock.Advance(time.Since(w.clock.Now()))
 	n := &network{world: w}
 	authority := idptest.NewAuthority(t)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"time"
 
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/session"
 )
 
@@ -15,25 +17,14 @@ type frame struct {
 }
 
 func (s *site) frame() frame {
-	_, identity := s.host.Role.(Identity)
-	return frame{Host: s.host.Name, Website: s.identity.Website, Plain: !identity}
-}
-
-// name is how a page addresses a person.
-func (p Person) name() string {
-	for _, name := range []string{p.DisplayName, p.GivenName + " " + p.FamilyName, p.Login} {
-		if name != "" && name != " " {
-			return name
-		}
-	}
-	return p.ID
+	return frame{Host: s.host.Name, Website: s.host.Website, Plain: s.host.Role != identity.Provider}
 }
 
 type homePage struct {
 	frame
 	SignedIn, Unavailable, Private bool
 	Name, Login                    string
-	Addresses                      []string
+	Addresses                      []browserid.Address
 	Ends                           time.Time // at the latest
 }
 
@@ -48,7 +39,7 @@ func (s *Server) getHome(w http.ResponseWriter, r *http.Request, site *site) err
 	if visit.signedIn() {
 		data.Private = visit.session.Computer == session.Private
 		data.Ends = visit.session.Ends
-		data.Name, data.Login, data.Addresses = visit.person.name(), visit.person.Login, visit.person.Addresses
+		data.Name, data.Login, data.Addresses = visit.person.DisplayName(), visit.person.Login, visit.person.Addresses
 	}
 	if visit.unavailable != nil {
 		s.about(s.log.Warn(), r, site).Err(visit.unavailable).Msg("the directory cannot be reached")

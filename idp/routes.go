@@ -47,7 +47,7 @@ func (s *Server) documentRoutes() map[string]route {
 // identityRoutes is the whole table of an identity host. There is no mux: it
 // would clean paths and redirect, and a path that is spelled in any other way
 // than here is not found.
-func (s *Server) identityRoutes(identity Identity, hubs []string) (map[string]route, error) {
+func (s *Server) identityRoutes(hubs []string) (map[string]route, error) {
 	routes := map[string]route{
 		pathDocument:    {class: document, methods: get(s.getDocument)},
 		"/persona":      {class: page, methods: get(s.getHome)},

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"persona-sidecar/idp"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
 
 	"github.com/google/go-cmp/cmp"
@@ -271,18 +272,18 @@ func TestConfigurationFaults(t *testing.T) {
 		"no sessions":     {func(c *idp.Config) { c.Sessions = nil }, "Sessions is missing"},
 		"host twice":      {func(c *idp.Config) { c.Hosts[1] = c.Hosts[0] }, "listed twice"},
 		"host in capital": {func(c *idp.Config) { c.Hosts[0].Name = "Example.test" }, "canonical"},
-		"no role":         {func(c *idp.Config) { c.Hosts[0].Role = nil }, "role is missing"},
+		"no role":         {func(c *idp.Config) { c.Hosts[0].Role = 0 }, "role is missing"},
 		"http origin":     {func(c *idp.Config) { c.Hosts[0].Origin = "http://example.test" }, "origin"},
 		"origin's slash":  {func(c *idp.Config) { c.Hosts[0].Origin = "https://example.test/" }, "origin"},
-		"hub with query":  {identity(func(i *idp.Identity) { i.Hubs = []string{"https://hub.test/?x"} }), "hub"},
-		"hub in CSP":      {identity(func(i *idp.Identity) { i.Hubs = []string{"https://hub.test; script-src *"} }), "hub"},
-		"no domains":      {identity(func(i *idp.Identity) { i.Domains = nil }), "mail domain"},
-		"too long":        {identity(func(i *idp.Identity) { i.CertificateLifetime *= 25 }), "lifetime"},
-		"no directory":    {identity(func(i *idp.Identity) { i.Directory = nil }), "directory"},
-		"authority":       {func(c *idp.Config) { c.Hosts[2].Role = idp.Delegation{Authority: "https://x.test"} }, "authority"},
+		"hub with query":  {provider(func(i *identity.Host) { i.Hubs = []string{"https://hub.test/?x"} }), "hub"},
+		"hub in CSP":      {provider(func(i *identity.Host) { i.Hubs = []string{"https://hub.test; script-src *"} }), "hub"},
+		"no domains":      {provider(func(i *identity.Host) { i.Domains = nil }), "mail domain"},
+		"too long":        {provider(func(i *identity.Host) { i.CertificateLifetime *= 25 }), "lifetime"},
+		"no directory":    {provider(func(i *identity.Host) { i.Directory = nil }), "directory"},
+		"authority":       {func(c *idp.Config) { c.Hosts[2].Authority = "https://x.test" }, "authority"},
 	} {
 		config := idp.Config{}
-		newWorld(t, func(c *idp.Config) { config = *c; config.Hosts = append([]idp.Host(nil), c.Hosts...) })
+		newWorld(t, func(c *idp.Config) { config = *c; config.Hosts = append([]identity.Host(nil), c.Hosts...) })
 		test.change(&config)
 		_, err := idp.New(config)
 		if err == nil || !strings.Contains(err.Error(), test.words) {
@@ -295,11 +296,7 @@ func TestConfigurationFaults(t *testing.T) {
 	}
 }
 
-// identity changes the first host's role.
-func identity(edit func(*idp.Identity)) change {
-	return func(c *idp.Config) {
-		role := c.Hosts[0].Role.(idp.Identity)
-		edit(&role)
-		c.Hosts[0].Role = role
-	}
+// provider changes the first host.
+func provider(edit func(*identity.Host)) change {
+	return func(c *idp.Config) { edit(&c.Hosts[0]) }
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"persona-sidecar/idp/hub"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/web"
 
 	"github.com/rs/zerolog"
@@ -25,11 +26,10 @@ type Server struct {
 
 // site is one host with all that is worked out for it once.
 type site struct {
-	host     Host
-	identity Identity // zero unless the role is Identity
+	host     identity.Host
 	routes   map[string]route
 	policies policies
-	serves   []Host // as a hub: whose provisioning pages the dialog frames
+	serves   []identity.Host // as a hub: whose provisioning pages the dialog frames
 }
 
 // New makes a Server. An error lists every fault of the configuration.
@@ -67,19 +67,15 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) newSite(host Host) (*site, error) {
-	identity, ok := host.Role.(Identity)
-	if !ok {
+func (s *Server) newSite(host identity.Host) (*site, error) {
+	if host.Role != identity.Provider {
 		return &site{host: host, routes: s.documentRoutes(), policies: newPolicies(host.Origin, nil)}, nil
 	}
-	hubs := append([]string{host.hub()}, identity.Hubs...)
-	routes, err := s.identityRoutes(identity, hubs)
+	hubs := append([]string{host.Hub()}, host.Hubs...)
+	routes, err := s.identityRoutes(hubs)
 	if err != nil {
 		return nil, err
 	}
-	site := &site{host: host, identity: identity, routes: routes, policies: newPolicies(host.Origin, identity.Hubs)}
+	site := &site{host: host, routes: routes, policies: newPolicies(host.Origin, host.Hubs)}
 	return site, s.addHub(site)
 }
-
-// hub is the base URL of the host's own hub.
-func (h Host) hub() string { return h.Origin + "/persona" }

@@ -4,21 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/session"
 )
 
-const (
-	maxLogin    = 256  // bytes
-	maxPassword = 1024 // bytes
-
-	// longestSignIn bounds a sign-in; the directory has time-outs of its own.
-	longestSignIn = 30 * time.Second
-)
+// longestSignIn bounds a sign-in; the directory has time-outs of its own.
+const longestSignIn = 30 * time.Second
 
 // signIn is an attempt to sign in.
 type signIn struct {
@@ -63,69 +56,64 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, site *site, try 
 
 // authenticate asks throttle and directory. The person may be known although
 // refused.
-func (s *Server) authenticate(r *http.Request, site *site, try signIn) (*refusal, Person, error) {
+func (s *Server) authenticate(r *http.Request, site *site, try signIn) (*refusal, identity.Person, error) {
 	if try.login == "" || try.password == "" {
 		empty := refuse("empty", "Type your user name and your password.")
 		empty.status = http.StatusBadRequest
-		return empty, Person{}, nil
+		return empty, identity.Person{}, nil
 	}
-	name := site.identity.DirectoryName
+	name := site.host.DirectoryName
 	// A browser that leaves must not stop the question: whether it was a
 	// failure has to be known, or guesses could be made uncounted.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), longestSignIn)
 	defer cancel()
-	ctx, attempt, admitted, err := s.config.Throttle.begin(ctx, name, try.login, s.config.ClientAddr(r))
+	attempt, admitted, err := s.config.Throttle.begin(ctx, name, try.login, s.config.ClientAddr(r))
 	if err != nil {
-		return nil, Person{}, errSessions(fmt.Errorf("counting a sign-in: %w", err))
+		return nil, identity.Person{}, errSessions(fmt.Errorf("counting a sign-in: %w", err))
 	}
 	if !admitted {
-		return throttled(attempt), Person{}, nil
+		return throttled(attempt), identity.Person{}, nil
 	}
-	if !try.wellFormed() {
-		return refuse("malformed", wrong), Person{}, nil
+	if !identity.ValidLogin(try.login) || !identity.ValidPassword(try.password) {
+		return refuse("malformed", wrong), identity.Person{}, nil
 	}
-	result, err := site.identity.Directory.Authenticate(ctx, try.login, try.password)
-	if err == nil && result.Status == OK {
+	result, err := site.host.Directory.Authenticate(ctx, try.login, try.password, func(id string) bool {
+		return attempt.account(ctx, name, id)
+	})
+	if err == nil && result.Status == identity.OK {
 		err = site.checkPerson(&result.Person, "")
 	}
 	if err != nil {
 		attempt.unanswered(ctx)
-		return nil, Person{}, site.errDirectory(fmt.Errorf("asking the directory %s: %w", name, err), authenticateURL(try.email, false))
+		return nil, identity.Person{}, site.errDirectory(fmt.Errorf("asking the directory %s: %w", name, err), authenticateURL(try.email, false))
 	}
-	if result.Status == OK || (result.MayTell && result.Status != Throttled) {
+	if result.Status == identity.OK || (result.MayTell && result.Status != identity.Throttled) {
 		attempt.proven(ctx)
 	}
 	return s.judge(site, attempt, result), result.Person, nil
 }
 
-// wellFormed says whether the directory is worth asking.
-func (t signIn) wellFormed() bool {
-	return len(t.login) <= maxLogin && len(t.password) <= maxPassword &&
-		utf8.ValidString(t.login) && utf8.ValidString(t.password) &&
-		!strings.ContainsFunc(t.login, unicode.IsControl) && !strings.Contains(t.password, "\x00")
-}
-
 // judge turns the directory's answer into what the person is told; nil: welcome.
-func (s *Server) judge(site *site, attempt *attempt, result Result) *refusal {
+func (s *Server) judge(site *site, attempt *attempt, result identity.Result) *refusal {
 	reason := result.Status.String()
 	switch {
-	case result.Status == OK && len(result.Person.Addresses) == 0:
+	case result.Status == identity.OK && len(result.Person.Addresses) == 0:
 		return refuse("no_address", "You have no e-mail address that "+site.host.Name+" can confirm, so there is nothing to sign in for. Ask your administrator.")
-	case result.Status == OK:
+	case result.Status == identity.OK:
 		return nil
-	case result.Status == Throttled:
+	case result.Status == identity.Throttled:
 		return throttled(attempt)
 	case !result.MayTell:
 		return refuse(reason, wrong)
 	}
 	switch result.Status {
-	case MustChange:
+	case identity.MustChange:
 		return refuse(reason, "Your password has to be changed before you can sign in. Change it where you usually do, then come back.")
-	case Expired:
+	case identity.Expired:
 		return refuse(reason, "Your account or its password has expired. Ask your administrator.")
-	case Locked:
+	case identity.Locked:
 		return refuse(reason, "Your account is locked. Ask your administrator.")
-	case NotAllowed:
+	case identity.NotAllowed:
 		return refuse(reason, "Your account may not sign in here. Ask your administrator.")
 	}
 	return refuse(reason, wrong)
@@ -134,7 +122,7 @@ func (s *Server) judge(site *site, attempt *attempt, result Result) *refusal {
 func throttled(attempt *attempt) *refusal {
 	wait := attempt.retryAfter()
 	return &refusal{
-		status: http.StatusTooManyRequests, reason: Throttled.String(), retryAfter: wait,
+		status: http.StatusTooManyRequests, reason: identity.Throttled.String(), retryAfter: wait,
 		words: "Too many attempts failed. Wait " + inWords(wait) + ", then try again.",
 	}
 }
@@ -149,7 +137,7 @@ func inWords(wait time.Duration) string {
 }
 
 // startSession replaces whatever session the browser had by one of the person.
-func (s *Server) startSession(w http.ResponseWriter, r *http.Request, site *site, person Person, c session.Computer) error {
+func (s *Server) startSession(w http.ResponseWriter, r *http.Request, site *site, person identity.Person, c session.Computer) error {
 	if earlier, err := s.config.Sessions.Read(r.Context(), r, site.binding()); err == nil {
 		if err := s.endSession(w, r, site, earlier, "signed_in_again"); err != nil {
 			return err

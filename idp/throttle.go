@@ -68,39 +68,29 @@ type attempt struct {
 	wait    time.Duration
 }
 
-type attemptKey struct{}
-
-// begin counts an attempt by typed name and client. The returned context
-// carries the attempt to AdmitAccount; admitted is false when there were too
-// many failures before.
-func (t *Throttle) begin(ctx context.Context, directory, login string, client netip.Addr) (attemptCtx context.Context, a *attempt, admitted bool, err error) {
+// begin counts an attempt by typed name and client. admitted is false when
+// there were too many failures before.
+func (t *Throttle) begin(ctx context.Context, directory, login string, client netip.Addr) (a *attempt, admitted bool, err error) {
 	a = &attempt{throttle: t}
-	ctx = context.WithValue(ctx, attemptKey{}, a)
 	if t.limits(client) {
 		key := "network " + clientNetwork(client).String()
 		wait, err := t.config.Counters.Take(ctx, key, networkFactor*t.config.Failures, t.config.Window)
 		if err != nil || wait > 0 {
 			a.wait = wait
-			return ctx, a, false, err
+			return a, false, err
 		}
 		a.network = key
 	}
 	admitted, err = a.take(ctx, "name "+digest(directory, normalLogin(login)))
-	return ctx, a, admitted, err
+	return a, admitted, err
 }
 
-// AdmitAccount says whether a password may be tried on an account of a
-// directory. It stands between the directory's search and its bind, and counts
-// the try; the sign-in that ctx belongs to takes it back when it succeeds or
-// the directory fails.
-func (t *Throttle) AdmitAccount(ctx context.Context, directory, id string) bool {
-	a, ok := ctx.Value(attemptKey{}).(*attempt)
-	if !ok || a.throttle != t {
-		a = &attempt{throttle: t}
-	}
+// account reports whether a password may be tried on an account of a directory,
+// and counts the try. It is the gate between the directory's search and its bind.
+func (a *attempt) account(ctx context.Context, directory, id string) bool {
 	admitted, err := a.take(ctx, "account "+digest(directory, id))
 	if err != nil {
-		t.config.Log.Error().Err(err).Msg("counting a sign-in failed, so it is refused")
+		a.throttle.config.Log.Error().Err(err).Msg("counting a sign-in failed, so it is refused")
 	}
 	return admitted && err == nil
 }

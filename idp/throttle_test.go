@@ -8,8 +8,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,49 +19,6 @@ import (
 
 func newThrottle(clock *idptest.Clock, counters idp.Counters) *idp.Throttle {
 	return idp.NewThrottle(idp.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: clock.Now, Log: zerolog.Nop(), Counters: counters})
-}
-
-func TestThrottleByAccount(t *testing.T) {
-	t.Parallel()
-	clock := idptest.NewClock(time.Now())
-	throttle := newThrottle(clock, nil)
-	for i := range 4 {
-		if !throttle.AdmitAccount(t.Context(), "corp", "x") {
-			t.Fatalf("attempt %d is refused", i)
-		}
-		clock.Advance(time.Minute)
-	}
-	if throttle.AdmitAccount(t.Context(), "corp", "x") {
-		t.Error("the fifth attempt is admitted")
-	}
-	for _, other := range [][2]string{{"corp", "y"}, {"guests", "x"}, {"cor", "px"}} {
-		if !throttle.AdmitAccount(t.Context(), other[0], other[1]) {
-			t.Errorf("%v is refused", other)
-		}
-	}
-	// The window slides: with each minute that one leaves it, one may enter.
-	clock.Advance(6 * time.Minute)
-	if !throttle.AdmitAccount(t.Context(), "corp", "x") || throttle.AdmitAccount(t.Context(), "corp", "x") {
-		t.Error("not exactly one attempt is admitted when the first has left the window")
-	}
-}
-
-func TestThrottleCountsBeforeTheAnswer(t *testing.T) {
-	t.Parallel()
-	throttle := newThrottle(idptest.NewClock(time.Now()), nil)
-	var admitted atomic.Int32
-	var all sync.WaitGroup
-	for range 100 {
-		all.Go(func() {
-			if throttle.AdmitAccount(t.Context(), "corp", "x") {
-				admitted.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	if admitted.Load() != 4 {
-		t.Errorf("%d parallel attempts are admitted", admitted.Load())
-	}
 }
 
 func TestThrottleTakesBackWhatWasNoFailure(t *testing.T) {
@@ -169,12 +124,9 @@ func (brokenCounters) Take(context.Context, string, int, time.Duration) (time.Du
 func (brokenCounters) Return(context.Context, string) error { return nil }
 func (brokenCounters) Forget(context.Context, string) error { return nil }
 
-func TestThrottleThatCannotCountAdmitsNobody(t *testing.T) {
+func TestSignInWithoutCountersIsRefused(t *testing.T) {
 	t.Parallel()
 	throttle := newThrottle(idptest.NewClock(time.Now()), brokenCounters{})
-	if throttle.AdmitAccount(t.Context(), "corp", "x") {
-		t.Error("an attempt is admitted")
-	}
 	b := newWorld(t, func(c *idp.Config) { c.Throttle = throttle }).browser()
 	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
 }

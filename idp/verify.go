@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 )
 
 const (
@@ -57,11 +58,10 @@ func (s *Server) Document(domain string) (doc browserid.Document, ok bool, err e
 }
 
 // signersOf maps each mail domain to the first host that signs for it.
-func signersOf(hosts []Host) map[string]string {
+func signersOf(hosts []identity.Host) map[string]string {
 	signers := map[string]string{}
 	for _, host := range hosts {
-		identity, _ := host.Role.(Identity)
-		for _, domain := range identity.Domains {
+		for _, domain := range host.Domains {
 			if _, taken := signers[domain]; !taken {
 				signers[domain] = host.Name
 			}

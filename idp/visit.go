@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/session"
 )
 
@@ -18,7 +19,7 @@ type visit struct {
 	// unavailable is why the directory could not say who that is; person is
 	// empty then, and the session stays.
 	unavailable error
-	person      Person
+	person      identity.Person
 }
 
 func (v visit) signedIn() bool { return v.session != nil }
@@ -26,7 +27,7 @@ func (v visit) signedIn() bool { return v.session != nil }
 // binding ties sessions to a host and its directory: another host's session,
 // or one of an earlier directory, is none.
 func (s *site) binding() session.Binding {
-	return session.Binding{Host: s.host.Name, Directory: s.identity.DirectoryName}
+	return session.Binding{Host: s.host.Name, Directory: s.host.DirectoryName}
 }
 
 // visitor finds out who a request comes from. The directory is asked again
@@ -72,41 +73,39 @@ func (s *Server) reread(ctx context.Context, site *site, current session.Session
 }
 
 // lookup reads a person again. Answers that make no sense are errors.
-func (s *site) lookup(ctx context.Context, id string) (Result, error) {
-	result, err := s.identity.Directory.Lookup(ctx, id)
+func (s *site) lookup(ctx context.Context, id string) (identity.Result, error) {
+	result, err := s.host.Directory.Lookup(ctx, id)
 	if err != nil {
-		return Result{}, fmt.Errorf("reading the person from the directory %s: %w", s.identity.DirectoryName, err)
+		return identity.Result{}, fmt.Errorf("reading the person from the directory %s: %w", s.host.DirectoryName, err)
 	}
 	switch result.Status {
-	case Gone, NotAllowed, Expired, Locked, MustChange:
+	case identity.Gone, identity.NotAllowed, identity.Expired, identity.Locked, identity.MustChange:
 		return result, nil
-	case OK:
+	case identity.OK:
 		return result, s.checkPerson(&result.Person, id)
 	}
-	return Result{}, fmt.Errorf("the directory %s answered %s to a look-up", s.identity.DirectoryName, result.Status)
+	return identity.Result{}, fmt.Errorf("the directory %s answered %s to a look-up", s.host.DirectoryName, result.Status)
 }
 
 // checkPerson demands that the directory answered about the person asked for
 // (id "": anybody), and keeps only the addresses that this host may sign for.
-func (s *site) checkPerson(person *Person, id string) error {
-	if person.Directory != s.identity.DirectoryName || person.ID == "" || (id != "" && person.ID != id) {
-		return fmt.Errorf("the directory %s answered about another person than the one asked for", s.identity.DirectoryName)
+func (s *site) checkPerson(person *identity.Person, id string) error {
+	if person.Directory != s.host.DirectoryName || person.ID == "" || (id != "" && person.ID != id) {
+		return fmt.Errorf("the directory %s answered about another person than the one asked for", s.host.DirectoryName)
 	}
-	var kept []string
-	for _, text := range person.Addresses {
-		address, err := browserid.ParseAddress(text)
-		if err != nil || !slices.Contains(s.identity.Domains, address.Domain()) || slices.Contains(kept, address.String()) {
-			continue
+	var kept []browserid.Address
+	for _, address := range person.Addresses {
+		if slices.Contains(s.host.Domains, address.Domain()) && !slices.Contains(kept, address) {
+			kept = append(kept, address)
 		}
-		kept = append(kept, address.String())
 	}
 	person.Addresses = kept
 	return nil
 }
 
 // ends says why a session may not go on, or "".
-func ends(current session.Session, result Result) string {
-	if result.Status != OK {
+func ends(current session.Session, result identity.Result) string {
+	if result.Status != identity.OK {
 		return result.Status.String()
 	}
 	if current.PasswordChangedSince(result.Person.PasswordChanged) {

@@ -18,6 +18,7 @@ import (
 
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/session"
@@ -71,16 +72,16 @@ type change func(*idp.Config)
 
 func alice() idptest.Account {
 	return idptest.Account{
-		Person: idp.Person{
-			ID: "alice-id", Login: "alice", DisplayName: "Alice <Example>",
-			Addresses: []string{"alice@example.test", "a.liddell@example.test"},
+		Person: identity.Person{
+			ID: "alice-id", Login: "alice", Name: "Alice <Example>",
+			Addresses: idptest.Addresses("alice@example.test", "a.liddell@example.test"),
 		},
 		Password: password,
 	}
 }
 
 func bob() idptest.Account {
-	return idptest.Account{Person: idp.Person{ID: "bob-id", Login: "bob", Addresses: []string{"bob@example.test"}}, Password: "bob's"}
+	return idptest.Account{Person: identity.Person{ID: "bob-id", Login: "bob", Addresses: idptest.Addresses("bob@example.test")}, Password: "bob's"}
 }
 
 // newWorld makes a world of two identity hosts, a delegating and a disabled one.
@@ -100,17 +101,16 @@ func newWorld(t testing.TB, changes ...change) *world {
 		t.Fatal(err)
 	}
 	throttle := idp.NewThrottle(idp.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: w.clock.Now, Log: log})
-	w.directory.Gate = func(ctx context.Context, id string) bool { return throttle.AdmitAccount(ctx, "corp", id) }
-	identity := idp.Identity{
-		Directory: w.directory, DirectoryName: "corp", Domains: []string{"example.test", "sister.test"},
+	provider := identity.Host{
+		Role: identity.Provider, Directory: w.directory, DirectoryName: "corp", Domains: []string{"example.test", "sister.test"},
 		Hubs: []string{"https://hub.example.test/persona"}, CertificateLifetime: time.Hour, Website: true,
 	}
 	config := idp.Config{
-		Hosts: []idp.Host{
-			{Name: host, Origin: "https://" + host, Role: identity},
-			{Name: otherHost, Origin: "https://" + otherHost, Role: identity},
-			{Name: "delegating.test", Origin: "https://delegating.test", Role: idp.Delegation{Authority: host}},
-			{Name: "disabled.test", Origin: "https://disabled.test", Role: idp.Disabled{}},
+		Hosts: []identity.Host{
+			named(provider, host),
+			named(provider, otherHost),
+			{Name: "delegating.test", Origin: "https://delegating.test", Role: identity.Delegating, Authority: host},
+			{Name: "disabled.test", Origin: "https://disabled.test", Role: identity.Disabled},
 		},
 		Keys: w.ring,
 		Sessions: session.New(session.Config{
@@ -131,6 +131,12 @@ func newWorld(t testing.TB, changes ...change) *world {
 	}
 	w.server = server
 	return w
+}
+
+// named is a host under another name.
+func named(host identity.Host, name string) identity.Host {
+	host.Name, host.Origin = name, "https://"+name
+	return host
 }
 
 // sealer joins the key ring to the sessions.

@@ -170,9 +170,7 @@ func TestHubHeaders(t *testing.T) {
 func TestHubServesSisters(t *testing.T) {
 	t.Parallel()
 	b := newWorld(t, asHub, func(c *idp.Config) {
-		second := c.Hosts[1].Role.(idp.Identity)
-		second.Hubs = []string{ownHub}
-		c.Hosts[1].Role = second
+		c.Hosts[1].Hubs = []string{ownHub}
 	}).browser()
 	response := b.get("/persona/sign_in")
 	if csp := response.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-src https://example.test/persona/provision https://second.test/persona/provision;") {

@@ -4,45 +4,35 @@ import (
 	"slices"
 	"strings"
 
+	"persona-sidecar/idp/browserid"
+
 	"golang.org/x/net/idna"
 )
 
 const (
-	maxAddress   = 254 // bytes of a whole address, RFC 5321 section 4.5.3.1.3 less the angle brackets
-	maxLocalPart = 64  // bytes, RFC 5321 section 4.5.3.1.1
-	maxDomain    = 253 // bytes of a host name without the final dot
+	// maxWritten bounds an address as the directory writes it, in bytes: what is
+	// longer is not worth converting.
+	maxWritten = 254
+	maxDomain  = 253 // bytes of a host name without the final dot
 	// maxAddresses bounds what one person may claim; more is a mistake in the
 	// directory that must not turn into thousands of searches.
 	maxAddresses = 200
 )
 
-// canonicalAddress brings an address into the one form in which addresses are
-// compared and certified: ASCII lower case, the domain in A-labels. Nothing is
-// trimmed or mended; what is odd in any way is refused, because the directory
-// and we might mend it differently.
-func canonicalAddress(s string) (local, domain string, ok bool) {
-	if len(s) > maxAddress {
-		return "", "", false
-	}
+// canonicalAddress reads an address as a directory writes it, where the domain
+// may be in Unicode. Nothing is trimmed or corrected; what is odd in any way is
+// refused, because the directory might correct it differently.
+func canonicalAddress(s string) (browserid.Address, bool) {
 	local, domain, found := strings.Cut(s, "@")
-	if !found || local == "" || len(local) > maxLocalPart || strings.ContainsFunc(local, isOddInLocalPart) {
-		return "", "", false
+	if !found || len(s) > maxWritten {
+		return browserid.Address{}, false
 	}
-	domain, ok = canonicalDomain(domain)
-	if !ok || len(local)+1+len(domain) > maxAddress {
-		return "", "", false
+	ascii, ok := canonicalDomain(domain)
+	if !ok {
+		return browserid.Address{}, false
 	}
-	return strings.ToLower(local), domain, true
-}
-
-// isOddInLocalPart refuses what the protocol's grammar of addresses does not
-// have: quotes, spaces, controls, a second @ and everything outside ASCII.
-func isOddInLocalPart(r rune) bool {
-	switch {
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-		return false
-	}
-	return !strings.ContainsRune("!#$%&'*+/=?^_`{|}~.-", r)
+	address, err := browserid.ParseAddress(local + "@" + ascii)
+	return address, err == nil
 }
 
 // canonicalDomain returns a host name in lower-case A-labels. A name outside
@@ -111,11 +101,10 @@ func (a addressAttribute) written(values []string) []string {
 // spellings returns the values under which a search finds any holder of a
 // canonical address: the attribute's equality rule ignores case, but does not
 // know that an A-label and its Unicode form are one domain.
-func (a addressAttribute) spellings(canonical string) []string {
-	local, domain, _ := strings.Cut(canonical, "@")
-	values := []string{canonical}
-	if readable := unicodeDomain(domain); readable != domain {
-		values = append(values, local+"@"+readable)
+func (a addressAttribute) spellings(canonical browserid.Address) []string {
+	values := []string{canonical.String()}
+	if readable := unicodeDomain(canonical.Domain()); readable != canonical.Domain() {
+		values = append(values, canonical.Local()+"@"+readable)
 	}
 	if a.prefixed {
 		for i := range values {
@@ -127,13 +116,12 @@ func (a addressAttribute) spellings(canonical string) []string {
 
 // addresses returns the canonical addresses that an entry claims in our
 // domains, primary first, each once.
-func (d *Directory) addresses(e entry) []string {
-	var claimed []string
+func (d *Directory) addresses(e entry) []browserid.Address {
+	var claimed []browserid.Address
 	for _, attribute := range d.addressAttributes {
 		for _, written := range attribute.written(e.values(attribute.name)) {
-			local, domain, ok := canonicalAddress(written)
-			address := local + "@" + domain
-			if !ok || !d.domains[domain] || slices.Contains(claimed, address) {
+			address, ok := canonicalAddress(written)
+			if !ok || !d.domains[address.Domain()] || slices.Contains(claimed, address) {
 				continue
 			}
 			if len(claimed) == maxAddresses {

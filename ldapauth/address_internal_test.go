@@ -48,13 +48,9 @@ func TestCanonicalAddress(t *testing.T) {
 		"smtp:alice@example.test":         "",
 		"alice@example.test\r\nBcc: evil": "",
 	} {
-		local, domain, ok := canonicalAddress(in)
-		got := ""
-		if ok {
-			got = local + "@" + domain
-		}
-		if got != want {
-			t.Errorf("%q became %q, want %q", in, got, want)
+		address, ok := canonicalAddress(in)
+		if got := address.String(); got != want || ok != (want != "") {
+			t.Errorf("%q became %q, %t, want %q", in, got, ok, want)
 		}
 	}
 }
@@ -66,16 +62,16 @@ func FuzzCanonicalAddress(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		local, domain, ok := canonicalAddress(s)
+		address, ok := canonicalAddress(s)
 		if !ok {
 			return
 		}
-		canonical := local + "@" + domain
-		if len(canonical) > maxAddress || strings.ContainsFunc(canonical, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' }) {
+		canonical := address.String()
+		if len(canonical) > maxWritten || strings.ContainsFunc(canonical, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' }) {
 			t.Errorf("%q became %q", s, canonical)
 		}
-		if l, d, ok := canonicalAddress(canonical); !ok || l != local || d != domain {
-			t.Errorf("%q became %q, which became %q@%q, %t", s, canonical, l, d, ok)
+		if again, ok := canonicalAddress(canonical); !ok || again != address {
+			t.Errorf("%q became %q, which became %q, %t", s, canonical, again, ok)
 		}
 	})
 }

@@ -8,8 +8,11 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/ldaptest"
 )
@@ -18,17 +21,20 @@ func TestSignIn(t *testing.T) {
 	t.Parallel()
 	s := sharedSlapd(t)
 	res := signIn(t, open(t, config(s)), "alice", ldaptest.Password)
-	want := ldapauth.Result{
-		Status: ldapauth.OK, MayTell: true,
-		Person: ldapauth.Person{
+	want := identity.Result{
+		Status: identity.OK, MayTell: true,
+		Person: identity.Person{
 			Directory: "corp", ID: s.Attribute(ldaptest.PersonDN("alice"), "entryUUID")[0],
-			Login: "alice", DisplayName: "Alice Adams", GivenName: "Alice", FamilyName: "Adams",
+			Login: "alice", Name: "Alice Adams", GivenName: "Alice", FamilyName: "Adams",
 			Groups:    []string{"cn=staff,ou=groups,dc=example,dc=test"},
-			Addresses: []string{"alice@example.test", "a.adams@example.test", "alice@example.net"},
+			Addresses: res.Person.Addresses,
 		},
 	}
-	if diff := cmp.Diff(want, res); diff != "" {
+	if diff := cmp.Diff(want, res, cmpopts.EquateComparable(browserid.Address{})); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"alice@example.test", "a.adams@example.test", "alice@example.net"}, texts(res.Person.Addresses)); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
 }
 
@@ -47,7 +53,7 @@ func TestSignInEncrypted(t *testing.T) {
 			change(&cfg)
 			d := open(t, cfg)
 			for range 3 { // the first on new connections, the others on pooled ones
-				wantStatus(t, signIn(t, d, "bob", ldaptest.Password), ldapauth.OK, true)
+				wantStatus(t, signIn(t, d, "bob", ldaptest.Password), identity.OK, true)
 			}
 			if err := d.Ping(context.Background()); err != nil {
 				t.Error(err)
@@ -61,31 +67,31 @@ func TestStatuses(t *testing.T) {
 	d := open(t, config(sharedSlapd(t)))
 	for _, c := range []struct {
 		login, password string
-		status          ldapauth.Status
+		status          identity.Status
 		mayTell         bool
 	}{
-		{"alice@example.test", ldaptest.Password, ldapauth.OK, true},
-		{"ALICE", ldaptest.Password, ldapauth.OK, true},
-		{"juergen", ldaptest.Password, ldapauth.OK, true},
-		{ldaptest.SpecialLogin, ldaptest.Password, ldapauth.OK, true},
-		{"nobody", ldaptest.Password, ldapauth.Refused, false},
-		{"bob", "wrong", ldapauth.Refused, false},
-		{"bob", ldaptest.Password + " ", ldapauth.Refused, false},
-		{"sam", ldaptest.Password, ldapauth.Refused, false}, // two entries
-		{"carol", ldaptest.Password, ldapauth.MustChange, true},
-		{"carol", "wrong", ldapauth.Refused, false},
-		{"dave", ldaptest.Password, ldapauth.Locked, false},
-		{"dave", "wrong", ldapauth.Locked, false},
-		{"erin", ldaptest.Password, ldapauth.Expired, true},
-		{"erin", "wrong", ldapauth.Refused, false},
-		{"frank", ldaptest.Password, ldapauth.Expired, true},
-		{"frank", "wrong", ldapauth.Refused, false},
-		{"gina", ldaptest.Password, ldapauth.Expired, true},
+		{"alice@example.test", ldaptest.Password, identity.OK, true},
+		{"ALICE", ldaptest.Password, identity.OK, true},
+		{"juergen", ldaptest.Password, identity.OK, true},
+		{ldaptest.SpecialLogin, ldaptest.Password, identity.OK, true},
+		{"nobody", ldaptest.Password, identity.Refused, false},
+		{"bob", "wrong", identity.Refused, false},
+		{"bob", ldaptest.Password + " ", identity.Refused, false},
+		{"sam", ldaptest.Password, identity.Refused, false}, // two entries
+		{"carol", ldaptest.Password, identity.MustChange, true},
+		{"carol", "wrong", identity.Refused, false},
+		{"dave", ldaptest.Password, identity.Locked, false},
+		{"dave", "wrong", identity.Locked, false},
+		{"erin", ldaptest.Password, identity.Expired, true},
+		{"erin", "wrong", identity.Refused, false},
+		{"frank", ldaptest.Password, identity.Expired, true},
+		{"frank", "wrong", identity.Refused, false},
+		{"gina", ldaptest.Password, identity.Expired, true},
 	} {
 		t.Run(c.login+"/"+c.password, func(t *testing.T) {
 			res := signIn(t, d, c.login, c.password)
 			wantStatus(t, res, c.status, c.mayTell)
-			if c.status != ldapauth.OK && (len(res.Person.Addresses) > 0 || res.Person.DisplayName != "") {
+			if c.status != identity.OK && (len(res.Person.Addresses) > 0 || res.Person.Name != "") {
 				t.Errorf("a refusal tells about the person: %+v", res.Person)
 			}
 		})
@@ -115,9 +121,9 @@ func TestLockedByGuesses(t *testing.T) {
 			for range 5 {
 				signIn(t, d, "bob", "wrong")
 			}
-			wantStatus(t, signIn(t, d, "bob", ldaptest.Password), ldapauth.Locked, false)
-			wantStatus(t, lookUp(t, d, id), ldapauth.Locked, true)
-			wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+			wantStatus(t, signIn(t, d, "bob", ldaptest.Password), identity.Locked, false)
+			wantStatus(t, lookUp(t, d, id), identity.Locked, true)
+			wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 		})
 	}
 }
@@ -125,21 +131,20 @@ func TestLockedByGuesses(t *testing.T) {
 func TestGate(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{})
-	cfg := config(s)
 	var asked []string
 	admit := false
-	cfg.Gate = func(_ context.Context, id string) bool {
+	gate := func(id string) bool {
 		asked = append(asked, id)
 		return admit
 	}
-	d := open(t, cfg)
+	d := open(t, config(s))
 	for range 10 { // more than the server's own limit: no password is tried
-		wantStatus(t, signIn(t, d, "bob", "wrong"), ldapauth.Throttled, false)
+		wantStatus(t, signInThrough(t, d, gate, "bob", "wrong"), identity.Throttled, false)
 	}
-	signIn(t, d, "nobody", "wrong") // no entry, nobody to ask about
+	signInThrough(t, d, gate, "nobody", "wrong") // no entry to ask about
 	admit = true
-	res := signIn(t, d, "bob", ldaptest.Password)
-	wantStatus(t, res, ldapauth.OK, true)
+	res := signInThrough(t, d, gate, "bob", ldaptest.Password)
+	wantStatus(t, res, identity.OK, true)
 	if len(asked) != 11 || asked[0] != res.Person.ID {
 		t.Errorf("the gate was asked %d times, first about %q; want 11 and %q", len(asked), asked[0], res.Person.ID)
 	}
@@ -153,40 +158,40 @@ func TestLookup(t *testing.T) {
 	d := open(t, cfg)
 	signedIn := signIn(t, d, "alice", ldaptest.Password)
 	id, dn := signedIn.Person.ID, ldaptest.PersonDN("alice")
-	if diff := cmp.Diff(signedIn, lookUp(t, d, id)); diff != "" {
+	if diff := cmp.Diff(signedIn, lookUp(t, d, id), cmpopts.EquateComparable(browserid.Address{})); diff != "" {
 		t.Errorf("sign-in and look-up differ (-sign-in +look-up):\n%s", diff)
 	}
 
 	s.Replace(dn, "mail", "alice.adams@example.test")
-	if got := lookUp(t, d, id).Person.Addresses[0]; got != "alice.adams@example.test" {
+	if got := lookUp(t, d, id).Person.Addresses[0].String(); got != "alice.adams@example.test" {
 		t.Errorf("the new address is %q", got)
 	}
 	s.Replace(dn, "pwdReset", "TRUE")
-	wantStatus(t, lookUp(t, d, id), ldapauth.MustChange, true)
+	wantStatus(t, lookUp(t, d, id), identity.MustChange, true)
 	s.Replace(dn, "pwdReset")
 	s.Replace(dn, "shadowExpire", "0")
-	wantStatus(t, lookUp(t, d, id), ldapauth.Expired, true)
+	wantStatus(t, lookUp(t, d, id), identity.Expired, true)
 	s.Replace(dn, "shadowExpire", "-1")
 	s.Replace(dn, "pwdAccountLockedTime", "000001010000Z")
-	wantStatus(t, lookUp(t, d, id), ldapauth.Locked, true)
+	wantStatus(t, lookUp(t, d, id), identity.Locked, true)
 	s.Replace(dn, "pwdAccountLockedTime")
 	s.Replace(dn, "employeeType", "left")
-	wantStatus(t, lookUp(t, d, id), ldapauth.Gone, false)
-	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.Refused, false)
+	wantStatus(t, lookUp(t, d, id), identity.Gone, false)
+	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.Refused, false)
 	s.Replace(dn, "employeeType")
 
 	s.Replace(dn, "userPassword", "another password")
-	wantStatus(t, lookUp(t, d, id), ldapauth.MustChange, true) // an administrator set it
+	wantStatus(t, lookUp(t, d, id), identity.MustChange, true) // an administrator set it
 	s.Replace(dn, "pwdReset")
 	if age := time.Since(lookUp(t, d, id).Person.PasswordChanged); age < -time.Minute || age > time.Minute {
 		t.Errorf("the password was changed %v ago", age)
 	}
 	s.Rename(ldap.NewModifyDNRequest(dn, "uid=alina", true, ""))
-	if res := lookUp(t, d, id); res.Status != ldapauth.OK || res.Person.Login != "alina" {
+	if res := lookUp(t, d, id); res.Status != identity.OK || res.Person.Login != "alina" {
 		t.Errorf("after the rename: %+v", res)
 	}
 	s.Delete(ldaptest.PersonDN("alina"))
-	wantStatus(t, lookUp(t, d, id), ldapauth.Gone, false)
+	wantStatus(t, lookUp(t, d, id), identity.Gone, false)
 }
 
 func TestLookupOfNobody(t *testing.T) {
@@ -196,7 +201,7 @@ func TestLookupOfNobody(t *testing.T) {
 		"", "*", "nonsense", "00000000-0000-0000-0000-000000000000", "x)(uid=*", "\x00", "\xff\xfe", "a b",
 		string(make([]byte, 1<<20)),
 	} {
-		wantStatus(t, lookUp(t, d, id), ldapauth.Gone, false)
+		wantStatus(t, lookUp(t, d, id), identity.Gone, false)
 	}
 }
 
@@ -206,8 +211,8 @@ func TestPasswordChangedLongAgo(t *testing.T) {
 	if want := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC); !p.PasswordChanged.Equal(want) {
 		t.Errorf("changed %v, want %v", p.PasswordChanged, want)
 	}
-	if p.DisplayName != "Jürgen Müller" {
-		t.Errorf("display name %q", p.DisplayName)
+	if p.Name != "Jürgen Müller" {
+		t.Errorf("display name %q", p.Name)
 	}
 }
 
@@ -215,7 +220,7 @@ func TestAccountExpiryUsesTheClock(t *testing.T) {
 	t.Parallel()
 	cfg := config(sharedSlapd(t))
 	cfg.Now = func() time.Time { return time.Date(1970, 1, 1, 23, 59, 59, 0, time.UTC) } // erin expires on day 1
-	wantStatus(t, signIn(t, open(t, cfg), "erin", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, signIn(t, open(t, cfg), "erin", ldaptest.Password), identity.OK, true)
 }
 
 func TestManyAtOnce(t *testing.T) {
@@ -226,11 +231,11 @@ func TestManyAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 40 {
 		all.Go(func() {
-			login, password, want := "peggy", ldaptest.Password, ldapauth.OK
+			login, password, want := "peggy", ldaptest.Password, identity.OK
 			if i%4 == 0 {
-				login, password, want = "unknown", "wrong", ldapauth.Refused
+				login, password, want = "unknown", "wrong", identity.Refused
 			}
-			if res, err := d.Authenticate(context.Background(), login, password); err != nil || res.Status != want {
+			if res, err := d.Authenticate(context.Background(), login, password, nil); err != nil || res.Status != want {
 				t.Errorf("%s: %v, %v", login, res.Status, err)
 			}
 		})

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"persona-sidecar/ldapauth"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth/ldaptest"
 )
 
@@ -24,7 +24,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			login := fmt.Sprintf("user%05d", n.Add(1)%1000+1)
-			if res, err := d.Authenticate(context.Background(), login, ldaptest.Password); err != nil || res.Status != ldapauth.OK {
+			if res, err := d.Authenticate(context.Background(), login, ldaptest.Password, nil); err != nil || res.Status != identity.OK {
 				b.Errorf("%s: %v, %v", login, res.Status, err)
 				return
 			}
@@ -39,7 +39,7 @@ func BenchmarkLookup(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if res, err := d.Lookup(context.Background(), id); err != nil || res.Status != ldapauth.OK {
+			if res, err := d.Lookup(context.Background(), id); err != nil || res.Status != identity.OK {
 				b.Errorf("%v, %v", res.Status, err)
 				return
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"persona-sidecar/idp/identity"
+
 	"github.com/go-ldap/ldap/v3"
 )
 
@@ -19,7 +21,7 @@ const (
 
 // verdict is what a bind says about a password and its owner.
 type verdict struct {
-	status  Status
+	status  identity.Status
 	mayTell bool   // the password was right
 	reason  string // for the operator, when the status alone does not say it
 }
@@ -75,11 +77,11 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 	case ldap.LDAPResultInvalidCredentials:
 		return judgeRefusal(policy), nil
 	case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax:
-		return verdict{status: Refused, reason: "the entry went away between the search and the bind"}, nil
+		return verdict{status: identity.Refused, reason: "the entry went away between the search and the bind"}, nil
 	case ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultConstraintViolation,
 		ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultInsufficientAccessRights:
 		// Some servers say so for a wrong password too: nothing is proven.
-		return verdict{status: NotAllowed, reason: e.Error()}, nil
+		return verdict{status: identity.NotAllowed, reason: e.Error()}, nil
 	}
 	return verdict{}, fmt.Errorf("checking a password: %w%s", err, resultHint(err))
 }
@@ -88,22 +90,22 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 func judgeSuccess(policy *ldap.ControlBeheraPasswordPolicy) verdict {
 	switch {
 	case policy.Error == policyChangeAfterReset:
-		return verdict{status: MustChange, mayTell: true}
+		return verdict{status: identity.MustChange, mayTell: true}
 	case policy.Error == policyAccountLocked:
-		return verdict{status: Locked, mayTell: true}
+		return verdict{status: identity.Locked, mayTell: true}
 	case policy.Error == policyPasswordExpired, policy.Grace >= 0: // let in by grace, once more
-		return verdict{status: Expired, mayTell: true}
+		return verdict{status: identity.Expired, mayTell: true}
 	}
-	return verdict{status: OK, mayTell: true}
+	return verdict{status: identity.OK, mayTell: true}
 }
 
 // judgeRefusal: expiry is told only to the right password, a lock to any.
 func judgeRefusal(policy *ldap.ControlBeheraPasswordPolicy) verdict {
 	switch policy.Error {
 	case policyPasswordExpired:
-		return verdict{status: Expired, mayTell: true}
+		return verdict{status: identity.Expired, mayTell: true}
 	case policyAccountLocked:
-		return verdict{status: Locked, reason: "the directory says that the account is locked"}
+		return verdict{status: identity.Locked, reason: "the directory says that the account is locked"}
 	}
-	return verdict{status: Refused}
+	return verdict{status: identity.Refused}
 }

@@ -1,7 +1,6 @@
 package ldapauth
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -49,10 +48,6 @@ type Config struct {
 	Schema Schema
 	// Domains are the mail domains whose addresses are kept, compared exactly.
 	Domains []string
-	// Gate is asked between the search and the bind, with the id of the entry
-	// found; false answers Throttled without trying the password. Nil: always
-	// true.
-	Gate func(ctx context.Context, id string) bool
 	// Timeout bounds one call, all servers together; zero: DefaultTimeout.
 	Timeout time.Duration
 	// RefusalTime is the time that every refusal takes at least, so that an
@@ -87,9 +82,6 @@ func (c *Config) setDefaults() {
 	}
 	if c.Observe == nil {
 		c.Observe = func(Operation, Outcome, time.Duration) {}
-	}
-	if c.Gate == nil {
-		c.Gate = func(context.Context, string) bool { return true }
 	}
 }
 

@@ -3,18 +3,12 @@ package ldapauth
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"persona-sidecar/idp/identity"
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/rs/zerolog"
-)
-
-const (
-	maxLogin    = 256  // bytes; the longest address has 254
-	maxPassword = 1024 // bytes; hashing more is work for nobody's good
 )
 
 // Directory is one company directory on one or several servers. It is safe for
@@ -67,7 +61,8 @@ func New(cfg Config) (*Directory, error) {
 	return d, nil
 }
 
-// Authenticate checks a password. login is what the person typed.
+// Authenticate implements [identity.Directory]: it checks a password. login is
+// what the person typed.
 //
 // An error means only that the directory could not answer; the Result then
 // still holds Person.ID if the entry was found before things went wrong, so
@@ -75,44 +70,44 @@ func New(cfg Config) (*Directory, error) {
 //
 // Every refusal whose reason may not be told takes the same time
 // (Config.RefusalTime), or until the context ends.
-func (d *Directory) Authenticate(ctx context.Context, login, password string) (Result, error) {
-	if !validLogin(login) || !validPassword(password) {
-		return d.refusal(Refused, ""), nil
+func (d *Directory) Authenticate(ctx context.Context, login, password string, gate func(id string) bool) (identity.Result, error) {
+	if !identity.ValidLogin(login) || !identity.ValidPassword(password) {
+		return d.refusal(identity.Refused, ""), nil
 	}
 	started := time.Now()
-	res, err := d.authenticate(ctx, login, password)
+	res, err := d.authenticate(ctx, login, password, gate)
 	if err != nil {
 		return res, d.failure(err)
 	}
-	if res.Status != OK && !res.MayTell {
+	if res.Status != identity.OK && !res.MayTell {
 		d.pace.wait(ctx, started)
 	}
 	return res, nil
 }
 
-func (d *Directory) authenticate(ctx context.Context, login, password string) (Result, error) {
+func (d *Directory) authenticate(ctx context.Context, login, password string, gate func(id string) bool) (identity.Result, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	e, err := d.find(ctx, login)
 	if err != nil || e.Entry == nil {
-		return d.refusal(Refused, ""), err
+		return d.refusal(identity.Refused, ""), err
 	}
-	if !d.cfg.Gate(ctx, e.id) {
-		return d.refusal(Throttled, e.id), nil
+	if gate != nil && !gate(e.id) {
+		return d.refusal(identity.Throttled, e.id), nil
 	}
 	v, err := d.bind(ctx, e.DN, password)
 	if err != nil {
-		return d.refusal(Refused, e.id), err
+		return d.refusal(identity.Refused, e.id), err
 	}
-	if v.status != OK {
+	if v.status != identity.OK {
 		return d.turnedAway(e, v), nil
 	}
 	res, err := d.confirm(ctx, e.id, d.addresses(e))
 	if err != nil {
-		return d.refusal(Refused, e.id), err
+		return d.refusal(identity.Refused, e.id), err
 	}
-	if res.Status == Gone { // within milliseconds: to the person it is a refusal
-		return d.refusal(Refused, e.id), nil
+	if res.Status == identity.Gone { // within milliseconds: to the person it is a refusal
+		return d.refusal(identity.Refused, e.id), nil
 	}
 	return res, nil
 }
@@ -141,12 +136,12 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 
 // turnedAway is the answer to a password that was wrong, or right and not
 // enough.
-func (d *Directory) turnedAway(e entry, v verdict) Result {
-	if v.status == Refused && e.value(attrPwdLocked) != "" {
-		v.status, v.reason = Locked, "the entry has "+attrPwdLocked
+func (d *Directory) turnedAway(e entry, v verdict) identity.Result {
+	if v.status == identity.Refused && e.value(attrPwdLocked) != "" {
+		v.status, v.reason = identity.Locked, "the entry has "+attrPwdLocked
 	}
 	switch {
-	case v.status == NotAllowed:
+	case v.status == identity.NotAllowed:
 		d.log.Warn().Str("id", e.id).Str("reason", v.reason).Msg("the directory refuses this person by policy")
 	case v.reason != "":
 		d.log.Info().Str("id", e.id).Stringer("status", v.status).Str("reason", v.reason).Msg("sign-in refused")
@@ -156,22 +151,22 @@ func (d *Directory) turnedAway(e entry, v verdict) Result {
 	return res
 }
 
-func (d *Directory) refusal(status Status, id string) Result {
-	return Result{Status: status, Person: Person{Directory: d.cfg.Name, ID: id}}
+func (d *Directory) refusal(status identity.Status, id string) identity.Result {
+	return identity.Result{Status: status, Person: identity.Person{Directory: d.cfg.Name, ID: id}}
 }
 
-// Lookup reads a person again by id: their state, names and addresses as they
+// Lookup implements [identity.Directory]: it reads a person again by id: their state, names and addresses as they
 // are now. An entry that is no longer there, or no longer among the people, is
 // Gone. An error means only that the directory could not answer.
-func (d *Directory) Lookup(ctx context.Context, id string) (Result, error) {
+func (d *Directory) Lookup(ctx context.Context, id string) (identity.Result, error) {
 	if !validID(id) {
-		return d.refusal(Gone, id), nil
+		return d.refusal(identity.Gone, id), nil
 	}
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	res, err := d.read(ctx, id)
 	if err != nil {
-		return d.refusal(Refused, id), d.failure(err)
+		return d.refusal(identity.Refused, id), d.failure(err)
 	}
 	return res, nil
 }
@@ -219,12 +214,4 @@ func (d *Directory) failure(err error) error {
 		return fmt.Errorf("directory %s is closed: %w", d.cfg.Name, err)
 	}
 	return fmt.Errorf("directory %s: %w", d.cfg.Name, err)
-}
-
-func validLogin(s string) bool {
-	return s != "" && len(s) <= maxLogin && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
-}
-
-func validPassword(s string) bool {
-	return s != "" && len(s) <= maxPassword && utf8.ValidString(s) && !strings.Contains(s, "\x00")
 }

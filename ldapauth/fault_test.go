@@ -11,6 +11,7 @@ import (
 	"github.com/jimlambrt/gldap"
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 )
 
@@ -96,22 +97,22 @@ func TestServerSaysItCannot(t *testing.T) {
 	}
 	for _, code := range []int{1, 3, 8, 10, 11, 13, 32, 50, 51, 52, 53, 80} {
 		f.answer(code, ldap.LDAPResultSuccess)
-		res, err := d.Authenticate(context.Background(), "alice", "secret")
+		res, err := d.Authenticate(context.Background(), "alice", "secret", nil)
 		wantOutage(t, res, err)
 		res, err = d.Lookup(context.Background(), "alice-id")
 		wantOutage(t, res, err)
 	}
 	for _, code := range []int{1, 2, 7, 8, 10, 13, 51, 52, 80} {
 		f.answer(ldap.LDAPResultSuccess, code)
-		res, err := d.Authenticate(context.Background(), "alice", "secret")
+		res, err := d.Authenticate(context.Background(), "alice", "secret", nil)
 		wantOutage(t, res, err)
 		if res.Person.ID != "alice-id" {
 			t.Errorf("code %d: id %q", code, res.Person.ID)
 		}
 	}
-	for code, want := range map[int]ldapauth.Status{
-		19: ldapauth.NotAllowed, 48: ldapauth.NotAllowed, 50: ldapauth.NotAllowed, 53: ldapauth.NotAllowed,
-		32: ldapauth.Refused, 49: ldapauth.Refused,
+	for code, want := range map[int]identity.Status{
+		19: identity.NotAllowed, 48: identity.NotAllowed, 50: identity.NotAllowed, 53: identity.NotAllowed,
+		32: identity.Refused, 49: identity.Refused,
 	} {
 		f.answer(ldap.LDAPResultSuccess, code)
 		wantStatus(t, signIn(t, d, "alice", "secret"), want, false)
@@ -123,11 +124,11 @@ func TestBusyServerHasASecond(t *testing.T) {
 	busy, idle := startFaulty(t), startFaulty(t)
 	d := open(t, faultyConfig(busy.url, idle.url))
 	busy.answer(ldap.LDAPResultBusy, ldap.LDAPResultBusy)
-	wantStatus(t, signIn(t, d, "alice", "secret"), ldapauth.OK, true)
+	wantStatus(t, signIn(t, d, "alice", "secret"), identity.OK, true)
 	// A wrong password is an answer: nobody else is asked.
 	busy.answer(ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials)
 	eventually(t, "the first server is used again", func() bool {
-		return signIn(t, d, "alice", "secret").Status == ldapauth.Refused
+		return signIn(t, d, "alice", "secret").Status == identity.Refused
 	})
 }
 
@@ -162,7 +163,7 @@ func TestGarbage(t *testing.T) {
 			})
 			t.Cleanup(func() { listener.Close(); serving.Wait() })
 			d := open(t, faultyConfig("ldap://"+listener.Addr().String()))
-			res, err := d.Authenticate(context.Background(), "alice", "secret")
+			res, err := d.Authenticate(context.Background(), "alice", "secret", nil)
 			wantOutage(t, res, err)
 		})
 	}

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 )
 
 // addressesPerSearch keeps the filter of one search short.
@@ -14,56 +17,56 @@ const addressesPerSearch = 20
 // same search looks for second holders of its addresses. before are the
 // addresses as they were a moment ago. The people's filter was applied then,
 // so it is only needed again where the short way does not answer.
-func (d *Directory) confirm(ctx context.Context, id string, before []string) (Result, error) {
+func (d *Directory) confirm(ctx context.Context, id string, before []browserid.Address) (identity.Result, error) {
 	if len(before) == 0 || len(before) > addressesPerSearch {
 		return d.read(ctx, id)
 	}
 	f, err := d.search(ctx, d.holderFilter(before...), d.wholePerson)
 	if err != nil {
-		return Result{}, err
+		return identity.Result{}, err
 	}
 	e, ok := f.only()
 	if !ok || e.id != id {
 		return d.read(ctx, id)
 	}
 	now := d.addresses(e)
-	if slices.ContainsFunc(now, func(a string) bool { return !slices.Contains(before, a) }) {
+	if slices.ContainsFunc(now, func(a browserid.Address) bool { return !slices.Contains(before, a) }) {
 		return d.read(ctx, id)
 	}
 	return d.result(e, now), nil
 }
 
 // read reads one of the people by id, with the addresses that are theirs alone.
-func (d *Directory) read(ctx context.Context, id string) (Result, error) {
+func (d *Directory) read(ctx context.Context, id string) (identity.Result, error) {
 	f, err := d.search(ctx, d.idFilter(id), d.wholePerson)
 	if err != nil {
-		return Result{}, err
+		return identity.Result{}, err
 	}
 	e, ok := f.only()
 	if !ok || e.id != id {
 		if len(f.entries) > 1 {
 			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.IDAttribute).Msg("more than one entry has this id: nobody is let in (hint: id_attribute must be unique)")
 		}
-		return Result{Status: Gone, Person: Person{Directory: d.cfg.Name, ID: id}}, nil
+		return identity.Result{Status: identity.Gone, Person: identity.Person{Directory: d.cfg.Name, ID: id}}, nil
 	}
-	if d.state(e) != OK {
+	if d.state(e) != identity.OK {
 		return d.result(e, nil), nil
 	}
 	addresses, err := d.uncontested(ctx, id, d.addresses(e))
 	if err != nil {
-		return Result{}, err
+		return identity.Result{}, err
 	}
 	return d.result(e, addresses), nil
 }
 
 // result judges the entry's own account state.
-func (d *Directory) result(e entry, addresses []string) Result {
-	if status := d.state(e); status != OK {
-		return Result{Status: status, Person: Person{Directory: d.cfg.Name, ID: e.id}, MayTell: true}
+func (d *Directory) result(e entry, addresses []browserid.Address) identity.Result {
+	if status := d.state(e); status != identity.OK {
+		return identity.Result{Status: status, Person: identity.Person{Directory: d.cfg.Name, ID: e.id}, MayTell: true}
 	}
 	p := d.person(e)
 	p.Addresses = addresses
-	return Result{Status: OK, Person: p, MayTell: true}
+	return identity.Result{Status: identity.OK, Person: p, MayTell: true}
 }
 
 // uncontested drops every address that anything else in the directory claims,
@@ -73,8 +76,8 @@ func (d *Directory) result(e entry, addresses []string) Result {
 // none of them has a second holder. If it finds anything else, or the server
 // held entries back, it does not say which address is contested: then each
 // address is asked for by itself, where two entries are enough to know.
-func (d *Directory) uncontested(ctx context.Context, id string, addresses []string) ([]string, error) {
-	var kept []string
+func (d *Directory) uncontested(ctx context.Context, id string, addresses []browserid.Address) ([]browserid.Address, error) {
+	var kept []browserid.Address
 	for chunk := range slices.Chunk(addresses, addressesPerSearch) {
 		f, err := d.search(ctx, d.holderFilter(chunk...), d.onlyID)
 		if err != nil {
@@ -97,7 +100,7 @@ func (d *Directory) uncontested(ctx context.Context, id string, addresses []stri
 	return kept, nil
 }
 
-func (d *Directory) holdsAlone(ctx context.Context, id, address string) (bool, error) {
+func (d *Directory) holdsAlone(ctx context.Context, id string, address browserid.Address) (bool, error) {
 	f, err := d.search(ctx, d.holderFilter(address), d.onlyID)
 	if err != nil {
 		return false, err
@@ -105,8 +108,8 @@ func (d *Directory) holdsAlone(ctx context.Context, id, address string) (bool, e
 	if e, ok := f.only(); ok && e.id == id {
 		return true, nil
 	}
-	if d.contested.first(address) {
-		d.log.Warn().Str("address", address).Strs("ids", ids(f.entries)).
+	if d.contested.first(address.String()) {
+		d.log.Warn().Stringer("address", address).Strs("ids", ids(f.entries)).
 			Msg("two entries claim this address: nobody gets it (hint: take it from one of them)")
 	}
 	return false, nil

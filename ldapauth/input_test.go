@@ -10,6 +10,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/ldaptest"
 )
@@ -39,10 +40,10 @@ func TestRefusedBeforeAnyIO(t *testing.T) {
 		"huger password":         {"alice", strings.Repeat("a", 64<<20)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantStatus(t, signIn(t, d, c.login, c.password), ldapauth.Refused, false)
+			wantStatus(t, signIn(t, d, c.login, c.password), identity.Refused, false)
 		})
 	}
-	if _, err := d.Authenticate(context.Background(), "alice", "secret"); err == nil {
+	if _, err := d.Authenticate(context.Background(), "alice", "secret", nil); err == nil {
 		t.Error("a question that must be asked was not")
 	}
 }
@@ -50,8 +51,8 @@ func TestRefusedBeforeAnyIO(t *testing.T) {
 func TestLargestInputIsAsked(t *testing.T) {
 	t.Parallel()
 	d := open(t, config(sharedSlapd(t)))
-	wantStatus(t, signIn(t, d, strings.Repeat("a", 256), "secret"), ldapauth.Refused, false)
-	wantStatus(t, signIn(t, d, "victor", strings.Repeat("ü", 512)), ldapauth.Refused, false)
+	wantStatus(t, signIn(t, d, strings.Repeat("a", 256), "secret"), identity.Refused, false)
+	wantStatus(t, signIn(t, d, "victor", strings.Repeat("ü", 512)), identity.Refused, false)
 }
 
 func TestInjection(t *testing.T) {
@@ -64,7 +65,7 @@ func TestInjection(t *testing.T) {
 	} {
 		t.Run(login, func(t *testing.T) {
 			res := signIn(t, d, login, ldaptest.Password)
-			wantStatus(t, res, ldapauth.Refused, false)
+			wantStatus(t, res, identity.Refused, false)
 			if res.Person.ID != "" {
 				t.Errorf("it found %q", res.Person.ID)
 			}
@@ -79,7 +80,7 @@ func TestAmbiguousNameIsLogged(t *testing.T) {
 	cfg := config(s)
 	cfg.Log = zerolog.New(&log).Level(zerolog.InfoLevel)
 	d := open(t, cfg)
-	wantStatus(t, signIn(t, d, "sam", ldaptest.Password), ldapauth.Refused, false)
+	wantStatus(t, signIn(t, d, "sam", ldaptest.Password), identity.Refused, false)
 	id := s.Attribute(ldaptest.PersonDN("sam"), "entryUUID")[0]
 	if text := log.String(); !contains(text, `"level":"warn"`) || !contains(text, id) || !contains(text, "hint") {
 		t.Errorf("the log is no help: %s", text)
@@ -87,7 +88,7 @@ func TestAmbiguousNameIsLogged(t *testing.T) {
 	if contains(log.String(), "(uid=") {
 		t.Errorf("the filter is logged at this level: %s", log.String())
 	}
-	wantStatus(t, signIn(t, d, "sam.stone@example.test", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, signIn(t, d, "sam.stone@example.test", ldaptest.Password), identity.OK, true)
 
 	// More entries than are asked for: the server cuts the answer off.
 	for _, unit := range []string{"a", "b", "c"} {
@@ -99,7 +100,7 @@ func TestAmbiguousNameIsLogged(t *testing.T) {
 		req.Attribute("userPassword", []string{ldaptest.Password})
 		s.Add(req)
 	}
-	wantStatus(t, signIn(t, d, "sam", ldaptest.Password), ldapauth.Refused, false)
+	wantStatus(t, signIn(t, d, "sam", ldaptest.Password), identity.Refused, false)
 }
 
 // A referral names another server; nobody must go there, with or without the
@@ -126,9 +127,9 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 
 	d := open(t, config(s))
 	res := signIn(t, d, "alice", ldaptest.Password)
-	wantStatus(t, res, ldapauth.OK, true)
-	wantStatus(t, lookUp(t, d, res.Person.ID), ldapauth.OK, true)
-	wantStatus(t, signIn(t, d, "nobody", ldaptest.Password), ldapauth.Refused, false)
+	wantStatus(t, res, identity.OK, true)
+	wantStatus(t, lookUp(t, d, res.Person.ID), identity.OK, true)
+	wantStatus(t, signIn(t, d, "nobody", ldaptest.Password), identity.Refused, false)
 	elsewhere.Close()
 	select {
 	case <-visited:
@@ -138,7 +139,7 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 
 	cfg := config(s)
 	cfg.BaseDN = "cn=elsewhere,ou=people,dc=example,dc=test"
-	if _, err := open(t, cfg).Authenticate(context.Background(), "alice", ldaptest.Password); err == nil || !contains(err.Error(), "hint") {
+	if _, err := open(t, cfg).Authenticate(context.Background(), "alice", ldaptest.Password, nil); err == nil || !contains(err.Error(), "hint") {
 		t.Errorf("a base on another server: %v", err)
 	}
 }
@@ -152,8 +153,8 @@ func TestAliasesAreNotDereferenced(t *testing.T) {
 	req.Attribute("aliasedObjectName", []string{ldaptest.PersonDN("alice")})
 	s.Add(req)
 	d := open(t, config(s))
-	wantStatus(t, signIn(t, d, "nickname", ldaptest.Password), ldapauth.Refused, false)
-	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, signIn(t, d, "nickname", ldaptest.Password), identity.Refused, false)
+	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 }
 
 // Every refusal takes the configured time at least, whatever its reason.
@@ -163,20 +164,19 @@ func TestRefusalTime(t *testing.T) {
 	cfg := config(sharedSlapd(t))
 	cfg.RefusalTime = floor
 	d := open(t, cfg)
-	cfg.Gate = func(context.Context, string) bool { return false }
-	throttled := open(t, cfg)
-	for name, refuse := range map[string]func() ldapauth.Result{
-		"unknown":   func() ldapauth.Result { return signIn(t, d, "nobody", "wrong") },
-		"wrong":     func() ldapauth.Result { return signIn(t, d, "user00002", "wrong") },
-		"ambiguous": func() ldapauth.Result { return signIn(t, d, "sam", ldaptest.Password) },
-		"locked":    func() ldapauth.Result { return signIn(t, d, "dave", ldaptest.Password) },
-		"throttled": func() ldapauth.Result { return signIn(t, throttled, "bob", ldaptest.Password) },
+	refuseAll := func(string) bool { return false }
+	for name, refuse := range map[string]func() identity.Result{
+		"unknown":   func() identity.Result { return signIn(t, d, "nobody", "wrong") },
+		"wrong":     func() identity.Result { return signIn(t, d, "user00002", "wrong") },
+		"ambiguous": func() identity.Result { return signIn(t, d, "sam", ldaptest.Password) },
+		"locked":    func() identity.Result { return signIn(t, d, "dave", ldaptest.Password) },
+		"throttled": func() identity.Result { return signInThrough(t, d, refuseAll, "bob", ldaptest.Password) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			started := time.Now()
 			res := refuse()
-			if took := time.Since(started); took < floor || res.MayTell || res.Status == ldapauth.OK {
+			if took := time.Since(started); took < floor || res.MayTell || res.Status == identity.OK {
 				t.Errorf("%v after %v, want a refusal after at least %v", res.Status, took, floor)
 			}
 		})
@@ -188,9 +188,9 @@ func TestRefusalTimeEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := config(sharedSlapd(t))
 	cfg.RefusalTime = time.Hour
-	cfg.Gate = func(context.Context, string) bool { cancel(); return false }
-	res, err := open(t, cfg).Authenticate(ctx, "bob", "wrong")
-	if err != nil || res.Status != ldapauth.Throttled {
+	gate := func(string) bool { cancel(); return false }
+	res, err := open(t, cfg).Authenticate(ctx, "bob", "wrong", gate)
+	if err != nil || res.Status != identity.Throttled {
 		t.Errorf("%v, %v", res.Status, err)
 	}
 }

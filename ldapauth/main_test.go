@@ -13,6 +13,8 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/ldaptest"
 )
@@ -79,17 +81,32 @@ func open(tb testing.TB, cfg ldapauth.Config) *ldapauth.Directory {
 	return d
 }
 
-// signIn expects an answer, whatever it is.
-func signIn(tb testing.TB, d *ldapauth.Directory, login, password string) ldapauth.Result {
+// texts returns addresses as they are read.
+func texts(addresses []browserid.Address) []string {
+	var list []string
+	for _, address := range addresses {
+		list = append(list, address.String())
+	}
+	return list
+}
+
+// signIn expects an answer of any status, without a gate.
+func signIn(tb testing.TB, d *ldapauth.Directory, login, password string) identity.Result {
 	tb.Helper()
-	res, err := d.Authenticate(context.Background(), login, password)
+	return signInThrough(tb, d, nil, login, password)
+}
+
+// signInThrough is signIn with a gate.
+func signInThrough(tb testing.TB, d *ldapauth.Directory, gate func(id string) bool, login, password string) identity.Result {
+	tb.Helper()
+	res, err := d.Authenticate(context.Background(), login, password, gate)
 	if err != nil {
 		tb.Fatalf("signing in as %q: %v", login, err)
 	}
 	return res
 }
 
-func lookUp(tb testing.TB, d *ldapauth.Directory, id string) ldapauth.Result {
+func lookUp(tb testing.TB, d *ldapauth.Directory, id string) identity.Result {
 	tb.Helper()
 	res, err := d.Lookup(context.Background(), id)
 	if err != nil {
@@ -98,7 +115,7 @@ func lookUp(tb testing.TB, d *ldapauth.Directory, id string) ldapauth.Result {
 	return res
 }
 
-func wantStatus(tb testing.TB, res ldapauth.Result, status ldapauth.Status, mayTell bool) {
+func wantStatus(tb testing.TB, res identity.Result, status identity.Status, mayTell bool) {
 	tb.Helper()
 	if res.Status != status || res.MayTell != mayTell {
 		tb.Errorf("status %q, may tell %t; want %q, %t", res.Status, res.MayTell, status, mayTell)

@@ -1,6 +1,10 @@
 package ldapauth
 
-import "time"
+import (
+	"time"
+
+	"persona-sidecar/idp/identity"
+)
 
 // Operation is one kind of question to the directory, for measuring.
 type Operation string
@@ -37,7 +41,7 @@ func answeredOr(err error) Outcome {
 }
 
 func (v verdict) outcome(err error) Outcome {
-	if err == nil && v.status != OK {
+	if err == nil && v.status != identity.OK {
 		return Rejected
 	}
 	return answeredOr(err)

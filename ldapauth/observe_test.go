@@ -67,7 +67,7 @@ func TestObserve(t *testing.T) {
 	wantTold("a ping", "ping ok")
 
 	s.Stop()
-	if _, err := d.Authenticate(context.Background(), "alice", ldaptest.Password); err == nil {
+	if _, err := d.Authenticate(context.Background(), "alice", ldaptest.Password, nil); err == nil {
 		t.Error("a dead directory answers")
 	}
 	wantTold("a sign-in at a dead directory", "search unavailable")

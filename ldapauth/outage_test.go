@@ -10,17 +10,18 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/ldaptest"
 )
 
 // wantOutage expects an error that is nobody's answer, and returns its text.
-func wantOutage(tb testing.TB, res ldapauth.Result, err error, parts ...string) {
+func wantOutage(tb testing.TB, res identity.Result, err error, parts ...string) {
 	tb.Helper()
 	if err == nil {
 		tb.Fatalf("an outage is answered as %q", res.Status)
 	}
-	if res.Status == ldapauth.OK || len(res.Person.Addresses) > 0 {
+	if res.Status == identity.OK || len(res.Person.Addresses) > 0 {
 		tb.Errorf("an outage lets people in: %+v", res)
 	}
 	for _, part := range append(parts, "directory corp", ": ") {
@@ -53,7 +54,7 @@ func TestFrozenServer(t *testing.T) {
 			s.Freeze()
 			defer s.Thaw()
 			for _, d := range []*ldapauth.Directory{fresh, pooled} {
-				res, err := d.Authenticate(within(t, 200*time.Millisecond), "alice", ldaptest.Password)
+				res, err := d.Authenticate(within(t, 200*time.Millisecond), "alice", ldaptest.Password, nil)
 				wantOutage(t, res, err, "hint")
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("the cause is lost: %v", err)
@@ -66,7 +67,7 @@ func TestFrozenServer(t *testing.T) {
 			}
 			s.Thaw()
 			for _, d := range []*ldapauth.Directory{fresh, pooled} {
-				wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+				wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 			}
 		})
 	}
@@ -81,7 +82,7 @@ func TestOwnTimeout(t *testing.T) {
 	d := open(t, cfg)
 	s.Freeze()
 	defer s.Thaw()
-	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password)
+	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password, nil)
 	wantOutage(t, res, err)
 }
 
@@ -96,25 +97,19 @@ func TestOutageDuringTheBind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := ldaptest.StartSlapd(t, ldaptest.Options{})
-			cfg := config(s)
-			broken := false
-			cfg.Gate = func(context.Context, string) bool {
-				if broken {
-					fail.down(s)
-				}
+			breakIt := func(string) bool {
+				fail.down(s)
 				return true
 			}
-			d := open(t, cfg)
+			d := open(t, config(s))
 			id := signIn(t, d, "alice", ldaptest.Password).Person.ID
-			broken = true
-			res, err := d.Authenticate(within(t, 300*time.Millisecond), "alice", ldaptest.Password)
+			res, err := d.Authenticate(within(t, 300*time.Millisecond), "alice", ldaptest.Password, breakIt)
 			wantOutage(t, res, err)
 			if res.Person.ID != id {
 				t.Errorf("id %q, want %q", res.Person.ID, id)
 			}
-			broken = false
 			fail.up(s)
-			wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+			wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 		})
 	}
 }
@@ -125,15 +120,15 @@ func TestRestartedServer(t *testing.T) {
 	d := open(t, config(s))
 	id := signIn(t, d, "alice", ldaptest.Password).Person.ID
 	s.Restart()
-	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 	s.Stop()
-	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password)
+	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password, nil)
 	wantOutage(t, res, err, "refused", "hint", s.LDAPSURL())
 	res, err = d.Lookup(context.Background(), id)
 	wantOutage(t, res, err)
 	s.Restart()
-	wantStatus(t, lookUp(t, d, id), ldapauth.OK, true)
-	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, lookUp(t, d, id), identity.OK, true)
+	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 }
 
 // The server, or a firewall, ends a connection while it lies idle.
@@ -147,11 +142,11 @@ func TestIdleConnections(t *testing.T) {
 	id := signIn(t, d, "alice", ldaptest.Password).Person.ID
 	for range 3 {
 		r.dieAtNextUse()
-		wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+		wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 		r.dieAtNextUse()
-		wantStatus(t, lookUp(t, d, id), ldapauth.OK, true)
+		wantStatus(t, lookUp(t, d, id), identity.OK, true)
 		r.dieAtNextUse()
-		wantStatus(t, signIn(t, d, "nobody", "wrong"), ldapauth.Refused, false)
+		wantStatus(t, signIn(t, d, "nobody", "wrong"), identity.Refused, false)
 	}
 	if n := r.died(); n < 9 { // at least one a round: the test did what it says
 		t.Errorf("only %d connections died", n)
@@ -165,9 +160,9 @@ func TestServerThatClosesIdleConnections(t *testing.T) {
 	cfg := config(s)
 	cfg.URLs = []string{"ldaps://" + r.address()}
 	d := open(t, cfg)
-	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 	eventually(t, "the server closes the idle connections", func() bool { return r.open() == 0 })
-	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 }
 
 func TestFailover(t *testing.T) {
@@ -183,8 +178,8 @@ func TestFailover(t *testing.T) {
 	d := open(t, cfg)
 	from := func() string {
 		res := signIn(t, d, "alice", ldaptest.Password)
-		wantStatus(t, res, ldapauth.OK, true)
-		return res.Person.DisplayName
+		wantStatus(t, res, identity.OK, true)
+		return res.Person.Name
 	}
 	if got := from(); got != "Alice Adams" {
 		t.Errorf("the first server is not used: %q", got)
@@ -206,7 +201,7 @@ func TestFailover(t *testing.T) {
 
 	first.Stop()
 	second.Stop()
-	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password)
+	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password, nil)
 	wantOutage(t, res, err, first.LDAPSURL(), second.LDAPSURL())
 	second.Restart()
 	if got := from(); got != "from the second" {
@@ -228,9 +223,8 @@ func TestCallerLeaves(t *testing.T) {
 	cfg.URLs = []string{s.LDAPSURL(), "ldaps://127.0.0.1:1"}
 	cfg.Log = zerolog.New(&log)
 	ctx, leave := context.WithCancel(context.Background())
-	cfg.Gate = func(context.Context, string) bool { leave(); return true }
 	d := open(t, cfg)
-	res, err := d.Authenticate(ctx, "alice", ldaptest.Password)
+	res, err := d.Authenticate(ctx, "alice", ldaptest.Password, func(string) bool { leave(); return true })
 	wantOutage(t, res, err)
 	if !errors.Is(err, context.Canceled) || contains(log.String(), "does not answer") {
 		t.Errorf("%v; log: %s", err, log.String())
@@ -271,7 +265,7 @@ func TestMisconfiguration(t *testing.T) {
 			c.change(&cfg)
 			cfg.Timeout = 5 * time.Second
 			d := open(t, cfg)
-			res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password)
+			res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password, nil)
 			wantOutage(t, res, err, c.want)
 			if err != nil && (contains(err.Error(), ldaptest.Password) || contains(err.Error(), c.server.BindPassword)) {
 				t.Errorf("a password is in the error: %v", err)
@@ -290,7 +284,7 @@ func TestRequiredTLS(t *testing.T) {
 	for _, url := range []string{s.URL(), s.LDAPSURL()} {
 		cfg := config(s)
 		cfg.URLs, cfg.StartTLS = []string{url}, true
-		wantStatus(t, signIn(t, open(t, cfg), "alice", ldaptest.Password), ldapauth.OK, true)
+		wantStatus(t, signIn(t, open(t, cfg), "alice", ldaptest.Password), identity.OK, true)
 	}
 }
 
@@ -298,33 +292,32 @@ func TestServiceAccountMustChangeItsPassword(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{})
 	s.Replace(s.BindDN, "pwdReset", "TRUE")
-	res, err := open(t, config(s)).Authenticate(context.Background(), "alice", ldaptest.Password)
+	res, err := open(t, config(s)).Authenticate(context.Background(), "alice", ldaptest.Password, nil)
 	wantOutage(t, res, err, "service account", "change its password")
 }
 
 func TestClosedDirectory(t *testing.T) {
 	t.Parallel()
 	d := open(t, config(sharedSlapd(t)))
-	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), ldapauth.OK, true)
+	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 	d.Close()
-	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password)
+	res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password, nil)
 	wantOutage(t, res, err, "closed")
 }
 
 func TestCloseEndsCalls(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{})
-	cfg := config(s)
 	searched := make(chan struct{})
-	cfg.Gate = func(context.Context, string) bool {
+	gate := func(string) bool {
 		s.Freeze()
 		close(searched)
 		return true
 	}
-	d := open(t, cfg)
+	d := open(t, config(s))
 	var call sync.WaitGroup
 	call.Go(func() {
-		res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password)
+		res, err := d.Authenticate(context.Background(), "alice", ldaptest.Password, gate)
 		wantOutage(t, res, err)
 	})
 	<-searched

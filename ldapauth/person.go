@@ -5,21 +5,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"persona-sidecar/idp/identity"
 )
 
 // state is what the entry itself says about the account. The server's answer
 // to a bind is not enough: directories let people in whose account attributes
 // say otherwise.
-func (d *Directory) state(e entry) Status {
+func (d *Directory) state(e entry) identity.Status {
 	switch {
 	case e.value(attrPwdLocked) != "":
-		return Locked
+		return identity.Locked
 	case strings.EqualFold(e.value(attrPwdReset), "TRUE"):
-		return MustChange
+		return identity.MustChange
 	case expired(e.value(attrExpire), d.cfg.Now()):
-		return Expired
+		return identity.Expired
 	}
-	return OK
+	return identity.OK
 }
 
 // expired reads shadowExpire, the first day since 1970 on which the account is
@@ -37,13 +39,13 @@ func expired(days string, now time.Time) bool {
 }
 
 // person reads everything but the addresses.
-func (d *Directory) person(e entry) Person {
+func (d *Directory) person(e entry) identity.Person {
 	login := text(e.value(d.cfg.Schema.LoginAttributes[0]))
-	return Person{
+	return identity.Person{
 		Directory:       d.cfg.Name,
 		ID:              e.id,
 		Login:           login,
-		DisplayName:     cmp.Or(text(e.value(attrDisplayName)), text(e.value(attrCommonName)), login),
+		Name:            cmp.Or(text(e.value(attrDisplayName)), text(e.value(attrCommonName)), login),
 		GivenName:       text(e.value(attrGivenName)),
 		FamilyName:      text(e.value(attrFamilyName)),
 		Groups:          e.values(attrMemberOf),

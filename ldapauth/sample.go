@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"persona-sidecar/idp/identity"
+
 	"github.com/go-ldap/ldap/v3"
 )
 
@@ -28,7 +30,7 @@ func (d *Directory) Sample(ctx context.Context, n int) ([]string, error) {
 		if len(sample) >= n {
 			break
 		}
-		if e.id == "" || d.state(e) != OK {
+		if e.id == "" || d.state(e) != identity.OK {
 			continue
 		}
 		addresses, err := d.uncontested(ctx, e.id, d.addresses(e))
@@ -36,7 +38,7 @@ func (d *Directory) Sample(ctx context.Context, n int) ([]string, error) {
 			return nil, d.failure(err)
 		}
 		if len(addresses) > 0 {
-			sample = append(sample, addresses[0])
+			sample = append(sample, addresses[0].String())
 		}
 	}
 	slices.Sort(sample)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"persona-sidecar/idp/browserid"
+
 	"github.com/go-ldap/ldap/v3"
 )
 
@@ -114,7 +116,7 @@ func (d *Directory) idFilter(id string) string {
 
 // holderFilter finds everything in the directory, people or not, that claims
 // one of the addresses.
-func (d *Directory) holderFilter(addresses ...string) string {
+func (d *Directory) holderFilter(addresses ...browserid.Address) string {
 	var terms []string
 	for _, address := range addresses {
 		for _, attribute := range d.addressAttributes {

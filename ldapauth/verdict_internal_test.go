@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/idp/identity"
+
 	"github.com/go-ldap/ldap/v3"
 )
 
@@ -21,26 +23,26 @@ func TestJudge(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy  *ldap.ControlBeheraPasswordPolicy
 		code    int
-		status  Status
+		status  identity.Status
 		mayTell bool
 	}{
-		"signed in":                    {nil, 0, OK, true},
-		"signed in, policy silent":     {policyOf(none, none), 0, OK, true},
-		"right, must change":           {policyOf(policyChangeAfterReset, none), 0, MustChange, true},
-		"right, expired":               {policyOf(policyPasswordExpired, none), 0, Expired, true},
-		"right, expired, grace left":   {policyOf(none, 2), 0, Expired, true},
-		"right, last grace used":       {policyOf(none, 0), 0, Expired, true},
-		"right, locked":                {policyOf(policyAccountLocked, none), 0, Locked, true},
-		"wrong":                        {nil, 49, Refused, false},
-		"wrong, policy silent":         {policyOf(none, none), 49, Refused, false},
-		"expired":                      {policyOf(policyPasswordExpired, none), 49, Expired, true},
-		"locked":                       {policyOf(policyAccountLocked, none), 49, Locked, false},
-		"wrong is never a must-change": {policyOf(policyChangeAfterReset, none), 49, Refused, false},
-		"entry vanished":               {nil, 32, Refused, false},
-		"account inactivated":          {nil, 53, NotAllowed, false},
-		"constraint":                   {nil, 19, NotAllowed, false},
-		"no password in the entry":     {nil, 48, NotAllowed, false},
-		"insufficient rights":          {nil, 50, NotAllowed, false},
+		"signed in":                    {nil, 0, identity.OK, true},
+		"signed in, policy silent":     {policyOf(none, none), 0, identity.OK, true},
+		"right, must change":           {policyOf(policyChangeAfterReset, none), 0, identity.MustChange, true},
+		"right, expired":               {policyOf(policyPasswordExpired, none), 0, identity.Expired, true},
+		"right, expired, grace left":   {policyOf(none, 2), 0, identity.Expired, true},
+		"right, last grace used":       {policyOf(none, 0), 0, identity.Expired, true},
+		"right, locked":                {policyOf(policyAccountLocked, none), 0, identity.Locked, true},
+		"wrong":                        {nil, 49, identity.Refused, false},
+		"wrong, policy silent":         {policyOf(none, none), 49, identity.Refused, false},
+		"expired":                      {policyOf(policyPasswordExpired, none), 49, identity.Expired, true},
+		"locked":                       {policyOf(policyAccountLocked, none), 49, identity.Locked, false},
+		"wrong is never a must-change": {policyOf(policyChangeAfterReset, none), 49, identity.Refused, false},
+		"entry vanished":               {nil, 32, identity.Refused, false},
+		"account inactivated":          {nil, 53, identity.NotAllowed, false},
+		"constraint":                   {nil, 19, identity.NotAllowed, false},
+		"no password in the entry":     {nil, 48, identity.NotAllowed, false},
+		"insufficient rights":          {nil, 50, identity.NotAllowed, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,27 +2,26 @@ package idptest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
-	"persona-sidecar/idp"
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 )
 
 // Account is an entry of a Directory.
 type Account struct {
-	idp.Person
+	identity.Person
 	Password string
-	// Status is what a right password, or a look-up, gives; 0 means idp.OK.
-	Status idp.Status
+	// Status is what a right password, or a look-up, gives; 0 means identity.OK.
+	Status identity.Status
 }
 
-// Directory is an idp.Directory of a few people, for forcing whatever a
+// Directory is an identity.Directory of a few people, for forcing whatever a
 // directory can do. Use NewDirectory. It is safe for concurrent use.
 type Directory struct {
 	name string
-	// Gate stands between finding an entry and trying the password, as
-	// Throttle.AdmitAccount does; nil admits everybody.
-	Gate func(ctx context.Context, id string) bool
 
 	mu       sync.Mutex
 	accounts map[string]Account // by id
@@ -45,7 +44,7 @@ func (d *Directory) Put(account Account) {
 	defer d.mu.Unlock()
 	account.Directory = d.name
 	if account.Status == 0 {
-		account.Status = idp.OK
+		account.Status = identity.OK
 	}
 	d.accounts[account.ID] = account
 }
@@ -80,40 +79,36 @@ func (d *Directory) Asked() int {
 	return d.asked
 }
 
-// Authenticate implements idp.Directory. The login is Person.Login or one of
+// Authenticate implements identity.Directory. The login is Person.Login or one of
 // the addresses, in any case.
-func (d *Directory) Authenticate(ctx context.Context, login, password string) (idp.Result, error) {
+func (d *Directory) Authenticate(ctx context.Context, login, password string, gate func(id string) bool) (identity.Result, error) {
 	account, known, err := d.find(ctx, func(a Account) bool {
-		for _, name := range append([]string{a.Login}, a.Addresses...) {
-			if strings.EqualFold(name, login) {
-				return true
-			}
-		}
-		return false
+		is := func(address browserid.Address) bool { return strings.EqualFold(address.String(), login) }
+		return strings.EqualFold(a.Login, login) || slices.ContainsFunc(a.Addresses, is)
 	})
 	switch {
 	case err != nil:
-		return idp.Result{}, err
+		return identity.Result{}, err
 	case !known:
-		return idp.Result{Status: idp.Refused}, nil
-	case d.Gate != nil && !d.Gate(ctx, account.ID):
-		return idp.Result{Status: idp.Throttled, Person: nobody(account)}, nil
+		return identity.Result{Status: identity.Refused}, nil
+	case gate != nil && !gate(account.ID):
+		return identity.Result{Status: identity.Throttled, Person: refused(account)}, nil
 	case password == "" || password != account.Password:
-		return idp.Result{Status: idp.Refused, Person: nobody(account)}, nil
+		return identity.Result{Status: identity.Refused, Person: refused(account)}, nil
 	}
-	return idp.Result{Status: account.Status, Person: account.Person, MayTell: true}, nil
+	return identity.Result{Status: account.Status, Person: account.Person, MayTell: true}, nil
 }
 
-// Lookup implements idp.Directory.
-func (d *Directory) Lookup(ctx context.Context, id string) (idp.Result, error) {
+// Lookup implements identity.Directory.
+func (d *Directory) Lookup(ctx context.Context, id string) (identity.Result, error) {
 	account, known, err := d.find(ctx, func(a Account) bool { return a.ID == id })
 	if err != nil {
-		return idp.Result{}, err
+		return identity.Result{}, err
 	}
 	if !known {
-		return idp.Result{Status: idp.Gone}, nil
+		return identity.Result{Status: identity.Gone}, nil
 	}
-	return idp.Result{Status: account.Status, Person: account.Person}, nil
+	return identity.Result{Status: account.Status, Person: account.Person}, nil
 }
 
 func (d *Directory) find(ctx context.Context, is func(Account) bool) (account Account, known bool, err error) {
@@ -134,7 +129,20 @@ func (d *Directory) find(ctx context.Context, is func(Account) bool) (account Ac
 	return Account{}, false, nil
 }
 
-// nobody is all that is known of a person who was refused.
-func nobody(account Account) idp.Person {
-	return idp.Person{Directory: account.Directory, ID: account.ID}
+// Addresses parses addresses; a malformed one panics.
+func Addresses(texts ...string) []browserid.Address {
+	var list []browserid.Address
+	for _, text := range texts {
+		address, err := browserid.ParseAddress(text)
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, address)
+	}
+	return list
+}
+
+// refused is all that is known of a person who was refused.
+func refused(account Account) identity.Person {
+	return identity.Person{Directory: account.Directory, ID: account.ID}
 }

@@ -114,7 +114,7 @@ func (a *App) build() error {
 		Failures: a.Config.Throttle.Failures, Window: a.Config.Throttle.Window,
 		Now: a.Now, Log: a.Log,
 	})
-	if err := a.openDirectories(hosts, throttle); err != nil {
+	if err := a.openDirectories(hosts); err != nil {
 		return err
 	}
 	a.sessions = session.New(session.Config{

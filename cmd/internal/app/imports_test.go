@@ -38,6 +38,9 @@ func TestImportRulesBite(t *testing.T) {
 		{ImportPath: "idp/session", Deps: []string{"github.com/caddyserver/certmagic"}},
 		{ImportPath: "proxy/upstream", Deps: []string{module + "/idp/browserid"}},
 		{ImportPath: "ldapauth", Deps: []string{module + "/idp"}},
+		{ImportPath: "ldapauth", Deps: []string{module + "/idp/session"}},
+		{ImportPath: "ldapauth", Deps: []string{module + "/proxy"}},
+		{ImportPath: "idp/identity", Deps: []string{module + "/idp/session"}},
 		{ImportPath: "idp/browserid", Deps: []string{"golang.org/x/net/idna"}},
 		{ImportPath: "cmd/internal/config", Deps: []string{module + "/ldapauth"}},
 		{ImportPath: "cmd/internal/cli", Imports: []string{module + "/idp"}},
@@ -84,13 +87,19 @@ func importFaults(p listed) (faults []string) {
 		refuse(p.Deps, func(path string) bool {
 			return path != p.ImportPath && !strings.HasPrefix(path, "vendor/") && notStandard(path) || path == "net/http"
 		}, "the protocol is pure: standard library only, no net/http")
+	case room == "idp/identity":
+		refuse(p.Deps, func(path string) bool {
+			return inside("idp")(path) && !inside("idp/browserid")(path) || inside("proxy", "ldapauth", "cmd")(path)
+		}, "facts stand on the protocol alone")
 	case within("idp"):
 		refuse(p.Deps, inside("proxy", "ldapauth", "cmd"), "proxy, idp and ldapauth never import one another, nor cmd")
 		refuse(p.Deps, func(path string) bool { return strings.HasPrefix(path, "github.com/caddyserver/certmagic") }, "idp knows its store by shape alone")
 	case within("proxy"):
 		refuse(p.Deps, inside("idp", "ldapauth", "cmd"), "proxy, idp and ldapauth never import one another, nor cmd")
 	case within("ldapauth"):
-		refuse(p.Deps, inside("idp", "proxy", "cmd"), "proxy, idp and ldapauth never import one another, nor cmd")
+		refuse(p.Deps, inside("proxy", "cmd"), "proxy, idp and ldapauth never import one another, nor cmd")
+		refuse(p.Deps, func(path string) bool { return inside("idp")(path) && !inside("idp/identity", "idp/browserid")(path) },
+			"of idp, ldapauth knows the facts and the addresses alone")
 	case within("cmd/internal/config"):
 		refuse(p.Deps, inside("idp", "proxy", "ldapauth"), "config describes; app translates")
 	case within("cmd/internal/cli"):

@@ -9,6 +9,7 @@ import (
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/session"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/proxy"
@@ -18,7 +19,7 @@ import (
 
 // openDirectories makes each directory that an identity host uses, once, whatever the number of its
 // hosts. Nothing is dialled: a directory that is down never keeps the program from starting.
-func (a *App) openDirectories(hosts []config.Host, throttle *idp.Throttle) error {
+func (a *App) openDirectories(hosts []config.Host) error {
 	domains := map[string][]string{}
 	for _, host := range hosts {
 		if host.Role == config.RoleIdentity {
@@ -26,7 +27,7 @@ func (a *App) openDirectories(hosts []config.Host, throttle *idp.Throttle) error
 		}
 	}
 	for _, name := range sortedNames(domains) {
-		directory, err := a.openDirectory(name, domains[name], throttle)
+		directory, err := a.openDirectory(name, domains[name])
 		if err != nil {
 			return fmt.Errorf("setting up directory %s: %w", name, err)
 		}
@@ -35,7 +36,7 @@ func (a *App) openDirectories(hosts []config.Host, throttle *idp.Throttle) error
 	return nil
 }
 
-func (a *App) openDirectory(name string, domains []string, throttle *idp.Throttle) (*ldapauth.Directory, error) {
+func (a *App) openDirectory(name string, domains []string) (*ldapauth.Directory, error) {
 	from := a.Config.Directories[name]
 	slices.Sort(domains)
 	return ldapauth.New(ldapauth.Config{
@@ -49,7 +50,6 @@ func (a *App) openDirectory(name string, domains []string, throttle *idp.Throttl
 		BaseDN:            from.BaseDN,
 		Schema:            directorySchema(from),
 		Domains:           slices.Compact(domains),
-		Gate:              accountGate(throttle, name),
 		Now:               a.Now,
 		Log:               a.Log,
 		Observe:           a.metrics.ofDirectory(name),
@@ -126,10 +126,10 @@ func nothingHere(w http.ResponseWriter, _ *http.Request) {
 
 // makeProvider gives the identity provider each host that publishes a document.
 func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err error) {
-	var published []idp.Host
+	var published []identity.Host
 	for _, host := range hosts {
-		if role := a.role(host); role != nil {
-			published = append(published, idp.Host{Name: host.Name, Origin: a.origin(host.Name), Role: role})
+		if host.Role != config.RolePlain {
+			published = append(published, a.identityHost(host))
 		}
 	}
 	a.makeDiscovery()
@@ -157,25 +157,23 @@ func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err err
 	return err
 }
 
-// role is nil for a host that is only proxied.
-func (a *App) role(host config.Host) idp.Role {
+// identityHost translates a host that publishes a document.
+func (a *App) identityHost(host config.Host) identity.Host {
+	to := identity.Host{Name: host.Name, Origin: a.origin(host.Name)}
 	switch host.Role {
 	case config.RoleIdentity:
-		return idp.Identity{
-			Directory:           directory{a.directories[host.Directory]},
-			DirectoryName:       host.Directory,
-			Domains:             host.MailDomains,
-			Hubs:                host.Hubs,
-			CertificateLifetime: a.Config.Identity.CertificateLifetime,
-			Website:             host.Upstream != nil,
-		}
+		to.Role = identity.Provider
+		to.Directory, to.DirectoryName = a.directories[host.Directory], host.Directory
+		to.Domains, to.Hubs = host.MailDomains, host.Hubs
+		to.CertificateLifetime = a.Config.Identity.CertificateLifetime
+		to.Website = host.Upstream != nil
 	case config.RoleDelegating:
-		return idp.Delegation{Authority: host.Authority}
+		to.Role, to.Authority = identity.Delegating, host.Authority
 	case config.RoleDisabled:
-		return idp.Disabled{}
+		to.Role = identity.Disabled
 	case config.RolePlain:
 	}
-	return nil
+	return to
 }
 
 // origin is how browsers name a host of ours.

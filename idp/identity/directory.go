@@ -1,0 +1,133 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"persona-sidecar/idp/browserid"
+)
+
+// Directory is a company's list of people. Implementations are safe for
+// concurrent use. An error of either method means only that the directory
+// could not answer.
+type Directory interface {
+	// Authenticate checks a password; a wrong one is the result Refused. The
+	// gate is asked between finding the entry and trying the password, with
+	// the entry's id: when it reports false, the result is Throttled and the
+	// password is not tried. A nil gate admits everyone.
+	Authenticate(ctx context.Context, login, password string, gate func(id string) bool) (Result, error)
+	// Lookup reads a person again by the immutable id of an earlier result.
+	// A person who is no longer there is the result Gone, not an error.
+	Lookup(ctx context.Context, id string) (Result, error)
+}
+
+// ErrUnavailable is wrapped by errors that mean: the directory could not answer.
+var ErrUnavailable = errors.New("the directory is unavailable")
+
+// Status is what a directory answers about a person.
+type Status int
+
+// The answers of a directory. The zero Status is not an answer, and admits no one.
+const (
+	// OK: the password was right (Authenticate) or the account is in order (Lookup).
+	OK Status = iota + 1
+	// Refused: unknown name, wrong password, a name that matches more than one
+	// entry, or input that no directory is asked about.
+	Refused
+	// Gone: no such person any more.
+	Gone
+	// NotAllowed: the directory's policy refuses this person.
+	NotAllowed
+	// MustChange: an administrator has set the password; it has to be changed first.
+	MustChange
+	// Expired: the account or its password has expired.
+	Expired
+	// Locked: the account is locked or disabled.
+	Locked
+	// Throttled: the gate refused before the password was tried.
+	Throttled
+)
+
+// String returns the status as it is written in logs and metrics.
+func (s Status) String() string {
+	switch s {
+	case OK:
+		return "ok"
+	case Refused:
+		return "refused"
+	case Gone:
+		return "gone"
+	case NotAllowed:
+		return "not_allowed"
+	case MustChange:
+		return "must_change"
+	case Expired:
+		return "expired"
+	case Locked:
+		return "locked"
+	case Throttled:
+		return "throttled"
+	}
+	return "unknown"
+}
+
+// Result is the answer of a directory.
+type Result struct {
+	Status Status
+	// Person is complete when Status is OK. Otherwise it holds Directory, and
+	// ID where an entry was found.
+	Person Person
+	// MayTell reports that the person has proven who they are, so that the
+	// exact Status may be shown to them. When it is false and Status is not OK,
+	// everything must look like a wrong password.
+	MayTell bool
+}
+
+// Person is an entry of a directory.
+type Person struct {
+	// Directory is the directory's name in the configuration, ID the value of
+	// its id attribute. Only together are they unique; a new name or address
+	// changes neither.
+	Directory, ID string
+
+	Login string
+	// Name is the display name; "" when the directory has none.
+	Name, GivenName, FamilyName string
+	// Groups are the direct memberships, as the directory spells them.
+	Groups []string
+	// PasswordChanged is zero when the directory does not tell.
+	PasswordChanged time.Time
+	// Addresses lie in the mail domains that the directory is asked for, and
+	// belong to no other entry; primary first.
+	Addresses []browserid.Address
+}
+
+// DisplayName returns how a page addresses the person.
+func (p Person) DisplayName() string {
+	for _, name := range []string{p.Name, strings.TrimSpace(p.GivenName + " " + p.FamilyName), p.Login} {
+		if name != "" {
+			return name
+		}
+	}
+	return p.ID
+}
+
+// The longest login and password that a directory is asked about, in bytes.
+const (
+	MaxLogin    = 256 // the longest address has 254
+	maxPassword = 1024
+)
+
+// ValidLogin reports whether a typed name is worth asking a directory about.
+func ValidLogin(s string) bool {
+	return s != "" && len(s) <= MaxLogin && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// ValidPassword reports whether a typed password is worth asking a directory about.
+func ValidPassword(s string) bool {
+	return s != "" && len(s) <= maxPassword && utf8.ValidString(s) && !strings.Contains(s, "\x00")
+}

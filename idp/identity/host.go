@@ -1,0 +1,122 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"persona-sidecar/idp/browserid"
+)
+
+// Host is a host name whose identity paths are answered here.
+type Host struct {
+	// Name is canonical: lower case, A-labels, without port and final dot.
+	Name string
+	// Origin is how browsers name the host: https://name, or
+	// https://name:port where the world sees another port than 443.
+	Origin string
+	Role   Role
+
+	// Authority is the other host that a Delegating host names as its
+	// authority: host or host:port, lower case.
+	Authority string
+
+	// The fields below are those of a Provider.
+
+	Directory Directory
+	// DirectoryName is the name that the configuration gives the directory.
+	// A session is bound to it, and every Person.Directory must equal it.
+	DirectoryName string
+	// Domains are the mail domains signed for, canonical. Addresses outside
+	// them are dropped from what the directory returns.
+	Domains []string
+	// Hubs are the base URLs of further hubs that may frame the provisioning
+	// page, such as https://hub.example.com/persona. The host's own hub is
+	// always allowed and is not listed.
+	Hubs []string
+	// CertificateLifetime is the upper bound, from MinCertificateLifetime to
+	// MaxCertificateLifetime.
+	CertificateLifetime time.Duration
+	// Website reports that something else is served on this host, too.
+	Website bool
+}
+
+// Role is what a host is to the protocol.
+type Role int
+
+// The roles of a host.
+const (
+	// Provider: the host is the authority over addresses; it signs people in
+	// and certifies.
+	Provider Role = iota + 1
+	// Delegating: the host publishes that another one is its authority.
+	Delegating
+	// Disabled: the host publishes that it is no identity provider.
+	Disabled
+)
+
+// The bounds of Host.CertificateLifetime.
+const (
+	MinCertificateLifetime = time.Minute
+	MaxCertificateLifetime = 24 * time.Hour
+)
+
+// Hub returns the base URL of the host's own hub.
+func (h *Host) Hub() string { return h.Origin + "/persona" }
+
+// Validate reports the first fault of h.
+func (h *Host) Validate() error {
+	if name, err := browserid.ParseAuthority(h.Name); err != nil || name != h.Name {
+		return errors.New("the name is not a canonical host name")
+	}
+	if origin, err := HubOrigin(h.Origin); err != nil || origin != h.Origin {
+		return fmt.Errorf("origin %q is not of the form https://host[:port]", h.Origin)
+	}
+	switch h.Role {
+	case Provider:
+		return h.validateProvider()
+	case Delegating:
+		if authority, err := browserid.ParseAuthority(h.Authority); err != nil || authority != h.Authority {
+			return fmt.Errorf("authority %q is not a canonical host or host:port", h.Authority)
+		}
+		return nil
+	case Disabled:
+		return nil
+	}
+	return errors.New("the role is missing")
+}
+
+func (h *Host) validateProvider() error {
+	if h.Directory == nil || h.DirectoryName == "" {
+		return errors.New("the directory or its name is missing")
+	}
+	if len(h.Domains) == 0 {
+		return errors.New("no mail domain is listed")
+	}
+	if h.CertificateLifetime < MinCertificateLifetime || h.CertificateLifetime > MaxCertificateLifetime {
+		return fmt.Errorf("certificate lifetime %s is not between %s and %s", h.CertificateLifetime, MinCertificateLifetime, MaxCertificateLifetime)
+	}
+	for _, hub := range h.Hubs {
+		if _, err := HubOrigin(hub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HubOrigin returns the origin of a hub's base URL, which must be https, name
+// a canonical host, and have neither query nor fragment nor final slash.
+func HubOrigin(base string) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", fmt.Errorf("hub %q is not a URL: %w", base, err)
+	}
+	authority, err := browserid.ParseAuthority(u.Host)
+	if err != nil || authority != u.Host || u.Scheme != "https" || u.User != nil ||
+		u.RawQuery != "" || u.ForceQuery || strings.Contains(base, "#") || strings.HasSuffix(base, "/") || u.Port() == "443" {
+		return "", fmt.Errorf("hub %q is not of the form https://host[:port][/path]", base)
+	}
+	return "https://" + u.Host, nil
+}
