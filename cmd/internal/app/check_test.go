@@ -12,13 +12,15 @@ import (
 	"testing"
 
 	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/ldapauth/ldaptest"
 	"persona-sidecar/proxy/certs/acmetest"
 )
 
 // names is a DNS in which every name leads to loopback, and CAA records are as told.
-type names struct{ caa []check.CAA }
+type names struct{ caa []network.CAA }
 
 func (names) Addresses(_ context.Context, host string) ([]netip.Addr, error) {
 	if !strings.HasSuffix(host, ".test") && !strings.HasSuffix(host, ".net") {
@@ -27,7 +29,7 @@ func (names) Addresses(_ context.Context, host string) ([]netip.Addr, error) {
 	return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil
 }
 
-func (n names) CAA(context.Context, string) ([]check.CAA, string, error) { return n.caa, "test", nil }
+func (n names) CAA(context.Context, string) ([]network.CAA, string, error) { return n.caa, "test", nil }
 
 // checker looks at a running program as an outsider does; the ports of the world lead to its listeners.
 func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *check.Checker {
@@ -54,10 +56,10 @@ func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *ch
 }
 
 // findings takes the steps and returns what was found as a person reads it.
-func findings(t *testing.T, groups []check.Group) (check.Summary, string) {
+func findings(t *testing.T, groups []report.Group) (report.Summary, string) {
 	t.Helper()
 	var out bytes.Buffer
-	summary, err := check.Run(t.Context(), groups, check.Text(&out, false))
+	summary, err := report.Run(t.Context(), groups, report.Text(&out, false))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +122,7 @@ func startCertified(t *testing.T) certified {
 }
 
 // checkPerson checks the way of somebody who signs in with a password.
-func (c certified) checkPerson(t *testing.T, address, login, password string) (check.Summary, string) {
+func (c certified) checkPerson(t *testing.T, address, login, password string) (report.Summary, string) {
 	t.Helper()
 	target, err := check.ParseTarget(address)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/visitor"
 )
 
@@ -16,22 +17,22 @@ const (
 )
 
 // acmeGroup checks the ACME server.
-func (c *Checker) acmeGroup() Group {
-	return Group{Subject: "certificate authority", Steps: []Step{{Name: "ACME directory", Run: c.checkACME}}}
+func (c *Checker) acmeGroup() report.Group {
+	return report.Group{Subject: "certificate authority", Steps: []report.Step{{Name: "ACME directory", Run: c.checkACME}}}
 }
 
-func (c *Checker) checkACME(ctx context.Context) Finding {
+func (c *Checker) checkACME(ctx context.Context) report.Finding {
 	directory := c.Config.TLS.ACME.Directory
 	if directory == "" {
 		directory, c.identities = letsEncrypt, []string{letsEncryptIdentity}
 	}
 	at, err := url.Parse(directory)
 	if err != nil {
-		return failed("write its URL into tls.acme.directory", "%v", err)
+		return report.Fail("write its URL into tls.acme.directory", "%v", err)
 	}
-	client := c.network.client
+	client := c.client
 	if roots := c.Config.TLS.ACME.Roots; roots != nil {
-		client = c.network.clientFor(roots)
+		client = c.clientFor(roots)
 	}
 	got, err := client.Get(ctx, directory, nil)
 	if err != nil {
@@ -50,20 +51,20 @@ func (c *Checker) checkACME(ctx context.Context) Finding {
 		}
 	}
 	if got.StatusCode != http.StatusOK {
-		return failed("is tls.acme.directory right? Try again later when it is", "%s answers %d: %s", directory, got.StatusCode, visitor.Brief(got.Body))
+		return report.Fail("is tls.acme.directory right? Try again later when it is", "%s answers %d: %s", directory, got.StatusCode, visitor.Brief(got.Body))
 	}
 	if err := json.Unmarshal(got.Body, &object); err != nil || object.NewNonce == "" || object.NewAccount == "" || object.NewOrder == "" {
-		return failed("correct tls.acme.directory: it must be the URL of the directory itself", "%s is no ACME directory", directory)
+		return report.Fail("correct tls.acme.directory: it must be the URL of the directory itself", "%s is no ACME directory", directory)
 	}
 	if len(object.Meta.CAAIdentities) > 0 {
 		c.identities = object.Meta.CAAIdentities
 	}
 	if object.Meta.ExternalAccountRequired && c.Config.TLS.ACME.EABKeyID == "" {
-		return failed("get a key for external account binding there, and set tls.acme.eab_key_id and eab_mac_key_file", "%s serves only accounts that are bound to one of its own", directory)
+		return report.Fail("get a key for external account binding there, and set tls.acme.eab_key_id and eab_mac_key_file", "%s serves only accounts that are bound to one of its own", directory)
 	}
 	seen := directory
 	if terms := object.Meta.TermsOfService; terms != "" {
 		seen = fmt.Sprintf("%s; its terms: %s", directory, terms)
 	}
-	return passed("%s", seen)
+	return report.Pass("%s", seen)
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/report"
 )
 
 const acmeHosts = `
@@ -27,15 +27,15 @@ func TestACME(t *testing.T) {
 		yaml    string
 		want    want
 	}{
-		"good":       {func(w *internet) { w.serve("acme.test", acmeDirectory(strings.Replace(whole, "EAB", "false", 1))) }, acmeHosts, want{"ACME directory", check.OK, "its terms: https://acme.test/terms", ""}},
-		"gone":       {func(*internet) {}, acmeHosts, want{"ACME directory", check.Failed, "DNS knows no address of acme.test", "record"}},
-		"down":       {func(w *internet) { w.place("acme.test") }, acmeHosts, want{"ACME directory", check.Failed, "refused", "running"}},
-		"in trouble": {func(w *internet) { w.serve("acme.test", http.HandlerFunc(text(503, "text/plain", "maintenance"))) }, acmeHosts, want{"ACME directory", check.Failed, "answers 503: maintenance", "Try again later"}},
-		"a page":     {func(w *internet) { w.serve("acme.test", acmeDirectory("<html>")) }, acmeHosts, want{"ACME directory", check.Failed, "is no ACME directory", "tls.acme.directory"}},
+		"good":       {func(w *internet) { w.serve("acme.test", acmeDirectory(strings.Replace(whole, "EAB", "false", 1))) }, acmeHosts, want{"ACME directory", report.OK, "its terms: https://acme.test/terms", ""}},
+		"gone":       {func(*internet) {}, acmeHosts, want{"ACME directory", report.Failed, "DNS knows no address of acme.test", "record"}},
+		"down":       {func(w *internet) { w.place("acme.test") }, acmeHosts, want{"ACME directory", report.Failed, "refused", "running"}},
+		"in trouble": {func(w *internet) { w.serve("acme.test", http.HandlerFunc(text(503, "text/plain", "maintenance"))) }, acmeHosts, want{"ACME directory", report.Failed, "answers 503: maintenance", "Try again later"}},
+		"a page":     {func(w *internet) { w.serve("acme.test", acmeDirectory("<html>")) }, acmeHosts, want{"ACME directory", report.Failed, "is no ACME directory", "tls.acme.directory"}},
 		"untrusted": {func(w *internet) {
 			w.serveTLS("acme.test", newInternet(w.t).authority.TLS(w.t, "acme.test"), acmeDirectory(whole))
-		}, acmeHosts, want{"ACME directory", check.Failed, "unknown authority", "tls.acme.ca_file"}},
-		"needs binding": {func(w *internet) { w.serve("acme.test", acmeDirectory(strings.Replace(whole, "EAB", "true", 1))) }, acmeHosts, want{"ACME directory", check.Failed, "bound", "tls.acme.eab_key_id"}},
+		}, acmeHosts, want{"ACME directory", report.Failed, "unknown authority", "tls.acme.ca_file"}},
+		"needs binding": {func(w *internet) { w.serve("acme.test", acmeDirectory(strings.Replace(whole, "EAB", "true", 1))) }, acmeHosts, want{"ACME directory", report.Failed, "bound", "tls.acme.eab_key_id"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/report"
 )
 
 // host is an identity host that answers as ours does, and can be made to err.
@@ -118,40 +119,40 @@ func TestPerson(t *testing.T) {
 		change func(*host)
 		wants  []want
 	}{
-		"right":                {func(*host) {}, []want{{"assertion", check.OK, "alice@example.test is proven", ""}, {"sign-out", check.OK, "", ""}}},
-		"no form":              {func(h *host) { h.answers["/persona/authenticate"] = text(200, "text/html", "hello") }, []want{{"sign-in page", check.Failed, "no sign-in form", "another program"}, {"password", check.Skipped, "", ""}}},
-		"page in trouble":      {func(h *host) { h.answers["/persona/authenticate"] = text(503, "text/html", "not ready") }, []want{{"sign-in page", check.Failed, "answers 503: not ready", "log"}}},
-		"wrong password":       {func(h *host) { h.with("/persona/authenticate", func(http.Header) {}); refuse(h) }, []want{{"sign-in", check.Failed, "403: It's wrong.", "-login"}, {"certificate", check.Skipped, "", ""}}},
-		"no cookie":            {func(h *host) { h.with("/persona/authenticate", func(header http.Header) { header.Del("Set-Cookie") }) }, []want{{"sign-in", check.Failed, "no session cookie came", "take cookies away"}, {"addresses", check.Skipped, "", ""}}},
-		"cookie of the domain": {cookie("__Host-persona=x; Domain=example.test; Path=/; HttpOnly; SameSite=None"), []want{{"session cookie", check.Failed, "it is not Secure; it is not SameSite=Lax; it goes to all hosts below example.test", ""}}},
-		"cookie for scripts":   {cookie("__Host-persona=x; Path=/; Secure; SameSite=Lax"), []want{{"session cookie", check.Failed, "it is not HttpOnly", ""}}},
+		"right":                {func(*host) {}, []want{{"assertion", report.OK, "alice@example.test is proven", ""}, {"sign-out", report.OK, "", ""}}},
+		"no form":              {func(h *host) { h.answers["/persona/authenticate"] = text(200, "text/html", "hello") }, []want{{"sign-in page", report.Failed, "no sign-in form", "another program"}, {"password", report.Skipped, "", ""}}},
+		"page in trouble":      {func(h *host) { h.answers["/persona/authenticate"] = text(503, "text/html", "not ready") }, []want{{"sign-in page", report.Failed, "answers 503: not ready", "log"}}},
+		"wrong password":       {func(h *host) { h.with("/persona/authenticate", func(http.Header) {}); refuse(h) }, []want{{"sign-in", report.Failed, "403: It's wrong.", "-login"}, {"certificate", report.Skipped, "", ""}}},
+		"no cookie":            {func(h *host) { h.with("/persona/authenticate", func(header http.Header) { header.Del("Set-Cookie") }) }, []want{{"sign-in", report.Failed, "no session cookie came", "take cookies away"}, {"addresses", report.Skipped, "", ""}}},
+		"cookie of the domain": {cookie("__Host-persona=x; Domain=example.test; Path=/; HttpOnly; SameSite=None"), []want{{"session cookie", report.Failed, "it is not Secure; it is not SameSite=Lax; it goes to all hosts below example.test", ""}}},
+		"cookie for scripts":   {cookie("__Host-persona=x; Path=/; Secure; SameSite=Lax"), []want{{"session cookie", report.Failed, "it is not HttpOnly", ""}}},
 		"session lost": {func(h *host) {
 			h.answers["/persona/api/session"] = text(200, "application/json", `{"signed_in":false}`)
-		}, []want{{"addresses", check.Failed, "not known any more", "cache"}}},
-		"session in trouble": {func(h *host) { h.answers["/persona/api/session"] = text(500, "text/html", "oops") }, []want{{"addresses", check.Failed, "answers 500: oops", "log"}}},
+		}, []want{{"addresses", report.Failed, "not known any more", "cache"}}},
+		"session in trouble": {func(h *host) { h.answers["/persona/api/session"] = text(500, "text/html", "oops") }, []want{{"addresses", report.Failed, "answers 500: oops", "log"}}},
 		"not among the addresses": {func(h *host) {
 			h.answers["/persona/api/session"] = text(200, "application/json", `{"signed_in":true,"name":"Alice","addresses":["a@example.test"]}`)
-		}, []want{{"addresses", check.Failed, "alice@example.test is not among the addresses of Alice: a@example.test", "address_attributes"}}},
+		}, []want{{"addresses", report.Failed, "alice@example.test is not among the addresses of Alice: a@example.test", "address_attributes"}}},
 		"refused": {func(h *host) {
 			h.answers["/persona/api/certificate"] = text(403, "application/json", `{"error":"not_your_address","message":"Not yours."}`)
-		}, []want{{"certificate", check.Failed, "403 not_your_address: Not yours.", "log"}, {"verification", check.Skipped, "", ""}, {"assertion", check.Skipped, "", ""}, {"sign-out", check.OK, "", ""}}},
+		}, []want{{"certificate", report.Failed, "403 not_your_address: Not yours.", "log"}, {"verification", report.Skipped, "", ""}, {"assertion", report.Skipped, "", ""}, {"sign-out", report.OK, "", ""}}},
 		"no certificate": {func(h *host) {
 			h.answers["/persona/api/certificate"] = text(200, "application/json", `{"certificate":"abc"}`)
-		}, []want{{"certificate", check.Failed, "", "another program"}}},
-		"another key signs": {func(h *host) { h.signer = other }, []want{{"verification", check.Failed, "invalid signature", "persona check example.test"}, {"assertion", check.Failed, "invalid signature", "certificate"}}},
-		"another issuer":    {claim("iss", "example.test:8443"), []want{{"verification", check.Failed, "example.test:8443 issued it, and outsiders expect example.test", "listen.public_https"}}},
-		"another address":   {claim("principal", map[string]string{"email": "bob@example.test"}), []want{{"verification", check.Failed, "it is for bob@example.test", "report"}}},
-		"another's key":     {claim("public-key", map[string]string{"algorithm": "RS", "n": other.N.String(), "e": "65537"}), []want{{"verification", check.Failed, "certifies another key", "report"}, {"assertion", check.Failed, "invalid signature", ""}}},
-		"expired":           {at("exp", -time.Hour), []want{{"verification", check.Failed, "expired", "clocks"}}},
-		"from the future":   {at("iat", 20*time.Second), []want{{"verification", check.Warning, "in the future", "no skew"}}},
-		"far future":        {at("iat", time.Hour), []want{{"verification", check.Failed, "issued later", "clocks"}}},
-		"seconds":           {claim("exp", time.Now().Add(time.Hour).Unix()), []want{{"certificate", check.Failed, "seconds", ""}}},
-		"no time of issue":  {func(h *host) { h.claims = func(c map[string]any) { delete(c, "iat") } }, []want{{"verification", check.Warning, "does not say when", "report"}}},
-		"too long":          {at("exp", 5*time.Hour), []want{{"verification", check.Warning, "10m0s were asked for", "report"}}},
-		"no sign-out":       {func(h *host) { h.answers["/persona/logout"] = text(500, "text/html", "oops") }, []want{{"sign-out", check.Failed, "500: oops", "ends by itself"}}},
-		"no document":       {func(h *host) { delete(h.answers, "/.well-known/browserid") }, []want{{"authority", check.Failed, "example.test: 404", "persona check example.test"}, {"sign-in page", check.Skipped, "", ""}}},
-		"disabled":          {func(h *host) { h.document = `{"disabled":true}` }, []want{{"authority", check.Failed, "no identity provider", "remove disabled"}}},
-		"led elsewhere":     {func(h *host) { h.document = `{"authority":"evil.test"}` }, []want{{"authority", check.Failed, "example.test → evil.test, and the configuration says that example.test signs", `{"authority":"example.test"}`}, {"password", check.Skipped, "", ""}}},
+		}, []want{{"certificate", report.Failed, "", "another program"}}},
+		"another key signs": {func(h *host) { h.signer = other }, []want{{"verification", report.Failed, "invalid signature", "persona check example.test"}, {"assertion", report.Failed, "invalid signature", "certificate"}}},
+		"another issuer":    {claim("iss", "example.test:8443"), []want{{"verification", report.Failed, "example.test:8443 issued it, and outsiders expect example.test", "listen.public_https"}}},
+		"another address":   {claim("principal", map[string]string{"email": "bob@example.test"}), []want{{"verification", report.Failed, "it is for bob@example.test", "report"}}},
+		"another's key":     {claim("public-key", map[string]string{"algorithm": "RS", "n": other.N.String(), "e": "65537"}), []want{{"verification", report.Failed, "certifies another key", "report"}, {"assertion", report.Failed, "invalid signature", ""}}},
+		"expired":           {at("exp", -time.Hour), []want{{"verification", report.Failed, "expired", "clocks"}}},
+		"from the future":   {at("iat", 20*time.Second), []want{{"verification", report.Warning, "in the future", "no skew"}}},
+		"far future":        {at("iat", time.Hour), []want{{"verification", report.Failed, "issued later", "clocks"}}},
+		"seconds":           {claim("exp", time.Now().Add(time.Hour).Unix()), []want{{"certificate", report.Failed, "seconds", ""}}},
+		"no time of issue":  {func(h *host) { h.claims = func(c map[string]any) { delete(c, "iat") } }, []want{{"verification", report.Warning, "does not say when", "report"}}},
+		"too long":          {at("exp", 5*time.Hour), []want{{"verification", report.Warning, "10m0s were asked for", "report"}}},
+		"no sign-out":       {func(h *host) { h.answers["/persona/logout"] = text(500, "text/html", "oops") }, []want{{"sign-out", report.Failed, "500: oops", "ends by itself"}}},
+		"no document":       {func(h *host) { delete(h.answers, "/.well-known/browserid") }, []want{{"authority", report.Failed, "example.test: 404", "persona check example.test"}, {"sign-in page", report.Skipped, "", ""}}},
+		"disabled":          {func(h *host) { h.document = `{"disabled":true}` }, []want{{"authority", report.Failed, "no identity provider", "remove disabled"}}},
+		"led elsewhere":     {func(h *host) { h.document = `{"authority":"evil.test"}` }, []want{{"authority", report.Failed, "example.test → evil.test, and the configuration says that example.test signs", `{"authority":"example.test"}`}, {"password", report.Skipped, "", ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -197,7 +198,7 @@ func TestNobodyTypes(t *testing.T) {
 	look(t, world.checker(load(t, folder(t), identityYAML)).Address(check.SignIn{
 		Address:  target(t, "alice@example.test").Address,
 		Password: func(context.Context) (string, error) { return "", errors.New("the input ended") },
-	})).expect(t, want{"password", check.Failed, "the input ended", "-password-file"})
+	})).expect(t, want{"password", report.Failed, "the input ended", "-password-file"})
 }
 
 // TestForeignPerson: no password goes to a host that is not ours, and the answer
@@ -208,10 +209,10 @@ func TestForeignPerson(t *testing.T) {
 		document string
 		want     want
 	}{
-		"another provider": {"", want{"authority", check.Failed, "foreign.test signs for the addresses of foreign.test, and that is not an identity host", "types no password anywhere but"}},
-		"delegates here":   {`{"authority":"example.test"}`, want{"authority", check.Failed, "foreign.test delegates to example.test, whose configuration does not sign for it", "certifies of example.test"}},
-		"no provider":      {`{"disabled":true}`, want{"authority", check.Failed, "no identity provider by its own word", "contact the operator"}},
-		"in circles":       {`{"authority":"foreign.test"}`, want{"authority", check.Failed, "in circles", "document of its own"}},
+		"another provider": {"", want{"authority", report.Failed, "foreign.test signs for the addresses of foreign.test, and that is not an identity host", "types no password anywhere but"}},
+		"delegates here":   {`{"authority":"example.test"}`, want{"authority", report.Failed, "foreign.test delegates to example.test, whose configuration does not sign for it", "certifies of example.test"}},
+		"no provider":      {`{"disabled":true}`, want{"authority", report.Failed, "no identity provider by its own word", "contact the operator"}},
+		"in circles":       {`{"authority":"foreign.test"}`, want{"authority", report.Failed, "in circles", "document of its own"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

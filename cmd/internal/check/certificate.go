@@ -8,15 +8,17 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"persona-sidecar/cmd/internal/check/report"
 )
 
 // checkCertificate shakes hands with every address that answers, and verifies
 // the chain as an outsider does: with nothing but what the server sends.
-func (s *site) checkCertificate(ctx context.Context) Finding {
+func (s *site) checkCertificate(ctx context.Context) report.Finding {
 	if !s.answers {
-		return skipped("nothing answers")
+		return report.Skip("nothing answers")
 	}
-	var f faults
+	var f report.Faults
 	seen := ""
 	for _, target := range s.targets {
 		chain, err := s.handshake(ctx, target)
@@ -24,21 +26,21 @@ func (s *site) checkCertificate(ctx context.Context) Finding {
 			err = s.verify(chain)
 		}
 		if err != nil {
-			f.fail(certificateCure(err, chain, s.name), "%s: %s", target, certificateFault(err, chain, s.Now()))
+			f.Fail(certificateCure(err, chain, s.name), "%s: %s", target, certificateFault(err, chain, s.Now()))
 			continue
 		}
 		s.secure = true
 		seen = fmt.Sprintf("by %s, valid until %s (%s)", issuer(chain[0]), chain[0].NotAfter.UTC().Format(time.DateOnly), inDays(chain[0].NotAfter.Sub(s.Now())))
 		if left, whole := chain[0].NotAfter.Sub(s.Now()), chain[0].NotAfter.Sub(chain[0].NotBefore); left < whole/6 {
-			f.warn(s.renewalCure(), "it ends in %s", inDays(left))
+			f.Warn(s.renewalCure(), "it ends in %s", inDays(left))
 		}
 	}
-	return f.finding("%s", seen)
+	return f.Finding("%s", seen)
 }
 
 // handshake returns the chain that a server sends, unverified.
 func (s *site) handshake(ctx context.Context, target string) ([]*x509.Certificate, error) {
-	connection, err := s.network.connect(ctx, "tcp", target)
+	connection, err := s.dialer.Connect(ctx, target)
 	if err != nil {
 		return nil, err
 	}

@@ -11,9 +11,15 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/proxy/certs"
 )
+
+// agent is the User-Agent of all requests.
+const agent = "persona-check"
 
 // Env is the clock, the network and the machine that a Checker uses. All fields
 // but Roots are required.
@@ -21,7 +27,7 @@ type Env struct {
 	Now      func() time.Time
 	Rand     io.Reader // for the key of a sign-in
 	Log      zerolog.Logger
-	Resolver Resolver
+	Resolver network.Resolver
 	// Dial opens a TCP connection: for what outsiders ask, to an IP address and
 	// port; to a host name where the program itself connects (the website, the
 	// directory) or [Options.Resolve] holds one.
@@ -38,7 +44,7 @@ func SystemEnv() Env {
 		Now:        time.Now,
 		Rand:       rand.Reader,
 		Log:        zerolog.Nop(), // the findings have it all
-		Resolver:   DNS{},
+		Resolver:   network.DNS{},
 		Dial:       new(net.Dialer).DialContext,
 		Interfaces: certs.InterfaceAddrs,
 	}
@@ -51,7 +57,7 @@ type Options struct {
 	// Source names where Config came from, a file's path or the environment.
 	Source string
 	// Resolve is where our names are found instead of where DNS says.
-	Resolve Resolve
+	Resolve network.Resolve
 }
 
 // Checker plans the steps and keeps what they found, for later steps. It serves
@@ -60,9 +66,12 @@ type Checker struct {
 	Env
 	Options
 
-	hosts   []config.Host
-	network *network
-	keys    ownKeys
+	hosts  []config.Host
+	dialer network.Dialer
+	client visitor.Client // an outsider's
+	direct visitor.Client // as the program itself connects, by the machine's names
+	dates  []dated
+	keys   ownKeys
 	// identities are the names by which CAA records allow the ACME server.
 	identities []string
 }
@@ -72,10 +81,25 @@ func New(env Env, options Options) *Checker {
 	c := &Checker{Env: env, Options: options}
 	if c.Config != nil {
 		c.hosts = c.Config.Hosts()
-		c.Resolve = c.Resolve.withPlain(c.Config.Listen.HTTP)
+		c.Resolve = c.Resolve.WithPlain(c.Config.Listen.HTTP)
 	}
-	c.network = newNetwork(c)
+	c.dialer = network.Dialer{Resolver: c.Resolver, Dial: c.Dial, Resolve: c.Resolve, Names: map[string]bool{}}
+	for _, host := range c.hosts {
+		c.dialer.Names[host.Name] = true
+	}
+	c.client = c.clientFor(c.Roots)
+	c.direct = visitor.Client{HTTP: visitor.NewHTTP(c.Dial, nil, c.Now), UserAgent: agent, Observe: c.noteDate}
 	return c
+}
+
+// clientFor returns an outsider's client that trusts other roots.
+func (c *Checker) clientFor(roots *x509.CertPool) visitor.Client {
+	return visitor.Client{HTTP: visitor.NewHTTP(c.dialer.DialContext, roots, c.Now), UserAgent: agent, Observe: c.noteDate}
+}
+
+// unreached makes a finding of an error of asking or connecting.
+func unreached(err error, host string) report.Finding {
+	return report.Error("", visitor.Explain(err, host), "")
 }
 
 // ours returns a host of the configuration by its name.

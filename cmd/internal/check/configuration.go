@@ -6,25 +6,27 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"persona-sidecar/cmd/internal/check/report"
 )
 
 // configurationSteps check the configuration, which has no faults when it could
 // be loaded.
-func (c *Checker) configurationSteps() []Step {
-	steps := []Step{{Name: "read", Run: func(context.Context) Finding {
-		return passed("%s: %s, %s", c.Source, counted(len(c.Config.Domains), "domain"), counted(len(c.Config.Directories), "directory"))
+func (c *Checker) configurationSteps() []report.Step {
+	steps := []report.Step{{Name: "read", Run: func(context.Context) report.Finding {
+		return report.Pass("%s: %s, %s", c.Source, counted(len(c.Config.Domains), "domain"), counted(len(c.Config.Directories), "directory"))
 	}}}
 	for _, warning := range c.Config.Warnings {
-		steps = append(steps, Step{Name: "warning", Run: func(context.Context) Finding {
+		steps = append(steps, report.Step{Name: "warning", Run: func(context.Context) report.Finding {
 			hint := warning.Cure
 			warning.Cure = "" // it is printed as the hint
-			return warned(hint, "%s", warning)
+			return report.Warn(hint, "%s", warning)
 		}})
 	}
-	steps = append(steps, Step{Name: "secrets", Run: c.checkSecrets})
+	steps = append(steps, report.Step{Name: "secrets", Run: c.checkSecrets})
 	if c.publicPort() != 443 {
-		steps = append(steps, Step{Name: "public port", Run: func(context.Context) Finding {
-			return warned("use port 443, by listen.public_https or by forwarding it", "outsiders look for documents on port 443 only, and listen.public_https is %d", c.publicPort())
+		steps = append(steps, report.Step{Name: "public port", Run: func(context.Context) report.Finding {
+			return report.Warn("use port 443, by listen.public_https or by forwarding it", "outsiders look for documents on port 443 only, and listen.public_https is %d", c.publicPort())
 		}})
 	}
 	return steps
@@ -32,8 +34,8 @@ func (c *Checker) configurationSteps() []Step {
 
 // checkSecrets checks the modes of files that hold secrets. The program reads
 // them whatever their mode: orchestrators mount them in many ways.
-func (c *Checker) checkSecrets(context.Context) Finding {
-	var f faults
+func (c *Checker) checkSecrets(context.Context) report.Finding {
+	var f report.Faults
 	files := slices.Clone(c.Config.SecretFiles)
 	if key := c.Config.TLS.KeyFile; key != "" {
 		files = append(files, key)
@@ -41,17 +43,17 @@ func (c *Checker) checkSecrets(context.Context) Finding {
 	for _, file := range files {
 		info, err := os.Stat(file)
 		if err != nil {
-			f.fail("run the check as the user that runs persona, or as root", "%v", err)
+			f.Fail("run the check as the user that runs persona, or as root", "%v", err)
 			continue
 		}
 		if mode := info.Mode().Perm(); mode&0o007 != 0 {
-			f.warn("chmod 0600 "+quote(file), "%s has mode %04o: every user of this machine may read it", file, mode)
+			f.Warn("chmod 0600 "+quote(file), "%s has mode %04o: every user of this machine may read it", file, mode)
 		}
 	}
 	if len(files) == 0 {
-		return skipped("no secret is in a file")
+		return report.Skip("no secret is in a file")
 	}
-	return f.finding("%s: not readable for other users", strings.Join(files, ", "))
+	return f.Finding("%s: not readable for other users", strings.Join(files, ", "))
 }
 
 func counted(n int, what string) string {

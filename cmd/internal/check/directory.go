@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/ldapauth"
@@ -17,52 +18,52 @@ const wantedSamples = 3
 
 // directoryGroup checks one directory: each of its servers by itself, because one
 // that is down hides behind one that answers.
-func (c *Checker) directoryGroup(name string) Group {
+func (c *Checker) directoryGroup(name string) report.Group {
 	from := c.Config.Directories[name]
-	group := Group{Subject: "directory " + name}
+	group := report.Group{Subject: "directory " + name}
 	answering := false
 	for _, server := range from.URLs {
 		reached := false
 		group.Steps = append(group.Steps,
-			Step{Name: "reach", Run: func(ctx context.Context) Finding {
+			report.Step{Name: "reach", Run: func(ctx context.Context) report.Finding {
 				finding := c.reachServer(ctx, server)
-				reached = finding.Status == OK
+				reached = finding.Status == report.OK
 				return finding
 			}},
-			Step{Name: "bind and base", Run: func(ctx context.Context) Finding {
+			report.Step{Name: "bind and base", Run: func(ctx context.Context) report.Finding {
 				if !reached {
-					return skipped("%s does not answer", server)
+					return report.Skip("%s does not answer", server)
 				}
 				finding := c.bindToServer(ctx, name, from, server)
-				answering = answering || finding.Status == OK
+				answering = answering || finding.Status == report.OK
 				return finding
 			}})
 	}
-	group.Steps = append(group.Steps, Step{Name: "sample addresses", Run: func(ctx context.Context) Finding {
+	group.Steps = append(group.Steps, report.Step{Name: "sample addresses", Run: func(ctx context.Context) report.Finding {
 		if !answering {
-			return skipped("the directory does not answer")
+			return report.Skip("the directory does not answer")
 		}
 		return c.sampleAddresses(ctx, name, from)
 	}})
 	return group
 }
 
-func (c *Checker) reachServer(ctx context.Context, server string) Finding {
+func (c *Checker) reachServer(ctx context.Context, server string) report.Finding {
 	u, err := url.Parse(server)
 	if err != nil {
-		return failed("correct urls", "%v", err)
+		return report.Fail("correct urls", "%v", err)
 	}
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
 	}
-	connection, err := c.network.connect(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	connection, err := c.dialer.Connect(ctx, net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		reason := visitor.Explain(err, u.Hostname())
-		return failed("is the directory running, and is urls right? ("+reason.Hint()+")", "%s: %v", server, reason)
+		return report.Fail("is the directory running, and is urls right? ("+reason.Hint()+")", "%s: %v", server, reason)
 	}
 	_ = connection.Close() // nothing was said
-	return passed("%s", server)
+	return report.Pass("%s", server)
 }
 
 // openDirectory is the directory as the program opens it, on some of its servers.
@@ -107,36 +108,36 @@ func (c *Checker) domainsOf(directory string) []string {
 	return slices.Compact(domains)
 }
 
-func (c *Checker) bindToServer(ctx context.Context, name string, from config.Directory, server string) Finding {
+func (c *Checker) bindToServer(ctx context.Context, name string, from config.Directory, server string) report.Finding {
 	directory, err := c.openDirectory(name, from, []string{server})
 	if err != nil {
-		return failure("", err, "correct the directory's section of the configuration")
+		return report.Error("", err, "correct the directory's section of the configuration")
 	}
 	defer func() { _ = directory.Close() }()
 	if err := directory.Ping(ctx); err != nil {
-		return failure("", err, "look at the directory's own log")
+		return report.Error("", err, "look at the directory's own log")
 	}
 	who := from.BindDN
 	if who == "" {
 		who = "an anonymous client"
 	}
-	return passed("as %s; %s can be read", who, from.BaseDN)
+	return report.Pass("as %s; %s can be read", who, from.BaseDN)
 }
 
-func (c *Checker) sampleAddresses(ctx context.Context, name string, from config.Directory) Finding {
+func (c *Checker) sampleAddresses(ctx context.Context, name string, from config.Directory) report.Finding {
 	directory, err := c.openDirectory(name, from, from.URLs)
 	if err != nil {
-		return failure("", err, "correct the directory's section of the configuration")
+		return report.Error("", err, "correct the directory's section of the configuration")
 	}
 	defer func() { _ = directory.Close() }()
 	addresses, err := directory.Sample(ctx, wantedSamples)
 	domains := strings.Join(c.domainsOf(name), ", ")
 	switch {
 	case err != nil:
-		return failure("", err, "look at the directory's own log")
+		return report.Error("", err, "look at the directory's own log")
 	case len(addresses) == 0:
-		return failed("look at base_dn, user_filter and address_attributes, and whether "+from.BindDN+" may read them",
+		return report.Fail("look at base_dn, user_filter and address_attributes, and whether "+from.BindDN+" may read them",
 			"no entry below %s has an address of its own in %s", from.BaseDN, domains)
 	}
-	return passed("%s", strings.Join(addresses, ", "))
+	return report.Pass("%s", strings.Join(addresses, ", "))
 }

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/ldapauth/ldaptest"
 )
 
@@ -22,29 +22,29 @@ func TestDirectory(t *testing.T) {
 		wants  []want
 	}{
 		"right": {nil, []want{
-			{"reach", check.OK, slapd.LDAPSURL(), ""},
-			{"bind and base", check.OK, "as " + slapd.BindDN, ""},
-			{"sample addresses", check.OK, "alice@example.test, bob.brown@example.test, ", ""},
+			{"reach", report.OK, slapd.LDAPSURL(), ""},
+			{"bind and base", report.OK, "as " + slapd.BindDN, ""},
+			{"sample addresses", report.OK, "alice@example.test, bob.brown@example.test, ", ""},
 		}},
 		"down": {map[string]string{"URLS": "ldaps://127.0.0.1:1"}, []want{
-			{"reach", check.Failed, "ldaps://127.0.0.1:1: the connection is refused", "is the directory running"},
-			{"bind and base", check.Skipped, "does not answer", ""},
-			{"sample addresses", check.Skipped, "does not answer", ""},
+			{"reach", report.Failed, "ldaps://127.0.0.1:1: the connection is refused", "is the directory running"},
+			{"bind and base", report.Skipped, "does not answer", ""},
+			{"sample addresses", report.Skipped, "does not answer", ""},
 		}},
 		"one of two down": {map[string]string{"URLS": slapd.LDAPSURL() + ", ldaps://127.0.0.1:1"}, []want{
-			{"reach", check.OK, slapd.LDAPSURL(), ""},
-			{"reach", check.Failed, "ldaps://127.0.0.1:1", "is the directory running"},
-			{"sample addresses", check.OK, "alice@example.test", ""},
+			{"reach", report.OK, slapd.LDAPSURL(), ""},
+			{"reach", report.Failed, "ldaps://127.0.0.1:1", "is the directory running"},
+			{"sample addresses", report.OK, "alice@example.test", ""},
 		}},
 		"wrong password": {map[string]string{"PASSWORD": "wrong"}, []want{
-			{"reach", check.OK, "", ""},
-			{"bind and base", check.Failed, "binding as the service account", "check bind_dn and bind_password"},
-			{"sample addresses", check.Skipped, "", ""},
+			{"reach", report.OK, "", ""},
+			{"bind and base", report.Failed, "binding as the service account", "check bind_dn and bind_password"},
+			{"sample addresses", report.Skipped, "", ""},
 		}},
-		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", check.Failed, "reading the base", "check base_dn"}}},
-		"unknown CA":      {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", check.Failed, "TLS", "ca_file"}}},
-		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", check.Failed, "no entry below cn=staff", "look at base_dn, user_filter"}}},
-		"wrong attribute": {map[string]string{"MORE": "ca_file: ldap-ca.pem, address_attributes: [description]"}, []want{{"sample addresses", check.Failed, "example.test", "address_attributes"}}},
+		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "reading the base", "check base_dn"}}},
+		"unknown CA":      {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", report.Failed, "TLS", "ca_file"}}},
+		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", report.Failed, "no entry below cn=staff", "look at base_dn, user_filter"}}},
+		"wrong attribute": {map[string]string{"MORE": "ca_file: ldap-ca.pem, address_attributes: [description]"}, []want{{"sample addresses", report.Failed, "example.test", "address_attributes"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/idp/browserid"
 )
 
@@ -19,9 +19,9 @@ func TestForeignProvider(t *testing.T) {
 	world.serve("example.org", newProvider(t))
 	found := look(t, world.checker(nil).Domain("example.org"))
 	found.nothingElse(t)
-	found.expect(t, want{"content", check.OK, "sign-in /sign-in, provisioning /provision", ""})
-	found.expect(t, want{"key", check.OK, "RSA, 2048 bits", ""})
-	found.expect(t, want{"provisioning page", check.OK, "https://example.org/provision", ""})
+	found.expect(t, want{"content", report.OK, "sign-in /sign-in, provisioning /provision", ""})
+	found.expect(t, want{"key", report.OK, "RSA, 2048 bits", ""})
+	found.expect(t, want{"provisioning page", report.OK, "https://example.org/provision", ""})
 }
 
 // TestDocumentRules breaks each rule of a support document over real TLS.
@@ -33,39 +33,39 @@ func TestDocumentRules(t *testing.T) {
 		want   want
 		rest   []string // further steps that must notice
 	}{
-		"no document":        {http.NotFound, want{"support document", check.Failed, "404", "publish the document"}, nil},
-		"a redirect to www":  {redirect("https://www.example.org/.well-known/browserid"), want{"support document", check.Failed, "301: a redirect to https://www.example.org", "no client follows"}, nil},
-		"another status":     {text(http.StatusAccepted, "application/json", good), want{"support document", check.Failed, "202 instead of 200", "status 200"}, nil},
-		"unknown to persona": {text(http.StatusMisdirectedRequest, "text/html", "no"), want{"support document", check.Failed, "421", "list it under domains"}, nil},
-		"not ready":          {text(http.StatusServiceUnavailable, "text/html", "the keys\n are being\tmade"), want{"support document", check.Failed, "503: the keys are being made", "log"}, nil},
-		"plain text":         {text(http.StatusOK, "text/plain", good), want{"content type", check.Failed, "text/plain", "application/json"}, []string{"caching"}},
+		"no document":        {http.NotFound, want{"support document", report.Failed, "404", "publish the document"}, nil},
+		"a redirect to www":  {redirect("https://www.example.org/.well-known/browserid"), want{"support document", report.Failed, "301: a redirect to https://www.example.org", "no client follows"}, nil},
+		"another status":     {text(http.StatusAccepted, "application/json", good), want{"support document", report.Failed, "202 instead of 200", "status 200"}, nil},
+		"unknown to persona": {text(http.StatusMisdirectedRequest, "text/html", "no"), want{"support document", report.Failed, "421", "list it under domains"}, nil},
+		"not ready":          {text(http.StatusServiceUnavailable, "text/html", "the keys\n are being\tmade"), want{"support document", report.Failed, "503: the keys are being made", "log"}, nil},
+		"plain text":         {text(http.StatusOK, "text/plain", good), want{"content type", report.Failed, "text/plain", "application/json"}, []string{"caching"}},
 		"no type": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
 			_, _ = w.Write([]byte(good))
-		}, want{"content type", check.Failed, "no content type", "application/json"}, []string{"caching"}},
-		"type in capitals":    {text(http.StatusOK, "Application/JSON", good), want{"content type", check.Failed, "Application/JSON", "lower case"}, []string{"caching"}},
-		"too large":           {published(`{"x":"` + strings.Repeat("a", 70<<10) + `"}`), want{"size", check.Failed, "more than 64 KiB", "nothing but"}, []string{"content"}},
-		"large":               {published(strings.Replace(good, "{", `{"x":"`+strings.Repeat("a", 1500)+`",`, 1)), want{"size", check.Warning, "historic hub", "2048"}, nil},
-		"a page":              {published("<html>"), want{"content", check.Failed, "", "the website answers"}, nil},
-		"no JSON":             {published(`{"disabled":`), want{"content", check.Failed, "", "publish one JSON object"}, nil},
-		"nothing in it":       {published(`{}`), want{"content", check.Failed, "public-key", "has the members"}, nil},
-		"half switched off":   {published(`{"disabled":"yes"}`), want{"content", check.Failed, "true or false", `{"disabled":true}`}, nil},
-		"upper case":          {published(`{"authority":"ID.Example.ORG"}`), want{"content", check.Failed, "lower case", `{"authority":"id.example.org"}`}, nil},
-		"with a scheme":       {published(`{"authority":"https://id.example.org/"}`), want{"content", check.Failed, "", `{"authority":"id.example.org"}`}, nil},
-		"with a path":         {published(`{"authority":"id.example.org/x"}`), want{"content", check.Failed, "", "without scheme and path"}, nil},
-		"list of authorities": {published(`{"authority":["a.example"]}`), want{"content", check.Failed, "malformed authority", ""}, nil},
-		"relative path":       {published(strings.Replace(good, "/sign-in", "sign-in", 1)), want{"content", check.Failed, "start with a slash", "from the root"}, nil},
-		"path with a query":   {published(strings.Replace(good, "/sign-in", "/sign-in?a=b", 1)), want{"content", check.Failed, "invalid path", "query"}, nil},
-		"path elsewhere":      {published(strings.Replace(good, "/provision", "//evil.example/", 1)), want{"content", check.Failed, "one slash only", "from the root"}, nil},
-		"short key":           {published(withKey(t, good, 1024)), want{"key", check.Failed, "bad key size", "2048"}, nil},
-		"long key":            {published(withKey(t, good, 4096)), want{"content", check.Failed, "bad key size", "2048"}, nil},
-		"DSA key":             {published(strings.Replace(good, `{"algorithm":"RS"`, dsaKey+`,"old":{"algorithm":"RS"`, 1)), want{"content", check.Failed, "", "2048"}, nil},
+		}, want{"content type", report.Failed, "no content type", "application/json"}, []string{"caching"}},
+		"type in capitals":    {text(http.StatusOK, "Application/JSON", good), want{"content type", report.Failed, "Application/JSON", "lower case"}, []string{"caching"}},
+		"too large":           {published(`{"x":"` + strings.Repeat("a", 70<<10) + `"}`), want{"size", report.Failed, "more than 64 KiB", "nothing but"}, []string{"content"}},
+		"large":               {published(strings.Replace(good, "{", `{"x":"`+strings.Repeat("a", 1500)+`",`, 1)), want{"size", report.Warning, "historic hub", "2048"}, nil},
+		"a page":              {published("<html>"), want{"content", report.Failed, "", "the website answers"}, nil},
+		"no JSON":             {published(`{"disabled":`), want{"content", report.Failed, "", "publish one JSON object"}, nil},
+		"nothing in it":       {published(`{}`), want{"content", report.Failed, "public-key", "has the members"}, nil},
+		"half switched off":   {published(`{"disabled":"yes"}`), want{"content", report.Failed, "true or false", `{"disabled":true}`}, nil},
+		"upper case":          {published(`{"authority":"ID.Example.ORG"}`), want{"content", report.Failed, "lower case", `{"authority":"id.example.org"}`}, nil},
+		"with a scheme":       {published(`{"authority":"https://id.example.org/"}`), want{"content", report.Failed, "", `{"authority":"id.example.org"}`}, nil},
+		"with a path":         {published(`{"authority":"id.example.org/x"}`), want{"content", report.Failed, "", "without scheme and path"}, nil},
+		"list of authorities": {published(`{"authority":["a.example"]}`), want{"content", report.Failed, "malformed authority", ""}, nil},
+		"relative path":       {published(strings.Replace(good, "/sign-in", "sign-in", 1)), want{"content", report.Failed, "start with a slash", "from the root"}, nil},
+		"path with a query":   {published(strings.Replace(good, "/sign-in", "/sign-in?a=b", 1)), want{"content", report.Failed, "invalid path", "query"}, nil},
+		"path elsewhere":      {published(strings.Replace(good, "/provision", "//evil.example/", 1)), want{"content", report.Failed, "one slash only", "from the root"}, nil},
+		"short key":           {published(withKey(t, good, 1024)), want{"key", report.Failed, "bad key size", "2048"}, nil},
+		"long key":            {published(withKey(t, good, 4096)), want{"content", report.Failed, "bad key size", "2048"}, nil},
+		"DSA key":             {published(strings.Replace(good, `{"algorithm":"RS"`, dsaKey+`,"old":{"algorithm":"RS"`, 1)), want{"content", report.Failed, "", "2048"}, nil},
 		"a cookie": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Set-Cookie", "a=b")
 			published(good)(w, r)
-		}, want{"caching", check.Warning, "sets a cookie", "no cookie"}, nil},
-		"not to be kept": {func(w http.ResponseWriter, r *http.Request) { published(good)(kept{w, "no-store"}, r) }, want{"caching", check.Warning, "no-store", "max-age"}, nil},
-		"switched off":   {published(`{"disabled":true}`), want{"authority", check.Warning, "no authority signs for example.org", "contact its operator"}, nil},
+		}, want{"caching", report.Warning, "sets a cookie", "no cookie"}, nil},
+		"not to be kept": {func(w http.ResponseWriter, r *http.Request) { published(good)(kept{w, "no-store"}, r) }, want{"caching", report.Warning, "no-store", "max-age"}, nil},
+		"switched off":   {published(`{"disabled":true}`), want{"authority", report.Warning, "no authority signs for example.org", "contact its operator"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,36 +126,36 @@ func TestDelegation(t *testing.T) {
 	}{
 		"five hops": {
 			func(w *internet) { chain(w, 5); w.serve("a5.test", newProvider(w.t)) },
-			want{"authority", check.OK, "a0.test → a1.test → a2.test → a3.test → a4.test → a5.test", ""},
+			want{"authority", report.OK, "a0.test → a1.test → a2.test → a3.test → a4.test → a5.test", ""},
 		},
 		"six hops": {
 			func(w *internet) { chain(w, 6); w.serve("a6.test", newProvider(w.t)) },
-			want{"authority", check.Failed, "too many delegations", "name a6.test at once"},
+			want{"authority", report.Failed, "too many delegations", "name a6.test at once"},
 		},
-		"itself":   {func(w *internet) { w.serve("a0.test", to("a0.test")) }, want{"authority", check.Failed, "in circles: a0.test → a0.test", "document of its own"}},
-		"a circle": {func(w *internet) { chain(w, 2); w.serve("a2.test", to("a1.test")) }, want{"authority", check.Failed, "in circles: a0.test → a1.test → a2.test → a1.test", ""}},
-		"nowhere":  {func(w *internet) { chain(w, 1) }, want{"authority", check.Failed, "a0.test → a1.test: DNS knows no address", "at a1.test: make an A"}},
+		"itself":   {func(w *internet) { w.serve("a0.test", to("a0.test")) }, want{"authority", report.Failed, "in circles: a0.test → a0.test", "document of its own"}},
+		"a circle": {func(w *internet) { chain(w, 2); w.serve("a2.test", to("a1.test")) }, want{"authority", report.Failed, "in circles: a0.test → a1.test → a2.test → a1.test", ""}},
+		"nowhere":  {func(w *internet) { chain(w, 1) }, want{"authority", report.Failed, "a0.test → a1.test: DNS knows no address", "at a1.test: make an A"}},
 		"to a domain that is none": {
 			func(w *internet) { chain(w, 1); w.serve("a1.test", http.NotFoundHandler()) },
-			want{"authority", check.Failed, "a0.test → a1.test: 404", "at a1.test: publish"},
+			want{"authority", report.Failed, "a0.test → a1.test: 404", "at a1.test: publish"},
 		},
 		"to a redirect": {
 			func(w *internet) { chain(w, 1); w.serve("a1.test", http.HandlerFunc(redirect("https://www.a1.test/"))) },
-			want{"authority", check.Failed, "a redirect to https://www.a1.test/", "no client follows"},
+			want{"authority", report.Failed, "a redirect to https://www.a1.test/", "no client follows"},
 		},
 		"to a domain that is off": {
 			func(w *internet) {
 				chain(w, 1)
 				w.serve("a1.test", &provider{answers: map[string]func(http.ResponseWriter, *http.Request){browserid.DocumentPath: published(`{"disabled":true}`)}})
 			},
-			want{"authority", check.Failed, "none, by its own word", "is an identity provider"},
+			want{"authority", report.Failed, "none, by its own word", "is an identity provider"},
 		},
 		"to a bad certificate": {
 			func(w *internet) {
 				chain(w, 1)
 				w.serveTLS("a1.test", newInternet(w.t).authority.TLS(w.t, "a1.test"), newProvider(w.t))
 			},
-			want{"authority", check.Failed, "TLS: ", "at a1.test"},
+			want{"authority", report.Failed, "TLS: ", "at a1.test"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,6 +25,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/idptest"
@@ -39,17 +41,17 @@ type internet struct {
 	failing   map[string]error  // what DNS says of a name instead
 	ports     map[string]string // address:port of this world → listener
 	machine   []netip.Addr      // addresses of the machine that looks
-	caa       map[string][]check.CAA
+	caa       map[string][]network.CAA
 	caaError  error
 	now       func() time.Time
-	resolve   check.Resolve
+	resolve   network.Resolve
 }
 
 func newInternet(t *testing.T) *internet {
 	t.Helper()
 	return &internet{
 		t: t, authority: idptest.NewAuthority(t), now: time.Now,
-		names: map[string][]netip.Addr{}, failing: map[string]error{}, ports: map[string]string{}, caa: map[string][]check.CAA{},
+		names: map[string][]netip.Addr{}, failing: map[string]error{}, ports: map[string]string{}, caa: map[string][]network.CAA{},
 	}
 }
 
@@ -103,7 +105,7 @@ func (i *internet) Addresses(_ context.Context, host string) ([]netip.Addr, erro
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
-func (i *internet) CAA(_ context.Context, host string) ([]check.CAA, string, error) {
+func (i *internet) CAA(_ context.Context, host string) ([]network.CAA, string, error) {
 	return i.caa[host], host, i.caaError
 }
 
@@ -136,12 +138,12 @@ func (i *internet) world(roots *x509.CertPool) check.Env {
 }
 
 // collected keeps what is found.
-type collected struct{ findings []check.Finding }
+type collected struct{ findings []report.Finding }
 
-func (*collected) Begin(string, string)     {}
-func (c *collected) Report(f check.Finding) { c.findings = append(c.findings, f) }
-func (*collected) End(check.Summary) error  { return nil }
-func (c *collected) of(name string) (all []check.Finding) {
+func (*collected) Begin(string, string)      {}
+func (c *collected) Report(f report.Finding) { c.findings = append(c.findings, f) }
+func (*collected) End(report.Summary) error  { return nil }
+func (c *collected) of(name string) (all []report.Finding) {
 	for _, f := range c.findings {
 		if f.Name == name {
 			all = append(all, f)
@@ -150,10 +152,10 @@ func (c *collected) of(name string) (all []check.Finding) {
 	return all
 }
 
-func look(t *testing.T, groups []check.Group) *collected {
+func look(t *testing.T, groups []report.Group) *collected {
 	t.Helper()
 	var c collected
-	if _, err := check.Run(t.Context(), groups, &c); err != nil {
+	if _, err := report.Run(t.Context(), groups, &c); err != nil {
 		t.Fatal(err)
 	}
 	return &c
@@ -162,7 +164,7 @@ func look(t *testing.T, groups []check.Group) *collected {
 // want says what one step has to find.
 type want struct {
 	step   string
-	status check.Status
+	status report.Status
 	seen   string // contained
 	cure   string // contained; what is to be mended always has one
 }
@@ -175,7 +177,7 @@ func (c *collected) expect(t *testing.T, w want) {
 	}
 	for _, f := range found {
 		if f.Status == w.status && strings.Contains(f.String(), w.seen) && strings.Contains(f.Hint, w.cure) {
-			if (f.Status == check.Failed || f.Status == check.Warning) && f.Hint == "" {
+			if (f.Status == report.Failed || f.Status == report.Warning) && f.Hint == "" {
 				t.Errorf("%s has no cure: %s", f.Name, f.String())
 			}
 			return
@@ -189,7 +191,7 @@ func (c *collected) nothingElse(t *testing.T, but ...string) {
 	t.Helper()
 next:
 	for _, f := range c.findings {
-		if f.Status != check.Failed && f.Status != check.Warning {
+		if f.Status != report.Failed && f.Status != report.Warning {
 			continue
 		}
 		for _, name := range but {

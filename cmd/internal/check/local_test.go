@@ -11,7 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/store"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/keys"
@@ -58,10 +58,10 @@ func TestConfiguration(t *testing.T) {
 	folder := folder(t)
 	world := newInternet(t)
 	found := look(t, world.checker(load(t, folder, identityYAML)).Everything())
-	found.expect(t, want{"read", check.OK, "persona.yaml: 1 domain, 1 directory", ""})
-	found.expect(t, want{"secrets", check.OK, filepath.Join(folder, "secret") + ": not readable for other users", ""})
-	found.expect(t, want{"state directory", check.Skipped, "not there yet", ""})
-	found.expect(t, want{"keys", check.Skipped, "", ""})
+	found.expect(t, want{"read", report.OK, "persona.yaml: 1 domain, 1 directory", ""})
+	found.expect(t, want{"secrets", report.OK, filepath.Join(folder, "secret") + ": not readable for other users", ""})
+	found.expect(t, want{"state directory", report.Skipped, "not there yet", ""})
+	found.expect(t, want{"keys", report.Skipped, "", ""})
 	if _, err := os.Stat(filepath.Join(folder, "state")); err == nil {
 		t.Error("the state directory was made by looking")
 	}
@@ -69,9 +69,9 @@ func TestConfiguration(t *testing.T) {
 	yaml := replaced(identityYAML, `{http: "127.0.0.1:80"}`, `{http: "127.0.0.1:80", public_https: 8443}`)
 	yaml = replaced(yaml, "bind_dn: \"cn=x\", bind_password_file: secret, ", "")
 	found = look(t, world.checker(load(t, folder, yaml)).Everything())
-	found.expect(t, want{"secrets", check.Skipped, "no secret is in a file", ""})
-	found.expect(t, want{"public port", check.Warning, "listen.public_https is 8443", "port 443"})
-	found.expect(t, want{"warning", check.Warning, "bind_dn: is missing", "name an entry that may read"})
+	found.expect(t, want{"secrets", report.Skipped, "no secret is in a file", ""})
+	found.expect(t, want{"public port", report.Warning, "listen.public_https is 8443", "port 443"})
+	found.expect(t, want{"warning", report.Warning, "bind_dn: is missing", "name an entry that may read"})
 }
 
 func TestModesOfSecrets(t *testing.T) {
@@ -83,12 +83,12 @@ func TestModesOfSecrets(t *testing.T) {
 	yaml := replaced(identityYAML, "{mode: \"off\"}", "{mode: files, cert_file: tls.pem, key_file: tls.key}")
 	c := load(t, folder, yaml)
 	found := look(t, newInternet(t).checker(c).Everything())
-	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "secret") + " has mode 0604: every user", "chmod 0600"})
-	found.expect(t, want{"secrets", check.Warning, filepath.Join(folder, "tls.key") + " has mode 0644: every user", "chmod 0600"})
+	found.expect(t, want{"secrets", report.Warning, filepath.Join(folder, "secret") + " has mode 0604: every user", "chmod 0600"})
+	found.expect(t, want{"secrets", report.Warning, filepath.Join(folder, "tls.key") + " has mode 0644: every user", "chmod 0600"})
 	if err := os.Remove(filepath.Join(folder, "secret")); err != nil {
 		t.Fatal(err)
 	}
-	look(t, newInternet(t).checker(c).Everything()).expect(t, want{"secrets", check.Failed, "no such file", "as the user that runs persona"})
+	look(t, newInternet(t).checker(c).Everything()).expect(t, want{"secrets", report.Failed, "no such file", "as the user that runs persona"})
 }
 
 func TestState(t *testing.T) {
@@ -97,16 +97,16 @@ func TestState(t *testing.T) {
 		prepare func(t *testing.T, folder, state string)
 		want    want
 	}{
-		"fine":                {func(*testing.T, string, string) {}, want{"state directory", check.OK, "mode 0700, writable", ""}},
-		"keys":                {func(*testing.T, string, string) {}, want{"keys", check.OK, "one for each identity host (1)", ""}},
-		"a file":              {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"state directory", check.Failed, "is a file", "name a directory"}},
-		"below a file":        {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"keys", check.Skipped, "", ""}},
-		"open for everybody":  {func(t *testing.T, _, state string) { chmod(t, state, 0o777) }, want{"state directory", check.Warning, "everybody may write", "chmod 0700"}},
-		"a newer layout":      {func(t *testing.T, _, state string) { write(t, filepath.Join(state, "persona/version"), "99\n", 0o600) }, want{"state directory", check.Failed, "newer persona", "run the newer one"}},
-		"no keys":             {func(t *testing.T, _, state string) { remove(t, filepath.Join(state, "persona/keys")) }, want{"keys", check.Failed, "example.test has no key yet", "start the program"}},
-		"a corrupted key":     {func(t *testing.T, _, state string) { write(t, keyFile(t, state), "nonsense", 0o600) }, want{"keys", check.Failed, ".pem", ""}},
-		"a key for everybody": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", check.Failed, "mode 0644", "chmod 0600"}},
-		"a key for the group": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o640) }, want{"keys", check.Warning, "the group may read", "chmod 0600"}},
+		"fine":                {func(*testing.T, string, string) {}, want{"state directory", report.OK, "mode 0700, writable", ""}},
+		"keys":                {func(*testing.T, string, string) {}, want{"keys", report.OK, "one for each identity host (1)", ""}},
+		"a file":              {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"state directory", report.Failed, "is a file", "name a directory"}},
+		"below a file":        {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"keys", report.Skipped, "", ""}},
+		"open for everybody":  {func(t *testing.T, _, state string) { chmod(t, state, 0o777) }, want{"state directory", report.Warning, "everybody may write", "chmod 0700"}},
+		"a newer layout":      {func(t *testing.T, _, state string) { write(t, filepath.Join(state, "persona/version"), "99\n", 0o600) }, want{"state directory", report.Failed, "newer persona", "run the newer one"}},
+		"no keys":             {func(t *testing.T, _, state string) { remove(t, filepath.Join(state, "persona/keys")) }, want{"keys", report.Failed, "example.test has no key yet", "start the program"}},
+		"a corrupted key":     {func(t *testing.T, _, state string) { write(t, keyFile(t, state), "nonsense", 0o600) }, want{"keys", report.Failed, ".pem", ""}},
+		"a key for everybody": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", report.Failed, "mode 0644", "chmod 0600"}},
+		"a key for the group": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o640) }, want{"keys", report.Warning, "the group may read", "chmod 0600"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -149,10 +149,10 @@ func TestPublishedKey(t *testing.T) {
 	p := newProvider(t)
 	world.serve("example.test", p)
 	c := load(t, folder, identityYAML)
-	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.Skipped, "cannot be read from here", ""})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", report.Skipped, "cannot be read from here", ""})
 
 	ring := makeKeys(t, folder)
-	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "published is ", "another state_dir"})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", report.Failed, "published is ", "another state_dir"})
 
 	own, err := ring.Published("example.test")
 	if err != nil {
@@ -163,10 +163,10 @@ func TestPublishedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.document = string(document)
-	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.OK, "the one that signs", ""})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", report.OK, "the one that signs", ""})
 
 	remove(t, filepath.Join(folder, "state/persona/keys"))
-	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", check.Failed, "holds none for example.test", ""})
+	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", report.Failed, "holds none for example.test", ""})
 }
 
 // TestRoles: what is published must be what the configuration asks for.
@@ -179,12 +179,12 @@ func TestRoles(t *testing.T) {
 		document string
 		want     want
 	}{
-		"delegates elsewhere":   {"away.test", `{"authority":"evil.test"}`, want{"role", check.Failed, "the configuration says delegates to id.away.test, the document delegates to evil.test", "Restart"}},
-		"delegates":             {"away.test", `{"authority":"id.away.test"}`, want{"role", check.OK, "delegates to id.away.test", ""}},
-		"identity is disabled":  {"example.test", `{"disabled":true}`, want{"role", check.Failed, "identity host, signs for example.test", ""}},
-		"disabled delegates":    {"off.test", `{"authority":"id.away.test"}`, want{"role", check.Failed, "the configuration says disabled", ""}},
-		"disabled":              {"off.test", `{"disabled":true}`, want{"authority", check.OK, "no authority signs for off.test", ""}},
-		"identity switched off": {"example.test", `{"disabled":true}`, want{"authority", check.Warning, "no authority signs for example.test", ""}},
+		"delegates elsewhere":   {"away.test", `{"authority":"evil.test"}`, want{"role", report.Failed, "the configuration says delegates to id.away.test, the document delegates to evil.test", "Restart"}},
+		"delegates":             {"away.test", `{"authority":"id.away.test"}`, want{"role", report.OK, "delegates to id.away.test", ""}},
+		"identity is disabled":  {"example.test", `{"disabled":true}`, want{"role", report.Failed, "identity host, signs for example.test", ""}},
+		"disabled delegates":    {"off.test", `{"authority":"id.away.test"}`, want{"role", report.Failed, "the configuration says disabled", ""}},
+		"disabled":              {"off.test", `{"disabled":true}`, want{"authority", report.OK, "no authority signs for off.test", ""}},
+		"identity switched off": {"example.test", `{"disabled":true}`, want{"authority", report.Warning, "no authority signs for example.test", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,9 +201,9 @@ func TestCertifies(t *testing.T) {
 	t.Parallel()
 	yaml := replaced(identityYAML, "directory: corp}", "directory: corp, certifies: [sister.test]}")
 	for document, w := range map[string]want{
-		`{"authority":"example.test"}`: {"leads here", check.OK, "example.test signs for it", ""},
-		`{"authority":"other.test"}`:   {"leads here", check.Failed, "other.test is the authority", `{"authority":"example.test"}`},
-		`{"disabled":true}`:            {"leads here", check.Skipped, "no authority", ""},
+		`{"authority":"example.test"}`: {"leads here", report.OK, "example.test signs for it", ""},
+		`{"authority":"other.test"}`:   {"leads here", report.Failed, "other.test is the authority", `{"authority":"example.test"}`},
+		`{"disabled":true}`:            {"leads here", report.Skipped, "no authority", ""},
 	} {
 		world := newInternet(t)
 		world.serve("example.test", newProvider(t))

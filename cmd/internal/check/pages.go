@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/idp/browserid"
 )
@@ -21,81 +23,81 @@ const (
 // pageSteps look at the two pages of the authority that the document leads to.
 // hubs are the origins that must be able to frame the provisioning page, as far
 // as they are known.
-func (s *site) pageSteps(hubs []string) []Step {
-	return []Step{
-		{Name: "sign-in page", Run: func(ctx context.Context) Finding { return s.checkSignInPage(ctx) }},
-		{Name: "provisioning page", Run: func(ctx context.Context) Finding { return s.checkProvisioningPage(ctx, hubs) }},
+func (s *site) pageSteps(hubs []string) []report.Step {
+	return []report.Step{
+		{Name: "sign-in page", Run: func(ctx context.Context) report.Finding { return s.checkSignInPage(ctx) }},
+		{Name: "provisioning page", Run: func(ctx context.Context) report.Finding { return s.checkProvisioningPage(ctx, hubs) }},
 	}
 }
 
 // support returns the support document at the end of the delegations.
 func (s *site) support() (browserid.Support, bool) {
-	support, ok := s.last.document.(browserid.Support)
+	support, ok := s.last.Document.(browserid.Support)
 	return support, ok && s.provider != ""
 }
 
-func (s *site) checkSignInPage(ctx context.Context) Finding {
+func (s *site) checkSignInPage(ctx context.Context) report.Finding {
 	support, ok := s.support()
 	if !ok {
-		return skipped("there is no identity provider")
+		return report.Skip("there is no identity provider")
 	}
 	address := "https://" + s.provider + support.Authentication
 	page, finding := s.fetchPage(ctx, address)
-	if finding.Status == Failed {
+	if finding.Status == report.Failed {
 		return finding
 	}
-	var f faults
+	var f report.Faults
 	// This page is reached inside the popup: parted from its opener, the dialog
 	// has nobody to give the assertion to.
 	if policy, cuts := cutsPopups(page.Header, false); cuts {
-		f.fail("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s cuts the popup from the page that opened it", policy)
+		f.Fail("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s cuts the popup from the page that opened it", policy)
 	}
 	if _, stated := frameAncestors(page.Header); !stated && page.Header.Get("X-Frame-Options") == "" {
-		f.warn("send Content-Security-Policy: frame-ancestors 'none'", "any website may frame it and steal clicks")
+		f.Warn("send Content-Security-Policy: frame-ancestors 'none'", "any website may frame it and steal clicks")
 	}
 	s.checkScript(ctx, &f, page, authenticationScript)
-	return f.finding("%s, not to be framed, loads %s", address, authenticationScript)
+	return f.Finding("%s, not to be framed, loads %s", address, authenticationScript)
 }
 
-func (s *site) checkProvisioningPage(ctx context.Context, hubs []string) Finding {
+func (s *site) checkProvisioningPage(ctx context.Context, hubs []string) report.Finding {
 	support, ok := s.support()
 	if !ok {
-		return skipped("there is no identity provider")
+		return report.Skip("there is no identity provider")
 	}
 	address := "https://" + s.provider + support.Provisioning
 	page, finding := s.fetchPage(ctx, address)
-	if finding.Status == Failed {
+	if finding.Status == report.Failed {
 		return finding
 	}
-	var f faults
+	var f report.Faults
 	const framing = "a hub frames this page; when it cannot, people see only \"Provisioning timed out\""
 	if value := page.Header.Get("X-Frame-Options"); value != "" {
-		f.fail("suppress X-Frame-Options for this page and use frame-ancestors: "+framing, "X-Frame-Options: %s", value)
+		f.Fail("suppress X-Frame-Options for this page and use frame-ancestors: "+framing, "X-Frame-Options: %s", value)
 	}
 	s.judgeAncestors(&f, page.Header, hubs)
 	if policy, cuts := cutsPopups(page.Header, false); cuts {
-		f.warn("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s", policy)
+		f.Warn("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s", policy)
 	}
 	s.checkScript(ctx, &f, page, provisioningScript)
-	return f.finding("%s, may be framed by hubs, loads %s", address, provisioningScript)
+	return f.Finding("%s, may be framed by hubs, loads %s", address, provisioningScript)
 }
 
 // judgeAncestors says whether the hubs may frame the provisioning page.
-func (s *site) judgeAncestors(f *faults, header http.Header, hubs []string) {
+func (s *site) judgeAncestors(f *report.Faults, header http.Header, hubs []string) {
 	policies, stated := frameAncestors(header)
 	if !stated {
-		f.warn("send Content-Security-Policy: frame-ancestors 'self', and the origins of further hubs", "every website may frame it")
+		f.Warn("send Content-Security-Policy: frame-ancestors 'self', and the origins of further hubs", "every website may frame it")
 		return
 	}
 	for _, sources := range policies { // each of them must allow it
 		if slices.Contains(sources, "'none'") || len(sources) == 0 {
-			f.fail("allow the hubs: frame-ancestors 'self', and the origins of further hubs", "frame-ancestors 'none': no hub can frame it")
+			f.Fail("allow the hubs: frame-ancestors 'self', and the origins of further hubs", "frame-ancestors 'none': no hub can frame it")
 			return
 		}
 		for _, hub := range hubs {
 			own := hub == "https://"+s.provider && slices.Contains(sources, "'self'")
 			if !own && !slices.Contains(sources, hub) && !slices.Contains(sources, "*") {
-				f.fail("add "+hub+" to its frame-ancestors", "the hub %s may not frame it", hub)
+				f.Fail("add "+hub+" to its frame-ancestors", "the hub %s may not frame it", hub)
 			}
 		}
 	}
@@ -118,48 +120,48 @@ func frameAncestors(header http.Header) (policies [][]string, stated bool) {
 }
 
 // fetchPage gets a page of the support document.
-func (s *site) fetchPage(ctx context.Context, address string) (visitor.Answer, Finding) {
-	page, err := s.network.client.Get(ctx, address, nil)
+func (s *site) fetchPage(ctx context.Context, address string) (visitor.Answer, report.Finding) {
+	page, err := s.client.Get(ctx, address, nil)
 	if err != nil {
-		return page, unreached(err, hostOf(s.provider))
+		return page, unreached(err, network.HostOf(s.provider))
 	}
 	location := page.Header.Get("Location")
 	switch {
 	case page.StatusCode >= 300 && page.StatusCode < 400:
-		return page, failed("name the page itself in the support document: a hub binds its channel to this origin", "%s redirects to %s", address, location)
+		return page, report.Fail("name the page itself in the support document: a hub binds its channel to this origin", "%s redirects to %s", address, location)
 	case page.StatusCode != http.StatusOK:
-		return page, failed("answer with the page: "+visitor.Brief(page.Body), "%s answers %d", address, page.StatusCode)
+		return page, report.Fail("answer with the page: "+visitor.Brief(page.Body), "%s answers %d", address, page.StatusCode)
 	case !strings.HasPrefix(strings.ToLower(page.Header.Get("Content-Type")), "text/html"):
-		return page, failed("send the header Content-Type: text/html", "%s is no page, but %s", address, page.Header.Get("Content-Type"))
+		return page, report.Fail("send the header Content-Type: text/html", "%s is no page, but %s", address, page.Header.Get("Content-Type"))
 	}
-	return page, passed("%s", address)
+	return page, report.Pass("%s", address)
 }
 
 var scriptSource = regexp.MustCompile(`(?i)<script\b[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)`)
 
 // checkScript finds the protocol's script in a page, and sees that it loads.
-func (s *site) checkScript(ctx context.Context, f *faults, page visitor.Answer, name string) {
+func (s *site) checkScript(ctx context.Context, f *report.Faults, page visitor.Answer, name string) {
 	source, found := scriptIn(page, name)
 	if !found {
-		f.warn("the page must load "+name+" of its hub, and call what it defines", "no %s is loaded", name)
+		f.Warn("the page must load "+name+" of its hub, and call what it defines", "no %s is loaded", name)
 		return
 	}
 	if closed(source.Hostname()) {
-		f.fail("load "+name+" of your own hub: Persona's centre closed in 2016", "it loads %s, which is gone", source)
+		f.Fail("load "+name+" of your own hub: Persona's centre closed in 2016", "it loads %s, which is gone", source)
 		return
 	}
 	if source.Scheme != "https" {
-		f.fail("load it by https", "it loads %s, which browsers refuse", source)
+		f.Fail("load it by https", "it loads %s, which browsers refuse", source)
 		return
 	}
-	got, err := s.network.client.Get(ctx, source.String(), nil)
+	got, err := s.client.Get(ctx, source.String(), nil)
 	switch {
 	case err != nil:
-		f.fail("the page does nothing without it", "its script %s: %s", source, unreached(err, source.Hostname()).Message)
+		f.Fail("the page does nothing without it", "its script %s: %s", source, unreached(err, source.Hostname()).Message)
 	case got.StatusCode != http.StatusOK:
-		f.fail("the page does nothing without it", "its script %s answers %d", source, got.StatusCode)
+		f.Fail("the page does nothing without it", "its script %s answers %d", source, got.StatusCode)
 	case !strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript"):
-		f.fail("send it with Content-Type: text/javascript", "its script %s is no script, but %s", source, got.Header.Get("Content-Type"))
+		f.Fail("send it with Content-Type: text/javascript", "its script %s is no script, but %s", source, got.Header.Get("Content-Type"))
 	}
 }
 

@@ -6,13 +6,16 @@ import (
 	"strconv"
 	"strings"
 
+	"persona-sidecar/cmd/internal/check/document"
+	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/browserid"
 )
 
 // Everything plans all steps for the own configuration.
-func (c *Checker) Everything() []Group {
-	groups := []Group{{Subject: "configuration", Steps: slices.Concat(c.configurationSteps(), c.stateSteps())}}
+func (c *Checker) Everything() []report.Group {
+	groups := []report.Group{{Subject: "configuration", Steps: slices.Concat(c.configurationSteps(), c.stateSteps())}}
 	if c.usesACME() {
 		groups = append(groups, c.acmeGroup())
 	}
@@ -39,9 +42,9 @@ func (c *Checker) Everything() []Group {
 
 // Domain plans the steps for one domain, host or host:port: for a host of ours as
 // the configuration says, for any other what an outsider sees.
-func (c *Checker) Domain(name string) []Group {
+func (c *Checker) Domain(name string) []report.Group {
 	if host, ours := c.ours(name); ours {
-		groups := []Group{{Subject: "configuration", Steps: c.stateSteps()}}
+		groups := []report.Group{{Subject: "configuration", Steps: c.stateSteps()}}
 		if c.usesACME() {
 			groups = append(groups, c.acmeGroup())
 		}
@@ -53,57 +56,57 @@ func (c *Checker) Domain(name string) []Group {
 	}
 	for _, host := range c.hosts {
 		if slices.Contains(host.MailDomains, name) {
-			return []Group{c.certifiedGroup(name, host), c.clockGroup()}
+			return []report.Group{c.certifiedGroup(name, host), c.clockGroup()}
 		}
 	}
 	// A foreign domain.
-	host, port := hostOf(name), 443
+	host, port := network.HostOf(name), 443
 	if _, text, given := strings.Cut(name, ":"); given {
 		if number, err := strconv.Atoi(text); err == nil {
 			port = number
 		}
 	}
-	c.network.named[host] = true // -resolve counts for what was asked for
+	c.dialer.Names[host] = true // -resolve counts for what was asked for
 	s := c.site(host, port)
-	return []Group{{Subject: name, Steps: slices.Concat(
+	return []report.Group{{Subject: name, Steps: slices.Concat(
 		s.reachSteps(), s.documentSteps(host), s.pageSteps(nil))}, c.clockGroup()}
 }
 
 // certifiedGroup checks a mail domain that is served elsewhere and whose
 // addresses a host of ours signs.
-func (c *Checker) certifiedGroup(domain string, signer config.Host) Group {
+func (c *Checker) certifiedGroup(domain string, signer config.Host) report.Group {
 	s := c.site(domain, 443)
-	leadsHere := func(context.Context) Finding {
+	leadsHere := func(context.Context) report.Finding {
 		if s.provider == "" {
-			return skipped("it has no authority")
+			return report.Skip("it has no authority")
 		}
-		if hostOf(s.provider) != signer.Name {
-			return failed("publish {\"authority\":\""+signer.Name+"\"} at "+documentURL(domain, domain)+", or remove the domain from certifies",
+		if network.HostOf(s.provider) != signer.Name {
+			return report.Fail("publish {\"authority\":\""+signer.Name+"\"} at "+document.URL(domain, domain)+", or remove the domain from certifies",
 				"%s is the authority, so certificates of %s for @%s are refused", s.provider, signer.Name, domain)
 		}
-		return passed("%s signs for it", signer.Name)
+		return report.Pass("%s signs for it", signer.Name)
 	}
-	return Group{Subject: domain + " (certified by " + signer.Name + ")", Steps: slices.Concat(
-		s.reachSteps(), s.documentSteps(domain), []Step{{Name: "leads here", Run: leadsHere}})}
+	return report.Group{Subject: domain + " (certified by " + signer.Name + ")", Steps: slices.Concat(
+		s.reachSteps(), s.documentSteps(domain), []report.Step{{Name: "leads here", Run: leadsHere}})}
 }
 
 // hostGroup checks one of our hosts.
-func (c *Checker) hostGroup(host config.Host) Group {
+func (c *Checker) hostGroup(host config.Host) report.Group {
 	s := c.site(host.Name, c.publicPort())
 	steps := s.reachSteps()
 	if c.usesACME() {
-		steps = slices.Insert(steps, 1, Step{Name: "CAA", Run: s.checkCAA})
+		steps = slices.Insert(steps, 1, report.Step{Name: "CAA", Run: s.checkCAA})
 	}
 	if c.Config.Listen.HTTP != "" {
-		steps = append(steps, Step{Name: "plain HTTP", Run: s.checkRedirect})
+		steps = append(steps, report.Step{Name: "plain HTTP", Run: s.checkRedirect})
 	}
 	if host.Role == config.RolePlain {
-		return Group{Subject: host.Name, Steps: append(steps, Step{Name: "website", Run: s.checkFrontDoor})}
+		return report.Group{Subject: host.Name, Steps: append(steps, report.Step{Name: "website", Run: s.checkFrontDoor})}
 	}
 	steps = append(steps, s.documentSteps(host.Name)...)
-	steps = append(steps, Step{Name: "role", Run: func(context.Context) Finding { return s.checkRole(host) }})
+	steps = append(steps, report.Step{Name: "role", Run: func(context.Context) report.Finding { return s.checkRole(host) }})
 	if host.Role == config.RoleIdentity {
-		steps = append(steps, Step{Name: "published key", Run: s.checkPublishedKey})
+		steps = append(steps, report.Step{Name: "published key", Run: s.checkPublishedKey})
 		// These origins must be able to frame the provisioning page.
 		hubs := []string{s.origin()}
 		for _, hub := range host.Hubs {
@@ -116,14 +119,14 @@ func (c *Checker) hostGroup(host config.Host) Group {
 		steps = append(steps, s.pageSteps(hubs)...)
 	}
 	if host.Upstream != nil {
-		steps = append(steps, Step{Name: "website", Run: s.checkFrontDoor})
+		steps = append(steps, report.Step{Name: "website", Run: s.checkFrontDoor})
 	}
-	return Group{Subject: host.Name, Steps: steps}
+	return report.Group{Subject: host.Name, Steps: steps}
 }
 
 // websites checks each website once, for the first host that leads to it.
-func (c *Checker) websites(hosts []config.Host) []Group {
-	var groups []Group
+func (c *Checker) websites(hosts []config.Host) []report.Group {
+	var groups []report.Group
 	seen := map[string]bool{}
 	for _, host := range hosts {
 		if host.Upstream == nil || seen[host.Domain+" "+host.Upstream.String()] {
@@ -135,6 +138,6 @@ func (c *Checker) websites(hosts []config.Host) []Group {
 	return groups
 }
 
-func (c *Checker) clockGroup() Group {
-	return Group{Subject: "time", Steps: []Step{{Name: "clock", Run: c.checkClock}}}
+func (c *Checker) clockGroup() report.Group {
+	return report.Group{Subject: "time", Steps: []report.Step{{Name: "clock", Run: c.checkClock}}}
 }

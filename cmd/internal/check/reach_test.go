@@ -1,26 +1,22 @@
 package check_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
-	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/report"
 )
 
 // plainHosts is a configuration of two hosts that are only proxied.
@@ -43,13 +39,13 @@ func TestDNS(t *testing.T) {
 		failing            error
 		want               want
 	}{
-		"no name":         {nil, []string{public}, nil, want{"DNS", check.Failed, "DNS knows no address of example.test", "make an A"}},
-		"no answer":       {nil, []string{public}, &net.DNSError{Err: "server misbehaving", Name: "example.test", IsTemporary: true}, want{"DNS", check.Failed, "does not answer for example.test: server misbehaving", "name servers"}},
-		"here":            {[]string{public, "2001:db8::1"}, []string{inner, public, "2001:db8::1"}, nil, want{"DNS", check.OK, "this machine", ""}},
-		"elsewhere":       {[]string{other}, []string{"8.8.4.4"}, nil, want{"DNS", check.Warning, "203.0.113.9: not this machine, which has 8.8.4.4", "load balancer"}},
-		"half elsewhere":  {[]string{public, "2001:db8::1"}, []string{public}, nil, want{"DNS", check.Warning, "of these, 2001:db8::1 is not this machine", "correct or remove"}},
-		"behind a router": {[]string{other}, []string{inner, "100.64.0.9"}, nil, want{"DNS", check.OK, "private addresses only", ""}},
-		"loopback":        {[]string{"127.0.0.1"}, []string{public}, nil, want{"DNS", check.Warning, "leads to itself", "/etc/hosts"}},
+		"no name":         {nil, []string{public}, nil, want{"DNS", report.Failed, "DNS knows no address of example.test", "make an A"}},
+		"no answer":       {nil, []string{public}, &net.DNSError{Err: "server misbehaving", Name: "example.test", IsTemporary: true}, want{"DNS", report.Failed, "does not answer for example.test: server misbehaving", "name servers"}},
+		"here":            {[]string{public, "2001:db8::1"}, []string{inner, public, "2001:db8::1"}, nil, want{"DNS", report.OK, "this machine", ""}},
+		"elsewhere":       {[]string{other}, []string{"8.8.4.4"}, nil, want{"DNS", report.Warning, "203.0.113.9: not this machine, which has 8.8.4.4", "load balancer"}},
+		"half elsewhere":  {[]string{public, "2001:db8::1"}, []string{public}, nil, want{"DNS", report.Warning, "of these, 2001:db8::1 is not this machine", "correct or remove"}},
+		"behind a router": {[]string{other}, []string{inner, "100.64.0.9"}, nil, want{"DNS", report.OK, "private addresses only", ""}},
+		"loopback":        {[]string{"127.0.0.1"}, []string{public}, nil, want{"DNS", report.Warning, "leads to itself", "/etc/hosts"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +69,7 @@ func TestPort(t *testing.T) {
 	world := newInternet(t)
 	world.place("closed.test")
 	found := look(t, world.checker(nil).Domain("closed.test"))
-	found.expect(t, want{"port 443", check.Failed, "198.51.100.1:443: the connection is refused", "is the program running"})
+	found.expect(t, want{"port 443", report.Failed, "198.51.100.1:443: the connection is refused", "is the program running"})
 	found.nothingElse(t, "port 443")
 
 	// One dead address of two makes for faults that come and go.
@@ -81,7 +77,7 @@ func TestPort(t *testing.T) {
 	world.serve("half.test", newProvider(t))
 	world.names["half.test"] = append(world.names["half.test"], netip.MustParseAddr("2001:db8::9"))
 	found = look(t, world.checker(nil).Domain("half.test"))
-	found.expect(t, want{"port 443", check.Failed, "[2001:db8::9]:443: the connection is refused", ""})
+	found.expect(t, want{"port 443", report.Failed, "[2001:db8::9]:443: the connection is refused", ""})
 	found.nothingElse(t, "port 443")
 }
 
@@ -153,15 +149,15 @@ func TestCertificate(t *testing.T) {
 		foreign bool // its authority is not trusted
 		want    want
 	}{
-		"good":          {good, false, want{"certificate", check.OK, "by CN=Root, valid until", ""}},
-		"whole chain":   {change(func(f *forged) { f.intermediate, f.send = true, true }), false, want{"certificate", check.OK, "by CN=between", ""}},
-		"expired":       {change(func(f *forged) { f.notBefore, f.notAfter = -9*day, -day }), false, want{"certificate", check.Failed, "expired on", "renew it"}},
-		"not yet valid": {change(func(f *forged) { f.notBefore = day }), false, want{"certificate", check.Failed, "valid only from", "clock"}},
-		"near its end":  {change(func(f *forged) { f.notBefore, f.notAfter = -80*day, 10*day }), false, want{"certificate", check.Warning, "it ends in 9 days", "renew it"}},
-		"another name":  {change(func(f *forged) { f.name = "other.test" }), false, want{"certificate", check.Failed, "other.test", "serve a certificate for example.test"}},
-		"no chain":      {change(func(f *forged) { f.intermediate = true }), false, want{"certificate", check.Failed, "unknown authority", "send the intermediate certificate"}},
-		"unknown root":  {change(func(f *forged) { f.send = true }), true, want{"certificate", check.Failed, "unknown authority", "-ca-file"}},
-		"staging":       {change(func(f *forged) { f.issuer = "(STAGING) Pretend Pear X1" }), true, want{"certificate", check.Failed, "STAGING", "remove tls.acme.directory"}},
+		"good":          {good, false, want{"certificate", report.OK, "by CN=Root, valid until", ""}},
+		"whole chain":   {change(func(f *forged) { f.intermediate, f.send = true, true }), false, want{"certificate", report.OK, "by CN=between", ""}},
+		"expired":       {change(func(f *forged) { f.notBefore, f.notAfter = -9*day, -day }), false, want{"certificate", report.Failed, "expired on", "renew it"}},
+		"not yet valid": {change(func(f *forged) { f.notBefore = day }), false, want{"certificate", report.Failed, "valid only from", "clock"}},
+		"near its end":  {change(func(f *forged) { f.notBefore, f.notAfter = -80*day, 10*day }), false, want{"certificate", report.Warning, "it ends in 9 days", "renew it"}},
+		"another name":  {change(func(f *forged) { f.name = "other.test" }), false, want{"certificate", report.Failed, "other.test", "serve a certificate for example.test"}},
+		"no chain":      {change(func(f *forged) { f.intermediate = true }), false, want{"certificate", report.Failed, "unknown authority", "send the intermediate certificate"}},
+		"unknown root":  {change(func(f *forged) { f.send = true }), true, want{"certificate", report.Failed, "unknown authority", "-ca-file"}},
+		"staging":       {change(func(f *forged) { f.issuer = "(STAGING) Pretend Pear X1" }), true, want{"certificate", report.Failed, "STAGING", "remove tls.acme.directory"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -173,10 +169,10 @@ func TestCertificate(t *testing.T) {
 			}
 			look := look(t, world.checkerWith(roots).Domain("example.test"))
 			look.expect(t, test.want)
-			if test.want.status != check.Failed {
+			if test.want.status != report.Failed {
 				look.nothingElse(t, "certificate")
 			} else {
-				look.expect(t, want{"support document", check.Skipped, "", ""})
+				look.expect(t, want{"support document", report.Skipped, "", ""})
 			}
 		})
 	}
@@ -189,7 +185,7 @@ func TestNoTLS(t *testing.T) {
 	server.Start()
 	world.lead("example.test", 443, server.Listener.Addr())
 	found := look(t, world.checker(nil).Domain("example.test"))
-	found.expect(t, want{"certificate", check.Failed, "the answer is not TLS", "what listens there"})
+	found.expect(t, want{"certificate", report.Failed, "the answer is not TLS", "what listens there"})
 }
 
 func TestPlainHTTP(t *testing.T) {
@@ -200,11 +196,11 @@ func TestPlainHTTP(t *testing.T) {
 	}{
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://example.test"+r.RequestURI, http.StatusPermanentRedirect)
-		}, want{"plain HTTP", check.OK, "308 to https://example.test", ""}},
-		"to www":              {redirect("https://www.example.test/"), want{"plain HTTP", check.Warning, "301 to https://www.example.test/", "listen.public_https"}},
-		"served in the clear": {hello, want{"plain HTTP", check.Warning, "200", "redirect to https"}},
-		"no certificate yet":  {text(503, "text/html", "no certificate yet"), want{"plain HTTP", check.Failed, "503: no certificate yet", "log"}},
-		"nobody there":        {nil, want{"plain HTTP", check.Warning, "refused", "open port 80"}},
+		}, want{"plain HTTP", report.OK, "308 to https://example.test", ""}},
+		"to www":              {redirect("https://www.example.test/"), want{"plain HTTP", report.Warning, "301 to https://www.example.test/", "listen.public_https"}},
+		"served in the clear": {hello, want{"plain HTTP", report.Warning, "200", "redirect to https"}},
+		"no certificate yet":  {text(503, "text/html", "no certificate yet"), want{"plain HTTP", report.Failed, "503: no certificate yet", "log"}},
+		"nobody there":        {nil, want{"plain HTTP", report.Warning, "refused", "open port 80"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -222,9 +218,9 @@ func TestPlainHTTP(t *testing.T) {
 func TestFrontDoor(t *testing.T) {
 	t.Parallel()
 	for status, w := range map[int]want{
-		200: {"website", check.OK, "visitors get 200", ""},
-		421: {"website", check.Failed, "421", "list the name"},
-		502: {"website", check.Failed, "visitors get 502", "look at the website"},
+		200: {"website", report.OK, "visitors get 200", ""},
+		421: {"website", report.Failed, "421", "list the name"},
+		502: {"website", report.Failed, "visitors get 502", "look at the website"},
 	} {
 		world := newInternet(t)
 		world.serve("www.example.test", http.HandlerFunc(text(status, "text/html", "x")))
@@ -234,20 +230,20 @@ func TestFrontDoor(t *testing.T) {
 
 func TestCAA(t *testing.T) {
 	t.Parallel()
-	issue := func(value string) check.CAA { return check.CAA{Tag: "issue", Value: value} }
+	issue := func(value string) network.CAA { return network.CAA{Tag: "issue", Value: value} }
 	for name, test := range map[string]struct {
-		records []check.CAA
+		records []network.CAA
 		failing error
 		want    want
 	}{
-		"none":            {nil, nil, want{"CAA", check.OK, "any authority may issue", ""}},
-		"allowed":         {[]check.CAA{issue("other.example"), issue("ca.example; validationmethods=http-01")}, nil, want{"CAA", check.OK, "allows ca.example", ""}},
-		"capitals":        {[]check.CAA{{Tag: "ISSUE", Value: " CA.Example "}}, nil, want{"CAA", check.OK, "allows ca.example", ""}},
-		"another":         {[]check.CAA{issue("letsencrypt.org")}, nil, want{"CAA", check.Failed, `allows "letsencrypt.org" only, and not ca.example`, `add the record example.test CAA 0 issue "ca.example"`}},
-		"nobody":          {[]check.CAA{issue(";")}, nil, want{"CAA", check.Failed, `allows "" only`, "add the record"}},
-		"only wildcards":  {[]check.CAA{{Tag: "issuewild", Value: ";"}}, nil, want{"CAA", check.OK, "no issuer is named", ""}},
-		"critical":        {[]check.CAA{{Tag: "tbs", Value: "x", Critical: true}}, nil, want{"CAA", check.Failed, "critical CAA record tbs", "remove"}},
-		"cannot be asked": {nil, errNoAnswer, want{"CAA", check.Warning, "cannot be asked: no answer", "name servers"}},
+		"none":            {nil, nil, want{"CAA", report.OK, "any authority may issue", ""}},
+		"allowed":         {[]network.CAA{issue("other.example"), issue("ca.example; validationmethods=http-01")}, nil, want{"CAA", report.OK, "allows ca.example", ""}},
+		"capitals":        {[]network.CAA{{Tag: "ISSUE", Value: " CA.Example "}}, nil, want{"CAA", report.OK, "allows ca.example", ""}},
+		"another":         {[]network.CAA{issue("letsencrypt.org")}, nil, want{"CAA", report.Failed, `allows "letsencrypt.org" only, and not ca.example`, `add the record example.test CAA 0 issue "ca.example"`}},
+		"nobody":          {[]network.CAA{issue(";")}, nil, want{"CAA", report.Failed, `allows "" only`, "add the record"}},
+		"only wildcards":  {[]network.CAA{{Tag: "issuewild", Value: ";"}}, nil, want{"CAA", report.OK, "no issuer is named", ""}},
+		"critical":        {[]network.CAA{{Tag: "tbs", Value: "x", Critical: true}}, nil, want{"CAA", report.Failed, "critical CAA record tbs", "remove"}},
+		"cannot be asked": {nil, errNoAnswer, want{"CAA", report.Warning, "cannot be asked: no answer", "name servers"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,96 +255,8 @@ func TestCAA(t *testing.T) {
 	}
 	// A server that does not say by which name CAA records call it.
 	world := newInternet(t)
-	world.caa["example.test"] = []check.CAA{issue("ca.example")}
+	world.caa["example.test"] = []network.CAA{issue("ca.example")}
 	world.serve("acme.test", acmeDirectory(`{"newNonce":"n","newAccount":"a","newOrder":"o"}`))
 	look(t, world.checker(load(t, t.TempDir(), acmeHosts)).Domain("example.test")).
-		expect(t, want{"CAA", check.Warning, "does not say", "see whether"})
-}
-
-// TestDNSServer asks a real name server for CAA records.
-func TestDNSServer(t *testing.T) {
-	t.Parallel()
-	server := nameServer(t, map[string]func(*dns.Msg){
-		"example.test.":   func(m *dns.Msg) { m.Answer = append(m.Answer, caaRecord("example.test.", 128, "issue", "ca.example")) },
-		"b.example.test.": func(m *dns.Msg) { m.Rcode = dns.RcodeNameError },
-		"broken.test.":    func(m *dns.Msg) { m.Rcode = dns.RcodeServerFailure },
-		"own.example.test.": func(m *dns.Msg) {
-			for n := range 60 { // more than one datagram holds
-				m.Answer = append(m.Answer, caaRecord("own.example.test.", 0, "issue", fmt.Sprintf("ca%d.%s.example", n, strings.Repeat("x", 40))))
-			}
-		},
-	})
-	resolver := check.DNS{Servers: []string{"127.0.0.1:1", server}}
-	records, at, err := resolver.CAA(t.Context(), "a.b.example.test")
-	if err != nil || at != "example.test" || len(records) != 1 || records[0] != (check.CAA{Critical: true, Tag: "issue", Value: "ca.example"}) {
-		t.Errorf("got %v at %q, %v", records, at, err)
-	}
-	records, at, err = resolver.CAA(t.Context(), "own.example.test")
-	if err != nil || at != "own.example.test" || len(records) != 60 {
-		t.Errorf("got %d records at %q, %v", len(records), at, err)
-	}
-	if records, at, err := resolver.CAA(t.Context(), "none.test"); err != nil || len(records) != 0 || at != "" {
-		t.Errorf("got %v at %q, %v", records, at, err)
-	}
-	if _, _, err := resolver.CAA(t.Context(), "broken.test"); err == nil || !strings.Contains(err.Error(), "SERVFAIL") {
-		t.Errorf("got %v", err)
-	}
-	if _, _, err := (check.DNS{Servers: []string{}}).CAA(t.Context(), "none.test"); err == nil {
-		t.Error("nobody was asked, and that is no error")
-	}
-}
-
-func TestDNSAddresses(t *testing.T) {
-	t.Parallel()
-	found, err := check.DNS{}.Addresses(t.Context(), "localhost")
-	if err != nil || len(found) == 0 || !found[0].IsLoopback() {
-		t.Errorf("got %v, %v", found, err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := (check.DNS{}).Addresses(ctx, "name.invalid"); err == nil {
-		t.Error("a name that cannot be was found")
-	}
-}
-
-func caaRecord(name string, flag uint8, tag, value string) dns.RR {
-	return &dns.CAA{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCAA, Class: dns.ClassINET}, Flag: flag, Tag: tag, Value: value}
-}
-
-// nameServer serves UDP and TCP on one port of loopback.
-func nameServer(t *testing.T, answers map[string]func(*dns.Msg)) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	packets, err := net.ListenPacket("udp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler := dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
-		reply := new(dns.Msg).SetReply(query)
-		if answer := answers[query.Question[0].Name]; answer != nil && query.Question[0].Qtype == dns.TypeCAA {
-			answer(reply)
-		}
-		if _, datagram := w.RemoteAddr().(*net.UDPAddr); datagram {
-			reply.Truncate(1232)
-		}
-		_ = w.WriteMsg(reply)
-	})
-	for _, server := range []*dns.Server{{Listener: listener, Handler: handler}, {PacketConn: packets, Handler: handler}} {
-		started, done := make(chan struct{}), make(chan error, 1)
-		server.NotifyStartedFunc = func() { close(started) }
-		go func() { done <- server.ActivateAndServe() }()
-		select {
-		case <-started:
-		case err := <-done:
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = server.Shutdown()
-			<-done
-		})
-	}
-	return listener.Addr().String()
+		expect(t, want{"CAA", report.Warning, "does not say", "see whether"})
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/visitor"
 )
@@ -19,17 +20,17 @@ type website struct {
 }
 
 // websiteGroup looks at a website for the first host that leads to it.
-func (c *Checker) websiteGroup(host config.Host) Group {
+func (c *Checker) websiteGroup(host config.Host) report.Group {
 	w := &website{Checker: c, host: host}
-	steps := []Step{{Name: "answers", Run: w.checkHome}}
+	steps := []report.Step{{Name: "answers", Run: w.checkHome}}
 	if host.Role != config.RolePlain {
-		steps = append(steps, Step{Name: "paths", Run: w.checkPaths})
+		steps = append(steps, report.Step{Name: "paths", Run: w.checkPaths})
 	}
-	steps = append(steps, Step{Name: "popups", Run: w.checkPopups})
+	steps = append(steps, report.Step{Name: "popups", Run: w.checkPopups})
 	if host.Role == config.RoleIdentity {
-		steps = append(steps, Step{Name: "service worker", Run: w.checkWorkers}, Step{Name: "layout", Run: w.checkLayout})
+		steps = append(steps, report.Step{Name: "service worker", Run: w.checkWorkers}, report.Step{Name: "layout", Run: w.checkLayout})
 	}
-	return Group{Subject: "website " + host.Upstream.String() + " of " + host.Name, Steps: steps}
+	return report.Group{Subject: "website " + host.Upstream.String() + " of " + host.Name, Steps: steps}
 }
 
 // get asks the website for a path as the program does for a visitor.
@@ -43,12 +44,12 @@ func (w *website) get(ctx context.Context, path string, more http.Header) (visit
 	for name, values := range more {
 		header[name] = values
 	}
-	return w.network.direct().Get(ctx, w.host.Upstream.String()+path, header)
+	return w.direct.Get(ctx, w.host.Upstream.String()+path, header)
 }
 
 // checkHome follows the website's own redirects on the same host, as websites
 // lead to their language.
-func (w *website) checkHome(ctx context.Context) Finding {
+func (w *website) checkHome(ctx context.Context) report.Finding {
 	path, trail := "/", ""
 	for range 5 {
 		got, err := w.get(ctx, path, nil)
@@ -63,14 +64,14 @@ func (w *website) checkHome(ctx context.Context) Finding {
 			path, trail = next, trail+" → "+next
 			continue
 		case got.StatusCode >= 500:
-			return failed("look at the website's own log", "it answers %d: %s", got.StatusCode, visitor.Brief(got.Body))
+			return report.Fail("look at the website's own log", "it answers %d: %s", got.StatusCode, visitor.Brief(got.Body))
 		case got.StatusCode >= 300 && got.StatusCode < 400:
 			return w.judgeRedirect(got)
 		}
 		w.home = got
-		return passed("%d%s", got.StatusCode, trail)
+		return report.Pass("%d%s", got.StatusCode, trail)
 	}
-	return failed("tell the website that it is behind a proxy and its name is https://"+w.host.Name, "it redirects without end: /%s", trail)
+	return report.Fail("tell the website that it is behind a proxy and its name is https://"+w.host.Name, "it redirects without end: /%s", trail)
 }
 
 // sameHost returns the path of a redirect that stays on the host.
@@ -86,22 +87,22 @@ func (w *website) sameHost(got visitor.Answer) (path string, leads bool) {
 	return target.RequestURI(), true
 }
 
-func (w *website) judgeRedirect(got visitor.Answer) Finding {
+func (w *website) judgeRedirect(got visitor.Answer) report.Finding {
 	location := got.Header.Get("Location")
 	target, err := url.Parse(location)
 	switch {
 	case err == nil && target.Scheme == "http" && target.Hostname() == w.host.Name:
-		return failed("tell the website that it is behind a proxy that ends TLS (it must trust X-Forwarded-Proto)", "it redirects to %s: with persona in front, in circles", location)
+		return report.Fail("tell the website that it is behind a proxy that ends TLS (it must trust X-Forwarded-Proto)", "it redirects to %s: with persona in front, in circles", location)
 	case err == nil && target.Host == w.host.Upstream.Host && target.Host != w.host.Name:
-		return failed("tell the website its public name, https://"+w.host.Name, "it redirects to its inner address %s", location)
+		return report.Fail("tell the website its public name, https://"+w.host.Name, "it redirects to its inner address %s", location)
 	}
-	return passed("%d to %s", got.StatusCode, location)
+	return report.Pass("%d to %s", got.StatusCode, location)
 }
 
 // checkPaths sees whether the website uses paths that it does not get any more.
-func (w *website) checkPaths(ctx context.Context) Finding {
+func (w *website) checkPaths(ctx context.Context) report.Finding {
 	if w.home.Response == nil {
-		return skipped("the website shows no page")
+		return report.Skip("the website shows no page")
 	}
 	paths := []string{"/.well-known/browserid"}
 	if w.host.Role == config.RoleIdentity {
@@ -109,32 +110,32 @@ func (w *website) checkPaths(ctx context.Context) Finding {
 	}
 	nothing, err := w.get(ctx, "/persona-check-finds-nothing-here", nil)
 	if err != nil || nothing.StatusCode < 400 {
-		return skipped("it shows a page for every path, so nobody can tell")
+		return report.Skip("it shows a page for every path, so nobody can tell")
 	}
-	var f faults
+	var f report.Faults
 	for _, path := range paths {
 		got, err := w.get(ctx, path, nil)
 		if err == nil && got.StatusCode != nothing.StatusCode && got.StatusCode < 500 {
-			f.warn("move what the website has there: persona answers that path now. Or give identity a host of its own (authority: "+w.proposal()+")", "the website answers %s itself (%d)", path, got.StatusCode)
+			f.Warn("move what the website has there: persona answers that path now. Or give identity a host of its own (authority: "+w.proposal()+")", "the website answers %s itself (%d)", path, got.StatusCode)
 		}
 	}
-	return f.finding("the website has nothing at %s", strings.Join(paths, ", "))
+	return f.Finding("the website has nothing at %s", strings.Join(paths, ", "))
 }
 
 // checkPopups: pages of this website that open the dialog must not be cut from
 // it.
-func (w *website) checkPopups(context.Context) Finding {
+func (w *website) checkPopups(context.Context) report.Finding {
 	if w.home.Response == nil {
-		return skipped("the website shows no page")
+		return report.Skip("the website shows no page")
 	}
 	if policy, cuts := cutsPopups(w.home.Header, true); cuts {
-		return warned("send same-origin-allow-popups, or none, with the pages that offer to sign in", "its pages have Cross-Origin-Opener-Policy: %s, which cuts them from every popup", policy)
+		return report.Warn("send same-origin-allow-popups, or none, with the pages that offer to sign in", "its pages have Cross-Origin-Opener-Policy: %s, which cuts them from every popup", policy)
 	}
-	return passed("no Cross-Origin-Opener-Policy that cuts them")
+	return report.Pass("no Cross-Origin-Opener-Policy that cuts them")
 }
 
-func (w *website) checkLayout(context.Context) Finding {
-	return warned("give identity a host of its own by one line: authority: "+w.proposal(),
+func (w *website) checkLayout(context.Context) report.Finding {
+	return report.Warn("give identity a host of its own by one line: authority: "+w.proposal(),
 		"website and sign-in share the origin https://%s: a script injected into the website could read passwords typed there", w.host.Name)
 }
 
@@ -151,18 +152,18 @@ var (
 
 // checkWorkers looks for a service worker of the website: one whose scope is /
 // stands between our pages and the browser.
-func (w *website) checkWorkers(ctx context.Context) Finding {
+func (w *website) checkWorkers(ctx context.Context) report.Finding {
 	if w.home.Response == nil {
-		return skipped("the website shows no page")
+		return report.Skip("the website shows no page")
 	}
 	where := w.registration(ctx)
 	if where == "" {
 		where = w.workerFile(ctx)
 	}
 	if where == "" {
-		return passed("none found")
+		return report.Pass("none found")
 	}
-	return warned("give identity a host of its own (authority: "+w.proposal()+"), or keep the worker's scope away from /persona/",
+	return report.Warn("give identity a host of its own (authority: "+w.proposal()+"), or keep the worker's scope away from /persona/",
 		"%s: a service worker of the website controls the sign-in pages, too", where)
 }
 

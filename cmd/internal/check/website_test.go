@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/report"
 )
 
 // site serves a website on loopback and returns its URL.
@@ -34,34 +34,34 @@ func TestWebsite(t *testing.T) {
 		answers answers
 		want    want
 	}{
-		"fine":            {answers{"/": home("hello")}, want{"answers", check.OK, "200", ""}},
-		"to a language":   {answers{"/": redirect("/en/"), "/en/": redirect("https://example.test/en/home"), "/en/home": home("x")}, want{"answers", check.OK, "200 → /en/ → /en/home", ""}},
-		"in circles":      {answers{"/": redirect("/")}, want{"answers", check.Failed, "redirects without end", "behind a proxy"}},
-		"to plain HTTP":   {answers{"/": redirect("http://example.test/")}, want{"answers", check.Failed, "in circles", "X-Forwarded-Proto"}},
-		"elsewhere":       {answers{"/": redirect("https://www.example.test/")}, want{"answers", check.OK, "301 to https://www.example.test/", ""}},
-		"in trouble":      {answers{"/": text(500, "text/plain", "no database")}, want{"answers", check.Failed, "500: no database", "own log"}},
-		"no own paths":    {answers{"/": home("x")}, want{"paths", check.OK, "nothing at /.well-known/browserid, /persona, /persona/", ""}},
-		"a page there":    {answers{"/": home("x"), "/persona/": home("characters")}, want{"paths", check.Warning, "answers /persona/ itself (200)", "authority: id.example.test"}},
-		"a document":      {answers{"/": home("x"), "/.well-known/browserid": home("{}")}, want{"paths", check.Warning, "/.well-known/browserid itself (200)", "move"}},
-		"protected there": {answers{"/": home("x"), "/persona": text(401, "text/plain", "")}, want{"paths", check.Warning, "/persona itself (401)", ""}},
+		"fine":            {answers{"/": home("hello")}, want{"answers", report.OK, "200", ""}},
+		"to a language":   {answers{"/": redirect("/en/"), "/en/": redirect("https://example.test/en/home"), "/en/home": home("x")}, want{"answers", report.OK, "200 → /en/ → /en/home", ""}},
+		"in circles":      {answers{"/": redirect("/")}, want{"answers", report.Failed, "redirects without end", "behind a proxy"}},
+		"to plain HTTP":   {answers{"/": redirect("http://example.test/")}, want{"answers", report.Failed, "in circles", "X-Forwarded-Proto"}},
+		"elsewhere":       {answers{"/": redirect("https://www.example.test/")}, want{"answers", report.OK, "301 to https://www.example.test/", ""}},
+		"in trouble":      {answers{"/": text(500, "text/plain", "no database")}, want{"answers", report.Failed, "500: no database", "own log"}},
+		"no own paths":    {answers{"/": home("x")}, want{"paths", report.OK, "nothing at /.well-known/browserid, /persona, /persona/", ""}},
+		"a page there":    {answers{"/": home("x"), "/persona/": home("characters")}, want{"paths", report.Warning, "answers /persona/ itself (200)", "authority: id.example.test"}},
+		"a document":      {answers{"/": home("x"), "/.well-known/browserid": home("{}")}, want{"paths", report.Warning, "/.well-known/browserid itself (200)", "move"}},
+		"protected there": {answers{"/": home("x"), "/persona": text(401, "text/plain", "")}, want{"paths", report.Warning, "/persona itself (401)", ""}},
 		"popups cut": {answers{"/": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 			home("x")(w, r)
-		}}, want{"popups", check.Warning, "cuts them from every popup", "same-origin-allow-popups"}},
+		}}, want{"popups", report.Warning, "cuts them from every popup", "same-origin-allow-popups"}},
 		"popups allowed": {answers{"/": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 			home("x")(w, r)
-		}}, want{"popups", check.OK, "", ""}},
-		"no worker":      {answers{"/": home(`<script src="/app.js"></script>`), "/app.js": script("1")}, want{"service worker", check.OK, "none found", ""}},
-		"worker in page": {answers{"/": home(`<script>navigator.serviceWorker.register("/x.js")</script>`)}, want{"service worker", check.Warning, "its page registers one", "authority: id.example.test"}},
+		}}, want{"popups", report.OK, "", ""}},
+		"no worker":      {answers{"/": home(`<script src="/app.js"></script>`), "/app.js": script("1")}, want{"service worker", report.OK, "none found", ""}},
+		"worker in page": {answers{"/": home(`<script>navigator.serviceWorker.register("/x.js")</script>`)}, want{"service worker", report.Warning, "its page registers one", "authority: id.example.test"}},
 		"worker in script": {
 			answers{"/": home(`<script src="https://elsewhere.test/a.js"></script><script src="/app.js"></script>`), "/app.js": script(`navigator["serviceWorker"]; a.serviceWorker?.register("/x.js")`)},
-			want{"service worker", check.Warning, "/app.js registers one", ""},
+			want{"service worker", report.Warning, "/app.js registers one", ""},
 		},
-		"worker by name":      {answers{"/": home("x"), "/sw.js": script("self.x=1")}, want{"service worker", check.Warning, "there is /sw.js", ""}},
-		"page for all":        {nil, want{"service worker", check.OK, "none found", ""}},
-		"page for every path": {nil, want{"paths", check.Skipped, "for every path", ""}},
-		"shared origin":       {answers{"/": home("x")}, want{"layout", check.Warning, "share the origin https://example.test", "authority: id.example.test"}},
+		"worker by name":      {answers{"/": home("x"), "/sw.js": script("self.x=1")}, want{"service worker", report.Warning, "there is /sw.js", ""}},
+		"page for all":        {nil, want{"service worker", report.OK, "none found", ""}},
+		"page for every path": {nil, want{"paths", report.Skipped, "for every path", ""}},
+		"shared origin":       {answers{"/": home("x")}, want{"layout", report.Warning, "share the origin https://example.test", "authority: id.example.test"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,9 +82,9 @@ func TestWebsite(t *testing.T) {
 func TestWebsiteDown(t *testing.T) {
 	t.Parallel()
 	found := look(t, newInternet(t).checker(load(t, folder(t), withWebsite("http://127.0.0.1:1"))).Everything())
-	found.expect(t, want{"answers", check.Failed, "refused", "is upstream right"})
+	found.expect(t, want{"answers", report.Failed, "refused", "is upstream right"})
 	for _, step := range []string{"paths", "popups", "service worker"} {
-		found.expect(t, want{step, check.Skipped, "shows no page", ""})
+		found.expect(t, want{step, report.Skipped, "shows no page", ""})
 	}
 }
 
@@ -97,7 +97,7 @@ func TestWebsiteThatSaysItsInnerName(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	look(t, newInternet(t).checker(load(t, folder(t), withWebsite(server.URL))).Everything()).
-		expect(t, want{"answers", check.Failed, "its inner address", "public name, https://example.test"})
+		expect(t, want{"answers", report.Failed, "its inner address", "public name, https://example.test"})
 }
 
 // TestHowTheWebsiteIsAsked: as the program asks for a visitor, by the public name.
@@ -119,19 +119,19 @@ func TestClock(t *testing.T) {
 		ahead []time.Duration // of this clock, compared with each of the others
 		want  want
 	}{
-		"nobody":          {nil, want{"clock", check.Skipped, "no other server", ""}},
-		"right":           {[]time.Duration{0}, want{"clock", check.OK, "agrees with a0.test", ""}},
-		"a day ahead":     {[]time.Duration{24 * time.Hour}, want{"clock", check.Failed, "ahead of a0.test", "NTP"}},
-		"a day behind":    {[]time.Duration{-24 * time.Hour}, want{"clock", check.Failed, "behind a0.test", "NTP"}},
-		"too far ahead":   {[]time.Duration{20 * time.Second}, want{"clock", check.Failed, "ahead of a0.test", "NTP"}},
-		"a little ahead":  {[]time.Duration{8 * time.Second}, want{"clock", check.Warning, "8s ahead of", "NTP"}},
-		"one is wrong":    {[]time.Duration{-time.Hour, 0, time.Hour}, want{"clock", check.OK, "agrees with a1.test", ""}},
-		"all say another": {[]time.Duration{time.Hour, 2 * time.Hour}, want{"clock", check.Failed, "1h0m0s ahead of a0.test", ""}},
+		"nobody":          {nil, want{"clock", report.Skipped, "no other server", ""}},
+		"right":           {[]time.Duration{0}, want{"clock", report.OK, "agrees with a0.test", ""}},
+		"a day ahead":     {[]time.Duration{24 * time.Hour}, want{"clock", report.Failed, "ahead of a0.test", "NTP"}},
+		"a day behind":    {[]time.Duration{-24 * time.Hour}, want{"clock", report.Failed, "behind a0.test", "NTP"}},
+		"too far ahead":   {[]time.Duration{20 * time.Second}, want{"clock", report.Failed, "ahead of a0.test", "NTP"}},
+		"a little ahead":  {[]time.Duration{8 * time.Second}, want{"clock", report.Warning, "8s ahead of", "NTP"}},
+		"one is wrong":    {[]time.Duration{-time.Hour, 0, time.Hour}, want{"clock", report.OK, "agrees with a1.test", ""}},
+		"all say another": {[]time.Duration{time.Hour, 2 * time.Hour}, want{"clock", report.Failed, "1h0m0s ahead of a0.test", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			world := newInternet(t)
-			var groups []check.Group
+			var groups []report.Group
 			checker := world.checker(nil)
 			for n, ahead := range test.ahead {
 				host := "a" + string(rune('0'+n)) + ".test"
@@ -161,5 +161,5 @@ func TestClockAndCaches(t *testing.T) {
 		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
 		w.Header().Set("Age", "3600")
 	}))
-	look(t, world.checker(nil).Domain("example.org")).expect(t, want{"clock", check.Skipped, "no other server", ""})
+	look(t, world.checker(nil).Domain("example.org")).expect(t, want{"clock", report.Skipped, "no other server", ""})
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/check/network"
+	checkreport "persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 )
 
@@ -50,17 +52,17 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	if err != nil {
 		return err
 	}
-	reporter := check.Text(sh.stdout, colourful(shell{environ: sh.environ, stderr: sh.stdout}))
+	reporter := checkreport.Text(sh.stdout, colourful(shell{environ: sh.environ, stderr: sh.stdout}))
 	if *given.json {
-		reporter = check.JSON(sh.stdout)
+		reporter = checkreport.JSON(sh.stdout)
 	}
-	summary, err := check.Run(ctx, groups, reporter)
+	summary, err := checkreport.Run(ctx, groups, reporter)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return &failure{problem: "stopped before all was checked", code: exitWorld}
 	case err != nil:
 		return fmt.Errorf("checking: %w", err)
-	case summary.Status() == check.Failed:
+	case summary.Status() == checkreport.Failed:
 		return &failure{problem: counted(summary.Failed, "step") + " failed", hint: "mend the first one first: others may follow from it", code: exitWorld}
 	}
 	return nil
@@ -90,7 +92,7 @@ func parseTargets(sh shell, flags *flag.FlagSet, args []string) ([]check.Target,
 // checker reads the configuration, which only those can do without who look at
 // somebody else's domain.
 func (f checkFlags) checker(sh shell, targets []check.Target) (*check.Checker, error) {
-	resolve, err := check.ParseResolve(*f.resolve)
+	resolve, err := network.ParseResolve(*f.resolve)
 	if err != nil {
 		return nil, wrong(fmt.Sprintf("check: -resolve: %v", err), "persona help check")
 	}
@@ -147,11 +149,11 @@ type shellAsking struct {
 	stop context.CancelFunc
 }
 
-func (f checkFlags) plan(sh shellAsking, checker *check.Checker, targets []check.Target) ([]check.Group, error) {
+func (f checkFlags) plan(sh shellAsking, checker *check.Checker, targets []check.Target) ([]checkreport.Group, error) {
 	if len(targets) == 0 {
 		return checker.Everything(), nil
 	}
-	var groups []check.Group
+	var groups []checkreport.Group
 	for _, t := range targets {
 		if t.Domain != "" {
 			groups = append(groups, checker.Domain(t.Domain)...)

@@ -1,4 +1,4 @@
-package check
+package network
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	resolvers    = "/etc/resolv.conf"
-	longestQuery = 3 * time.Second
+	resolvers = "/etc/resolv.conf"
+	queryTime = 3 * time.Second
 )
 
 // Resolver asks DNS.
@@ -44,7 +44,7 @@ type DNS struct {
 
 // Addresses implements Resolver. It knows /etc/hosts too.
 func (DNS) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(ctx, longestConnect)
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	found, err := new(net.Resolver).LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -100,7 +100,7 @@ func askCAA(ctx context.Context, servers []string, name string) ([]CAA, error) {
 func exchange(ctx context.Context, server, name string) (*dns.Msg, error) {
 	query := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeCAA)
 	query.SetEdns0(1232, false)
-	client := &dns.Client{Timeout: longestQuery}
+	client := &dns.Client{Timeout: queryTime}
 	reply, _, err := client.ExchangeContext(ctx, query, server)
 	if err == nil && reply.Truncated {
 		client.Net = "tcp"

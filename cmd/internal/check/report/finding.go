@@ -1,4 +1,6 @@
-package check
+// Package report runs the steps of a check and prints what they find, for people
+// or as JSON.
+package report
 
 import (
 	"encoding/json"
@@ -38,19 +40,23 @@ func (f Finding) String() string {
 	return f.Message + ": " + f.Cause
 }
 
-func passed(format string, args ...any) Finding {
+// Pass is a finding without fault.
+func Pass(format string, args ...any) Finding {
 	return Finding{Status: OK, Message: fmt.Sprintf(format, args...)}
 }
 
-func skipped(format string, args ...any) Finding {
+// Skip is the finding of a step that was not run, with the reason.
+func Skip(format string, args ...any) Finding {
 	return Finding{Status: Skipped, Message: fmt.Sprintf(format, args...)}
 }
 
-func warned(hint, format string, args ...any) Finding {
+// Warn is a warning with its hint.
+func Warn(hint, format string, args ...any) Finding {
 	return Finding{Status: Warning, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-func failed(hint, format string, args ...any) Finding {
+// Fail is a failure with its hint.
+func Fail(hint, format string, args ...any) Finding {
 	return Finding{Status: Failed, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
@@ -60,13 +66,13 @@ type hinted interface {
 	Hint() string
 }
 
-// failure makes a finding of an error of doing something ("": the error says
-// it). The error's own hint is preferred to the one given.
-func failure(doing string, err error, hint string) Finding {
+// Error is the failure of doing something ("": the error says what). The error's
+// own hint is preferred to the one given.
+func Error(doing string, err error, hint string) Finding {
 	var known hinted
 	if errors.As(err, &known) && known.Hint() != "" {
 		hint = known.Hint()
-	} else if text, cut := cutHint(err.Error()); cut != "" {
+	} else if text, cut := CutHint(err.Error()); cut != "" {
 		err, hint = errors.New(text), cut
 	}
 	if doing == "" {
@@ -75,14 +81,14 @@ func failure(doing string, err error, hint string) Finding {
 	return Finding{Status: Failed, Message: doing, Cause: err.Error(), Hint: hint}
 }
 
-// faults gathers what is wrong with one thing, when that may be several things.
-type faults struct {
+// Faults gathers what is wrong with one thing, when that may be several things.
+type Faults struct {
 	status   Status
 	messages []string
 	hints    []string
 }
 
-func (f *faults) add(status Status, hint, format string, args ...any) {
+func (f *Faults) add(status Status, hint, format string, args ...any) {
 	if f.status != Failed {
 		f.status = status
 	}
@@ -92,13 +98,29 @@ func (f *faults) add(status Status, hint, format string, args ...any) {
 	}
 }
 
-func (f *faults) fail(hint, format string, args ...any) { f.add(Failed, hint, format, args...) }
-func (f *faults) warn(hint, format string, args ...any) { f.add(Warning, hint, format, args...) }
+// Fail adds a failure.
+func (f *Faults) Fail(hint, format string, args ...any) { f.add(Failed, hint, format, args...) }
 
-// finding returns the faults as one finding, or success with the message given.
-func (f *faults) finding(format string, args ...any) Finding {
+// Warn adds a warning.
+func (f *Faults) Warn(hint, format string, args ...any) { f.add(Warning, hint, format, args...) }
+
+// None reports whether there are no faults so far.
+func (f *Faults) None() bool { return len(f.messages) == 0 }
+
+// Finding returns the faults as one finding, or success with the message given.
+func (f *Faults) Finding(format string, args ...any) Finding {
 	if len(f.messages) == 0 {
-		return passed(format, args...)
+		return Pass(format, args...)
 	}
 	return Finding{Status: f.status, Message: strings.Join(f.messages, "; "), Hint: strings.Join(f.hints, "; ")}
+}
+
+// CutHint parts "what (hint: what to do)".
+func CutHint(text string) (seen, hint string) {
+	const mark = " (hint: "
+	at := strings.LastIndex(text, mark)
+	if at < 0 || !strings.HasSuffix(text, ")") {
+		return text, ""
+	}
+	return text[:at], strings.TrimSuffix(text[at+len(mark):], ")")
 }

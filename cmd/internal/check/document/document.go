@@ -1,0 +1,309 @@
+// Package document checks what hosts publish at /.well-known/browserid, by the
+// rules of all its readers, and follows delegations.
+package document
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/report"
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/visitor"
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/verifier"
+)
+
+const (
+	// maxDocument is what readers of documents take at most, in bytes.
+	maxDocument = 64 << 10
+	// largeDocument is a size that a proxy of the historic hub is known to have
+	// refused, in bytes.
+	largeDocument = 1756
+)
+
+// Published is what a host answers where its document should be.
+type Published struct {
+	verifier.Lookup
+	// Document is what [Content] read, weak keys included; nil: nothing that can be.
+	Document browserid.Document
+}
+
+// URL is where clients look: every lookup, delegated or not, carries
+// the domain of the address.
+func URL(authority, domain string) string {
+	return "https://" + authority + browserid.DocumentPath + "?domain=" + url.QueryEscape(domain)
+}
+
+// rules are what a document is refused for, in the order in which its
+// readers look.
+var rules = []func(*Published) report.Finding{Status, ContentType, Size, Content, Key}
+
+// LookUp finds the authority of a domain as clients do, from an authority that
+// stands for it. It returns what each server on the way answered; the error is
+// why there is no authority.
+func LookUp(ctx context.Context, client visitor.Client, authority, domain string) ([]Published, error) {
+	_, steps, err := client.FindAuthority(ctx, authority, domain)
+	var way []Published
+	for _, step := range steps {
+		way = append(way, Published{Lookup: step})
+	}
+	return way, err
+}
+
+// judge applies the rules to an answer and returns the first that it breaks.
+func (p *Published) judge() report.Finding {
+	if p.Response == nil {
+		return report.Error("", visitor.Explain(p.Err, network.HostOf(p.Name)), "")
+	}
+	for _, rule := range rules {
+		if finding := rule(p); finding.Status == report.Failed {
+			return finding
+		}
+	}
+	return report.Pass("%s", p.kind())
+}
+
+// Followed is where a look-up led.
+type Followed struct {
+	Chain []string  // the authorities on the way, the first one included
+	Last  Published // the document at the end
+	Begun bool      // the first authority has a document without faults
+}
+
+// Provider is the authority at the end.
+func (f Followed) Provider() string { return f.Chain[len(f.Chain)-1] }
+
+// Disabled reports whether the authority at the end says that it is none.
+func (f Followed) Disabled() bool {
+	_, disabled := f.Last.Document.(browserid.Disabled)
+	return disabled
+}
+
+// Follow judges the way of a look-up, which ended with err; of the first skip
+// documents the faults are known.
+func Follow(way []Published, err error, skip int) (f Followed, finding report.Finding) {
+	if len(way) == 0 {
+		return f, report.Error("", err, "write the domain as example.com")
+	}
+	for i := range way {
+		f.Chain = append(f.Chain, way[i].Name)
+		if i >= skip {
+			if found := way[i].judge(); found.Status == report.Failed && i == 0 {
+				return f, found
+			} else if found.Status == report.Failed {
+				return f, report.Fail("at "+way[i].Name+": "+found.Hint, "%s: %s", Arrows(f.Chain), found)
+			}
+		}
+		f.Begun = true
+	}
+	f.Last = way[len(way)-1]
+	var stopped *verifier.LookupError
+	if delegation, more := f.Last.Document.(browserid.Delegation); more && errors.As(err, &stopped) {
+		longer := Arrows(append(f.Chain, delegation.Authority))
+		if stopped.Kind == verifier.Circular {
+			return f, report.Fail("let one of them publish a document of its own", "the delegation goes in circles: %s", longer)
+		}
+		return f, report.Fail(fmt.Sprintf("name %s at once: clients follow at most %d delegations", delegation.Authority, verifier.MostHops), "too many delegations: %s", longer)
+	}
+	switch {
+	case f.Disabled() && len(way) > 1:
+		return f, report.Fail("delegate to a host that is an identity provider", "%s, which is none, by its own word (disabled)", Arrows(f.Chain))
+	case f.Disabled():
+		return f, report.Pass("no authority signs for %s", f.Chain[0])
+	case f.Last.Err != nil && len(way) > skip:
+		return f, report.Error(Arrows(f.Chain), f.Last.Err, "look at the server of "+f.Provider())
+	case len(way) == 1:
+		return f, report.Pass("%s is its own authority", f.Chain[0])
+	}
+	return f, report.Pass("%s", Arrows(f.Chain))
+}
+
+// Status: exactly 200, and no redirect, not even to www.
+func Status(p *Published) report.Finding {
+	status := p.Response.StatusCode
+	location := p.Response.Header.Get("Location")
+	switch {
+	case status == http.StatusOK:
+		return report.Pass("200")
+	case status >= 300 && status < 400 && location != "":
+		return report.Fail("answer the document itself at exactly this host: no client follows a redirect from there", "%d: a redirect to %s", status, location)
+	case status == http.StatusNotFound:
+		return report.Fail("publish the document: without it "+network.HostOf(p.Name)+" is no identity provider", "404: there is no document")
+	case status == http.StatusMisdirectedRequest:
+		return report.Fail("persona answers there and does not serve this name: list it under domains", "421: this host is unknown there")
+	case status == http.StatusServiceUnavailable:
+		return report.Fail("the log of the program there says why", "503: %s", visitor.Brief(p.Body))
+	}
+	return report.Fail("answer with status 200: clients take nothing else", "%d instead of 200", status)
+}
+
+// ContentType: application/json as text, in lower case.
+func ContentType(p *Published) report.Finding {
+	got := p.Response.Header.Get("Content-Type")
+	const want = "application/json"
+	switch {
+	case strings.HasPrefix(got, want):
+		return report.Pass("%s", got)
+	case strings.HasPrefix(strings.ToLower(got), want):
+		return report.Fail("write it in lower case: clients compare it as text", "%s", got)
+	case got == "":
+		return report.Fail("send the header Content-Type: application/json", "there is no content type")
+	}
+	return report.Fail("send the header Content-Type: application/json; a file without an ending needs it by configuration", "%s", got)
+}
+
+// Size: readers refuse large documents.
+func Size(p *Published) report.Finding {
+	size := len(p.Body)
+	switch {
+	case size > maxDocument:
+		return report.Fail("publish nothing but the members of a support document", "more than %d KiB", maxDocument>>10)
+	case size >= largeDocument:
+		return report.Warn("publish an RSA key of 2048 bits and nothing that is not needed", "%d bytes; the historic hub is known to have refused %d", size, largeDocument)
+	}
+	return report.Pass("%d bytes", size)
+}
+
+// Caching: the document is the same for all clients, so it may be kept for a
+// while, and carries no cookie.
+func Caching(p *Published) report.Finding {
+	var f report.Faults
+	header := p.Response.Header
+	control := strings.ToLower(header.Get("Cache-Control"))
+	if len(header.Values("Set-Cookie")) > 0 {
+		f.Warn("send no cookie with the document", "it sets a cookie")
+	}
+	switch {
+	case strings.Contains(control, "no-store"), strings.Contains(control, "private"):
+		f.Warn("allow caching, as with Cache-Control: public, max-age=3600", "caches may not keep it: %s", control)
+	case control == "" && header.Get("Expires") == "":
+		f.Warn("say how long it may be kept, as with Cache-Control: public, max-age=3600", "it does not say how long it may be kept")
+	}
+	return f.Finding("%s", control)
+}
+
+// Content reads the document.
+func Content(p *Published) report.Finding {
+	document, err := browserid.ParseDocument(p.Body)
+	if err != nil {
+		return report.Fail(contentHint(p.Body, err), "%v", err)
+	}
+	p.Document = document
+	return report.Pass("%s", p.kind())
+}
+
+const keyHint = "publish an RSA key of exactly 2048 bits: no verifier takes another size, and DSA keys can be forged"
+
+// contentHint is what to do about a document that cannot be read.
+func contentHint(body []byte, err error) string {
+	var members struct {
+		Authority any `json:"authority"`
+		Key       struct {
+			Algorithm string `json:"algorithm"`
+			Kty       string `json:"kty"`
+		} `json:"public-key"`
+	}
+	if !json.Valid(body) {
+		hint := "publish one JSON object: what stands there is none"
+		if strings.HasPrefix(strings.TrimSpace(string(body)), "<") {
+			hint += ", but a page; the website answers where the document should be"
+		}
+		return hint
+	}
+	_ = json.Unmarshal(body, &members) // what does not fit stays empty
+	if text, ok := members.Authority.(string); ok {
+		name := strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(text, "https://"), "/"))
+		if _, bad := browserid.ParseAuthority(name); bad == nil {
+			return fmt.Sprintf("write {\"authority\":%q}: a host name in lower case, without scheme and path", name)
+		}
+		return "write {\"authority\":\"id.example.com\"}: a host name in lower case, without scheme and path"
+	}
+	switch {
+	case errors.Is(err, browserid.ErrNotSupported), errors.Is(err, browserid.ErrKeySize),
+		strings.HasPrefix(members.Key.Algorithm, "DS"), members.Key.Kty == "DSA":
+		return keyHint
+	case strings.Contains(err.Error(), "invalid path"):
+		return "write paths such as /persona/authenticate: from the root, without host, query and escapes"
+	case strings.Contains(err.Error(), "disabled"):
+		return "write {\"disabled\":true}, or leave the member out"
+	}
+	return "a support document has the members public-key, authentication and provisioning"
+}
+
+// Key checks every key that certificates may be signed with.
+func Key(p *Published) report.Finding {
+	support, ok := p.Document.(browserid.Support)
+	if !ok {
+		return report.Skip("there is no key in this document")
+	}
+	for _, key := range support.SigningKeys() {
+		if err := key.CheckDomainKey(); err != nil {
+			return report.Fail(keyHint, "%v", err)
+		}
+	}
+	seen := fmt.Sprintf("RSA, %d bits, fingerprint %s", support.PublicKey.Size(), Short(support.PublicKey.Fingerprint()))
+	if more := len(support.SigningKeys()) - 1; more > 0 {
+		seen += fmt.Sprintf(", and %d more", more)
+	}
+	return report.Pass("%s", seen)
+}
+
+// kind is what a document makes of its host.
+func (p *Published) kind() string {
+	switch document := p.Document.(type) {
+	case browserid.Support:
+		return fmt.Sprintf("identity provider; sign-in %s, provisioning %s", document.Authentication, document.Provisioning)
+	case browserid.Delegation:
+		return "delegates to " + document.Authority
+	case browserid.Disabled:
+		return "is no identity provider, by its own word (disabled)"
+	}
+	return "no document"
+}
+
+// Role: the document of a host of ours is the one that the configuration
+// asks for.
+func Role(p *Published, host config.Host) report.Finding {
+	var same bool
+	switch document := p.Document.(type) {
+	case browserid.Support:
+		same = host.Role == config.RoleIdentity
+	case browserid.Delegation:
+		same = host.Role == config.RoleDelegating && document.Authority == host.Authority
+	case browserid.Disabled:
+		same = host.Role == config.RoleDisabled
+	}
+	role := "website only"
+	switch host.Role {
+	case config.RoleIdentity:
+		role = "identity host, signs for " + strings.Join(host.MailDomains, ", ")
+	case config.RoleDelegating:
+		role = "delegates to " + host.Authority
+	case config.RoleDisabled:
+		role = "disabled"
+	case config.RolePlain:
+	}
+	if !same {
+		return report.Fail("is another program, or this one with another configuration, answering there? Restart the program after changes",
+			"the configuration says %s, the document %s", role, p.kind())
+	}
+	return report.Pass("%s", role)
+}
+
+// Arrows writes the authorities on a way.
+func Arrows(chain []string) string { return strings.Join(chain, " → ") }
+
+// Short cuts a fingerprint to what people compare.
+func Short(fingerprint string) string {
+	const most = 16
+	if len(fingerprint) > most {
+		return fingerprint[:most] + "…"
+	}
+	return fingerprint
+}
