@@ -11,6 +11,7 @@ import (
 
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
 )
 
 // sessionAnswer is what /persona/api/session tells our own pages.
@@ -102,7 +103,7 @@ func (s *Server) issueCertificate(w http.ResponseWriter, r *http.Request, site *
 }
 
 func (s *Server) certify(site *site, address browserid.Address, key *browserid.PublicKey, lifetime time.Duration) (string, error) {
-	signer, err := s.config.Keys.Signer(site.host.Name)
+	_, signer, err := s.config.Keys.Signer(site.host.Name, keys.UseCertificates)
 	if err != nil {
 		return "", errKeys(err)
 	}
@@ -170,16 +171,20 @@ func (s *Server) clientKey(data json.RawMessage) (*browserid.PublicKey, error) {
 
 // checkForeign refuses the keys of our own hosts.
 func (s *Server) checkForeign(key *browserid.PublicKey) error {
+	candidate := key.RSA()
+	if candidate == nil {
+		return nil // ours are RSA
+	}
 	for name, site := range s.sites {
 		if site.host.Role != identity.Provider {
 			continue
 		}
-		published, err := s.config.Keys.Published(name)
+		published, err := s.config.Keys.Published(name, keys.UseCertificates)
 		if err != nil {
 			continue // a key that is not there yet cannot be presented
 		}
 		for _, own := range published {
-			if key.Equal(own) {
+			if candidate.Equal(own.Key) {
 				return errors.New("the key is that of the identity host " + name)
 			}
 		}

@@ -93,11 +93,7 @@ func TestCertificateBadRequests(t *testing.T) {
 	n, e := browserKey().N, bigE(browserKey())
 	good := certificateRequest("alice@example.test")
 	withKey := func(key string) string { return requestWithKey("alice@example.test", key) }
-	published, err := b.ring.Published(otherHost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	domainKey, err := published[0].MarshalJSON()
+	domainKey, err := b.published(otherHost)[0].MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 	"net/netip"
 	"time"
 
-	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/session"
 
 	"github.com/rs/zerolog"
@@ -52,11 +52,11 @@ type Config struct {
 // Keys hands out what is needed of the domain keys. Errors mean that the keys
 // of a host are not ready; the identity paths then answer 503.
 type Keys interface {
-	// Signer returns the key with which host signs certificates now.
-	Signer(host string) (crypto.Signer, error)
-	// Published returns the keys that verify the host's certificates, the
-	// current one first.
-	Published(host string) ([]*browserid.PublicKey, error)
+	// Signer returns the current key of host for a use, and its id.
+	Signer(host string, use keys.Use) (kid string, s crypto.Signer, err error)
+	// Published returns the public keys of host for a use, the current one
+	// first.
+	Published(host string, use keys.Use) ([]keys.Public, error)
 }
 
 // validate reports every fault of c at once.

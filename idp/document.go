@@ -6,6 +6,7 @@ import (
 
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/web"
 )
 
@@ -32,9 +33,15 @@ func (s *Server) document(site *site) (browserid.Document, error) {
 	case identity.Disabled:
 		return browserid.Disabled{}, nil
 	}
-	published, err := s.config.Keys.Published(site.host.Name)
+	current, err := s.config.Keys.Published(site.host.Name, keys.UseCertificates)
 	if err != nil {
 		return nil, errKeys(err)
+	}
+	published := make([]*browserid.PublicKey, len(current))
+	for i, public := range current {
+		if published[i], err = browserid.NewPublicKey(public.Key); err != nil {
+			return nil, fmt.Errorf("publishing the key %s of %s: %w", public.KID, site.host.Name, err)
+		}
 	}
 	support := browserid.Support{
 		PublicKey:      published[0],

@@ -1,7 +1,6 @@
 package idp_test
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/keys"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -27,11 +27,7 @@ func TestSupportDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	published, err := b.ring.Published(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := browserid.Support{PublicKey: published[0], Authentication: "/persona/authenticate", Provisioning: "/persona/provision"}
+	want := browserid.Support{PublicKey: b.published(host)[0], Authentication: "/persona/authenticate", Provisioning: "/persona/provision"}
 	if diff := cmp.Diff(browserid.Document(want), document); diff != "" {
 		t.Errorf("document (-want +got):\n%s", diff)
 	}
@@ -56,13 +52,11 @@ func TestSupportDocument(t *testing.T) {
 // twoKeys are the keys of a host while a rotation overlaps.
 type twoKeys struct {
 	idp.Keys
-	second *browserid.PublicKey
+	second keys.Public
 }
 
-func (k twoKeys) Signer(host string) (crypto.Signer, error) { return k.Keys.Signer(host) }
-
-func (k twoKeys) Published(host string) ([]*browserid.PublicKey, error) {
-	published, err := k.Keys.Published(host)
+func (k twoKeys) Published(host string, use keys.Use) ([]keys.Public, error) {
+	published, err := k.Keys.Published(host, use)
 	return append(published, k.second), err
 }
 
@@ -76,7 +70,7 @@ func TestSupportDocumentWhileKeysOverlap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newWorld(t, func(c *idp.Config) { c.Keys = twoKeys{c.Keys, second} }).browser()
+	b := newWorld(t, func(c *idp.Config) { c.Keys = twoKeys{c.Keys, keys.Public{Key: &private.PublicKey}} }).browser()
 	document, err := browserid.ParseDocument([]byte(text(t, b.get("/.well-known/browserid"))))
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/web"
 )
 
@@ -139,7 +140,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, site *site, route
 		return &httpError{status: http.StatusForbidden, code: "cross_origin", public: "This request came from a page of another website, so it was refused.", cause: err}
 	}
 	if !route.keyless {
-		if _, err := s.config.Keys.Published(site.host.Name); err != nil {
+		if _, err := s.config.Keys.Published(site.host.Name, keys.UseCertificates); err != nil {
 			return errKeys(err)
 		}
 	}

@@ -263,14 +263,26 @@ func (b *browser) certify(request string) *browserid.Certificate {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	published, err := b.ring.Published(b.host)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := certificate.Verify(published, b.clock.Now()); err != nil {
+	if err := certificate.Verify(b.published(b.host), b.clock.Now()); err != nil {
 		b.t.Fatal(err)
 	}
 	return certificate
+}
+
+// published returns the domain keys of a host.
+func (w *world) published(host string) []*browserid.PublicKey {
+	w.t.Helper()
+	all, err := w.ring.Published(host, keys.UseCertificates)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	published := make([]*browserid.PublicKey, len(all))
+	for i, key := range all {
+		if published[i], err = browserid.NewPublicKey(key.Key); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return published
 }
 
 func wantStatus(t testing.TB, response *http.Response, status int) {

@@ -148,9 +148,5 @@ func publicKeyOf(signer crypto.Signer) (*PublicKey, error) {
 	if signer == nil {
 		return nil, errors.New("there is no signer")
 	}
-	public, ok := signer.Public().(*rsa.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("a signer with %T is %w", signer.Public(), ErrNotSupported)
-	}
-	return NewPublicKey(public)
+	return NewPublicKey(signer.Public())
 }

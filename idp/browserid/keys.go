@@ -2,6 +2,7 @@ package browserid
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,9 +30,14 @@ const keySize = 2048
 // legacyKeySize is the other size that historic browsers made.
 const legacyKeySize = 1024
 
-// NewPublicKey checks key and copies it. A size that no verifier of the
-// protocol takes is [ErrKeySize].
-func NewPublicKey(key *rsa.PublicKey) (*PublicKey, error) {
+// NewPublicKey checks key, which must be an *rsa.PublicKey (else the error is
+// [ErrNotSupported]), and copies it. A size that no verifier of the protocol
+// takes is [ErrKeySize].
+func NewPublicKey(public crypto.PublicKey) (*PublicKey, error) {
+	key, ok := public.(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T is %w", public, ErrNotSupported)
+	}
 	if key == nil || key.N == nil {
 		return nil, errors.New("there is no RSA key")
 	}

@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -23,6 +24,12 @@ import (
 )
 
 const host = "example.test"
+
+// The keysets in the store.
+const (
+	hostKeyset    = "persona/keys/" + host + ".json"
+	programKeyset = "persona/keys/_program.json"
+)
 
 var (
 	certificates = keys.Want{Host: host, Use: keys.UseCertificates}
@@ -47,24 +54,50 @@ func loaded(t *testing.T, store keys.Store) *keys.Ring {
 	return r
 }
 
-// filled returns a store in which the wanted keys were made.
-func filled(t *testing.T, want ...keys.Want) *keystest.Memory {
+// contents are the values of a store.
+type contents map[string][]byte
+
+// created are the contents of four stores, each with a domain key of the host and a
+// cookie secret, the first created at the start, each further one an hour earlier. RSA
+// keys take long to generate, so all tests share them.
+var created = sync.OnceValue(func() (all [4]contents) {
+	for age := range all {
+		m := keystest.NewMemory()
+		r := ringAt(m, func() time.Time { return start().Add(-time.Duration(age) * time.Hour) })
+		if err := r.Ensure(context.Background(), certificates, session); err != nil {
+			panic(err)
+		}
+		all[age] = contents{}
+		for _, key := range m.Keys() {
+			value, err := m.Load(context.Background(), key)
+			if err != nil {
+				panic(err)
+			}
+			all[age][key] = value
+		}
+	}
+	return all
+})
+
+// filled returns a store with one of the created contents.
+func filled(t *testing.T, age int) *keystest.Memory {
 	t.Helper()
 	m := keystest.NewMemory()
-	if err := ring(m).Ensure(t.Context(), want...); err != nil {
-		t.Fatal(err)
+	for key, value := range created()[age] {
+		put(t, m, key, value)
 	}
 	return m
 }
 
-// sign proves that the host's signer and its first published key fit together.
+// sign checks that the host's signer and its first published key fit together, and
+// returns the key's id.
 func sign(t *testing.T, r *keys.Ring, host string) string {
 	t.Helper()
-	signer, err := r.Signer(host)
+	kid, signer, err := r.Signer(host, keys.UseCertificates)
 	if err != nil {
 		t.Fatal(err)
 	}
-	published, err := r.Published(host)
+	published, err := r.Published(host, keys.UseCertificates)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,13 +106,14 @@ func sign(t *testing.T, r *keys.Ring, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := rsa.VerifyPKCS1v15(published[0].RSA(), crypto.SHA256, digest[:], signature); err != nil {
+	public, _ := published[0].Key.(*rsa.PublicKey)
+	if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature); err != nil {
 		t.Errorf("the signature does not verify with the published key: %v", err)
 	}
-	if err := published[0].CheckDomainKey(); err != nil {
-		t.Error(err)
+	if !public.Equal(signer.Public()) || public.Size() != 256 || published[0].KID != kid || published[0].Alg != "RS256" {
+		t.Errorf("published is %v, and %s signs", published[0], kid)
 	}
-	return published[0].Fingerprint()
+	return kid
 }
 
 func seal(t *testing.T, r *keys.Ring, text, associated string) []byte {
@@ -117,14 +151,19 @@ func TestRing(t *testing.T) {
 	expectOpens(t, again, sealed, "data", "text")
 
 	want := []keys.Entry{
-		{Use: keys.UseSession, Alg: "A256GCM", Created: start()},
-		{Host: host, Use: keys.UseCertificates, Alg: "RS256", Created: start(), KID: first[:16], Fingerprint: first},
+		{Public: keys.Public{Alg: "A256GCM"}, Use: keys.UseSession, Created: start()},
+		{Public: keys.Public{KID: first, Alg: "RS256"}, Host: host, Use: keys.UseCertificates, Created: start()},
 	}
+	published, err := r.Published(host, keys.UseCertificates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want[1].Key = published[0].Key
 	entries := again.Entries()
 	if diff := cmp.Diff(want[1:], entries[1:]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want[:1], entries[:1], cmpopts.IgnoreFields(keys.Entry{}, "KID")); diff != "" {
+	if diff := cmp.Diff(want[:1], entries[:1], cmpopts.IgnoreFields(keys.Public{}, "KID")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(entries, r.Entries()); diff != "" {
@@ -134,7 +173,7 @@ func TestRing(t *testing.T) {
 
 func TestEnsureWithNothingMissingDoesNoIO(t *testing.T) {
 	t.Parallel()
-	m := filled(t, certificates, session)
+	m := filled(t, 0)
 	r := loaded(t, m)
 	m.Fail = func(op, key string) error { return fmt.Errorf("unexpected %s of %s", op, key) }
 	if err := r.Ensure(t.Context(), certificates, session); err != nil {
@@ -144,7 +183,7 @@ func TestEnsureWithNothingMissingDoesNoIO(t *testing.T) {
 
 func TestEnsureAddsHosts(t *testing.T) {
 	t.Parallel()
-	m := filled(t, certificates)
+	m := filled(t, 0)
 	r := loaded(t, m)
 	first := sign(t, r, host)
 	if err := r.Ensure(t.Context(), certificates, keys.Want{Host: "id.example.test", Use: keys.UseCertificates}); err != nil {
@@ -166,34 +205,32 @@ func TestEnsureRefusesSenselessWants(t *testing.T) {
 		{Host: "../example.test", Use: keys.UseCertificates},
 		{Host: "a/b", Use: keys.UseCertificates},
 		{Host: "..", Use: keys.UseCertificates},
-		{Host: strings.Repeat("a", 254), Use: keys.UseCertificates},
+		{Host: "_program", Use: keys.UseCertificates},
+		{Host: strings.Repeat("a", 251), Use: keys.UseCertificates},
 	} {
 		m := keystest.NewMemory()
 		if err := ring(m).Ensure(t.Context(), want, session); err == nil {
-			t.Errorf("%v was made", want)
+			t.Errorf("%v was created", want)
 		}
-		for _, key := range m.Keys() {
-			if !strings.HasPrefix(key, "persona/keys/program/") {
-				t.Errorf("%v: wrote %s", want, key)
-			}
-		}
-		if len(m.Keys()) != 2 {
-			t.Errorf("%v: the other key was not made", want)
+		if diff := cmp.Diff([]string{programKeyset}, m.Keys()); diff != "" {
+			t.Errorf("%v: in the store (-want +got):\n%s", want, diff)
 		}
 	}
 }
 
 func TestNotReady(t *testing.T) {
 	t.Parallel()
+	otherHost := keystest.NewMemory()
+	put(t, otherHost, "persona/keys/other.test.json", bytes.ReplaceAll(created()[0][hostKeyset], []byte(host), []byte("other.test")))
 	for name, r := range map[string]*keys.Ring{
 		"never loaded": ring(keystest.NewMemory()),
 		"empty store":  loaded(t, keystest.NewMemory()),
-		"other host":   loaded(t, filled(t, keys.Want{Host: "other.test", Use: keys.UseCertificates})),
+		"other host":   loaded(t, otherHost),
 	} {
-		if _, err := r.Signer(host); !errors.Is(err, keys.ErrNotReady) {
+		if _, _, err := r.Signer(host, keys.UseCertificates); !errors.Is(err, keys.ErrNotReady) {
 			t.Errorf("%s: Signer: %v", name, err)
 		}
-		if _, err := r.Published(host); !errors.Is(err, keys.ErrNotReady) {
+		if _, err := r.Published(host, keys.UseCertificates); !errors.Is(err, keys.ErrNotReady) {
 			t.Errorf("%s: Published: %v", name, err)
 		}
 		if _, err := r.Seal(keys.UseSession, nil, nil); !errors.Is(err, keys.ErrNotReady) {
@@ -205,7 +242,7 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
-func TestTwoRingsAtOnceMakeOneKey(t *testing.T) {
+func TestTwoRingsAtOnceCreateOneKey(t *testing.T) {
 	t.Parallel()
 	m := keystest.NewMemory()
 	rings := []*keys.Ring{ring(m), ring(m), ring(m)}
@@ -227,14 +264,14 @@ func TestTwoRingsAtOnceMakeOneKey(t *testing.T) {
 		}
 		expectOpens(t, r, sealed, "", "text")
 	}
-	if got := len(m.Keys()); got != 4 {
+	if got := len(m.Keys()); got != 2 {
 		t.Errorf("the store holds %q", m.Keys())
 	}
 }
 
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	r := loaded(t, filled(t, certificates, session))
+	r := loaded(t, filled(t, 0))
 	sealed := seal(t, r, "text", "")
 	var wg sync.WaitGroup
 	for range 4 {
@@ -279,11 +316,11 @@ func TestEndedContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := loaded(t, filled(t, certificates))
+	r := loaded(t, filled(t, 0))
 	if err := r.Load(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Load: %v", err)
 	}
-	if err := r.Ensure(ctx, session); !errors.Is(err, context.Canceled) {
+	if err := r.Ensure(ctx, keys.Want{Host: "other.test", Use: keys.UseCertificates}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Ensure: %v", err)
 	}
 	sign(t, r, host)

@@ -15,7 +15,7 @@ import (
 
 func TestSignerSignsNothingElse(t *testing.T) {
 	t.Parallel()
-	signer, err := loaded(t, filled(t, certificates)).Signer(host)
+	_, signer, err := loaded(t, filled(t, 0)).Signer(host, keys.UseCertificates)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestSignerSignsNothingElse(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	r := loaded(t, filled(t, session))
+	r := loaded(t, filled(t, 0))
 	sealed := seal(t, r, "text", "data")
 	for name, bad := range map[string][]byte{
 		"nothing":       nil,
@@ -55,7 +55,7 @@ func TestOpenRefuses(t *testing.T) {
 		"short":         sealed[:len(sealed)-1],
 		"long":          append(bytes.Clone(sealed), 0),
 		"another":       append(bytes.Clone(sealed[:9]), bytes.Repeat([]byte{0}, 40)...),
-		"another ring":  seal(t, loaded(t, filled(t, session)), "text", "data"),
+		"another ring":  seal(t, loaded(t, filled(t, 1)), "text", "data"),
 		"twice as long": append(bytes.Clone(sealed), sealed...),
 	} {
 		if text, err := r.Open(keys.UseSession, bad, []byte("data")); !errors.Is(err, keys.ErrForged) || text != nil {

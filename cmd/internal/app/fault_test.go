@@ -114,17 +114,17 @@ func TestCorruptedKey(t *testing.T) {
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := filepath.Glob(filepath.Join(folder, "state", "persona", "keys", "hosts", "example.test", "*.pem"))
-	if err != nil || len(keys) != 1 {
-		t.Fatalf("found keys %v, %v", keys, err)
+	keyset := filepath.Join(folder, "state", "persona", "keys", "example.test.json")
+	if _, err := os.Stat(keyset); err != nil {
+		t.Fatal(err)
 	}
-	write(t, keys[0], "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+	write(t, keyset, `{"version": 2, "host": "example.test", "keys": [{"kid": "AAAA"}]}`)
 
-	_, _, err = build(t, folder, yaml)
-	if err == nil || !strings.Contains(err.Error(), filepath.Base(keys[0])) {
+	_, _, err := build(t, folder, yaml)
+	if err == nil || !strings.Contains(err.Error(), keyset) {
 		t.Fatalf("the error does not name the key: %v", err)
 	}
-	if after, err := os.ReadFile(keys[0]); err != nil || !strings.Contains(string(after), "AAAA") {
+	if after, err := os.ReadFile(keyset); err != nil || !strings.Contains(string(after), "AAAA") {
 		t.Errorf("the key was touched: %q, %v", after, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/keys"
 )
 
@@ -35,14 +36,18 @@ func Keys(ctx context.Context, o Options) ([]KeyLine, error) {
 	}
 	var lines []KeyLine
 	for _, entry := range ring.Entries() {
-		lines = append(lines, keyLine(entry))
+		line := KeyLine{
+			ID: entry.KID, Host: entry.Host, Use: string(entry.Use), Algorithm: entry.Alg,
+			Created: entry.Created, Retires: entry.Retires,
+		}
+		if entry.Key != nil {
+			public, err := browserid.NewPublicKey(entry.Key)
+			if err != nil {
+				return nil, fmt.Errorf("reading the key %s of %s: %w", entry.KID, entry.Host, err)
+			}
+			line.Fingerprint = public.Fingerprint()
+		}
+		lines = append(lines, line)
 	}
 	return lines, nil
-}
-
-func keyLine(entry keys.Entry) KeyLine {
-	return KeyLine{
-		ID: entry.KID, Host: entry.Host, Use: string(entry.Use), Algorithm: entry.Alg,
-		Created: entry.Created, Retires: entry.Retires, Fingerprint: entry.Fingerprint,
-	}
 }

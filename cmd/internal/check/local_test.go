@@ -104,7 +104,7 @@ func TestState(t *testing.T) {
 		"open for everybody":  {func(t *testing.T, _, state string) { chmod(t, state, 0o777) }, want{"state directory", report.Warning, "everybody may write", "chmod 0700"}},
 		"a newer layout":      {func(t *testing.T, _, state string) { write(t, filepath.Join(state, "persona/version"), "99\n", 0o600) }, want{"state directory", report.Failed, "newer persona", "run the newer one"}},
 		"no keys":             {func(t *testing.T, _, state string) { remove(t, filepath.Join(state, "persona/keys")) }, want{"keys", report.Failed, "example.test has no key yet", "start the program"}},
-		"a corrupted key":     {func(t *testing.T, _, state string) { write(t, keyFile(t, state), "nonsense", 0o600) }, want{"keys", report.Failed, ".pem", ""}},
+		"a corrupted key":     {func(t *testing.T, _, state string) { write(t, keyFile(t, state), "nonsense", 0o600) }, want{"keys", report.Failed, "example.test.json", "restore the file"}},
 		"a key for everybody": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", report.Failed, "mode 0644", "chmod 0600"}},
 		"a key for the group": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o640) }, want{"keys", report.Warning, "the group may read", "chmod 0600"}},
 	} {
@@ -134,7 +134,7 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 
 func keyFile(t *testing.T, state string) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(state, "persona/keys/hosts/example.test/*.pem"))
+	found, err := filepath.Glob(filepath.Join(state, "persona/keys/example.test.json"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("found %v, %v", found, err)
 	}
@@ -154,11 +154,15 @@ func TestPublishedKey(t *testing.T) {
 	ring := makeKeys(t, folder)
 	look(t, world.checker(c).Domain("example.test")).expect(t, want{"published key", report.Failed, "published is ", "another state_dir"})
 
-	own, err := ring.Published("example.test")
+	own, err := ring.Published("example.test", keys.UseCertificates)
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := browserid.MarshalDocument(browserid.Support{PublicKey: own[0], Authentication: "/sign-in", Provisioning: "/provision"})
+	public, err := browserid.NewPublicKey(own[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := browserid.MarshalDocument(browserid.Support{PublicKey: public, Authentication: "/sign-in", Provisioning: "/provision"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,7 +129,7 @@ func (t *trip) findAuthority(ctx context.Context) report.Finding {
 	t.checkState(ctx)
 	t.checkKeys(ctx)
 	if t.keys.ring != nil {
-		own, err := t.keys.ring.Published(t.signer.Name)
+		own, err := publishedKeys(t.keys.ring, t.signer.Name)
 		if err == nil && !slices.ContainsFunc(own, support.PublicKey.Equal) {
 			return report.Fail("another program answers there, or one with another state_dir: persona check "+domain, "%s publishes a key that is not in the state directory", led.Provider())
 		}

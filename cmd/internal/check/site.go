@@ -134,7 +134,7 @@ func (s *site) checkPublishedKey(context.Context) report.Finding {
 	case s.keys.ring == nil:
 		return report.Skip("the keys of the state directory cannot be read from here")
 	}
-	own, err := s.keys.ring.Published(s.name)
+	own, err := publishedKeys(s.keys.ring, s.name)
 	if err != nil {
 		return report.Fail("another program answers there, or one with another state_dir", "a key is published, and the state directory holds none for %s", s.name)
 	}

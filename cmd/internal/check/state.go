@@ -15,6 +15,7 @@ import (
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/keys"
 )
 
@@ -82,7 +83,7 @@ func (c *Checker) checkKeys(ctx context.Context) report.Finding {
 			continue
 		}
 		count++
-		if _, err := ring.Published(host.Name); err != nil {
+		if _, err := ring.Published(host.Name, keys.UseCertificates); err != nil {
 			f.Fail("start the program: it makes what is missing. When it runs, its log says why it could not", "%s has no key yet", host.Name)
 		}
 	}
@@ -90,6 +91,21 @@ func (c *Checker) checkKeys(ctx context.Context) report.Finding {
 		return report.Skip("no host signs anything")
 	}
 	return f.Finding("readable, one for each identity host (%d)", count)
+}
+
+// publishedKeys returns the domain keys of a host, the current one first.
+func publishedKeys(ring *keys.Ring, host string) ([]*browserid.PublicKey, error) {
+	published, err := ring.Published(host, keys.UseCertificates)
+	if err != nil {
+		return nil, err
+	}
+	own := make([]*browserid.PublicKey, len(published))
+	for i, public := range published {
+		if own[i], err = browserid.NewPublicKey(public.Key); err != nil {
+			return nil, fmt.Errorf("the key %s: %w", public.KID, err)
+		}
+	}
+	return own, nil
 }
 
 // messages collects what is logged as a warning or worse.

@@ -5,12 +5,10 @@ package cli_test
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +39,7 @@ func run(t *testing.T, command *exec.Cmd) (code int, stderr string) {
 	return command.ProcessState.ExitCode(), said.String()
 }
 
-// TestDamagedState: a key or index that cannot be used is named with its cure, and
+// TestDamagedState: a keyset that cannot be used is named with its cure, and
 // nothing is overwritten, so that what is mended works again.
 func TestDamagedState(t *testing.T) {
 	t.Parallel()
@@ -53,8 +51,7 @@ func TestDamagedState(t *testing.T) {
 	p.terminate(t)
 	state := filepath.Join(folder, "state")
 	good := files(t, state)
-	key := keyFile(t, good, "persona/keys/hosts/example.test")
-	secret := keyFile(t, good, "persona/keys/program")
+	const key, secret = "persona/keys/example.test.json", "persona/keys/_program.json"
 
 	for _, fault := range []struct {
 		name   string
@@ -62,15 +59,14 @@ func TestDamagedState(t *testing.T) {
 		damage func(path, text string) error
 		want   []string
 	}{
-		{"a key cut short", key, rewrite(half), []string{"not a whole PEM file", "restore the file from a backup", "certificates already issued stop verifying"}},
-		{"an empty key", key, rewrite(nothing), []string{"not a whole PEM file"}},
-		{"a key that is gone", key, func(path, _ string) error { return os.Remove(path) }, []string{"the index names this key, but the file is missing"}},
-		{"a cookie secret cut short", secret, rewrite(half), []string{"not a whole PEM file", "restore the file from a backup", "everybody has to sign in again"}},
-		{"an index cut short", "persona/keys/hosts/example.test/index.json", rewrite(half), []string{"JSON"}},
-		{"an empty index of the cookie secret", "persona/keys/program/index.json", rewrite(nothing), []string{"JSON"}},
+		{"a key cut short", key, rewrite(half), []string{"JSON", "restore the file from a backup", "certificates already issued stop verifying"}},
+		{"an empty key", key, rewrite(nothing), []string{"JSON"}},
+		{"a cookie secret cut short", secret, rewrite(half), []string{"JSON", "restore the file from a backup", "everyone has to sign in again"}},
+		{"an empty cookie secret", secret, rewrite(nothing), []string{"JSON"}},
 		{"a key that everybody may read", key, chmod(0o644), []string{"mode 0644", "(hint: chmod 0600 "}},
 		{"a cookie secret that everybody may change", secret, chmod(0o666), []string{"mode 0666", "(hint: chmod 0600 "}},
 		{"a version of another day", "persona/version", func(path, _ string) error { return os.WriteFile(path, []byte("7\n"), 0o600) }, []string{"newer persona"}},
+		{"the version of an earlier persona", "persona/version", func(path, _ string) error { return os.WriteFile(path, []byte("1\n"), 0o600) }, []string{"older persona", "use another state_dir"}},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			path := filepath.Join(state, fault.file)
@@ -102,17 +98,6 @@ func TestDamagedState(t *testing.T) {
 	if diff := cmp.Diff(published, p.document(t, "example.test")); diff != "" {
 		t.Errorf("mended, it publishes another key:\n%s", diff)
 	}
-}
-
-func keyFile(t *testing.T, all map[string]string, shelf string) string {
-	t.Helper()
-	names := slices.DeleteFunc(slices.Collect(maps.Keys(all)), func(name string) bool {
-		return filepath.Dir(name) != shelf || filepath.Ext(name) != ".pem"
-	})
-	if len(names) != 1 {
-		t.Fatalf("the keys of %s are %q", shelf, names)
-	}
-	return names[0]
 }
 
 func half(text string) string    { return text[:len(text)/2] }

@@ -116,17 +116,24 @@ func TestOpenRefuses(t *testing.T) {
 		},
 		"a newer layout": {
 			func(t *testing.T, dir string) string {
-				write(t, filepath.Join(dir, "persona/version"), "2\n", 0o600)
+				write(t, filepath.Join(dir, "persona/version"), "3\n", 0o600)
 				return dir
 			},
-			"written by a newer persona, layout 2, this one knows 1 (hint:",
+			"written by a newer persona, layout 3, this one knows 2 (hint:",
+		},
+		"an older layout": {
+			func(t *testing.T, dir string) string {
+				write(t, filepath.Join(dir, "persona/version"), "1\n", 0o600)
+				return dir
+			},
+			"written by an older persona, layout 1, this one reads 2 (hint: run the older one, or use another state_dir",
 		},
 		"a damaged version": {
 			func(t *testing.T, dir string) string {
 				write(t, filepath.Join(dir, "persona/version"), "\x00\x00", 0o600)
 				return dir
 			},
-			"not a version number (hint: restore the file, its content is the line 1)",
+			"not a version number (hint: restore the file, its content is the line 2)",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -299,7 +306,7 @@ func TestOpeningLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	f := open(t, dir)
-	if _, err := f.Load(t.Context(), "persona/keys/program/index.json"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := f.Load(t.Context(), "persona/keys/_program.json"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Load: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {

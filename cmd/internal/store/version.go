@@ -11,7 +11,9 @@ import (
 
 // version is the layout of what lies under "persona/". A program refuses a newer
 // one, because it could not know what it would break.
-const version = 1
+//
+// 1: keys as PEM files beside an index; 2: keys in keysets.
+const version = 2
 
 const versionKey = ours + "/version"
 
@@ -32,6 +34,10 @@ func (f *Files) checkVersion(ctx context.Context) error {
 	}
 	if found > version {
 		return fmt.Errorf("reading %s: written by a newer persona, layout %d, this one knows %d (hint: run the newer one, or use another state_dir)",
+			f.Filename(versionKey), found, version)
+	}
+	if found < version {
+		return fmt.Errorf("reading %s: written by an older persona, layout %d, this one reads %d (hint: run the older one, or use another state_dir: a new one gets new keys, certificates already issued stop verifying, and everyone has to sign in again)",
 			f.Filename(versionKey), found, version)
 	}
 	f.versioned.Store(true)
