@@ -189,7 +189,7 @@ func TestWritesAndUnknownControlsAreRefused(t *testing.T) {
 	request := search(baseDN, ldap.ScopeWholeSubtree, "(uid=alice)")
 	request.Controls = []ldap.Control{ldap.NewControlString("1.3.6.1.4.1.99999.1", true, "")}
 	if _, err := connection.Search(request); code(err) != ldap.LDAPResultUnavailableCriticalExtension {
-		t.Errorf("a critical control nobody knows: %v", err)
+		t.Errorf("an unknown critical control: %v", err)
 	}
 }
 

@@ -1,142 +1,62 @@
 package directory
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 )
 
-// truth is the three-valued logic of search filters (RFC 4511, section 4.5.1.7).
-type truth int8
-
-const (
-	undefined truth = iota
-	no
-	yes
-)
-
-func truthOf(b bool) truth {
-	if b {
-		return yes
+// matches reports whether a filter (RFC 4511, section 4.5.1.7) is true of an entry. All attributes compare without
+// case. What the directory does not know, such as an extensible match, is undefined and so is what contains it: known
+// is false.
+func matches(p *ber.Packet, e entry) (match, known bool) {
+	text := func(p *ber.Packet) string { return strings.ToLower(p.Data.String()) }
+	anyValue := func(pass func(value string) bool) (bool, bool) {
+		return slices.ContainsFunc(e.get(text(p.Children[0])), func(value string) bool { return pass(strings.ToLower(value)) }), true
 	}
-	return no
-}
-
-// filter decides which entries a search returns.
-type filter struct{ root *ber.Packet }
-
-// parseFilter reads a filter as RFC 4515 writes it.
-func parseFilter(text string) (filter, error) {
-	root, err := ldap.CompileFilter(text)
-	if err != nil {
-		return filter{}, fmt.Errorf("reading the filter: %w", err)
-	}
-	return filter{root: root}, nil
-}
-
-// matches tells whether the filter is true of the entry; undefined is not true.
-func (f filter) matches(e entry) bool { return evaluate(f.root, e) == yes }
-
-func evaluate(p *ber.Packet, e entry) truth {
 	switch p.Tag {
-	case ldap.FilterAnd:
-		return both(p.Children, e)
-	case ldap.FilterOr:
-		return either(p.Children, e)
+	case ldap.FilterAnd, ldap.FilterOr:
+		// The first part that decides: false for and, true for or. None at all is true for and (RFC 4526).
+		decides, known := p.Tag == ldap.FilterOr, true
+		for _, part := range p.Children {
+			match, sure := matches(part, e)
+			if sure && match == decides {
+				return decides, true
+			}
+			known = known && sure
+		}
+		return !decides, known
 	case ldap.FilterNot:
-		return not(evaluate(p.Children[0], e))
+		match, known := matches(p.Children[0], e)
+		return !match, known
 	case ldap.FilterPresent:
-		return truthOf(e.get(text(p)) != nil)
-	case ldap.FilterSubstrings:
-		return anyValue(e, p, func(value string) bool { return substrings(p.Children[1].Children, value) })
+		return e.get(text(p)) != nil, true
 	case ldap.FilterEqualityMatch, ldap.FilterApproxMatch:
-		return anyValue(e, p, func(value string) bool { return strings.EqualFold(value, text(p.Children[1])) })
+		return anyValue(func(value string) bool { return value == text(p.Children[1]) })
 	case ldap.FilterGreaterOrEqual:
-		return anyValue(e, p, func(value string) bool { return strings.ToLower(value) >= strings.ToLower(text(p.Children[1])) })
+		return anyValue(func(value string) bool { return value >= text(p.Children[1]) })
 	case ldap.FilterLessOrEqual:
-		return anyValue(e, p, func(value string) bool { return strings.ToLower(value) <= strings.ToLower(text(p.Children[1])) })
-	}
-	return undefined // an extensible match: none of its rules is known here
-}
-
-// both is false as soon as one part is, and true only when all are; an empty set is true (RFC 4526).
-func both(parts []*ber.Packet, e entry) truth {
-	result := yes
-	for _, part := range parts {
-		switch evaluate(part, e) {
-		case no:
-			return no
-		case undefined:
-			result = undefined
-		case yes:
-		}
-	}
-	return result
-}
-
-// either is true as soon as one part is, and false only when none is; an empty set is false (RFC 4526).
-func either(parts []*ber.Packet, e entry) truth {
-	result := no
-	for _, part := range parts {
-		switch evaluate(part, e) {
-		case yes:
-			return yes
-		case undefined:
-			result = undefined
-		case no:
-		}
-	}
-	return result
-}
-
-func not(t truth) truth {
-	switch t {
-	case yes:
-		return no
-	case no:
-		return yes
-	case undefined:
-	}
-	return undefined
-}
-
-// anyValue tells whether some value of the attribute that p names passes. All attributes here compare without case.
-func anyValue(e entry, p *ber.Packet, pass func(value string) bool) truth {
-	for _, value := range e.get(text(p.Children[0])) {
-		if pass(value) {
-			return yes
-		}
-	}
-	return no
-}
-
-// substrings finds the parts in value, in order: first at the beginning, last at the end, others anywhere between.
-func substrings(parts []*ber.Packet, value string) bool {
-	value = strings.ToLower(value)
-	for _, part := range parts {
-		wanted := strings.ToLower(text(part))
-		switch part.Tag {
-		case ldap.FilterSubstringsInitial:
-			rest, found := strings.CutPrefix(value, wanted)
-			if !found {
-				return false
+		return anyValue(func(value string) bool { return value <= text(p.Children[1]) })
+	case ldap.FilterSubstrings:
+		return anyValue(func(value string) bool {
+			for _, part := range p.Children[1].Children {
+				var found bool
+				switch part.Tag {
+				case ldap.FilterSubstringsInitial:
+					value, found = strings.CutPrefix(value, text(part))
+				case ldap.FilterSubstringsAny:
+					_, value, found = strings.Cut(value, text(part))
+				case ldap.FilterSubstringsFinal:
+					found = strings.HasSuffix(value, text(part))
+				}
+				if !found {
+					return false
+				}
 			}
-			value = rest
-		case ldap.FilterSubstringsAny:
-			_, rest, found := strings.Cut(value, wanted)
-			if !found {
-				return false
-			}
-			value = rest
-		case ldap.FilterSubstringsFinal:
-			if !strings.HasSuffix(value, wanted) {
-				return false
-			}
-		}
+			return true
+		})
 	}
-	return true
+	return false, false
 }
-
-func text(p *ber.Packet) string { return p.Data.String() }

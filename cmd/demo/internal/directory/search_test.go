@@ -164,7 +164,7 @@ func TestAttributesAskedFor(t *testing.T) {
 	}
 }
 
-func TestStrangersReadTheRootDSEOnly(t *testing.T) {
+func TestAnonymousReadsOnlyTheRootDSE(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	connection := w.dial(t)
@@ -173,7 +173,7 @@ func TestStrangersReadTheRootDSEOnly(t *testing.T) {
 		t.Fatalf("root DSE: %v, %v", result, err)
 	}
 	if _, err := connection.Search(search(baseDN, ldap.ScopeWholeSubtree, "(uid=*)")); code(err) != ldap.LDAPResultInsufficientAccessRights {
-		t.Errorf("a stranger searched: %v", err)
+		t.Errorf("an anonymous client searched: %v", err)
 	}
 	if err := connection.Bind(aliceDN, "wonderland"); err != nil {
 		t.Fatal(err)

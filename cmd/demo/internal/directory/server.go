@@ -1,3 +1,5 @@
+// Package directory is the demo's LDAP directory: people, groups and a service account in memory, behind ldaps on
+// loopback. It answers binds, with the password policy control, and searches as the program asks them; it is read-only.
 package directory
 
 import (
@@ -64,13 +66,13 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 // URL is where the directory listens, in the form that the configuration wants.
 func (s *Server) URL() string { return "ldaps://" + s.address }
 
-// BaseDN is where everything hangs.
+// BaseDN is the entry above all others.
 func (s *Server) BaseDN() string { return s.tree.baseDN }
 
 // BindDN is the service account.
 func (s *Server) BindDN() string { return serviceDN(s.tree.baseDN) }
 
-// Close stops listening and ends all connections. Closing twice is as good as closing once.
+// Close stops listening and ends all connections. It may be called twice.
 func (s *Server) Close() error {
 	s.once.Do(func() { s.closed = s.close() })
 	return s.closed
@@ -99,7 +101,7 @@ func (s *Server) close() error {
 }
 
 // start makes one attempt. The library opens its port itself and does not tell which it was given, so a free one is
-// looked for first; whether we or somebody else got it shows in the certificate that answers there.
+// looked for first; the certificate that answers shows whether this server got it.
 func start(ctx context.Context, config Config, t *tree) (*Server, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
@@ -118,7 +120,11 @@ func start(ctx context.Context, config Config, t *tree) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the LDAP server: %w", err)
 	}
-	if err := s.route(); err != nil {
+	mux, err := s.routes()
+	if err == nil {
+		err = s.server.Router(mux)
+	}
+	if err != nil {
 		return nil, err
 	}
 	serverTLS := &tls.Config{
