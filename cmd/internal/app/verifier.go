@@ -21,8 +21,8 @@ func (a *App) makeDiscovery() {
 			return a.identity.Document(domain)
 		},
 		Ports:               lookups.Ports,
-		AllowPrivate:        lookups.AllowPrivate,
-		AllowPrivateDomains: lookups.AllowPrivateDomains,
+		AllowPrivate:        lookups.AllowPrivate.Networks,
+		AllowPrivateDomains: lookups.AllowPrivate.Names,
 		Roots:               lookups.Roots,
 		UserAgent:           "persona/" + a.Version,
 		Now:                 a.Now,

@@ -129,18 +129,11 @@ func moreRoots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, &failure{problem: "check: -ca-file", cause: err, hint: "give the path of a file of certificates", code: exitUsage}
+	roots, err := config.ReadRoots(file)
+	if faults := (config.Faults{}); errors.As(err, &faults) {
+		return nil, wrong("check: -ca-file: "+faults[0].Problem, faults[0].Cure)
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, wrong("check: -ca-file: "+file+" holds no certificate", "give certificates in PEM form: -----BEGIN CERTIFICATE-----")
-	}
-	return roots, nil
+	return roots, err
 }
 
 // shellAsking is a shell at which whoever refuses to answer ends the run.

@@ -7,33 +7,71 @@ import (
 	"time"
 )
 
-// DefaultPath is where the configuration lies when no other path is given.
+// DefaultPath is where the configuration is read from when no other path is
+// given.
 const DefaultPath = "/etc/persona/persona.yaml"
 
-// Config is a whole, checked configuration. [Load] makes it; the zero value is
-// not usable.
+// EnvironmentDirectory is the name of the directory that the PERSONA_LDAP_*
+// variables describe.
+const EnvironmentDirectory = "ldap"
+
+// Config is a complete, checked configuration. [Load] makes it.
+//
+// The comment of a field is its text in docs/configuration.md and in
+// deploy/persona.example.yaml, and its tags are all that [Load] knows of it:
+//
+//	yaml     its key
+//	env      the environment variable that sets it, or describes an entry of it
+//	as       how its text is read and checked, see (*loader).convert, and an
+//	         argument; a string without it is any text
+//	default  its value when neither file nor environment give one
+//	min, max the bounds of a number or a duration
+//	later    words that a later release will know
+//	example  its value in the documentation
+//
+// A [Secret] has a second key, with the suffix _file, which names a file that
+// holds the secret.
 type Config struct {
-	// StateDir is the folder of all lasting things: TLS certificates, the ACME
-	// account, domain keys, the cookie secret. Default /var/lib/persona.
-	StateDir string
-	Listen   Listen
-	TLS      TLS
-	// TrustedProxies are the networks whose X-Forwarded-For and
-	// X-Forwarded-Proto are believed. Nobody by default. The word "private" of
-	// the file stands here as the networks that it means.
-	TrustedProxies []netip.Prefix
-	// Domains are the entries of the file in their order. [Config.Hosts] says
-	// which host names they amount to.
-	Domains []Domain
-	// Directories by their name. An environment without a file makes one, called
-	// [EnvironmentDirectory].
-	Directories map[string]Directory
-	Identity    Identity
-	Lookups     Lookups
-	Hub         Hub
-	Verifier    Verifier
-	Throttle    Throttle
-	Log         Log
+	// The folder of everything that lasts: the keys of your domains, TLS
+	// certificates, the ACME account, the secret of the sign-in cookie. Only the
+	// program's user may read it. Back it up: without the keys, certificates that
+	// people hold stop being valid.
+	StateDir string `yaml:"state_dir" env:"PERSONA_STATE_DIR" as:"path" default:"/var/lib/persona"`
+	// Where the program listens. The container image sets https and http in its
+	// environment, to ports that need no privileges: a file for containers leaves
+	// both out, because the same key in file and environment is an error.
+	Listen Listen `yaml:"listen"`
+	// TLS certificates. With mode acme they are obtained and renewed
+	// automatically, and running the program agrees to the terms of the
+	// certificate authority on your behalf: read them first.
+	TLS TLS `yaml:"tls"`
+	// Networks, single addresses, or the word private, whose X-Forwarded-For and
+	// X-Forwarded-Proto are trusted; none by default. List your own load balancer
+	// alone: what it names as the client is what is logged and throttled.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" env:"PERSONA_TRUSTED_PROXIES" as:"network" example:"[192.0.2.10, 198.51.100.0/24]"`
+	// The host names that are served; each is also a mail domain. Website and
+	// identity can be two hosts, so that no script of the website reaches a
+	// password or a key of a person. All names need DNS records that lead to this
+	// machine.
+	Domains []Domain `yaml:"domains" env:"PERSONA_DOMAIN"`
+	// LDAP directories, by a name of your choice. The PERSONA_LDAP_ variables
+	// describe one called ldap.
+	Directories map[string]Directory `yaml:"directories" env:"PERSONA_LDAP_URLS"`
+	// Certificates and sign-ins of the identity hosts.
+	Identity Identity `yaml:"identity"`
+	// include.js and the dialog, with which websites ask people to sign in.
+	Hub Hub `yaml:"hub"`
+	// What the servers of websites ask to have an assertion verified.
+	Verifier Verifier `yaml:"verifier"`
+	// From where the documents of other mail domains may be fetched.
+	Lookups Lookups `yaml:"lookups"`
+	// Limits on wrong passwords for one account; a client address may fail ten
+	// times as often. Stay below your directory's own lock-out, or strangers can
+	// lock people out.
+	Throttle Throttle `yaml:"throttle"`
+	// The program's log, on standard error.
+	Log Log `yaml:"log"`
+
 	// SecretFiles are the paths of the files that secrets were read from, each
 	// once, for looking at their modes.
 	SecretFiles []string
@@ -42,68 +80,93 @@ type Config struct {
 	Warnings []Fault
 }
 
-// EnvironmentDirectory is the name of the directory that the PERSONA_LDAP_*
-// variables describe.
-const EnvironmentDirectory = "ldap"
-
-// Listen holds the addresses of the listeners, each as net.Listen takes it
-// (host may be empty, port may be 0).
+// Listen holds the addresses of the listeners as net.Listen takes them; "" is
+// none.
 type Listen struct {
-	HTTPS string // ":443" by default; always "" in [ModeOff]
-	HTTP  string // ":80" by default; "" for none
-	Admin string // "127.0.0.1:9180" by default; "" for none
-	// PublicHTTPS is the port that the world sees, for redirects and origins:
-	// 443 unless configured.
-	PublicHTTPS int
+	// HTTPS, and ACME's TLS-ALPN challenge. Not opened with tls.mode off.
+	HTTPS string `yaml:"https" env:"PERSONA_LISTEN_HTTPS" as:"listen :443" default:":443"`
+	// ACME's HTTP challenge and the redirect to https; "" turns it off.
+	HTTP string `yaml:"http" env:"PERSONA_LISTEN_HTTP" as:"listen :80" default:":80"`
+	// Health and metrics: /livez, /readyz, /metrics; "" turns it off. In a pod
+	// ":9180", for the probes.
+	Admin string `yaml:"admin" env:"PERSONA_LISTEN_ADMIN" as:"listen :9180" default:"127.0.0.1:9180"`
+	// The port on which clients reach the program, for redirects and origins,
+	// where it is another than 443.
+	PublicHTTPS int `yaml:"public_https" env:"PERSONA_PUBLIC_HTTPS" default:"443" min:"1" max:"65535"`
 }
 
-// Mode says where TLS certificates come from.
+// Mode is where TLS certificates come from.
 type Mode string
 
-// The modes of tls.mode.
+// The values of tls.mode.
 const (
-	ModeACME  Mode = "acme"  // obtained from an ACME server, the default
+	ModeACME  Mode = "acme"  // obtained from an ACME server
 	ModeFiles Mode = "files" // read from CertFile and KeyFile
-	ModeOff   Mode = "off"   // plain HTTP behind another terminator
+	ModeOff   Mode = "off"   // plain HTTP behind a proxy that ends TLS
 )
 
 // TLS configures certificates.
 type TLS struct {
-	Mode Mode
-	// CertFile and KeyFile are given in ModeFiles, and may be in ModeACME, where
-	// they are served for a name until it has a certificate by ACME.
-	CertFile string // PEM chain, leaf first
-	KeyFile  string // PEM private key
-	ACME     ACME   // ModeACME only
+	// acme: obtained from an ACME server. files: your own, from cert_file and
+	// key_file. "off" (quoted): plain HTTP on listen.http, behind a proxy that ends TLS
+	// and that trusted_proxies names.
+	Mode Mode `yaml:"mode" env:"PERSONA_TLS_MODE" as:"word acme files off" default:"acme"`
+	// Certificates in PEM form, the leaf first; read again when the file changes.
+	// In mode acme they are served until ACME has succeeded.
+	CertFile string `yaml:"cert_file" env:"PERSONA_TLS_CERT_FILE" as:"path" example:"tls.pem"`
+	// The private key of cert_file, in PEM form.
+	KeyFile string `yaml:"key_file" env:"PERSONA_TLS_KEY_FILE" as:"path" example:"tls-key.pem"`
+	// How certificates are obtained in mode acme.
+	ACME ACME `yaml:"acme"`
 }
 
 // ACME configures how certificates are obtained.
 type ACME struct {
-	Email     string         // contact of the account; may be ""
-	Directory string         // https URL of the ACME directory; "" for Let's Encrypt
-	Roots     *x509.CertPool // to trust for that directory; nil for the system's
-	// EABKeyID and EABMACKey bind the account to one that the operator has with
-	// the authority (RFC 8555 section 7.3.4). Both or neither.
-	EABKeyID  string
-	EABMACKey Secret // base64url without padding
+	// Where the certificate authority may write to.
+	Email string `yaml:"email" env:"PERSONA_ACME_EMAIL" as:"email" example:"admin@example.com"`
+	// The URL of the ACME directory; Let's Encrypt's without it. The word staging
+	// is Let's Encrypt's staging server, whose certificates browsers do not trust.
+	// Try it first, because the real one allows few failures in an hour, and
+	// remove the line when everything else works.
+	Directory string `yaml:"directory" env:"PERSONA_ACME_DIRECTORY" as:"acme" example:"staging"`
+	// Root certificates in PEM form to trust for that server instead of the
+	// system's, when it is one of your own.
+	Roots *x509.CertPool `yaml:"ca_file" env:"PERSONA_ACME_CA_FILE" as:"roots" example:"acme-ca.pem"`
+	// The identifier of the account that the authority gave you, where it demands
+	// one (external account binding, RFC 8555 section 7.3.4).
+	EABKeyID string `yaml:"eab_key_id" as:"keyID" example:"kid-1"`
+	// A file with the MAC key of that account, in base64url.
+	EABMACKey Secret `yaml:"eab_mac_key_file" as:"macKeyFile" example:"acme-mac-key"`
 }
 
-// Domain is one entry of domains: a host name that is served and a mail domain.
-// Its part follows from its fields; [Config.Hosts] works it out.
+// Domain is one entry of domains. What it amounts to follows from its fields
+// and from the other entries: see [Config.Hosts].
 type Domain struct {
-	Name      string   // canonical host name
-	Upstream  *url.URL // http or https, host and port only; nil for none
-	Hosts     []string // further host names for the same upstream
-	Directory string   // a key of Config.Directories, or ""
-	Authority string   // canonical host name that the domain delegates to, or ""
-	Certifies []string // mail domains signed for that are not served
-	Disabled  bool
+	// The host name, which is also the mail domain.
+	Name string `yaml:"name" env:"PERSONA_DOMAIN" as:"host" example:"example.com"`
+	// The website: http://host:port or https://host:port.
+	Upstream *url.URL `yaml:"upstream" env:"PERSONA_UPSTREAM" as:"upstream" example:"http://127.0.0.1:8081"`
+	// Further host names of the website; nothing is intercepted there.
+	Hosts []string `yaml:"hosts" env:"PERSONA_HOSTS" as:"hostOrAddress" example:"[www.example.com]"`
+	// The directory whose people have addresses of this domain. It makes this an
+	// identity host, which signs for its own addresses, for domains whose
+	// authority it is, and for certifies.
+	Directory string `yaml:"directory" example:"corp"`
+	// The host that signs for the addresses of this domain. Together with
+	// directory it makes that host, which is the safest layout; without directory
+	// it names a host of another entry or of another provider.
+	Authority string `yaml:"authority" env:"PERSONA_AUTHORITY" as:"authority" example:"id.example.com"`
+	// Mail domains that delegate to this identity host by their own document and
+	// are served elsewhere.
+	Certifies []string `yaml:"certifies" env:"PERSONA_CERTIFIES" as:"host" example:"[sister.example]"`
+	// Publishes that the domain has no identity provider.
+	Disabled bool `yaml:"disabled" default:"false"`
 }
 
 // Preset names the schema that a directory follows.
 type Preset string
 
-// The presets of this release.
+// The values of preset.
 const (
 	PresetOpenLDAP Preset = "openldap"
 	PresetCustom   Preset = "custom" // all four schema fields are given
@@ -111,54 +174,121 @@ const (
 
 // Directory is one LDAP directory.
 type Directory struct {
-	Preset            Preset
-	URLs              []string       // ldap:// or ldaps://, in the order to try; at least one
-	StartTLS          bool           // for the ldap:// URLs
-	InsecurePlaintext bool           // ldap:// without StartTLS was asked for
-	Roots             *x509.CertPool // nil for the system's
-	BindDN            string         // "" for anonymous searches
-	BindPassword      Secret         // empty exactly when BindDN is
-	BaseDN            string
+	// The schema of the directory; custom needs user_filter, login_attributes,
+	// address_attributes and id_attribute.
+	Preset Preset `yaml:"preset" env:"PERSONA_LDAP_PRESET" as:"word openldap custom" later:"activedirectory freeipa rfc2307 389ds lldap glauth" example:"openldap"`
+	// Servers with the same content, ldaps:// or ldap://, in the order to try.
+	URLs []string `yaml:"urls" env:"PERSONA_LDAP_URLS" as:"ldap" example:"[ldaps://ldap1.example.com, ldap://ldap2.example.com]"`
+	// Encrypts ldap:// connections before anything is sent; ldaps:// needs nothing.
+	StartTLS bool `yaml:"start_tls" env:"PERSONA_LDAP_START_TLS" default:"false"`
+	// Allows ldap:// without encryption, which sends passwords in clear text: for
+	// a test alone.
+	InsecurePlaintext bool `yaml:"insecure_plaintext" env:"PERSONA_LDAP_INSECURE_PLAINTEXT" default:"false"`
+	// Root certificates in PEM form to trust for the servers instead of the
+	// system's.
+	Roots *x509.CertPool `yaml:"ca_file" env:"PERSONA_LDAP_CA_FILE" as:"roots" example:"directory-ca.pem"`
+	// The entry that persona binds as to search the directory. It needs to read
+	// people and their addresses, and nothing else. Without it searches are
+	// anonymous.
+	BindDN string `yaml:"bind_dn" env:"PERSONA_LDAP_BIND_DN" as:"dn" example:"cn=persona,ou=services,dc=example,dc=com"`
+	// The password of bind_dn.
+	BindPassword Secret `yaml:"bind_password" env:"PERSONA_LDAP_BIND_PASSWORD" example:"/run/credentials/persona.service/ldap_password"`
+	// The entry below which people are searched.
+	BaseDN string `yaml:"base_dn" env:"PERSONA_LDAP_BASE_DN" as:"dn" example:"dc=example,dc=com"`
+	// Which entries are people, instead of the preset's filter.
+	UserFilter string `yaml:"user_filter" as:"filter" example:"(objectClass=inetOrgPerson)"`
+	// The attributes with what people type to sign in, instead of the preset's.
+	LoginAttributes []string `yaml:"login_attributes" as:"attribute" example:"[uid, mail]"`
+	// The attributes with people's addresses, instead of the preset's. An address
+	// counts when no other entry has it. Leave out attributes that people can
+	// write themselves: those prove nothing.
+	AddressAttributes []string `yaml:"address_attributes" as:"attribute" example:"[mail]"`
+	// The attribute that identifies an entry and never changes, instead of the
+	// preset's.
+	IDAttribute string `yaml:"id_attribute" as:"attribute" example:"entryUUID"`
 
-	// The schema. With PresetCustom all are set. With another preset, those that
-	// are set override it.
-	UserFilter        string
-	LoginAttributes   []string
-	AddressAttributes []string
-	IDAttribute       string
+	_ later `yaml:"required_group" env:"PERSONA_LDAP_REQUIRED_GROUP"`
 }
 
-// Identity bounds what an identity host gives out.
+// later is the type of a key of a later release.
+type later struct{}
+
+// Identity bounds what an identity host issues.
 type Identity struct {
-	CertificateLifetime time.Duration // 1 min to 24 h; default 1 h
-	SessionLifetime     time.Duration // 5 min to 168 h, absolute; default 8 h
-	// Hubs are base URLs, without a final slash, of hubs that may frame the
-	// provisioning page. Each is on the site of an identity host; [Host.Hubs]
-	// has them sorted out.
-	Hubs []string
-	// LegacyClientKeys certifies and believes the keys of historic browsers,
-	// too: DSA, and RSA of 1024 bit.
-	LegacyClientKeys bool
+	// The lifetime of a certificate that a browser holds.
+	CertificateLifetime time.Duration `yaml:"certificate_lifetime" default:"1h" min:"1m" max:"24h"`
+	// How long a sign-in lasts. On a shared computer it ends after 30 minutes
+	// without use, and after 2 hours in any case.
+	SessionLifetime time.Duration `yaml:"session_lifetime" default:"8h" min:"5m" max:"168h"`
+	// Base URLs of other hubs on the same site that may frame the provisioning
+	// page.
+	Hubs []string `yaml:"hubs" as:"hub" example:"[https://hub.example.com/persona]"`
+	// Also certifies and accepts the keys that browsers of 2012 made: DSA, and
+	// RSA of 1024 bits. They are weak: for old clients alone.
+	LegacyClientKeys bool `yaml:"legacy_client_keys" default:"false"`
 }
 
-// Throttle bounds guessing of passwords, for each account. A client address may
-// fail ten times as often.
+// Hub configures what identity hosts offer to websites.
+type Hub struct {
+	// Serves include.js and the dialog.
+	Enabled bool `yaml:"enabled" default:"true"`
+	// The websites that may use them: origins, https://*.example.com for every
+	// host below example.com, or "*" for all. By default https sites on the default
+	// port whose host is one of those served here or below it.
+	RelyingParties []string `yaml:"relying_parties" as:"relyingParty" example:"[https://example.com, \"https://*.example.com\"]"`
+}
+
+// Verifier configures /persona/verify and /persona/v2.
+type Verifier struct {
+	// Answers /persona/verify and /persona/v2.
+	Enabled bool `yaml:"enabled" default:"true"`
+	// The mail domains whose addresses are accepted, or "*" for all, which accepts
+	// any mail domain. By default those that are signed for here.
+	Domains []string `yaml:"domains" as:"mailDomain" example:"[example.com]"`
+	// The requests that one caller may send in a second; more are answered 503.
+	Rate int `yaml:"rate" default:"100" min:"1" max:"1000000"`
+	// Accepts each assertion once. The memory is this process's.
+	Once bool `yaml:"once" default:"false"`
+}
+
+// Lookups bound where other domains' documents are fetched from.
+type Lookups struct {
+	// Networks, the word private, or host names that may be asked although their
+	// addresses are private: those of your own other identity providers.
+	AllowPrivate Private `yaml:"allow_private" as:"private" example:"[10.1.0.0/16, id.partner.example]"`
+	// The ports that may be asked.
+	Ports []int `yaml:"ports" default:"443" min:"1" max:"65535"`
+	// Root certificates in PEM form to trust there besides the system's.
+	Roots *x509.CertPool `yaml:"ca_file" as:"moreRoots" example:"lookups-ca.pem"`
+}
+
+// Private holds networks, and host names that may resolve to private addresses.
+type Private struct {
+	Networks []netip.Prefix
+	Names    []string
+}
+
+// Throttle bounds password guessing.
 type Throttle struct {
-	Failures int           // 1 to 100; default 4
-	Window   time.Duration // 1 min to 24 h; default 10 min
+	// Wrong passwords for one account within window.
+	Failures int `yaml:"failures" default:"4" min:"1" max:"100"`
+	// The time in which they are counted.
+	Window time.Duration `yaml:"window" default:"10m" min:"1m" max:"24h"`
 }
 
-// Log says how to log.
+// Log configures the log.
 type Log struct {
-	Level  string // debug, info (default), warn or error
-	Format Format
+	// The least level that is logged.
+	Level string `yaml:"level" env:"PERSONA_LOG_LEVEL" as:"word debug info warn error" default:"info"`
+	// The form of a line.
+	Format Format `yaml:"format" env:"PERSONA_LOG_FORMAT" as:"word json console" default:"json"`
 }
 
 // Format is the form of a log line.
 type Format string
 
-// The formats of log.format.
+// The values of log.format.
 const (
-	FormatJSON    Format = "json" // the default
+	FormatJSON    Format = "json"
 	FormatConsole Format = "console"
 )

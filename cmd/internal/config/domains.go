@@ -3,129 +3,164 @@ package config
 import (
 	"fmt"
 	"slices"
-
-	"go.yaml.in/yaml/v3"
+	"strings"
 )
 
-// entry is a domain and the places where it was read.
-type entry struct {
-	Domain
-	at               section
-	hosts, certifies []item
-}
+func domainPath(i int, key string) string { return fmt.Sprintf("domains[%d].%s", i, key) }
 
-func (v value) domains() []entry {
-	var all []entry
-	v.list(func(item value) { all = append(all, item.domain()) })
-	return all
-}
-
-func (v value) domain() entry {
-	e := entry{}
-	e.at = v.section(fields{
-		"name":      func(v value) { e.Name, _ = v.hostName() },
-		"upstream":  func(v value) { e.Upstream = v.upstream() },
-		"hosts":     func(v value) { e.hosts = v.items(value.hostNameOrAddress) },
-		"directory": func(v value) { e.Directory, _ = v.text() },
-		"authority": func(v value) { e.Authority = v.authority() },
-		"certifies": func(v value) { e.certifies = v.items(value.hostName) },
-		"disabled":  func(v value) { e.Disabled = v.boolean() },
-	})
-	e.Hosts, e.Certifies = texts(e.hosts), texts(e.certifies)
-	if v.node.Kind == yaml.MappingNode {
-		e.check()
+// checkDomains checks each entry by itself, and then all of them together with
+// the hosts that they amount to.
+func (l *loader) checkDomains(c *Config, hosts map[string]Host) {
+	if !l.given("domains") {
+		l.missing("domains", "name at least one, as in example.com")
+		return
 	}
-	return e
-}
-
-// check looks at one entry by itself.
-func (e entry) check() {
-	at := e.at
-	if !at.has("name") {
-		at.at("name").missing("write it, as in example.com")
+	if l.isEmptyList("domains") {
+		l.fault("domains", "is an empty list", "list at least one domain")
 	}
-	if e.Disabled {
-		for _, key := range []string{"directory", "authority", "certifies"} {
-			if at.has(key) {
-				at.at(key).fault("contradicts "+at.at("disabled").name(), "keep one of them")
-			}
+	used := map[string]bool{}
+	for i, d := range c.Domains {
+		used[d.Directory] = true
+		if l.isMapping(fmt.Sprintf("domains[%d]", i)) {
+			l.checkDomain(d, i)
 		}
 	}
-	if at.has("certifies") && !at.has("directory") && !e.Disabled {
-		at.at("certifies").fault("is for an identity host", "write it where the directory is, or give this domain one")
+	l.checkUnique(c.Domains)
+	for i, d := range c.Domains {
+		l.checkReferences(c, d, i, hosts)
 	}
-	if len(e.Hosts) > 0 && !at.has("upstream") {
-		at.at("hosts").fault("needs an upstream", "say with "+at.at("upstream").setting("http://…")+" where the website is")
+	l.checkCertifies(c.Domains, hosts)
+	if delete(used, ""); len(c.Domains) > 0 && len(used) == 0 {
+		l.warn("domains", "no domain has a directory, so there is no sign-in", "give one a directory")
 	}
-	plain := !at.has("directory") && !at.has("authority") && !e.Disabled
-	if plain && !at.has("upstream") {
-		at.at("upstream").missing("a domain without a website needs directory, authority or disabled")
+	for _, name := range sortedKeys(c.Directories) {
+		if !used[name] {
+			l.warn(join("directories", name), "is used by no domain", "name it in the directory of a domain, or remove it")
+		}
 	}
-	if e.Upstream != nil && (e.Upstream.Hostname() == e.Name || slices.Contains(e.Hosts, e.Upstream.Hostname())) {
-		at.at("upstream").warn(
-			fmt.Sprintf("%s is a host name that is served here", quote(e.Upstream.Hostname())),
+}
+
+func (l *loader) checkDomain(d Domain, i int) {
+	at := func(key string) string { return domainPath(i, key) }
+	has := func(key string) bool { return l.given(at(key)) }
+	if !has("name") {
+		l.missing(at("name"), "write it, as in example.com")
+	}
+	for _, key := range []string{"directory", "authority", "certifies"} {
+		if d.Disabled && has(key) {
+			l.fault(at(key), "contradicts "+l.name(at("disabled")), "keep one of them")
+		}
+	}
+	if has("certifies") && !has("directory") && !d.Disabled {
+		l.fault(at("certifies"), "is for an identity host", "write it where the directory is, or give this domain one")
+	}
+	if len(d.Hosts) > 0 && !has("upstream") {
+		l.fault(at("hosts"), "needs an upstream", "say with "+l.setting(at("upstream"), "http://…")+" where the website is")
+	}
+	if !has("directory") && !has("authority") && !d.Disabled && !has("upstream") {
+		l.missing(at("upstream"), "a domain without a website needs directory, authority or disabled")
+	}
+	if d.Upstream != nil && (d.Upstream.Hostname() == d.Name || slices.Contains(d.Hosts, d.Upstream.Hostname())) {
+		l.warn(at("upstream"), fmt.Sprintf("%s is a host name that is served here", quote(d.Upstream.Hostname())),
 			"if it leads back to persona, each request goes in circles: name the website's own host")
 	}
 }
 
-// checkDomains looks at all entries together.
-func (s section) checkDomains(entries []entry, c *Config) {
-	at := s.at("domains")
-	if !at.given() {
-		at.missing("name at least one, as in example.com")
-		return
+// called returns what the operator calls a path, and its line.
+func (l *loader) called(path string) string {
+	if line := l.places[path].line; line > 0 {
+		return fmt.Sprintf("%s on line %d", l.name(path), line)
 	}
-	if at.node.Kind == yaml.SequenceNode && len(at.node.Content) == 0 {
-		at.fault("is an empty list", "list at least one domain")
-	}
-	hosts := index(c.Hosts())
-	checkUnique(entries)
-	for _, e := range entries {
-		e.checkDirectory(c, s.at("directories"))
-		e.checkAuthority(hosts)
-		e.checkAddresses(c.TLS.Mode)
-	}
-	checkCertifies(entries, hosts)
-	if len(entries) > 0 && !slices.ContainsFunc(entries, func(e entry) bool { return e.at.has("directory") }) {
-		at.warn("nobody can sign in here: no domain has a directory", "give one a directory")
-	}
-}
-
-func index(hosts []Host) map[string]Host {
-	m := map[string]Host{}
-	for _, h := range hosts {
-		m[h.Name] = h
-	}
-	return m
+	return l.name(path)
 }
 
 // checkUnique checks that each host name leads to one place.
-func checkUnique(entries []entry) {
-	first := map[string]value{}
-	look := func(name string, at value) {
-		if name == "" {
-			return
-		}
+func (l *loader) checkUnique(domains []Domain) {
+	first := map[string]string{}
+	look := func(name, path string) {
 		if other, taken := first[name]; taken {
-			at.fault(fmt.Sprintf("%s is served already by %s", quote(name), other.called()), "list each host name once")
+			l.fault(path, fmt.Sprintf("%s is served already by %s", quote(name), l.called(other)), "list each host name once")
 			return
 		}
-		first[name] = at
+		first[name] = path
 	}
-	for _, e := range entries {
-		look(e.Name, e.at.at("name"))
-	}
-	for _, e := range entries {
-		for _, host := range e.hosts {
-			look(host.text, host.value)
+	for i, d := range domains {
+		if d.Name != "" {
+			look(d.Name, domainPath(i, "name"))
 		}
+	}
+	for i := range domains {
+		l.each(domainPath(i, "hosts"), look)
 	}
 }
 
-// called returns the name of a place and its line.
-func (v value) called() string {
-	if v.line() > 0 {
-		return fmt.Sprintf("%s on line %d", v.name(), v.line())
+// checkReferences checks what an entry names: a directory, an authority, hosts
+// that need certificates.
+func (l *loader) checkReferences(c *Config, d Domain, i int, hosts map[string]Host) {
+	at := domainPath(i, "directory")
+	if _, known := c.Directories[d.Directory]; l.given(at) && !known {
+		names := sortedKeys(c.Directories)
+		cure := "describe it under directories"
+		if near := nearest(d.Directory, names); near != "" {
+			cure = fmt.Sprintf("did you mean %s?", near)
+		} else if len(names) > 0 {
+			cure = "there is " + alternatives(names)
+		}
+		l.fault(at, fmt.Sprintf("there is no directory %s", quote(d.Directory)), cure)
 	}
-	return v.name()
+	if d.Authority != "" && !d.Disabled {
+		l.checkAuthority(d, domainPath(i, "authority"), hosts)
+	}
+	if c.TLS.Mode != ModeACME {
+		return
+	}
+	l.each(domainPath(i, "hosts"), func(host, path string) {
+		if isAddress(host) {
+			l.fault(path, fmt.Sprintf("%s is an IP address, for which no certificate is obtained", quote(host)), "write a host name, or bring certificates in files")
+		}
+	})
+}
+
+// checkAuthority checks that the host that a domain delegates to will sign for
+// it. Only a host of another provider can have a port, and what such a host
+// publishes is not ours to check.
+func (l *loader) checkAuthority(d Domain, at string, hosts map[string]Host) {
+	name, port, hasPort := strings.Cut(d.Authority, ":")
+	host, served := hosts[name]
+	switch {
+	case hasPort && d.Directory != "":
+		l.fault(at, fmt.Sprintf("the identity host %s cannot have a port of its own", quote(d.Authority)), "write "+name)
+	case hasPort && served:
+		l.fault(at, fmt.Sprintf("%s is served here and not on port %s", host.Name, port), "write "+name)
+	case d.Authority == d.Name && d.Directory != "":
+		l.fault(at, "names the domain itself", "remove it: with a directory the domain is its own authority")
+	case d.Authority == d.Name:
+		l.fault(at, "names the domain itself", "name the host that signs for it, or give the domain a directory")
+	case !served:
+	case host.Role == RoleDelegating:
+		l.fault(at, fmt.Sprintf("%s delegates to %s itself", d.Authority, host.Authority), "name "+host.Authority)
+	case host.Role != RoleIdentity:
+		l.fault(at, fmt.Sprintf("%s is served here and is no identity host", d.Authority), "give that domain a directory, or name another host")
+	case d.Directory != "" && host.Directory != d.Directory:
+		l.fault(at, fmt.Sprintf("%s signs with the directory %s already", d.Authority, quote(host.Directory)), "use one directory for each identity host")
+	}
+}
+
+// checkCertifies checks that each mail domain has exactly one signer: the entry
+// of a served domain names its signer, and of two hosts that certify a domain
+// its document could name only one.
+func (l *loader) checkCertifies(domains []Domain, hosts map[string]Host) {
+	first := map[string]string{}
+	for i, d := range domains {
+		l.each(domainPath(i, "certifies"), func(domain, path string) {
+			if _, served := hosts[domain]; served {
+				l.fault(path, fmt.Sprintf("%s is served here, so its own entry says who signs for it", quote(domain)),
+					"remove it here, and write "+l.setting(domainPath(i, "authority"), d.signer())+" in its entry")
+			} else if other, taken := first[domain]; taken {
+				l.fault(path, fmt.Sprintf("%s is certified already by %s", quote(domain), l.called(other)), "one host signs for each address: keep one")
+			} else {
+				first[domain] = path
+			}
+		})
+	}
 }

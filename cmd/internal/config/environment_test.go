@@ -186,7 +186,7 @@ environment: PERSONA_NONSENSE: is not a known variable (remove it)`,
 			`environment: PERSONA_DOMAIN: "Example.com" has upper-case letters (write example.com)
 environment: PERSONA_HOSTS: "a" is listed twice (remove one)
 environment: PERSONA_HOSTS: "b:1" has a port (write b; ports belong under listen)
-environment: PERSONA_LDAP_BIND_PASSWORD_FILE: the file /nonexistent/x does not exist (create it, or mend the path)
+environment: PERSONA_LDAP_BIND_PASSWORD_FILE: the file /nonexistent/x does not exist (create it, or correct the path)
 environment: PERSONA_LDAP_BIND_PASSWORD_FILE: is given together with PERSONA_LDAP_BIND_PASSWORD (keep one of them)
 environment: PERSONA_LDAP_START_TLS: "yes" is neither true nor false (write true or false)
 environment: PERSONA_LOG_LEVEL: "loud" is not a known value (use debug, info, warn or error)
@@ -201,7 +201,7 @@ environment: PERSONA_LDAP_REQUIRED_GROUP: is not available yet (remove it)`,
 		{
 			"off without trust", whole("PERSONA_TLS_MODE=off", "PERSONA_LISTEN_HTTP="),
 			`environment: PERSONA_LISTEN_HTTP: is empty (TLS mode off serves plain HTTP there: write :80 or another address)
-environment: PERSONA_TRUSTED_PROXIES: names nobody (TLS mode off needs the address of the proxy that ends TLS, or the word private)`,
+environment: PERSONA_TRUSTED_PROXIES: names no proxy (TLS mode off needs the address of the proxy that ends TLS, or the word private)`,
 		},
 		{
 			"files without files", whole("PERSONA_TLS_MODE=files"),
@@ -288,7 +288,7 @@ environment: PERSONA_LOG_LEVEL: the file gives level too, on line 11 (keep one o
 		{
 			"both twins", fileWithoutPassword + "    bind_password_file: /nonexistent/x\n",
 			[]string{"PERSONA_LDAP_BIND_PASSWORD=x"},
-			`FILE:11: directories.corp.bind_password_file: the file /nonexistent/x does not exist (create it, or mend the path)
+			`FILE:11: directories.corp.bind_password_file: the file /nonexistent/x does not exist (create it, or correct the path)
 FILE:11: directories.corp.bind_password_file: is given together with PERSONA_LDAP_BIND_PASSWORD (keep one of them)`,
 		},
 		{

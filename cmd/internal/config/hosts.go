@@ -1,8 +1,12 @@
 package config
 
 import (
+	"net"
 	"net/url"
 	"slices"
+	"strconv"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // Role is the part that a host plays in the protocol.
@@ -31,7 +35,7 @@ type Host struct {
 	Role     Role
 	// Directory of an identity host: a key of Config.Directories.
 	Directory string
-	// MailDomains that an identity host signs for, sorted but its own name
+	// MailDomains that an identity host signs for, sorted, but its own name
 	// first: itself, every domain whose authority it is, what those certify.
 	MailDomains []string
 	// Hubs of an identity host besides its own: those of Identity.Hubs on its
@@ -45,43 +49,51 @@ type Host struct {
 // and its further names, then the identity hosts that entries make without
 // being them. Names are unique.
 func (c *Config) Hosts() []Host {
-	r := resolution{at: map[string]int{}}
+	var hosts []Host
+	taken := map[string]bool{}
+	add := func(h Host) {
+		if h.Name != "" && !taken[h.Name] { // that there is no second was checked
+			taken[h.Name] = true
+			hosts = append(hosts, h)
+		}
+	}
+	signed := map[string][]string{} // mail domains by the identity host that signs for them
 	for _, d := range c.Domains {
-		r.add(d.host())
+		add(d.host())
 		for _, name := range d.Hosts {
-			r.add(Host{Name: name, Domain: d.Name, Upstream: d.Upstream, Role: RolePlain})
+			add(Host{Name: name, Domain: d.Name, Upstream: d.Upstream, Role: RolePlain})
+		}
+		if d.Authority != "" && d.Authority != d.Name && !d.Disabled {
+			signed[d.Authority] = append(signed[d.Authority], d.Name)
+		}
+		if d.Directory != "" {
+			signed[d.signer()] = append(signed[d.signer()], d.Certifies...)
 		}
 	}
 	for _, d := range c.Domains {
 		if d.makesHost() {
-			r.add(Host{Name: d.Authority, Domain: d.Name, Role: RoleIdentity, Directory: d.Directory})
+			add(Host{Name: d.Authority, Domain: d.Name, Role: RoleIdentity, Directory: d.Directory})
 		}
 	}
-	for i, h := range r.hosts {
-		if h.Role == RoleIdentity {
-			r.hosts[i].MailDomains = c.mailDomains(h.Name)
-			r.hosts[i].Hubs = union(c.hubs(h.Name), c.sisters(h.Name, r.hosts))
+	hubs := c.hubsBySite(hosts)
+	for i := range hosts {
+		h := &hosts[i]
+		if h.Role != RoleIdentity {
+			continue
+		}
+		others := signed[h.Name]
+		slices.Sort(others)
+		h.MailDomains = append([]string{h.Name}, slices.Compact(others)...)
+		for _, hub := range hubs[site(h.Name)] {
+			if hub.host != h.Name {
+				h.Hubs = append(h.Hubs, hub.url)
+			}
 		}
 	}
-	return r.hosts
+	return hosts
 }
 
-// resolution gathers hosts by name. The first of a name counts; that there is
-// no second was checked.
-type resolution struct {
-	hosts []Host
-	at    map[string]int
-}
-
-func (r *resolution) add(h Host) {
-	if _, taken := r.at[h.Name]; taken || h.Name == "" {
-		return
-	}
-	r.at[h.Name] = len(r.hosts)
-	r.hosts = append(r.hosts, h)
-}
-
-// makesHost says whether the entry makes the identity host that it names as
+// makesHost reports whether the entry makes the identity host that it names as
 // authority.
 func (d Domain) makesHost() bool { return d.Directory != "" && d.Authority != "" && !d.Disabled }
 
@@ -109,38 +121,41 @@ func (d Domain) host() Host {
 	return h
 }
 
-// mailDomains returns what an identity host signs for.
-func (c *Config) mailDomains(host string) []string {
-	var others []string
-	for _, d := range c.Domains {
-		if d.Authority == host && d.Name != host && !d.Disabled {
-			others = append(others, d.Name)
-		}
-		if d.Directory != "" && d.signer() == host {
-			others = append(others, d.Certifies...)
-		}
-	}
-	slices.Sort(others)
-	return append([]string{host}, slices.Compact(others)...)
-}
+// siteHub is a hub of a site: a configured one, or that of an identity host.
+type siteHub struct{ url, host string } // host is "" for a configured one
 
-// union returns what stands in either list, once.
-func union(a, b []string) []string {
-	for _, text := range b {
-		if !slices.Contains(a, text) {
-			a = append(a, text)
-		}
-	}
-	return a
-}
-
-// hubs returns the configured hubs on the site of a host.
-func (c *Config) hubs(host string) []string {
-	var all []string
+// hubsBySite returns the hubs of each site. An identity host is a hub for people
+// of all identity hosts on its site.
+func (c *Config) hubsBySite(hosts []Host) map[string][]siteHub {
+	hubs := map[string][]siteHub{}
+	configured := map[string]bool{}
 	for _, hub := range c.Identity.Hubs {
-		if u, err := url.Parse(hub); err == nil && sameSite(u.Hostname(), host) {
-			all = append(all, hub)
+		if u, err := url.Parse(hub); err == nil && !configured[hub] {
+			configured[hub] = true
+			hubs[site(u.Hostname())] = append(hubs[site(u.Hostname())], siteHub{url: hub})
 		}
 	}
-	return all
+	if !c.Hub.Enabled {
+		return hubs
+	}
+	for _, h := range hosts {
+		authority := h.Name
+		if port := c.Listen.PublicHTTPS; port != 443 && port != 0 {
+			authority = net.JoinHostPort(h.Name, strconv.Itoa(port))
+		}
+		if hub := "https://" + authority + "/persona"; h.Role == RoleIdentity && !configured[hub] {
+			hubs[site(h.Name)] = append(hubs[site(h.Name)], siteHub{hub, h.Name})
+		}
+	}
+	return hubs
+}
+
+// site returns what browsers hold a host name for a part of: its registrable
+// domain. A public suffix itself, such as localhost, is a site of its own.
+func site(host string) string {
+	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
+	if err != nil {
+		return host
+	}
+	return domain
 }

@@ -2,11 +2,14 @@ package config
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
+	"regexp"
 	"slices"
-	"time"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -15,24 +18,73 @@ import (
 // variables in environ (each "NAME=value", as from os.Environ). With path ""
 // the environment alone is the configuration.
 //
-// Variables speak of one domain and one directory: they give keys that the file
+// Variables describe one domain and one directory: they give keys that the file
 // leaves out, when it has at most one of those. The same key in both is a fault.
 //
 // Relative paths of the file are taken from the folder of the file, relative
 // paths of the environment from the working directory.
 //
-// The error is [Faults] for whatever the operator can mend by editing, [ErrNone]
-// when there is no configuration at all, and otherwise tells why the file could
-// not be read; it then wraps the cause, such as fs.ErrNotExist.
+// The error is [Faults] for what the operator can correct by editing, [ErrNone]
+// when there is no configuration at all, and otherwise why the file could not be
+// read; it then wraps the cause, such as fs.ErrNotExist.
 func Load(path string, environ []string) (*Config, error) {
-	if path == "" {
-		return read("", nil, environ)
+	l := newLoader(path)
+	root := place{}
+	if path != "" {
+		data, err := readStart(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading the configuration: %w", err)
+		}
+		node, fault := parse(path, data)
+		if fault != nil {
+			return nil, Faults{*fault}
+		}
+		root = place{node: node, line: node.Line}
 	}
-	data, err := readStart(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+	l.readEnvironment(environ)
+	described := len(l.set(reflect.TypeFor[Domain]()))+len(l.set(reflect.TypeFor[Directory]())) > 0
+	if path == "" && !described && len(l.faults) == 0 {
+		return nil, ErrNone
 	}
-	return read(path, data, environ)
+	c := &Config{}
+	l.section(reflect.ValueOf(c).Elem(), root, "")
+	l.check(c)
+	if len(l.faults) > 0 {
+		return nil, sorted(l.faults)
+	}
+	c.SecretFiles = l.secretFiles
+	c.Warnings = sorted(l.warnings)
+	return c, nil
+}
+
+// CheckText checks one text as the value of one key, such as "domains[0].name"
+// or "directories.corp.urls[0]", the way [Load] would. Of a list the text is its
+// items, separated by commas or blanks, as in an environment variable. Rules
+// that need other keys are not checked. The error is [Faults] with Key and no
+// File.
+func CheckText(path, text string) error {
+	k, found := findKey(reflect.TypeFor[Config](), regexp.MustCompile(`\[\d+\]`).ReplaceAllString(path, ""))
+	if !found {
+		return fmt.Errorf("there is no key %s", path)
+	}
+	l := newLoader("")
+	p := place{node: k.node(text)}
+	if strings.HasSuffix(path, "]") { // one item of a list
+		p.node.Content = []*yaml.Node{scalar(text)}
+	}
+	l.places[path] = p
+	l.value(reflect.New(k.typ).Elem(), k, p, path)
+	if len(l.faults) == 0 {
+		return nil
+	}
+	for i := range l.faults {
+		l.faults[i].File, l.faults[i].Key = "", path
+	}
+	return l.faults
+}
+
+func newLoader(file string) *loader {
+	return &loader{file: file, environment: map[string]string{}, places: map[string]place{}, pools: map[string]*x509.CertPool{}}
 }
 
 // readStart returns a file, or as much of it as shows that it is too large.
@@ -45,118 +97,50 @@ func readStart(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxFile+1))
 }
 
-// read is Load after the file was read. path is "" without a file.
-func read(path string, data []byte, environ []string) (*Config, error) {
-	r := &reader{file: path, variables: map[*yaml.Node]string{}}
-	root := &yaml.Node{Kind: yaml.MappingNode}
-	if path != "" {
-		parsed, fault := parse(path, data)
-		if fault != nil {
-			return nil, Faults{*fault}
-		}
-		root = parsed
-	}
-	speaks := r.overlay(root, environ)
-	if path == "" && !speaks && len(r.faults) == 0 {
-		return nil, ErrNone
-	}
-	c := r.config(value{r: r, node: root})
-	if len(r.faults) > 0 {
-		return nil, sorted(r.faults)
-	}
-	c.SecretFiles = r.secrets
-	c.Warnings = sorted(r.warnings)
-	return c, nil
-}
-
 // sorted returns faults in the order in which the operator meets their places.
 func sorted(faults Faults) Faults {
 	slices.SortStableFunc(faults, func(a, b Fault) int {
-		byEnvironment := cmp.Compare(boolean(a.File == Environment), boolean(b.File == Environment))
-		if a.File == Environment && byEnvironment == 0 {
+		switch inA, inB := a.File == Environment, b.File == Environment; {
+		case inA && inB:
 			return cmp.Compare(a.Key, b.Key)
+		case inA:
+			return 1
+		case inB:
+			return -1
 		}
-		return cmp.Or(byEnvironment, cmp.Compare(a.Line, b.Line))
+		return cmp.Compare(a.Line, b.Line)
 	})
 	return slices.Compact(faults)
 }
 
-func boolean(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// config reads the whole. Its result is of use only when no fault was recorded.
-func (r *reader) config(root value) *Config {
-	c := &Config{
-		StateDir: "/var/lib/persona",
-		Listen:   Listen{HTTPS: ":443", HTTP: ":80", Admin: "127.0.0.1:9180", PublicHTTPS: 443},
-		TLS:      TLS{Mode: ModeACME},
-		Identity: Identity{CertificateLifetime: time.Hour, SessionLifetime: 8 * time.Hour},
-		Lookups:  Lookups{Ports: []int{443}},
-		Hub:      Hub{Enabled: true},
-		Verifier: Verifier{Enabled: true, Rate: 100},
-		Throttle: Throttle{Failures: 4, Window: 10 * time.Minute},
-		Log:      Log{Level: "info", Format: FormatJSON},
-	}
-	var entries []entry
-	var hubs []item
-	in := map[string]section{}
-	top := root.section(fields{
-		"state_dir":       func(v value) { c.StateDir = v.filePath() },
-		"listen":          func(v value) { in["listen"] = v.listen(&c.Listen) },
-		"tls":             func(v value) { in["tls"] = v.tls(&c.TLS) },
-		"trusted_proxies": func(v value) { c.TrustedProxies = v.trustedProxies() },
-		"domains":         func(v value) { entries = v.domains() },
-		"directories":     func(v value) { c.Directories, in["directories"] = v.directories() },
-		"identity":        func(v value) { hubs = v.identity(&c.Identity) },
-		"throttle":        func(v value) { v.throttle(&c.Throttle) },
-		"log":             func(v value) { v.log(&c.Log) },
-		"lookups":         func(v value) { v.lookups(&c.Lookups) },
-		"hub":             func(v value) { v.hubSection(&c.Hub) },
-		"verifier":        func(v value) { in["verifier"] = v.verifier(&c.Verifier) },
-	})
-	for _, e := range entries {
-		c.Domains = append(c.Domains, e.Domain)
-	}
-	for _, key := range []string{"listen", "tls", "directories"} {
-		if !top.has(key) {
-			in[key] = section{value: top.at(key)}
+// readEnvironment takes the PERSONA_* variables, and refuses unknown ones but
+// for those with which orchestrators describe a service called persona.
+func (l *loader) readEnvironment(environ []string) {
+	known := variables(reflect.TypeFor[Config]())
+	for _, assignment := range environ {
+		name, text, _ := strings.Cut(assignment, "=")
+		if !strings.HasPrefix(name, variablePrefix) || strings.HasPrefix(name, "PERSONA_PORT") || strings.HasPrefix(name, "PERSONA_SERVICE_") {
+			continue
 		}
+		if slices.Contains(known, name) {
+			l.environment[name] = text
+			continue
+		}
+		cure, near := "remove it", nearest(name, known)
+		switch {
+		case name == "PERSONA_CONFIG":
+			cure = "name the file with the flag -config"
+		case near != "":
+			cure = fmt.Sprintf("did you mean %s?", near)
+		case strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT"):
+			cure = "if Kubernetes made it for another service, set enableServiceLinks: false for the pod"
+		}
+		l.faults = append(l.faults, Fault{File: Environment, Key: shorten(name), Problem: "is not a known variable", Cure: cure})
 	}
-	top.checkTLS(c, in["tls"], in["listen"])
-	in["listen"].checkListeners(c.Listen)
-	top.checkDomains(entries, c)
-	in["directories"].checkUse(entries)
-	checkHubs(hubs, c.Hosts())
-	in["verifier"].checkVerifier(c.Verifier, c.Hosts())
-	return c
 }
 
-// identity reads the section and returns the hubs with their places.
-func (v value) identity(i *Identity) (hubs []item) {
-	v.section(fields{
-		"certificate_lifetime": func(v value) { i.CertificateLifetime = v.duration(time.Minute, 24*time.Hour) },
-		"session_lifetime":     func(v value) { i.SessionLifetime = v.duration(5*time.Minute, 168*time.Hour) },
-		"hubs":                 func(v value) { hubs = v.items(value.hub) },
-		"legacy_client_keys":   func(v value) { i.LegacyClientKeys = v.boolean() },
-	})
-	i.Hubs = texts(hubs)
-	return hubs
-}
-
-func (v value) throttle(t *Throttle) {
-	v.section(fields{
-		"failures": func(v value) { t.Failures = v.integer(1, 100) },
-		"window":   func(v value) { t.Window = v.duration(time.Minute, 24*time.Hour) },
-	})
-}
-
-func (v value) log(l *Log) {
-	v.section(fields{
-		"level":  func(v value) { l.Level = v.word([]string{"debug", "info", "warn", "error"}, nil) },
-		"format": func(v value) { l.Format = Format(v.word([]string{string(FormatJSON), string(FormatConsole)}, nil)) },
-	})
+// set returns the variables that are set, and not empty, of those that describe
+// a section.
+func (l *loader) set(section reflect.Type) []string {
+	return slices.DeleteFunc(variables(section), func(name string) bool { return l.environment[name] == "" })
 }

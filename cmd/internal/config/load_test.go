@@ -119,6 +119,9 @@ func dump(t *testing.T, c *config.Config) string {
 // differences writes each value of a struct that is not the default's.
 func differences(line func(string, ...any), name string, v, base reflect.Value) {
 	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
 		field, name := v.Field(i), name+v.Type().Field(i).Name
 		switch value := field.Interface().(type) {
 		case *x509.CertPool:

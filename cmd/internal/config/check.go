@@ -1,0 +1,233 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// check checks what no value shows by itself.
+func (l *loader) check(c *Config) {
+	l.joinDirectory(c)
+	l.checkPair("tls.acme.eab_key_id", "tls.acme.eab_mac_key_file")
+	l.checkTLS(c)
+	l.checkListeners(c.Listen)
+	for _, name := range sortedKeys(c.Directories) {
+		l.checkDirectory(c.Directories[name], join("directories", name))
+	}
+	hosts := map[string]Host{}
+	all := c.Hosts()
+	for _, h := range all {
+		hosts[h.Name] = h
+	}
+	l.checkDomains(c, hosts)
+	l.checkHubs(all)
+	if l.isEmptyList("lookups.ports") {
+		l.fault("lookups.ports", "lists no port", "write [443], or remove the key")
+	}
+	l.checkVerifier(c.Verifier, all)
+}
+
+// joinDirectory gives the only domain the directory that the environment
+// describes, because no variable names directories.
+func (l *loader) joinDirectory(c *Config) {
+	const path = "domains[0].directory"
+	made := l.given("directories") && l.places["directories"].line == 0
+	if !made || len(c.Domains) != 1 || !l.isMapping("domains[0]") || l.places[path].written || l.places["domains[0].disabled"].written {
+		return
+	}
+	c.Domains[0].Directory = EnvironmentDirectory
+	l.places[path] = place{node: scalar(EnvironmentDirectory), variable: l.places["directories"].variable}
+}
+
+func (l *loader) isMapping(path string) bool {
+	node := l.places[path].node
+	return node != nil && node.Kind == yaml.MappingNode
+}
+
+func (l *loader) isEmptyList(path string) bool {
+	node := l.places[path].node
+	return node != nil && node.Kind == yaml.SequenceNode && len(node.Content) == 0
+}
+
+// checkPair checks that of two keys that belong together both are given, or
+// none.
+func (l *loader) checkPair(one, other string) {
+	if l.given(other) {
+		one, other = other, one
+	}
+	if l.given(one) && !l.given(other) {
+		l.missing(other, l.name(one)+" needs it")
+	}
+}
+
+// checkTLS checks what each mode needs of other sections.
+func (l *loader) checkTLS(c *Config) {
+	files := []string{"tls.cert_file", "tls.key_file"}
+	switch c.TLS.Mode {
+	case ModeFiles:
+		for _, key := range files {
+			if !l.given(key) {
+				l.missing(key, l.setting("tls.mode", string(ModeFiles))+" needs it")
+			}
+		}
+	case ModeACME:
+		l.checkPair(files[0], files[1])
+	case ModeOff:
+		for _, key := range files {
+			if l.given(key) {
+				l.fault(key, "is not read in mode off", "remove it, or use "+l.setting("tls.mode", string(ModeFiles)))
+			}
+		}
+		l.checkOff(c)
+		return
+	default: // a fault was recorded
+		return
+	}
+	if c.Listen.HTTPS == "" {
+		l.fault("listen.https", "is empty", "listen somewhere, or use "+l.setting("tls.mode", string(ModeOff)))
+	}
+}
+
+// checkOff checks that without TLS a proxy is trusted to have ended it.
+func (l *loader) checkOff(c *Config) {
+	if l.given("listen.https") && c.Listen.HTTPS != "" {
+		l.warn("listen.https", "is not opened in TLS mode off", "remove it")
+	}
+	c.Listen.HTTPS = ""
+	if c.Listen.HTTP == "" {
+		l.fault("listen.http", "is empty", "TLS mode off serves plain HTTP there: write :80 or another address")
+	}
+	if !l.given("trusted_proxies") || l.isEmptyList("trusted_proxies") {
+		l.fault("trusted_proxies", "names no proxy", "TLS mode off needs the address of the proxy that ends TLS, or the word private")
+	}
+}
+
+// checkListeners looks for two listeners on one address.
+func (l *loader) checkListeners(listen Listen) {
+	all := []struct{ path, address string }{{"listen.https", listen.HTTPS}, {"listen.http", listen.HTTP}, {"listen.admin", listen.Admin}}
+	for i, one := range all {
+		for _, other := range all[:i] {
+			if sameAddress(one.address, other.address) {
+				l.fault(one.path, fmt.Sprintf("%s is the address of %s too", quote(one.address), l.name(other.path)), "give each listener its own port")
+			}
+		}
+	}
+}
+
+// sameAddress reports whether two listeners cannot both be opened.
+func sameAddress(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	every := func(host string) bool {
+		addr, err := netip.ParseAddr(host)
+		return host == "" || err == nil && addr.IsUnspecified()
+	}
+	return errA == nil && errB == nil && portA == portB && portA != "0" && (hostA == hostB || every(hostA) || every(hostB))
+}
+
+// checkDirectory checks that one directory can be asked, and that no password
+// crosses the network in clear text unless that was asked for.
+func (l *loader) checkDirectory(d Directory, path string) {
+	if l.given(path) && !l.isMapping(path) { // a fault was recorded
+		return
+	}
+	at := func(key string) string { return join(path, key) }
+	if !l.given(at("preset")) {
+		l.missing(at("preset"), "write "+l.setting(at("preset"), string(PresetOpenLDAP))+", or custom")
+	}
+	for _, key := range []string{"user_filter", "login_attributes", "address_attributes", "id_attribute"} {
+		switch {
+		case d.Preset == PresetCustom && !l.given(at(key)):
+			l.missing(at(key), "preset custom knows none by itself")
+		case l.isEmptyList(at(key)):
+			l.fault(at(key), "is an empty list", "name an attribute, as in [mail]")
+		}
+	}
+	if !l.given(at("urls")) {
+		l.missing(at("urls"), "name a server, as in ldaps://ldap.example.com")
+	}
+	for _, text := range d.URLs {
+		if strings.HasPrefix(text, "ldap:") && !d.StartTLS && !d.InsecurePlaintext {
+			l.fault(at("urls"), fmt.Sprintf("%s would send passwords in clear text", quote(text)),
+				fmt.Sprintf("use ldaps://, or %s; for a test alone, %s", l.setting(at("start_tls"), "true"), l.setting(at("insecure_plaintext"), "true")))
+		}
+	}
+	if !l.given(at("base_dn")) {
+		l.missing(at("base_dn"), "name the entry below which all people are, as in dc=example,dc=com")
+	}
+	l.checkBind(at("bind_dn"), at("bind_password"), at("bind_password_file"))
+}
+
+// checkBind checks that there are a name and a password, or none.
+func (l *loader) checkBind(name, password, file string) {
+	hasPassword := l.given(password) || l.given(file)
+	switch {
+	case l.given(name) && !hasPassword && l.places[password].written:
+		l.missing(password, l.name(name)+" needs a password; put quotes around one that begins with # or another special character")
+	case l.given(name) && !hasPassword:
+		l.missing(file, l.name(name)+" needs a password")
+	case !l.given(name) && hasPassword:
+		l.missing(name, "say whose password it is, as in cn=persona,dc=example,dc=com")
+	case !l.given(name):
+		l.warn(name, "is missing, so the directory is searched anonymously", "most directories do not allow it: name an entry that may read")
+	}
+}
+
+// checkHubs checks that each hub can see the session of an identity host.
+func (l *loader) checkHubs(hosts []Host) {
+	sites := map[string]bool{}
+	for _, h := range hosts {
+		if h.Role == RoleIdentity {
+			sites[site(h.Name)] = true
+		}
+	}
+	l.each("identity.hubs", func(hub, path string) {
+		if u, err := url.Parse(hub); err != nil || !sites[site(u.Hostname())] {
+			l.fault(path, fmt.Sprintf("%s is not on the site of an identity host", quote(hub)),
+				"remove it: browsers block cookies of third parties, so a hub of another site never sees who is signed in")
+		}
+	})
+}
+
+// checkVerifier warns of a list that leaves domains out that are signed for
+// here: it replaces the default.
+func (l *loader) checkVerifier(v Verifier, hosts []Host) {
+	if len(v.Domains) == 0 || slices.Contains(v.Domains, "*") {
+		return
+	}
+	listed := map[string]bool{}
+	for _, domain := range v.Domains {
+		listed[domain] = true
+	}
+	for _, host := range hosts {
+		for _, domain := range host.MailDomains {
+			// An identity host of its own is hardly a part of an address.
+			alone := domain == host.Name && len(host.MailDomains) > 1 && host.Upstream == nil
+			if !alone && !listed[domain] {
+				l.warn("verifier.domains", fmt.Sprintf("does not list %s, which %s signs for", quote(domain), host.Name),
+					"list it too, if its people shall sign in to websites that ask this verifier")
+			}
+		}
+	}
+}
+
+// each calls f for every item of a list that was read without a fault, with its
+// path.
+func (l *loader) each(list string, f func(text, path string)) {
+	node := l.places[list].node
+	if node == nil {
+		return
+	}
+	for i := range node.Content {
+		path := fmt.Sprintf("%s[%d]", list, i)
+		if text := l.places[path].text; text != "" {
+			f(text, path)
+		}
+	}
+}

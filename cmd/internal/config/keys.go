@@ -1,0 +1,140 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	variablePrefix = "PERSONA_"
+	fileSuffix     = "_file"
+)
+
+// key is one key of a section: a field of its struct as the tags describe it.
+// See [Config] for the tags.
+type key struct {
+	name     string
+	variable string // "" for none
+	field    int
+	typ      reflect.Type
+	kind     string // tag "as" up to the first blank
+	argument string // the rest of it
+	tag      reflect.StructTag
+}
+
+// keysOf returns the keys of a section. A secret has two: its text, and a file
+// that holds it.
+func keysOf(section reflect.Type) []key {
+	var keys []key
+	for i := range section.NumField() {
+		field := section.Field(i)
+		name := field.Tag.Get("yaml")
+		if name == "" {
+			continue
+		}
+		k := key{name: name, variable: field.Tag.Get("env"), field: i, typ: field.Type, tag: field.Tag}
+		k.kind, k.argument, _ = strings.Cut(field.Tag.Get("as"), " ")
+		if k.kind == "" {
+			k.kind = kindOf(k.typ)
+		}
+		keys = append(keys, k)
+		if k.isSecret() && !strings.HasSuffix(name, fileSuffix) {
+			k.name, k.kind = name+fileSuffix, "secretFile"
+			if k.variable != "" {
+				k.variable += strings.ToUpper(fileSuffix)
+			}
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// kindOf returns the kind of a key that its type tells.
+func kindOf(t reflect.Type) string {
+	if t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	switch t {
+	case reflect.TypeFor[bool]():
+		return "bool"
+	case reflect.TypeFor[int]():
+		return "number"
+	case reflect.TypeFor[time.Duration]():
+		return "duration"
+	case reflect.TypeFor[Secret]():
+		return "secret"
+	}
+	return ""
+}
+
+func (k key) isSecret() bool { return k.typ == reflect.TypeFor[Secret]() }
+
+func (k key) isLater() bool { return k.typ == reflect.TypeFor[later]() }
+
+func (k key) isList() bool {
+	return k.typ.Kind() == reflect.Slice && !k.isEntries() || k.typ == reflect.TypeFor[Private]()
+}
+
+// isSection reports whether the key has keys below it.
+func (k key) isSection() bool {
+	return k.typ.Kind() == reflect.Struct && !k.isSecret() && !k.isList() && !k.isLater()
+}
+
+// isEntries reports whether the key has sections below it, in a list or by name.
+func (k key) isEntries() bool {
+	return k.typ.Kind() == reflect.Map || k.typ.Kind() == reflect.Slice && k.typ.Elem().Kind() == reflect.Struct && k.kind == ""
+}
+
+// node returns a text outside the file, of the environment or a default, as if
+// it stood in the file.
+func (k key) node(text string) *yaml.Node {
+	if !k.isList() {
+		return scalar(text)
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for item := range strings.FieldsFuncSeq(text, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
+		list.Content = append(list.Content, scalar(item))
+	}
+	return list
+}
+
+// variables returns the variables of a section and of everything below it.
+func variables(section reflect.Type) []string {
+	var all []string
+	for _, k := range keysOf(section) {
+		switch {
+		case k.isSection():
+			all = append(all, variables(k.typ)...)
+		case k.isEntries(): // its own variable is that of one of their keys
+			all = append(all, variables(k.typ.Elem())...)
+		case k.variable != "":
+			all = append(all, k.variable)
+		}
+	}
+	return all
+}
+
+// findKey returns the key at a path without indices, as in "domains.name".
+func findKey(section reflect.Type, path string) (key, bool) {
+	name, rest, deeper := strings.Cut(path, ".")
+	i := slices.IndexFunc(keysOf(section), func(k key) bool { return k.name == name })
+	if i < 0 {
+		return key{}, false
+	}
+	k := keysOf(section)[i]
+	switch {
+	case !deeper:
+		return k, true
+	case k.isSection():
+		return findKey(k.typ, rest)
+	case !k.isEntries():
+		return key{}, false
+	case k.typ.Kind() == reflect.Map: // a name may have dots
+		rest = rest[strings.LastIndex(rest, ".")+1:]
+	}
+	return findKey(k.typ.Elem(), rest)
+}
