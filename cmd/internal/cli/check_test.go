@@ -58,7 +58,7 @@ directories:
 	ready := regexp.MustCompile(`"https":"([^"]+)"`)
 	eventually(t, "it has a key", func() bool {
 		at := ready.FindStringSubmatch(p.log.String())
-		if at == nil || strings.Count(p.log.String(), "made a new key") < 2 {
+		if at == nil || strings.Count(p.log.String(), "created a new key") < 2 {
 			return false
 		}
 		c.https = at[1]
