@@ -5,25 +5,20 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/proxytest"
 )
-
-const patience = 20 * time.Second
 
 // named answers with its name.
 func named(name string) http.Handler {
@@ -57,7 +52,7 @@ func config() proxy.Config {
 type door struct {
 	addr  string
 	roots *x509.CertPool
-	lines chan map[string]any
+	log   proxytest.Log
 }
 
 type view func(*proxy.Edge) http.Handler
@@ -65,60 +60,27 @@ type view func(*proxy.Edge) http.Handler
 // open serves one view of the Edge; with TLS when secure is set.
 func open(t *testing.T, cfg proxy.Config, view view, secure bool, trusted ...netip.Prefix) *door {
 	t.Helper()
-	d := &door{lines: make(chan map[string]any, 1000)}
+	d := new(door)
 	edge, err := proxy.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := zerolog.New(lineWriter{d.lines})
+	log := d.log.Logger()
 	handler := middleware.New(middleware.Config{Log: log, Trusted: trusted})(view(edge))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.addr = listener.Addr().String()
-	var server *http.Server
+	var settings *tls.Config
 	if secure {
-		borrowed := httptest.NewTLSServer(http.NotFoundHandler())
-		borrowed.Close()
-		d.roots = x509.NewCertPool()
-		d.roots.AddCert(borrowed.Certificate())
-		server = proxy.NewServer(handler, &tls.Config{Certificates: borrowed.TLS.Certificates}, log)
-		go server.ServeTLS(listener, "", "")
-	} else {
-		server = proxy.NewServer(handler, nil, log)
-		go server.Serve(listener)
+		var certificate tls.Certificate
+		certificate, d.roots = proxytest.Certificate()
+		settings = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	}
-	t.Cleanup(func() { server.Close() })
+	d.addr = proxytest.Serve(t, proxy.NewServer(handler, settings, log))
 	return d
 }
 
-type lineWriter struct{ lines chan<- map[string]any }
-
-func (w lineWriter) Write(p []byte) (int, error) {
-	var line map[string]any
-	if err := json.Unmarshal(p, &line); err != nil {
-		return 0, err
-	}
-	select {
-	case w.lines <- line:
-	default: // no test reads the lines
-	}
-	return len(p), nil
-}
-
+// line waits for the access log line of the next request.
 func (d *door) line(t *testing.T) map[string]any {
 	t.Helper()
-	for {
-		select {
-		case line := <-d.lines:
-			if line["message"] == "request" {
-				return line
-			}
-		case <-time.After(patience):
-			t.Fatal("no line in the access log")
-		}
-	}
+	return d.log.Next(t, "request")
 }
 
 // send writes a request as it stands and reads the answer.
@@ -144,7 +106,7 @@ func (d *door) sendTLS(t *testing.T, serverName, request string) (*http.Response
 func exchange(t *testing.T, conn net.Conn, request string) (*http.Response, string) {
 	t.Helper()
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(proxytest.Patience))
 	io.WriteString(conn, request)
 	method, _, _ := strings.Cut(request, " ")
 	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/proxytest"
 )
 
 func TestServerLimits(t *testing.T) {
@@ -23,19 +25,14 @@ func TestServerLimits(t *testing.T) {
 		t.Errorf("limits %+v", server)
 	}
 	server.ReadHeaderTimeout = 50 * time.Millisecond
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
+	addr := proxytest.Serve(t, server)
 	for _, beginning := range []string{"", "GET / HTTP/1.1\r\nHost: example.com\r\n"} {
-		conn, err := net.Dial("tcp", listener.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(proxytest.Patience))
 		io.WriteString(conn, beginning)
 		if got, err := io.ReadAll(conn); err != nil || len(got) > 0 && string(got[:12]) == "HTTP/1.1 200" {
 			t.Errorf("%q: %q %v", beginning, got, err)
@@ -67,11 +64,13 @@ func TestFailedHandshake(t *testing.T) {
 		io.Copy(io.Discard, conn)
 		conn.Close()
 	}
-	d.sendTLS(t, "example.com", ask("example.com", "/x")) // logged behind all of them
+	d.sendTLS(t, "example.com", ask("example.com", "/x"))
+	d.line(t) // it is logged behind the others
 	logged := 0
-	for line := range d.lines {
-		if line["message"] == "request" {
-			break
+	for text := range strings.Lines(d.log.String()) {
+		var line map[string]any
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatal(err)
 		}
 		if line["message"] != "TLS handshake failed" {
 			continue
@@ -90,16 +89,11 @@ func TestFailedHandshake(t *testing.T) {
 func TestNoClearHTTP2(t *testing.T) {
 	t.Parallel()
 	server := proxy.NewServer(named("x"), nil, zerolog.Nop())
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
+	addr := proxytest.Serve(t, server)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	client := &http.Client{Transport: &http.Transport{Protocols: protocols}, Timeout: patience}
-	if res, err := client.Get("http://" + listener.Addr().String()); err == nil {
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}, Timeout: proxytest.Patience}
+	if res, err := client.Get("http://" + addr); err == nil {
 		t.Errorf("%s answered", res.Proto)
 	}
 }

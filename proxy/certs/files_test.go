@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"persona-sidecar/proxy/certs"
+	"persona-sidecar/proxy/proxytest"
 )
 
 // clock is a clock that the test sets.
@@ -122,18 +122,7 @@ func (f files) write(t *testing.T, cert, key []byte) {
 // serveTLS serves nothing but handshakes, and returns the address.
 func serveTLS(t *testing.T, config *tls.Config) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.NotFoundHandler(), TLSConfig: config, ErrorLog: discard()}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.ServeTLS(listener, "", "") })
-	t.Cleanup(func() {
-		server.Close()
-		serving.Wait()
-	})
-	return listener.Addr().String()
+	return proxytest.Serve(t, &http.Server{Handler: http.NotFoundHandler(), TLSConfig: config})
 }
 
 func TestFiles(t *testing.T) {
@@ -255,8 +244,8 @@ func TestFilesReload(t *testing.T) {
 	t.Parallel()
 	one, two := ecdsaPair(t, "example.test"), ecdsaPair(t, "example.test", "new.test")
 	where, now := newFiles(t, one), newClock()
-	var text logBuffer
-	f, err := certs.NewFiles(certs.FilesConfig{CertFile: where.cert, KeyFile: where.key, Log: text.logger(), Now: now.Now})
+	var text proxytest.Log
+	f, err := certs.NewFiles(certs.FilesConfig{CertFile: where.cert, KeyFile: where.key, Log: text.Logger(), Now: now.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,8 +336,8 @@ func TestFilesExpired(t *testing.T) {
 		t.Fatal(err)
 	}
 	where := newFiles(t, newPair(t, key, time.Now().Add(-time.Hour), "example.test"))
-	var text logBuffer
-	if _, err := certs.NewFiles(certs.FilesConfig{CertFile: where.cert, KeyFile: where.key, Log: text.logger()}); err != nil {
+	var text proxytest.Log
+	if _, err := certs.NewFiles(certs.FilesConfig{CertFile: where.cert, KeyFile: where.key, Log: text.Logger()}); err != nil {
 		t.Fatal(err)
 	}
 	mustContain(t, "log", text.String(), `"level":"warn"`, "the certificate has expired", `"hint"`)

@@ -1,7 +1,6 @@
 package certs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -17,57 +16,36 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
-	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"persona-sidecar/proxy/certs"
 	"persona-sidecar/proxy/certs/acmetest"
+	"persona-sidecar/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, acmetest.LeakOptions()...)
 }
 
-// patience bounds every wait; no test waits that long unless it fails.
-const patience = 30 * time.Second
-
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(proxytest.Patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
 		case <-deadline:
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", proxytest.Patience, what)
 		case <-tick.C:
 		}
 	}
 }
 
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// problems returns the first lines that are worse than info.
-func (b *logBuffer) problems(limit int) string {
+// problems returns the first lines of a log that are worse than info.
+func problems(log string, limit int) string {
 	var found []string
-	for line := range strings.Lines(b.String()) {
+	for line := range strings.Lines(log) {
 		if strings.Contains(line, `"level":"warn"`) || strings.Contains(line, `"level":"error"`) {
 			found = append(found, line)
 		}
@@ -75,14 +53,12 @@ func (b *logBuffer) problems(limit int) string {
 	return strings.Join(found[:min(limit, len(found))], "")
 }
 
-func (b *logBuffer) logger() zerolog.Logger { return zerolog.New(b).Level(zerolog.TraceLevel) }
-
 // site is the program under test: a TLS and a plain listener on ports of their
 // own, certificates by ACME, and one page.
 type site struct {
 	t           *testing.T
 	https, http net.Listener
-	log         logBuffer
+	log         proxytest.Log
 	acme        *certs.ACME
 	stop        func()
 }
@@ -129,7 +105,7 @@ func (s *site) config(server *acmetest.Server, storage certmagic.Storage, names 
 		ListenHost:  "127.0.0.1",
 		HTTPPort:    port(s.http),
 		TLSALPNPort: port(s.https),
-		Log:         s.log.logger(),
+		Log:         s.log.Logger(),
 		RetryDelay:  func(int) time.Duration { return 20 * time.Millisecond },
 	}
 }
@@ -163,7 +139,7 @@ func (s *site) start(config certs.ACMEConfig) {
 	s.t.Cleanup(func() {
 		s.stop()
 		if s.t.Failed() {
-			s.t.Logf("the first problems in the log:\n%s", s.log.problems(10))
+			s.t.Logf("the first problems in the log:\n%s", problems(s.log.String(), 10))
 		}
 	})
 	if err := acme.Start(ctx); err != nil {

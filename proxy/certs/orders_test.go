@@ -29,7 +29,6 @@ func TestRestartLoop(t *testing.T) {
 	server := acmetest.Start(t, acmetest.Options{HTTPPort: port(site.http), TLSPort: port(site.https)})
 	server.AnswerOrders(http.StatusTooManyRequests)
 	run := func() *certs.Status {
-		site.log.text.Reset()
 		config := site.config(server, storage, name)
 		config.RetryDelay, config.Now = hourly, clock.Now
 		site.start(config)

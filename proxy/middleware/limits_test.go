@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/proxytest"
 )
 
 const idle = 100 * time.Millisecond
@@ -122,7 +123,7 @@ func waitFor(t *testing.T, failed <-chan error) {
 		if err == nil {
 			t.Error("no error")
 		}
-	case <-time.After(patience):
+	case <-time.After(proxytest.Patience):
 		t.Fatal("the handler still writes")
 	}
 }

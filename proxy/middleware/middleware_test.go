@@ -3,7 +3,6 @@ package middleware_test
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -13,33 +12,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/proxytest"
 )
-
-const patience = 20 * time.Second
 
 // door is the chain behind a real listener, with HTTP/1.1 in clear and HTTP/2 by TLS.
 type door struct {
 	addr   string // HTTP/1.1
 	url    string // HTTP/2
 	client *http.Client
-	lines  chan map[string]any
+	log    proxytest.Log
 }
 
 func open(t *testing.T, cfg middleware.Config, handler http.HandlerFunc) *door {
 	t.Helper()
-	d := &door{lines: make(chan map[string]any, 1000)}
-	cfg.Log = zerolog.New(lineWriter{d.lines})
+	d := new(door)
+	cfg.Log = d.log.Logger()
 	chain := middleware.New(cfg)(handler)
 
-	plain := httptest.NewUnstartedServer(nil)
-	plain.Config = proxy.NewServer(chain, nil, cfg.Log)
-	plain.Start()
-	t.Cleanup(plain.Close)
-	d.addr = plain.Listener.Addr().String()
+	d.addr = proxytest.Serve(t, proxy.NewServer(chain, nil, cfg.Log))
 
 	secure := httptest.NewUnstartedServer(chain)
 	secure.EnableHTTP2 = true
@@ -47,36 +39,13 @@ func open(t *testing.T, cfg middleware.Config, handler http.HandlerFunc) *door {
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	d.url, d.client = secure.URL, secure.Client()
-	d.client.Timeout = patience
+	d.client.Timeout = proxytest.Patience
 	return d
-}
-
-type lineWriter struct{ lines chan<- map[string]any }
-
-func (w lineWriter) Write(p []byte) (int, error) {
-	var line map[string]any
-	if err := json.Unmarshal(p, &line); err != nil {
-		return 0, err
-	}
-	select {
-	case w.lines <- line:
-	default: // no test reads the lines
-	}
-	return len(p), nil
 }
 
 func (d *door) message(t *testing.T, message string) map[string]any {
 	t.Helper()
-	for {
-		select {
-		case line := <-d.lines:
-			if line["message"] == message {
-				return line
-			}
-		case <-time.After(patience):
-			t.Fatalf("no line %q in the log", message)
-		}
-	}
+	return d.log.Next(t, message)
 }
 
 func (d *door) dial(t *testing.T, request string) net.Conn {
@@ -86,7 +55,7 @@ func (d *door) dial(t *testing.T, request string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(proxytest.Patience))
 	io.WriteString(conn, request)
 	return conn
 }
@@ -244,13 +213,13 @@ func TestHijack(t *testing.T) {
 
 func TestErrorLog(t *testing.T) {
 	t.Parallel()
-	lines := make(chan map[string]any, 2)
-	log := middleware.ErrorLog(zerolog.New(lineWriter{lines}), "http")
+	var text proxytest.Log
+	log := middleware.ErrorLog(text.Logger(), "http")
 	log.Printf("http: TLS handshake error from %s", "1.2.3.4")
 	log.Printf("http: panic serving 1.2.3.4: x")
-	for _, level := range []string{"debug", "error"} {
-		if line := <-lines; line["level"] != level || line["component"] != "http" {
-			t.Errorf("line %v", line)
+	for message, level := range map[string]string{"http: TLS handshake error from 1.2.3.4": "debug", "http: panic serving 1.2.3.4: x": "error"} {
+		if !strings.Contains(text.String(), `{"level":"`+level+`","component":"http","message":"`+message+`"}`) {
+			t.Errorf("%s: no such line at %s in\n%s", message, level, text.String())
 		}
 	}
 }

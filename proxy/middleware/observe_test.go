@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/proxytest"
 )
 
 // TestObserve: observe is called once for each request, with what the access log
@@ -51,7 +52,7 @@ func TestObserve(t *testing.T) {
 				if diff := cmp.Diff(test.want, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
-			case <-time.After(patience):
+			case <-time.After(proxytest.Patience):
 				t.Fatal("observe was not called")
 			}
 		})

@@ -12,17 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/proxy/proxytest"
 	"persona-sidecar/proxy/upstream"
 )
 
 func TestUpstreamDown(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	listener.Close()
+	addr := proxytest.Refused(t)
 	both(t, func(t *testing.T, http2 bool) {
 		s := start(t, "http://"+addr, options{})
 		client := s.client(t, http2)

@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"persona-sidecar/proxy/proxytest"
 )
 
 // forwarded returns the forwarding fields of a request's head.
@@ -182,10 +183,7 @@ func TestVia(t *testing.T) {
 
 func TestLoop(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := proxytest.Listen(t)
 	s := start(t, "http://"+listener.Addr().String(), options{})
 	server := &http.Server{Handler: s.servers[0].Handler} // the upstream is the proxy itself
 	go server.Serve(listener)

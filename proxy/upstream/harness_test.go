@@ -6,9 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,17 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/proxytest"
 	"persona-sidecar/proxy/upstream"
 )
 
-const (
-	ourCookie = "__Host-persona"
-	patience  = 20 * time.Second
-)
+const ourCookie = "__Host-persona"
 
 // options are what a test wants to be different.
 type options struct {
@@ -45,14 +39,14 @@ type sidecar struct {
 	proxy         *upstream.Proxy
 	servers       []*http.Server
 	roots         *x509.CertPool
-	lines         chan map[string]any // the access log
+	log           proxytest.Log
 }
 
 // start puts the proxy in front of the website at target.
 func start(t testing.TB, target string, o options) *sidecar {
 	t.Helper()
-	s := &sidecar{lines: make(chan map[string]any, 1000)}
-	logger := zerolog.New(lineWriter{s.lines})
+	s := new(sidecar)
+	logger := s.log.Logger()
 	u, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
@@ -64,43 +58,19 @@ func start(t testing.TB, target string, o options) *sidecar {
 		t.Fatal(err)
 	}
 	handler := middleware.New(middleware.Config{Trusted: o.trusted, Idle: o.idle, Log: logger})(s.proxy)
-	certificate, roots := certificate(t)
+	certificate, roots := proxytest.Certificate()
 	s.roots = roots
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
 	s.plain = s.serve(t, proxy.NewServer(handler, nil, logger))
 	s.secure = s.serve(t, proxy.NewServer(handler, config, logger))
-	t.Cleanup(func() {
-		s.proxy.Close()
-		for _, server := range s.servers {
-			server.Close()
-		}
-	})
+	t.Cleanup(s.proxy.Close)
 	return s
 }
 
 func (s *sidecar) serve(t testing.TB, server *http.Server) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.servers = append(s.servers, server)
-	if server.TLSConfig != nil {
-		go server.ServeTLS(listener, "", "")
-	} else {
-		go server.Serve(listener)
-	}
-	return listener.Addr().String()
-}
-
-// certificate borrows the one that httptest makes for example.com and 127.0.0.1.
-func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	defer server.Close()
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	return server.TLS.Certificates[0], roots
+	return proxytest.Serve(t, server)
 }
 
 // client speaks to the TLS listener, by HTTP/2 or HTTP/1.1, under the name example.com.
@@ -120,7 +90,7 @@ func (s *sidecar) client(t testing.TB, http2 bool) *http.Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
 		Transport:     transport,
-		Timeout:       patience,
+		Timeout:       proxytest.Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -128,30 +98,7 @@ func (s *sidecar) client(t testing.TB, http2 bool) *http.Client {
 // line waits for the access log line of the next request.
 func (s *sidecar) line(t testing.TB) map[string]any {
 	t.Helper()
-	for {
-		select {
-		case line := <-s.lines:
-			if line["message"] == "request" {
-				return line
-			}
-		case <-time.After(patience):
-			t.Fatal("no line in the access log")
-		}
-	}
-}
-
-type lineWriter struct{ lines chan<- map[string]any }
-
-func (w lineWriter) Write(p []byte) (int, error) {
-	var line map[string]any
-	if err := json.Unmarshal(p, &line); err != nil {
-		return 0, err
-	}
-	select {
-	case w.lines <- line:
-	default: // no test reads the lines
-	}
-	return len(p), nil
+	return s.log.Next(t, "request")
 }
 
 // both runs a test over HTTP/1.1 and over HTTP/2.
@@ -172,11 +119,7 @@ func site(t testing.TB, handler http.HandlerFunc) string {
 // then does what answer wants with the connection.
 func rawSite(t testing.TB, answer func(head string, conn net.Conn, r *bufio.Reader)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
+	listener := proxytest.Listen(t)
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -197,7 +140,7 @@ func rawSite(t testing.TB, answer func(head string, conn net.Conn, r *bufio.Read
 				answer(head.String(), conn, r)
 				// Closing with bytes unread would reset the connection, and the answer with it.
 				if conn.(*net.TCPConn).CloseWrite() == nil {
-					conn.SetReadDeadline(time.Now().Add(patience))
+					conn.SetReadDeadline(time.Now().Add(proxytest.Patience))
 					io.Copy(io.Discard, r)
 				}
 			}()
@@ -234,7 +177,7 @@ func (s *sidecar) dial(t testing.TB) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(proxytest.Patience))
 	return conn
 }
 
@@ -275,23 +218,10 @@ func await[T any](t testing.TB, c <-chan T, what string) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
+	case <-time.After(proxytest.Patience):
 		t.Fatalf("waited in vain for %s", what)
 		panic("unreachable")
 	}
 }
 
 var zeroTime time.Time
-
-func serveTLS(t testing.TB, server *http.Server, certificate tls.Certificate) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	server.ErrorLog = log.New(io.Discard, "", 0)
-	go server.ServeTLS(listener, "", "")
-	t.Cleanup(func() { server.Close() })
-	return listener.Addr().String()
-}

@@ -12,11 +12,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"persona-sidecar/proxy/proxytest"
 	"persona-sidecar/proxy/upstream"
 )
 
-// TestFailures: each fault of the website is told once, by its kind; what is no fault
-// of the website is not.
+// TestFailures: each fault of the website is reported once, by its kind; what is no
+// fault of the website is not.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	says := func(answer string) func(*testing.T) string {
@@ -30,14 +31,7 @@ func TestFailures(t *testing.T) {
 	}{
 		"well":        {says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), nil},
 		"its own 500": {says("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), nil},
-		"refused": {func(t *testing.T) string {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			listener.Close()
-			return "http://" + listener.Addr().String()
-		}, []upstream.Failure{upstream.Refused}},
+		"refused":     {func(t *testing.T) string { return "http://" + proxytest.Refused(t) }, []upstream.Failure{upstream.Refused}},
 		// Not a name at all, so that no DNS server is asked.
 		"unresolved": {func(*testing.T) string { return "http://no..such.host" }, []upstream.Failure{upstream.Unresolved}},
 		"untrusted": {func(t *testing.T) string {

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"persona-sidecar/proxy/proxytest"
 )
 
 func TestProxied(t *testing.T) {
@@ -52,11 +55,12 @@ func TestProxied(t *testing.T) {
 
 func TestProxiedHTTPS(t *testing.T) {
 	t.Parallel()
-	certificate, roots := certificate(t)
+	certificate, roots := proxytest.Certificate()
 	website := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Host, r.TLS.ServerName)
 	})}
-	addr := serveTLS(t, website, certificate)
+	website.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	addr := proxytest.Serve(t, website)
 	t.Run("trusted", func(t *testing.T) {
 		s := start(t, "https://"+addr, options{roots: roots})
 		if _, body := get(t, s.client(t, true), "https://example.com/"); body != "example.com" {

@@ -2,7 +2,6 @@ package upstream_test
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -14,27 +13,18 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"persona-sidecar/proxy/proxytest"
 )
 
 // stdlog is what was written by log's own functions: http.Transport does so when
 // it finds bytes on a connection that it has already kept.
-var stdlog lockedBuffer
-
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
+var stdlog proxytest.Log
 
 func TestMain(m *testing.M) {
 	log.SetOutput(io.MultiWriter(os.Stderr, &stdlog))
 	code := m.Run()
-	if strings.Contains(stdlog.text.String(), "Unsolicited response") {
+	if strings.Contains(stdlog.String(), "Unsolicited response") {
 		fmt.Fprintln(os.Stderr, "FAIL: a connection to the website was kept with bytes on it")
 		code = 1
 	}
@@ -55,16 +45,12 @@ type scripted struct {
 func scriptedSite(t testing.TB, certificate *tls.Certificate, answer func(conn int, head string) string) (*scripted, string) {
 	t.Helper()
 	s := &scripted{asked: make(map[string]int), ended: make(chan int, 1000)}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := proxytest.Listen(t)
 	target := "http://" + listener.Addr().String()
 	if certificate != nil {
 		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{*certificate}})
 		target = "https://" + listener.Addr().String()
 	}
-	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -149,7 +135,7 @@ func TestConnectionReuse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			certificate, roots := certificate(t)
+			certificate, roots := proxytest.Certificate()
 			for _, over := range []*tls.Certificate{nil, &certificate} {
 				site, target := scriptedSite(t, over, func(_ int, head string) string {
 					if strings.Contains(head, " /first\r\n") {
@@ -318,7 +304,7 @@ func TestStrangersBytes(t *testing.T) {
 	go func() { clients.Wait(); close(finished) }()
 	select {
 	case <-finished:
-	case <-time.After(patience):
+	case <-time.After(proxytest.Patience):
 		t.Fatal("the clients still wait")
 	}
 }
