@@ -42,6 +42,8 @@ func TestDialogOptions(t *testing.T) {
 		{`{}`, ``},
 		{`{unknown: () => 1, toString: 1}`, ``},
 		{`{siteName: "A <b>"}`, `siteName=A <b>`},
+		{`{siteName: "", siteLogo: "", termsOfService: "", privacyPolicy: "", returnTo: "", backgroundColor: "", email: "", start_time: ""}`, ``},
+		{`{siteName: null, siteLogo: undefined, returnTo: false, email: 0, silent: "", experimental_forceAuthentication: "", experimental_forceIssuer: "", experimental_allowUnverified: ""}`, ``},
 		{`{siteName: 7}`, `siteName: must be a string`},
 		{`{siteLogo: "/logo.png"}`, `siteLogo=https://rp.other.test/logo.png`},
 		{`{siteLogo: "//cdn.test/logo.png"}`, `siteLogo=https://cdn.test/logo.png`},
@@ -83,7 +85,7 @@ func TestDialogOptions(t *testing.T) {
 		{`{experimental_forceAuthentication: false}`, ``},
 		{`{experimental_forceAuthentication: true}`, `experimental_forceAuthentication: this hub cannot demand a new sign-in`},
 		{`{experimental_forceIssuer: "a/b"}`, `experimental_forceIssuer: must be a host name`},
-		{`{experimental_forceIssuer: "evil.test"}`, `experimental_forceIssuer: this hub lets nobody choose the issuer`},
+		{`{experimental_forceIssuer: "issuer.test", experimental_allowUnverified: true}`, ``},
 	}
 	for _, test := range tests {
 		got := n.module("options.js", `{ try {

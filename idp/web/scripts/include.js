@@ -162,6 +162,7 @@
   /** The options that travel to the dialog. @param {any} options @param {string} rpAPI */
   function dialogParams(options, rpAPI) {
     const given = { ...options };
+    for (const name in given) if (!given[name] || typeof given[name] === "function") delete given[name];
     rename(given, "tosURL", "termsOfService");
     rename(given, "privacyURL", "privacyPolicy");
     rename(given, "experimental_emailHint", "email");
@@ -169,7 +170,6 @@
       if (observers && observers[name]) given[name] = observers[name];
     }
     if (!given.termsOfService || !given.privacyPolicy) given.termsOfService = given.privacyPolicy = undefined;
-    for (const name in given) if (given[name] === null || typeof given[name] === "function") delete given[name];
     return { ...given, rp_api: rpAPI, start_time: Date.now() };
   }
 

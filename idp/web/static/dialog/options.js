@@ -104,12 +104,12 @@ const checks = {
   experimental_forceIssuer(value) {
     demand(typeof value === "string" && URL.canParse("http://" + value) && new URL("http://" + value).host === value,
       "experimental_forceIssuer: must be a host name");
-    demand(false, "experimental_forceIssuer: this hub lets nobody choose the issuer");
   },
 };
 
 /**
- * Checks the options of a site. Unknown ones are ignored.
+ * Checks the options of a site. Unknown ones are ignored, and so are empty ones of any kind, as login.persona.org did:
+ * sites in use send siteLogo: "". The issuer that Firefox OS could choose is ignored, too: the authority certifies.
  * @param {Record<string, unknown>} given
  * @param {string} origin of the site
  * @returns {Options}
@@ -121,7 +121,7 @@ export function checkOptions(given, origin) {
   };
   for (const name of Object.keys(checks)) {
     const value = Object.hasOwn(given, name) ? given[name] : undefined;
-    if (value !== undefined && value !== null) checked[name] = checks[name](value, origin);
+    if (value) checked[name] = checks[name](value, origin);
   }
   return checked;
 }

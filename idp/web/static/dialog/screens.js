@@ -5,10 +5,20 @@
 const QUIET_MS = 500;
 
 /** No button that gives something away listens before this time. */
-let quietUntil = performance.now() + QUIET_MS;
+let quietUntil = 0;
+let quietTimer = 0;
 
 function quiet() {
   quietUntil = performance.now() + QUIET_MS;
+  guard(true);
+  clearTimeout(quietTimer);
+  quietTimer = window.setTimeout(() => guard(false), QUIET_MS);
+}
+
+/** Draws the buttons that do not listen yet as such. @param {boolean} on */
+function guard(on) {
+  for (const button of document.querySelectorAll("[data-guarded]")) button.setAttribute("aria-disabled", String(on));
+  if (on) element("early").textContent = "";
 }
 
 // A page that opens this window under the pointer, or in front of another,
@@ -16,8 +26,15 @@ function quiet() {
 window.addEventListener("focus", quiet);
 document.addEventListener("visibilitychange", quiet);
 
-/** Whether the person has had time to see what they click on. */
-export const settled = () => document.visibilityState === "visible" && performance.now() >= quietUntil;
+/**
+ * Reports whether the person has had time to see what they click on. An earlier click or key is not made up for when
+ * the time is over, because a page may have lured it here; the person is asked to press again.
+ */
+export function settled() {
+  const is = document.visibilityState === "visible" && performance.now() >= quietUntil;
+  element("early").textContent = is ? "" : String(element("early").dataset.words);
+  return is;
+}
 
 /**
  * @template {HTMLElement} T
@@ -41,16 +58,23 @@ export function show(name, slots = {}) {
       const text = slots[String(slot.dataset.slot)];
       if (text !== undefined) slot.textContent = text;
     }
-    quiet();
     const first = /** @type {HTMLElement | null} */ (section.querySelector("[data-first]:not([hidden])") ?? section.querySelector("h1"));
     first?.focus();
     document.title = String(section.querySelector("h1")?.textContent).trim() + document.title.replace(/^.*?(?= · )/, "");
   }
   document.body.dataset.shown = name;
+  quiet();
 }
 
 /** The name of the screen that is shown. */
 export const shown = () => String(document.body.dataset.shown);
+
+// Escape is the screen's own way out.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  const button = /** @type {HTMLElement | null} */ (document.querySelector("[data-screen]:not([hidden]) [data-action=cancel]"));
+  button?.click();
+});
 
 /** Does something whenever a button of an action is used. @param {string} name @param {() => void} action */
 export function onAction(name, action) {
