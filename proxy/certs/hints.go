@@ -28,6 +28,12 @@ func hint(err error) string {
 	if stored, ok := errors.AsType[*storedError](err); ok {
 		return "correct what the cause says, or delete " + stored.path + " in the state directory: a new certificate is then obtained"
 	}
+	if hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok { // of the storage
+		return hinted.Hint()
+	}
 	if problem, ok := errors.AsType[acme.Problem](err); ok {
 		// Before there is an account, "unauthorized" speaks of it and not of a name;
 		// certmagic tells that in words only.

@@ -50,7 +50,14 @@ func (a *App) makeKeys(ctx context.Context) {
 			return
 		}
 		if a.health.report("keys", err) && err != nil {
-			a.Log.Error().Err(err).Str("hint", "until the keys are made nobody can sign in; check that state_dir is writable and has room").Msg("making keys")
+			hint := "check that state_dir is writable and has room"
+			if hinted, ok := errors.AsType[interface {
+				error
+				Hint() string
+			}](err); ok {
+				hint = hinted.Hint()
+			}
+			a.Log.Error().Err(err).Str("hint", hint+"; until the keys are created no one can sign in").Msg("creating keys")
 		}
 		if err == nil || !wait(ctx, pause) {
 			return

@@ -69,7 +69,7 @@ func fillWhileStoring(t *testing.T, blocks int) (failed bool) {
 		servesTLS(t, p, pebble, name)
 		return false
 	}
-	if !strings.Contains(p.log.String(), "(hint: make room on the disk that holds "+state+")") {
+	if !strings.Contains(p.log.String(), "make room on the disk that holds "+state) {
 		t.Error("no cure was logged")
 	}
 	if status, body := get(t, client, "http://"+name+"/"); status != http.StatusOK || !strings.HasPrefix(body, "website ") {

@@ -2,13 +2,10 @@ package check
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
-	"sync"
 
 	"github.com/rs/zerolog"
 
@@ -21,9 +18,8 @@ import (
 
 // ownKeys is the key ring as it lies in the state directory.
 type ownKeys struct {
-	store    *store.Files // nil: cannot be opened
-	ring     *keys.Ring   // nil: cannot be read
-	warnings messages     // of the store, since they were last told
+	store *store.Files // nil: cannot be opened
+	ring  *keys.Ring   // nil: cannot be read
 }
 
 // stateSteps look at what the program keeps.
@@ -44,7 +40,7 @@ func (c *Checker) checkState(context.Context) report.Finding {
 		return report.Fail("run the check as the user that runs persona, or as root", "%v", err)
 	}
 	owner, another := ownerOf(info)
-	files, err := store.OpenFiles(folder, zerolog.New(&c.keys.warnings))
+	files, err := store.OpenFiles(folder, zerolog.Nop())
 	if errors.Is(err, fs.ErrPermission) && another { // the store's cure would give it to the wrong user
 		return report.Fail(fmt.Sprintf("run the check as that user, or as root; if %d is not the user that runs persona, as root: chown -R it to that one", owner),
 			"%s belongs to the user %d, and the user %d may not write there", folder, owner, os.Geteuid())
@@ -53,9 +49,16 @@ func (c *Checker) checkState(context.Context) report.Finding {
 		return report.Error("", err, "see that the user that runs persona may write there")
 	}
 	c.keys.store = files
-	if seen := c.keys.warnings.take(); len(seen) > 0 {
-		text, cure := report.CutHint(strings.Join(seen, "; "))
-		return report.Warn(cure, "%s: %s", folder, text)
+	var f report.Faults
+	for _, p := range store.Inspect(folder) {
+		if p.Err != nil {
+			f.Fail(p.Fix, "%s: %s", p.Path, p.Text)
+		} else {
+			f.Warn(p.Fix, "%s: %s", p.Path, p.Text)
+		}
+	}
+	if !f.None() {
+		return f.Finding("")
 	}
 	if another && os.Geteuid() == 0 { // who may write everywhere
 		return report.Pass("%s, mode %04o, belongs to the user %d", folder, info.Mode().Perm(), owner)
@@ -73,10 +76,6 @@ func (c *Checker) checkKeys(ctx context.Context) report.Finding {
 	}
 	c.keys.ring = ring
 	var f report.Faults
-	for _, warning := range c.keys.warnings.take() {
-		text, cure := report.CutHint(warning)
-		f.Warn(cure, "%s", text)
-	}
 	count := 0 // of identity hosts
 	for _, host := range c.hosts {
 		if host.Role != config.RoleIdentity {
@@ -106,32 +105,4 @@ func publishedKeys(ring *keys.Ring, host string) ([]*browserid.PublicKey, error)
 		}
 	}
 	return own, nil
-}
-
-// messages collects what is logged as a warning or worse.
-type messages struct {
-	mu   sync.Mutex
-	text []string
-}
-
-func (m *messages) Write(line []byte) (int, error) {
-	var record struct{ Level, Message, Error, File, Mode string }
-	if err := json.Unmarshal(line, &record); err != nil {
-		return 0, fmt.Errorf("reading a log line: %w", err)
-	}
-	if record.Level == zerolog.LevelWarnValue || record.Level == zerolog.LevelErrorValue {
-		m.mu.Lock()
-		m.text = append(m.text, strings.TrimSpace(strings.Join([]string{record.File, record.Message, record.Error}, " ")))
-		m.mu.Unlock()
-	}
-	return len(line), nil
-}
-
-// take returns what was collected, and forgets it.
-func (m *messages) take() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	text := m.text
-	m.text = nil
-	return text
 }

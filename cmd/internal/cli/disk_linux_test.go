@@ -45,11 +45,11 @@ func TestFullDisk(t *testing.T) {
 	folder := t.TempDir()
 	world(t, folder, deadDirectory, "example.test")
 	state := filepath.Join(folder, "state")
-	disk(t, state, 0, "size=8k") // two blocks: a key fits, and nothing more
+	disk(t, state, 0, "size=8k") // two blocks: a keyset fits, and nothing more
 	p := serve(t, folder)
 	p.ready(t)
 	eventually(t, "the disk is found full", func() bool {
-		return strings.Contains(p.log.String(), "(hint: make room on the disk that holds "+state+")")
+		return strings.Contains(p.log.String(), `"hint":"make room on the disk that holds `+state)
 	})
 	if got := p.get(t, "example.test", "/"); got.status != http.StatusOK || got.body != "website example.test" {
 		t.Errorf("the website answers %d %s", got.status, got.body)

@@ -30,7 +30,6 @@ type Files struct {
 	certmagic.FileStorage
 
 	log       zerolog.Logger
-	warned    sync.Map    // file name → struct{}: a warning about a mode is given once
 	versioned atomic.Bool // the version file is there
 
 	locking sync.Mutex          // guards held
@@ -48,14 +47,13 @@ const ours = "persona"
 const temporary = ".tmp-"
 
 // OpenFiles opens the directory dir, usually the configuration's state_dir, and
-// creates it with mode 0700 when it is missing. It leaves nothing in it: somebody
-// else than the program's user may open it to look. Temporary files that a crash has
-// left behind are removed once they are an hour old.
+// creates it with mode 0700 when it is missing. It leaves nothing in it, because
+// another user may open it to look. Temporary files that a crash has left behind
+// are removed once they are an hour old.
 //
-// It returns an error that contains the command to type when dir cannot be
-// created or written by the user that the process runs as, and an error when dir
-// was written by a newer program. Modes that let too many people in are logged
-// as warnings.
+// Of the problems that Inspect reports the warnings are logged and the others are
+// errors, all but those of single secrets, which Load refuses. A directory of
+// another layout than this program writes is an error.
 func OpenFiles(dir string, log zerolog.Logger) (*Files, error) {
 	if dir == "" {
 		return nil, errors.New("opening the state directory: no directory given")
@@ -64,14 +62,23 @@ func OpenFiles(dir string, log zerolog.Logger) (*Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state directory: %w", err)
 	}
-	if err := makeStateDir(dir); err != nil {
-		return nil, err
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, &Error{
+				Op: "creating the state directory", Err: err,
+				fix: fmt.Sprintf("as root: mkdir -p %s && chown %s %[1]s && chmod 0700 %[1]s", quote(dir), user()),
+			}
+		}
+	}
+	for _, p := range Inspect(dir) {
+		switch {
+		case p.Err == nil:
+			log.Warn().Str("path", p.Path).Str("hint", p.Fix).Msg(p.Text)
+		case !errors.Is(p.Err, errExposed): // a secret is refused when it is loaded
+			return nil, &Error{Op: "opening the state directory", Path: p.Path, Err: p.Err, fix: p.Fix}
+		}
 	}
 	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, log: log, held: map[string]*os.File{}}
-	if err := f.checkWritable(); err != nil {
-		return nil, err
-	}
-	f.warnOpenDir()
 	f.removeLeftovers()
 	if err := f.checkVersion(context.Background()); err != nil {
 		return nil, err
@@ -88,28 +95,42 @@ func (f *Files) Store(ctx context.Context, key string, value []byte) error {
 	}
 	if secret(key) {
 		if err := f.writeVersion(); err != nil {
-			return f.explain("storing", f.Filename(versionKey), err)
+			return f.explain("storing", key, f.Filename(versionKey), err)
 		}
 	}
 	if err := f.write(f.Filename(key), value); err != nil {
-		return f.explain("storing", f.Filename(key), err)
+		return f.explain("storing", key, f.Filename(key), err)
 	}
 	return nil
 }
 
 // Load returns the value at key; the error wraps fs.ErrNotExist when there is none.
-// A file under "persona/" that everybody may read or write is refused with an
-// error that contains the chmod line; one that its group may read is logged once.
+// A file under "persona/" that every user may read or write is refused.
 func (f *Files) Load(ctx context.Context, key string) ([]byte, error) {
 	if err := f.admit(ctx, key); err != nil {
 		return nil, fmt.Errorf("loading %q: %w", key, err)
 	}
-	value, err := f.read(key)
+	name := f.Filename(key)
+	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err // the ordinary answer; it names the file already
 	}
 	if err != nil {
-		return nil, f.explain("loading", f.Filename(key), err)
+		return nil, f.explain("loading", key, name, err)
+	}
+	defer file.Close()
+	if secret(key) {
+		info, err := file.Stat()
+		if err != nil {
+			return nil, f.explain("loading", key, name, err)
+		}
+		if p := inspectSecret(name, info.Mode()); p != nil && p.Err != nil && !info.IsDir() {
+			return nil, &Error{Op: "loading", Path: name, Err: p.Err, fix: p.Fix}
+		}
+	}
+	value, err := io.ReadAll(file)
+	if err != nil {
+		return nil, f.explain("loading", key, name, err)
 	}
 	return value, nil
 }
@@ -120,7 +141,7 @@ func (f *Files) Delete(ctx context.Context, key string) error {
 		return fmt.Errorf("deleting %q: %w", key, err)
 	}
 	if err := os.RemoveAll(f.Filename(key)); err != nil {
-		return f.explain("deleting", f.Filename(key), err)
+		return f.explain("deleting", key, f.Filename(key), err)
 	}
 	return nil
 }
@@ -169,18 +190,5 @@ func (f *Files) admit(ctx context.Context, key string) error {
 	return ctx.Err()
 }
 
-func (f *Files) read(key string) ([]byte, error) {
-	file, err := os.Open(f.Filename(key))
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	if secret(key) {
-		if err := f.checkMode(file); err != nil {
-			return nil, err
-		}
-	}
-	return io.ReadAll(file)
-}
-
+// secret reports whether the value at key belongs to this program.
 func secret(key string) bool { return strings.HasPrefix(key, ours+"/") }

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/cmd/internal/store"
@@ -50,7 +52,7 @@ func child(dir string) int {
 		err = f.Store(noContext(), "persona/test/value", bytes.Repeat([]byte("new"), 10_000))
 	}
 	if err != nil {
-		fmt.Println(err)
+		fmt.Println(hinted(err))
 		return 1
 	}
 	return 0
@@ -119,7 +121,7 @@ func TestOpenRefuses(t *testing.T) {
 				write(t, filepath.Join(dir, "persona/version"), "3\n", 0o600)
 				return dir
 			},
-			"written by a newer persona, layout 3, this one knows 2 (hint:",
+			"written by a newer persona, layout 3, this one reads 2 (hint:",
 		},
 		"an older layout": {
 			func(t *testing.T, dir string) string {
@@ -139,7 +141,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := store.OpenFiles(test.prepare(t, t.TempDir()), zerolog.Nop())
-			if err == nil || !strings.Contains(err.Error(), test.want) {
+			if !strings.Contains(hinted(err), test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
 		})
@@ -234,24 +236,35 @@ func TestModes(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			dir := t.TempDir()
+			file := write(t, filepath.Join(dir, "persona/keys/key.json"), "secret text", test.mode)
 			f, err := store.OpenFiles(dir, zerolog.New(&log))
 			if err != nil {
 				t.Fatal(err)
 			}
-			file := write(t, filepath.Join(dir, "persona/keys/key.pem"), "secret text", test.mode)
-			for range 2 {
-				value, err := f.Load(t.Context(), "persona/keys/key.pem")
-				switch {
-				case test.err == "" && (err != nil || string(value) != "secret text"):
-					t.Errorf("Load: %q, %v", value, err)
-				case test.err != "" && (err == nil || value != nil):
-					t.Errorf("Load gave %q", value)
-				case test.err != "" && (!strings.Contains(err.Error(), test.err) || !strings.Contains(err.Error(), "(hint: chmod 0600 "+file+")")):
-					t.Errorf("Load: %v", err)
-				}
+			value, err := f.Load(t.Context(), "persona/keys/key.json")
+			switch {
+			case test.err == "" && (err != nil || string(value) != "secret text"):
+				t.Errorf("Load: %q, %v", value, err)
+			case test.err != "" && (err == nil || value != nil):
+				t.Errorf("Load gave %q", value)
+			case test.err != "" && (!strings.Contains(err.Error(), test.err) || !strings.Contains(hinted(err), "(hint: chmod 0600 "+file+")")):
+				t.Errorf("Load: %v", hinted(err))
 			}
-			if got := strings.Count(log.String(), file); test.log == "" && got != 0 || test.log != "" && (strings.Count(log.String(), test.log) != 1) {
+			if test.log == "" && log.Len() > 0 || test.log != "" && strings.Count(log.String(), test.log+" "+file) != 1 {
 				t.Errorf("logged %s", log.String())
+			}
+			var want []store.Problem
+			if test.err+test.log != "" {
+				want = []store.Problem{{Path: file, Mode: test.mode, Fix: "chmod 0600 " + file}}
+			}
+			problems := store.Inspect(dir)
+			if diff := cmp.Diff(want, problems, cmpopts.IgnoreFields(store.Problem{}, "Text", "Err")); diff != "" {
+				t.Errorf("Inspect (-want +got):\n%s", diff)
+			}
+			for _, p := range problems {
+				if (p.Err != nil) != (test.err != "") || !strings.Contains(p.Text, fmt.Sprintf("mode %04o", test.mode)) {
+					t.Errorf("Inspect: %q, %v", p.Text, p.Err)
+				}
 			}
 		})
 	}
@@ -264,6 +277,20 @@ func TestModesOfOthersAreTheirs(t *testing.T) {
 	write(t, filepath.Join(dir, "certificates/x.crt"), "public", 0o644)
 	if _, err := f.Load(t.Context(), "certificates/x.crt"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestInspectLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if problems := store.Inspect(filepath.Join(dir, "new")); problems != nil {
+		t.Errorf("of a missing directory: %v", problems)
+	}
+	if problems := store.Inspect(dir); problems != nil {
+		t.Errorf("of an empty directory: %v", problems)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("it left %v, %v", entries, err)
 	}
 }
 

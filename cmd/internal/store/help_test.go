@@ -2,11 +2,25 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 )
+
+// hinted returns the text of an error with its hint, as the command line prints it.
+func hinted(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		text += " (hint: " + h.Hint() + ")"
+	}
+	return text
+}
 
 func noContext() context.Context { return context.Background() }
 

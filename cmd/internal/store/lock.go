@@ -84,11 +84,11 @@ func (f *Files) takeLock(ctx context.Context, name string) (bool, error) {
 	}
 	path := f.lockFile(name)
 	if err := f.makeDirs(filepath.Dir(path)); err != nil {
-		return false, f.explain("locking", path, err)
+		return false, f.explain("locking", name, path, err)
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return false, f.explain("locking", path, err)
+		return false, f.explain("locking", name, path, err)
 	}
 	taken, err := lockFile(file)
 	if !taken || err != nil {
@@ -111,10 +111,10 @@ func (f *Files) explainNoLocks(path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("locking %s: %w (hint: put state_dir on a file system that has locks, such as a local disk)", path, err)
+	return &Error{Op: "locking", Path: path, Err: err, fix: "put state_dir on a file system that has locks, such as a local disk"}
 }
 
-// explainLock is for certmagic's locks.
+// explainLock is for certmagic's locks; see explain.
 func (f *Files) explainLock(name string, err error) error {
 	switch {
 	case err == nil:

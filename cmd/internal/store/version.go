@@ -29,19 +29,22 @@ func (f *Files) checkVersion(ctx context.Context) error {
 	}
 	found, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || found < 1 {
-		return fmt.Errorf("reading %s: not a version number (hint: restore the file, its content is the line %d)",
-			f.Filename(versionKey), version)
+		return f.wrongVersion(errors.New("not a version number"), fmt.Sprintf("restore the file, its content is the line %d", version))
 	}
 	if found > version {
-		return fmt.Errorf("reading %s: written by a newer persona, layout %d, this one knows %d (hint: run the newer one, or use another state_dir)",
-			f.Filename(versionKey), found, version)
+		return f.wrongVersion(fmt.Errorf("written by a newer persona, layout %d, this one reads %d", found, version),
+			"run the newer one, or use another state_dir")
 	}
 	if found < version {
-		return fmt.Errorf("reading %s: written by an older persona, layout %d, this one reads %d (hint: run the older one, or use another state_dir: a new one gets new keys, certificates already issued stop verifying, and everyone has to sign in again)",
-			f.Filename(versionKey), found, version)
+		return f.wrongVersion(fmt.Errorf("written by an older persona, layout %d, this one reads %d", found, version),
+			"run the older one, or use another state_dir: it gets new keys, certificates already issued stop verifying, and everyone has to sign in again")
 	}
 	f.versioned.Store(true)
 	return nil
+}
+
+func (f *Files) wrongVersion(err error, fix string) error {
+	return &Error{Op: "reading", Path: f.Filename(versionKey), Err: err, fix: fix}
 }
 
 // writeVersion comes before the first of our values.

@@ -65,7 +65,7 @@ func (f *Files) removeLeftovers() {
 		case err == nil:
 			f.log.Info().Str("file", name).Msg("removed what an interrupted write left behind")
 		case !errors.Is(err, fs.ErrNotExist):
-			f.log.Warn().Err(err).Str("hint", cureOwner(f.Path)).Msg("what an interrupted write left behind stays")
+			f.log.Warn().Err(err).Str("hint", fixOwner(f.Path)).Msg("what an interrupted write left behind stays")
 		}
 		return nil
 	})
