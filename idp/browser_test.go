@@ -113,7 +113,7 @@ func TestBrowserThirdPartyCookiesBlocked(t *testing.T) {
 	n.do(chromedp.Click(chromedp.CSS("#cancel")))
 	n.see(otherSite+"/sign_in?AUTH_RETURN_CANCEL", "#status")
 	// Going back explains, too, and does not go to the hub by itself.
-	n.js(`history.back(); ""`) // which may bring the page back as it was, without loading it
+	n.leave(`history.back()`) // which may bring the page back as it was, without loading it
 	n.until(`location.href.startsWith("https://example.test/") && document.querySelector("#retry") !== null`)
 	n.stays()
 }
@@ -124,7 +124,7 @@ func TestBrowserUnlistedHub(t *testing.T) {
 	// The browser refuses to frame the page for it, so nothing comes; the hub
 	// gives up in its own time. It goes to the authentication page at once here.
 	n.open(unlisted + "/sign_in")
-	n.js(`location.assign("https://example.test` + forAlice + `"); ""`)
+	n.leave(`location.assign("https://example.test` + forAlice + `")`)
 	if got := n.see("https://example.test/persona/authenticate", "h1"); got != "Unknown hub" || !strings.Contains(n.seen(), "https://hub.evil.test") {
 		t.Errorf("the page says %s", n.seen())
 	}

@@ -81,7 +81,7 @@ func TestDialogClaimed(t *testing.T) {
 			n.page(claim.site+"/claims", "text/html", `<script>window.heard = []; addEventListener("message", (event) => { heard.push(event.data);
 				event.source.postMessage(JSON.stringify({a: "request", d: {method: "get", params: {nonce: "`+claim.nonce+`"}}}), "*"); });</script>`)
 			// By the page itself: where the browser is told to, it cuts the popup from its opener.
-			n.js(`location.assign("` + claim.site + `/claims"); ""`)
+			n.leave(`location.assign("` + claim.site + `/claims")`)
 			n.until(`location.pathname === "/claims" && typeof heard === "object"`)
 			d.fillInPrivate("alice", password)
 			if words := d.screen("claimed"); !strings.Contains(words, farSite) || !strings.Contains(words, claim.site) {
@@ -157,13 +157,13 @@ func TestIncludeChannel(t *testing.T) {
 	d.js(`opener.postMessage(` + forged + `, "*"); ""`)
 	n.quiet("ready")
 	n.click("#go") // only brings the dialog to the front
-	d.js(`window.close(); ""`)
+	d.leave(`window.close()`)
 	n.heard("ready cancel")
 	n.js(`window.postMessage(` + forged + `, "*"); ""`)
 	n.quiet("ready cancel")
 	// Cancelled by its button.
 	d = n.dialog()
 	d.screen("address")
-	d.do(chromedp.Click(chromedp.CSS("[data-screen=address] [data-action=cancel]")))
+	d.clickAndLeave("[data-action=cancel]")
 	n.heard("ready cancel cancel")
 }

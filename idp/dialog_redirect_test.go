@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// leave goes from a page of a site to the dialog, with a request in the
+// redirect goes from a page of a site to the dialog, with a request in the
 // fragment, as where popups are blocked.
-func (n *network) leave(site, request string) {
+func (n *network) redirect(site, request string) {
 	n.t.Helper()
 	n.open("about:blank")
 	n.open(site + "/")
-	n.js(`const link = document.createElement("a"); link.referrerPolicy = "origin";
-		link.href = "https://example.test/persona/sign_in#request=` + url.PathEscape(request) + `"; link.click(); ""`)
+	n.leave(`const link = document.createElement("a"); link.referrerPolicy = "origin";
+		link.href = "https://example.test/persona/sign_in#request=` + url.PathEscape(request) + `"; link.click()`)
 }
 
 // A page of another site cannot ask in a site's name and have the answer, which
@@ -33,7 +33,7 @@ func TestDialogRedirectByAnother(t *testing.T) {
 	for name, policy := range map[string]string{"with a referrer": "", "without": "no-referrer"} {
 		n.page(evilSite+"/lure", "text/html", `<!doctype html><title>lure</title><meta name="referrer" content="`+policy+`"><body>`)
 		n.open(evilSite + "/lure")
-		n.js(`location.assign("https://example.test/persona/sign_in#request=` + request + `"); ""`)
+		n.leave(`location.assign("https://example.test/persona/sign_in#request=` + request + `")`)
 		n.until(`!["", "loading", "working", undefined].includes(document.body?.dataset.shown)`)
 		if got := n.js(`document.body.dataset.shown + " " + location.origin`); got != "claimed https://example.test" {
 			t.Errorf("%s: %s, with %s", name, got, n.js(`location.hash.slice(0, 60)`))

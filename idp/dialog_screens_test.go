@@ -23,7 +23,7 @@ func (n *network) dialogFor(site string, options map[string]any) {
 	}
 	n.open(site + "/")
 	n.js(`sessionStorage.setItem("persona.redirect", JSON.stringify({state: "1", hash: ""})); ""`)
-	n.leave(site, asJSON(request))
+	n.redirect(site, asJSON(request))
 }
 
 // before runs a script in every page that is loaded from now on; the returned
@@ -153,7 +153,7 @@ func TestDialogScreens(t *testing.T) {
 		}
 		n.pictures(test.name)
 		end()
-		n.js(`[...document.querySelectorAll("[data-action=cancel]")].find((button) => button.offsetParent).click(); ""`)
+		n.clickAndLeave("[data-action=cancel]")
 		n.until(`location.href === "` + test.site + `/"`)
 		n.heard("ready")
 	}
@@ -167,7 +167,7 @@ func TestDialogScreensAfterSignIn(t *testing.T) {
 	n.dialogFor(farSite, nil)
 	n.address("alice@example.test")
 	n.see("https://example.test/persona/authenticate", "#submit")
-	n.js(`location.assign("https://example.test/persona/sign_in?AUTH_RETURN"); ""`)
+	n.leave(`location.assign("https://example.test/persona/sign_in?AUTH_RETURN")`)
 	if words := n.screen("cookies"); !strings.Contains(words, "Allow cookies of example.test") {
 		t.Error(words)
 	}
@@ -193,7 +193,7 @@ func TestDialogScreensAfterSignIn(t *testing.T) {
 	n.pictures("address-again")
 	n.address("bob@example.test")
 	n.see("https://example.test/persona/authenticate", "#switch")
-	n.js(`location.assign("https://example.test/persona/sign_in?AUTH_RETURN"); ""`)
+	n.leave(`location.assign("https://example.test/persona/sign_in?AUTH_RETURN")`)
 	n.screen("not_yours")
 	n.pictures("not-yours")
 

@@ -168,7 +168,7 @@ func TestIncludeGet(t *testing.T) {
 			n.js(`navigator.id.` + method + `((assertion) => { window.got.push(assertion === null ? "null" : "assertion"); window.assertion = assertion; }); ""`)
 		})
 		d.until(`["address", "choose"].includes(document.body.dataset.shown)`)
-		d.js(`[...document.querySelectorAll("[data-action=cancel]")].find((button) => button.offsetParent).click(); ""`)
+		d.clickAndLeave("[data-action=cancel]")
 		n.until(`got.join() === "null"`)
 	}
 	d := n.popup(func() {
@@ -219,7 +219,7 @@ func TestRedirect(t *testing.T) {
 	n.js(blocked)
 	n.click("#go")
 	n.screen("choose")
-	n.do(chromedp.Click(chromedp.CSS("[data-screen=choose] [data-action=cancel]")))
+	n.clickAndLeave("[data-action=cancel]")
 	n.until(`location.href === "` + farSite + `/?stateful"`)
 	n.heard("ready")
 }
@@ -238,7 +238,7 @@ func TestRedirectForged(t *testing.T) {
 	n.open("about:blank")
 	n.open(farSite + "/#persona_state=wrong&persona_assertion=forged")
 	n.heard("ready")
-	n.leave(evilSite, `{"returnTo":"`+evilSite+`/","state":"1"}`)
+	n.redirect(evilSite, `{"returnTo":"`+evilSite+`/","state":"1"}`)
 	n.screen("not_allowed")
 	for fragment, screen := range map[string]string{
 		`{"returnTo":"https://www.evil.test/","state":"1"}`:      "claimed",
@@ -249,7 +249,7 @@ func TestRedirectForged(t *testing.T) {
 		`{"returnTo":"` + farSite + `/","state":"1","siteLogo":"http://rp.other.test/a.png"}`: "options",
 		`{"returnTo":"` + farSite + `/","state":"1"}`:                                         "address",
 	} {
-		n.leave(farSite, fragment)
+		n.redirect(farSite, fragment)
 		n.screen(screen)
 	}
 }

@@ -131,6 +131,23 @@ func (n *network) js(expression string) string {
 	return result
 }
 
+// leave runs a statement that leaves the page or closes the window.
+func (n *network) leave(statement string) {
+	n.t.Helper()
+	if _, err := chromedp.Run(n.ctx, idptest.Leave(statement)); err != nil {
+		n.t.Fatalf("%s: %v\n%s", statement, err, n.seen())
+	}
+}
+
+// clickAndLeave clicks on what leaves the page or closes the window.
+func (n *network) clickAndLeave(selector string) {
+	n.t.Helper()
+	n.until("[...document.querySelectorAll(`" + selector + "`)].some((element) => element.offsetParent)")
+	if _, err := chromedp.Run(n.ctx, idptest.ClickAndLeave(selector)); err != nil {
+		n.t.Fatalf("%s: %v\n%s", selector, err, n.seen())
+	}
+}
+
 // seen is what the browser shows, for the report of a failure.
 func (n *network) seen() string {
 	result, _ := chromedp.Run(n.ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))

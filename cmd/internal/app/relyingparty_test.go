@@ -199,7 +199,9 @@ func TestRelyingPartyMistakes(t *testing.T) {
 		do(t, visitor.ctx, chromedp.Navigate("https://"+exampleSites[example.Name]+"/"))
 		dialog := visitor.dialog()
 		dialog.screen("address")
-		do(t, dialog.ctx, chromedp.Click(chromedp.CSS("[data-screen=address] [data-action=cancel]")))
+		if _, err := chromedp.Run(dialog.ctx, idptest.ClickAndLeave("[data-action=cancel]")); err != nil {
+			t.Fatal(err)
+		}
 		visitor.until("document.querySelector('#status').textContent === 'Nobody was signed in.'")
 	})
 }
