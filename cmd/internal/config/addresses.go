@@ -56,13 +56,6 @@ func isPort(text string) bool {
 	return err == nil && n > 0
 }
 
-func hostOrAddress(text string) (string, problem) {
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		return addr.Unmap().String(), problem{}
-	}
-	return hostName(text)
-}
-
 // authority returns a host name, with its port if that is not 443.
 func authority(text string) (string, problem) {
 	host, port, err := net.SplitHostPort(text)

@@ -84,27 +84,19 @@ func (l *loader) checkTLS(c *Config) {
 				l.fault(key, "is not read in mode off", "remove it, or use "+l.setting("tls.mode", string(ModeFiles)))
 			}
 		}
-		l.checkOff(c)
-		return
-	default: // a fault was recorded
-		return
+		if l.given("listen.https") && c.Listen.HTTPS != "" {
+			l.warn("listen.https", "is not opened in TLS mode off", "remove it")
+		}
+		c.Listen.HTTPS = ""
+		if c.Listen.HTTP == "" {
+			l.fault("listen.http", "is empty", "TLS mode off serves plain HTTP there: write :80 or another address")
+		}
+		if !l.given("trusted_proxies") || l.isEmptyList("trusted_proxies") {
+			l.fault("trusted_proxies", "names no proxy", "TLS mode off needs the address of the proxy that ends TLS, or the word private")
+		}
 	}
-	if c.Listen.HTTPS == "" {
+	if c.Listen.HTTPS == "" && (c.TLS.Mode == ModeFiles || c.TLS.Mode == ModeACME) {
 		l.fault("listen.https", "is empty", "listen somewhere, or use "+l.setting("tls.mode", string(ModeOff)))
-	}
-}
-
-// checkOff checks that without TLS a proxy is trusted to have ended it.
-func (l *loader) checkOff(c *Config) {
-	if l.given("listen.https") && c.Listen.HTTPS != "" {
-		l.warn("listen.https", "is not opened in TLS mode off", "remove it")
-	}
-	c.Listen.HTTPS = ""
-	if c.Listen.HTTP == "" {
-		l.fault("listen.http", "is empty", "TLS mode off serves plain HTTP there: write :80 or another address")
-	}
-	if !l.given("trusted_proxies") || l.isEmptyList("trusted_proxies") {
-		l.fault("trusted_proxies", "names no proxy", "TLS mode off needs the address of the proxy that ends TLS, or the word private")
 	}
 }
 

@@ -49,10 +49,9 @@ type Config struct {
 	// X-Forwarded-Proto are trusted; none by default. List your own load balancer
 	// alone: what it names as the client is what is logged and throttled.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" env:"PERSONA_TRUSTED_PROXIES" as:"network" example:"[192.0.2.10, 198.51.100.0/24]"`
-	// The host names that are served; each is also a mail domain. Website and
-	// identity can be two hosts, so that no script of the website reaches a
-	// password or a key of a person. All names need DNS records that lead to this
-	// machine.
+	// Required. The domains that are served. Website and identity can be two
+	// hosts, so that no script of the website reaches a password or a key of a
+	// person. All names need DNS records that lead to this machine.
 	Domains []Domain `yaml:"domains" env:"PERSONA_DOMAIN"`
 	// LDAP directories, by a name of your choice. The PERSONA_LDAP_ variables
 	// describe one called ldap.
@@ -108,8 +107,8 @@ const (
 // TLS configures certificates.
 type TLS struct {
 	// acme: obtained from an ACME server. files: your own, from cert_file and
-	// key_file. "off" (quoted): plain HTTP on listen.http, behind a proxy that ends TLS
-	// and that trusted_proxies names.
+	// key_file. off: plain HTTP on listen.http, behind a proxy that ends TLS and
+	// that trusted_proxies names.
 	Mode Mode `yaml:"mode" env:"PERSONA_TLS_MODE" as:"word acme files off" default:"acme"`
 	// Certificates in PEM form, the leaf first; read again when the file changes.
 	// In mode acme they are served until ACME has succeeded.
@@ -142,9 +141,10 @@ type ACME struct {
 // Domain is one entry of domains. What it amounts to follows from its fields
 // and from the other entries: see [Config.Hosts].
 type Domain struct {
-	// The host name, which is also the mail domain.
+	// Required. The host name, which is also the mail domain.
 	Name string `yaml:"name" env:"PERSONA_DOMAIN" as:"host" example:"example.com"`
-	// The website: http://host:port or https://host:port.
+	// The website that requests are passed on to. A domain without one needs
+	// directory, authority or disabled.
 	Upstream *url.URL `yaml:"upstream" env:"PERSONA_UPSTREAM" as:"upstream" example:"http://127.0.0.1:8081"`
 	// Further host names of the website; nothing is intercepted there.
 	Hosts []string `yaml:"hosts" env:"PERSONA_HOSTS" as:"hostOrAddress" example:"[www.example.com]"`
@@ -174,13 +174,13 @@ const (
 
 // Directory is one LDAP directory.
 type Directory struct {
-	// The schema of the directory; custom needs user_filter, login_attributes,
+	// Required. The schema of the directory; custom needs user_filter, login_attributes,
 	// address_attributes and id_attribute.
 	Preset Preset `yaml:"preset" env:"PERSONA_LDAP_PRESET" as:"word openldap custom" later:"activedirectory freeipa rfc2307 389ds lldap glauth" example:"openldap"`
-	// Servers with the same content, ldaps:// or ldap://, in the order to try.
+	// Required. Servers with the same content, in the order to try.
 	URLs []string `yaml:"urls" env:"PERSONA_LDAP_URLS" as:"ldap" example:"[ldaps://ldap1.example.com, ldap://ldap2.example.com]"`
 	// Encrypts ldap:// connections before anything is sent; ldaps:// needs nothing.
-	StartTLS bool `yaml:"start_tls" env:"PERSONA_LDAP_START_TLS" default:"false"`
+	StartTLS bool `yaml:"start_tls" env:"PERSONA_LDAP_START_TLS" default:"false" example:"true"`
 	// Allows ldap:// without encryption, which sends passwords in clear text: for
 	// a test alone.
 	InsecurePlaintext bool `yaml:"insecure_plaintext" env:"PERSONA_LDAP_INSECURE_PLAINTEXT" default:"false"`
@@ -193,7 +193,7 @@ type Directory struct {
 	BindDN string `yaml:"bind_dn" env:"PERSONA_LDAP_BIND_DN" as:"dn" example:"cn=persona,ou=services,dc=example,dc=com"`
 	// The password of bind_dn.
 	BindPassword Secret `yaml:"bind_password" env:"PERSONA_LDAP_BIND_PASSWORD" example:"/run/credentials/persona.service/ldap_password"`
-	// The entry below which people are searched.
+	// Required. The entry below which people are searched.
 	BaseDN string `yaml:"base_dn" env:"PERSONA_LDAP_BASE_DN" as:"dn" example:"dc=example,dc=com"`
 	// Which entries are people, instead of the preset's filter.
 	UserFilter string `yaml:"user_filter" as:"filter" example:"(objectClass=inetOrgPerson)"`

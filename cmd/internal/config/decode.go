@@ -185,7 +185,7 @@ func (l *loader) keys(at place, path string, known []key) map[string]place {
 			fault(here, fmt.Sprintf("is given twice, first on line %d", first[name.Value]), "keep one of them")
 		case k < 0 && known != nil:
 			fault(here, "is not a known key", unknownKey(name.Value, known))
-		case isNull(node) || isEmpty(node) && (k < 0 || known[k].kind != "listen"):
+		case isNull(node) || node.ShortTag() == "!!str" && node.Value == "" && (k < 0 || known[k].kind != "listen"):
 			first[name.Value], found[name.Value] = name.Line, place{line: name.Line, written: true}
 		default:
 			first[name.Value], found[name.Value] = name.Line, place{node: node, line: node.Line, written: true}

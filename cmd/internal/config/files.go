@@ -2,13 +2,10 @@ package config
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
 // path returns a path as the program can open it: relative to the folder of the
@@ -59,52 +56,6 @@ func addRoots(pool *x509.CertPool, file string) problem {
 		p = bad("give certificates in PEM form: -----BEGIN CERTIFICATE-----", "the file %s holds no certificate", file)
 	}
 	return p
-}
-
-// maxSecret bounds a secret in a file, in bytes.
-const maxSecret = 64 << 10
-
-// secretFile returns the text of a file without one end of line at its end.
-func (l *loader) secretFile(file string) (Secret, problem) {
-	data, p := readFile(file, maxSecret)
-	if p.text != "" {
-		return Secret{}, p
-	}
-	if !slices.Contains(l.secretFiles, file) {
-		l.secretFiles = append(l.secretFiles, file)
-	}
-	text, found := strings.CutSuffix(string(data), "\n")
-	if found {
-		text = strings.TrimSuffix(text, "\r")
-	}
-	if text == "" {
-		return Secret{}, bad("write the secret into it", "the file %s is empty", file)
-	}
-	return NewSecret(text), problem{}
-}
-
-// minMACKey bounds a MAC key from below, in bytes. HMAC-SHA256 asks for 32 (RFC
-// 7518 section 3.2). Authorities that issue fewer exist; a key that was cut is
-// shorter still.
-const minMACKey = 16
-
-// macKeyFile returns the key of an external account binding, in base64url
-// without padding. Authorities issue it in either alphabet, padded or not.
-func (l *loader) macKeyFile(file string) (Secret, problem) {
-	secret, p := l.secretFile(file)
-	if p.text != "" {
-		return secret, p
-	}
-	text := strings.TrimRight(strings.TrimSpace(secret.Reveal()), "=")
-	text = strings.NewReplacer("+", "-", "/", "_").Replace(text)
-	key, err := base64.RawURLEncoding.DecodeString(text)
-	switch {
-	case err != nil: // the cause would show a part of the key
-		return Secret{}, bad("write the MAC key into it as the authority gave it, on one line", "the file %s holds no key in base64url", file)
-	case len(key) < minMACKey:
-		return Secret{}, bad("write the whole MAC key into it as the authority gave it", "the key in the file %s has %d bytes only", file, len(key))
-	}
-	return NewSecret(text), problem{}
 }
 
 // readFile returns the content of a file that the configuration names.

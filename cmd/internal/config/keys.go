@@ -38,8 +38,16 @@ func keysOf(section reflect.Type) []key {
 		}
 		k := key{name: name, variable: field.Tag.Get("env"), field: i, typ: field.Type, tag: field.Tag}
 		k.kind, k.argument, _ = strings.Cut(field.Tag.Get("as"), " ")
-		if k.kind == "" {
-			k.kind = kindOf(k.typ)
+		switch {
+		case k.kind != "":
+		case k.isSecret():
+			k.kind = "secret"
+		case k.typ == reflect.TypeFor[time.Duration]():
+			k.kind = "duration"
+		case k.typ.Kind() == reflect.Bool:
+			k.kind = "bool"
+		case k.typ.Kind() == reflect.Int || k.typ == reflect.TypeFor[[]int]():
+			k.kind = "number"
 		}
 		keys = append(keys, k)
 		if k.isSecret() && !strings.HasSuffix(name, fileSuffix) {
@@ -51,24 +59,6 @@ func keysOf(section reflect.Type) []key {
 		}
 	}
 	return keys
-}
-
-// kindOf returns the kind of a key that its type tells.
-func kindOf(t reflect.Type) string {
-	if t.Kind() == reflect.Slice {
-		t = t.Elem()
-	}
-	switch t {
-	case reflect.TypeFor[bool]():
-		return "bool"
-	case reflect.TypeFor[int]():
-		return "number"
-	case reflect.TypeFor[time.Duration]():
-		return "duration"
-	case reflect.TypeFor[Secret]():
-		return "secret"
-	}
-	return ""
 }
 
 func (k key) isSecret() bool { return k.typ == reflect.TypeFor[Secret]() }

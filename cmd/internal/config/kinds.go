@@ -60,7 +60,10 @@ func (l *loader) convert(k key, p place) (any, problem) {
 	case "host":
 		return hostName(text)
 	case "hostOrAddress":
-		return hostOrAddress(text)
+		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+			return addr.Unmap().String(), problem{}
+		}
+		return hostName(text)
 	case "mailDomain":
 		if text == "*" {
 			return text, problem{}
@@ -79,15 +82,27 @@ func (l *loader) convert(k key, p place) (any, problem) {
 	case "acme":
 		return acmeDirectory(text)
 	case "email":
-		return email(text)
+		local, domain, found := strings.Cut(text, "@")
+		if _, p := hostName(domain); !found || local == "" || p.text != "" || strings.ContainsAny(local, " \t<>,") {
+			return text, bad("write one address, as in admin@example.com", "%s is not an e-mail address", quote(text))
+		}
+		return text, problem{}
 	case "keyID":
-		return keyID(text)
+		// An ASCII string (RFC 8555 section 7.3.4).
+		if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return text, bad("write it as the authority gave it: ASCII without blanks", "%s is not a key identifier", quote(text))
+		}
+		return text, problem{}
 	case "dn":
 		return distinguishedName(text, k.tag.Get("example"))
 	case "filter":
 		return searchFilter(text)
 	case "attribute":
-		return attribute(text)
+		// As ldapauth accepts them: no options, no numeric OID.
+		if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`).MatchString(text) {
+			return "", bad("write it as in mail or entryUUID", "%s is not the name of an attribute", quote(text))
+		}
+		return text, problem{}
 	}
 	panic("config: no kind " + k.kind + " of the key " + k.name) // a wrong tag, which every test of Load meets
 }
@@ -167,24 +182,15 @@ func duration(text string, tag reflect.StructTag) (time.Duration, problem) {
 	return d, problem{}
 }
 
-// privateNetworks are the networks of the word private: loopback, and what is
-// never routed on the Internet.
-func privateNetworks() []netip.Prefix {
-	return []netip.Prefix{
-		netip.MustParsePrefix("127.0.0.0/8"),
-		netip.MustParsePrefix("10.0.0.0/8"),
-		netip.MustParsePrefix("172.16.0.0/12"),
-		netip.MustParsePrefix("192.168.0.0/16"),
-		netip.MustParsePrefix("::1/128"),
-		netip.MustParsePrefix("fc00::/7"),
-	}
-}
-
 // networks returns the network of a CIDR or of a single address, or those of
-// the word private.
+// the word private: loopback, and what is never routed on the Internet.
 func networks(text string) ([]netip.Prefix, problem) {
 	if text == "private" {
-		return privateNetworks(), problem{}
+		var all []netip.Prefix
+		for _, network := range []string{"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"} {
+			all = append(all, netip.MustParsePrefix(network))
+		}
+		return all, problem{}
 	}
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		return []netip.Prefix{netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())}, problem{}
@@ -217,23 +223,6 @@ func privateDestination(text string) (any, problem) {
 	return prefixes, p
 }
 
-func email(text string) (string, problem) {
-	local, domain, found := strings.Cut(text, "@")
-	if _, p := hostName(domain); !found || local == "" || p.text != "" || strings.ContainsAny(local, " \t<>,") {
-		return text, bad("write one address, as in admin@example.com", "%s is not an e-mail address", quote(text))
-	}
-	return text, problem{}
-}
-
-// keyID returns the key identifier of an external account binding, an ASCII
-// string (RFC 8555 section 7.3.4).
-func keyID(text string) (string, problem) {
-	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return text, bad("write it as the authority gave it: ASCII without blanks", "%s is not a key identifier", quote(text))
-	}
-	return text, problem{}
-}
-
 // distinguishedName returns a DN with at least one component.
 func distinguishedName(text, example string) (string, problem) {
 	dn, err := ldap.ParseDN(text)
@@ -255,16 +244,6 @@ func searchFilter(text string) (string, problem) {
 	}
 	if _, err := ldap.CompileFilter(text); err != nil {
 		return text, bad("write it in parentheses, as in (objectClass=inetOrgPerson)", "%s is not a search filter", quote(text))
-	}
-	return text, problem{}
-}
-
-// attributeName accepts what ldapauth accepts: no options, no numeric OID.
-var attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
-
-func attribute(text string) (string, problem) {
-	if !attributeName.MatchString(text) {
-		return "", bad("write it as in mail or entryUUID", "%s is not the name of an attribute", quote(text))
 	}
 	return text, problem{}
 }

@@ -31,7 +31,12 @@ func Load(path string, environ []string) (*Config, error) {
 	l := newLoader(path)
 	root := place{}
 	if path != "" {
-		data, err := readStart(path)
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading the configuration: %w", err)
+		}
+		defer func() { _ = file.Close() }()
+		data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 		if err != nil {
 			return nil, fmt.Errorf("reading the configuration: %w", err)
 		}
@@ -85,16 +90,6 @@ func CheckText(path, text string) error {
 
 func newLoader(file string) *loader {
 	return &loader{file: file, environment: map[string]string{}, places: map[string]place{}, pools: map[string]*x509.CertPool{}}
-}
-
-// readStart returns a file, or as much of it as shows that it is too large.
-func readStart(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	return io.ReadAll(io.LimitReader(file, maxFile+1))
 }
 
 // sorted returns faults in the order in which the operator meets their places.

@@ -1,0 +1,351 @@
+package config_test
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"persona-sidecar/cmd/internal/config"
+)
+
+// TestReference writes docs/configuration.md and deploy/persona.example.yaml
+// from the tags and comments of the configuration's fields, and compares them
+// with the files of the repository. With -update, as go generate runs it, it
+// replaces those.
+func TestReference(t *testing.T) { // not parallel: other tests read what it writes
+	keys := reference(t, reflect.TypeFor[config.Config](), "", comments(t))
+	for path, want := range map[string]string{
+		"../../../docs/configuration.md":       manual(t, keys),
+		"../../../deploy/persona.example.yaml": example(t, keys),
+	} {
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != want {
+			t.Errorf("%s is not what go generate ./cmd/internal/config writes (%v)", filepath.Clean(path), err)
+		}
+	}
+}
+
+// documented is one key as the documents show it.
+type documented struct {
+	path     string // as in domains[].name and directories.NAME.urls
+	name     string
+	variable string
+	meaning  string
+	kind     string // what its text is
+	fallback string // default, in YAML
+	example  string // in YAML
+	keys     []documented
+}
+
+// comments returns the comments of the fields of config.go, as "Type.Field".
+func comments(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, is := n.(*ast.TypeSpec)
+		if !is {
+			return true
+		}
+		if structure, is := spec.Type.(*ast.StructType); is {
+			for _, field := range structure.Fields.List {
+				for _, name := range field.Names {
+					all[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(field.Doc.Text()), " ")
+				}
+			}
+		}
+		return false
+	})
+	return all
+}
+
+// reference returns the keys of a section.
+func reference(t *testing.T, section reflect.Type, path string, comments map[string]string) []documented {
+	t.Helper()
+	var all []documented
+	for i := range section.NumField() {
+		field := section.Field(i)
+		name := field.Tag.Get("yaml")
+		if name == "" || !field.IsExported() { // a key of a later release has no name
+			continue
+		}
+		d := documented{path: strings.TrimPrefix(path+"."+name, "."), name: name, meaning: comments[section.Name()+"."+field.Name]}
+		if d.meaning == "" {
+			t.Errorf("the field of %s has no comment", d.path)
+		}
+		inner := field.Type
+		switch as, _, _ := strings.Cut(field.Tag.Get("as"), " "); {
+		case as == "" && inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct:
+			d.keys = reference(t, inner.Elem(), d.path+"[]", comments)
+		case inner.Kind() == reflect.Map:
+			d.keys = reference(t, inner.Elem(), d.path+".NAME", comments)
+		case as == "" && inner.Kind() == reflect.Struct && inner != reflect.TypeFor[config.Secret]():
+			d.keys = reference(t, inner, d.path, comments)
+		default:
+			d.variable, d.kind, d.example = field.Tag.Get("env"), kind(t, field), field.Tag.Get("example")
+			d.fallback = inYAML(t, field)
+		}
+		if inner == reflect.TypeFor[config.Secret]() && !strings.HasSuffix(name, "_file") {
+			text, file := d, d
+			text.example = "" // a secret in the file is the second choice
+			file.path, file.name, file.variable = d.path+"_file", d.name+"_file", d.variable+"_FILE"
+			file.kind, file.meaning = "path of a file that holds the text", fmt.Sprintf("Instead of %s: a file with it.", name)
+			all = append(all, text, file)
+			continue
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// inYAML returns the default of a field as YAML.
+func inYAML(t *testing.T, field reflect.StructField) string {
+	t.Helper()
+	text, has := field.Tag.Lookup("default")
+	switch {
+	case !has:
+		return ""
+	case field.Type.Kind() == reflect.Slice:
+		return "[" + text + "]"
+	case strings.HasPrefix(text, ":") || strings.Contains(text, "."):
+		return fmt.Sprintf("%q", text)
+	}
+	return text
+}
+
+// kind says what the text of a key is.
+func kind(t *testing.T, field reflect.StructField) string {
+	t.Helper()
+	as, argument, _ := strings.Cut(field.Tag.Get("as"), " ")
+	inner := field.Type
+	if inner.Kind() == reflect.Slice {
+		inner = inner.Elem()
+	}
+	bounds := field.Tag.Get("min") + " to " + field.Tag.Get("max")
+	words := strings.Fields(argument)
+	kinds := map[string]string{
+		"string":        "text",
+		"bool":          "`true` or `false`",
+		"int":           "whole number, " + bounds,
+		"time.Duration": "duration such as `90s`, `30m` or `1h30m`, " + bounds,
+		"config.Secret": "text",
+		"word":          "`" + strings.Join(words[:max(len(words)-1, 0)], "`, `") + "` or `" + strings.Join(words[max(len(words)-1, 0):], "") + "`",
+		"path":          "path",
+		"roots":         "path of a PEM file",
+		"moreRoots":     "path of a PEM file",
+		"macKeyFile":    "path of a file that holds the key",
+		"listen":        "address such as `\":443\"`, `\"127.0.0.1:443\"` or `\"[::1]:443\"`, or `\"\"` for none",
+		"network":       "address, network such as `10.0.0.0/8`, or `private`",
+		"private":       "address, network such as `10.0.0.0/8`, `private`, or host name",
+		"host":          "host name",
+		"hostOrAddress": "host name, or IP address where `tls.mode` is not `acme`",
+		"mailDomain":    "host name, or `\"*\"`",
+		"authority":     "host name, with a port if the host is another provider's and the port is not 443",
+		"upstream":      "URL `http://HOST[:PORT]` or `https://HOST[:PORT]`",
+		"ldap":          "URL `ldaps://HOST[:PORT]` or `ldap://HOST[:PORT]`",
+		"hub":           "URL `https://HOST[:PORT][/PATH]`",
+		"relyingParty":  "origin `https://HOST[:PORT]`, `https://*.HOST[:PORT]`, or `\"*\"`; `http://` for localhost alone",
+		"acme":          "URL `https://…`, or `staging`",
+		"email":         "e-mail address",
+		"keyID":         "ASCII text without blanks",
+		"dn":            "distinguished name",
+		"filter":        "LDAP filter",
+		"attribute":     "attribute name",
+	}
+	text, known := kinds[cmp.Or(as, inner.String())]
+	if !known {
+		t.Errorf("say in this test what the text of %s is", field.Name)
+	}
+	if field.Type.Kind() == reflect.Slice || field.Type == reflect.TypeFor[config.Private]() {
+		text = "list; each item: " + text
+	}
+	return text
+}
+
+const manualHead = `# Configuration
+
+Generated from cmd/internal/config/config.go by ` + "`go generate ./cmd/internal/config`" + `.
+
+The configuration is one YAML file, ` + "`/etc/persona/persona.yaml`" + ` or the one that ` + "`-config`" + ` names. For one domain, environment
+variables alone are enough. A variable can also complete a file that has at most one domain and at most one directory; the
+same key in both is an error.
+
+- Unknown keys and unknown ` + "`PERSONA_`" + ` variables are errors. All errors are listed at once, with file, line and what to do.
+- A relative path is taken from the folder of the file, in a variable from the working directory.
+- A list in a variable is separated by commas or blanks. An empty variable counts as not set, except that an empty
+  ` + "`PERSONA_LISTEN_`" + ` variable turns the listener off.
+- A secret can be given as a text or, with ` + "`_file`" + ` after its key, as the path of a file that holds it; one line end at the end
+  of the file is ignored. Secrets appear in no log and no message.
+- YAML's anchors and aliases are read, merge keys (` + "`<<`" + `) are refused.
+
+[deploy/persona.example.yaml](../deploy/persona.example.yaml) shows every key in a file.
+
+`
+
+// manual returns docs/configuration.md: a table of all keys, and a part for each.
+func manual(t *testing.T, keys []documented) string {
+	t.Helper()
+	var b, parts strings.Builder
+	b.WriteString(manualHead + "| key | default | variable |\n|---|---|---|\n")
+	var write func(keys []documented)
+	write = func(keys []documented) {
+		for _, d := range keys {
+			fmt.Fprintf(&parts, "%s `%s`\n\n%s\n\n", map[bool]string{true: "##", false: "###"}[d.keys != nil || !strings.Contains(d.path, ".")], d.path, wrap("", d.meaning))
+			if d.keys != nil {
+				write(d.keys)
+				continue
+			}
+			fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s |\n", d.path, anchor(d.path), code(d.fallback), code(d.variable))
+			fmt.Fprintf(&parts, "- Value: %s\n", d.kind)
+			for _, fact := range []struct{ name, text string }{{"Default", d.fallback}, {"Variable", d.variable}} {
+				if fact.text != "" {
+					fmt.Fprintf(&parts, "- %s: %s\n", fact.name, code(fact.text))
+				}
+			}
+			if d.example != "" {
+				fmt.Fprintf(&parts, "- Example: %s\n", code(d.name+": "+d.example))
+			}
+			parts.WriteString("\n")
+		}
+	}
+	write(keys)
+	return b.String() + "\n" + strings.TrimRight(parts.String(), "\n") + "\n"
+}
+
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
+
+// anchor returns the fragment of a heading, as GitHub makes it.
+func anchor(path string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(path))
+}
+
+const exampleHead = `# Configuration of persona with every key. Copy it to /etc/persona/persona.yaml and change the names. docs/configuration.md
+# says more. Generated by go generate ./cmd/internal/config.
+#
+# A # directly before a key turns the key off, and shows its default or an example. A relative path is taken from the
+# folder of this file. No secret is in it, so every user may read it.
+`
+
+// shownOn are the keys that the example turns on.
+var shownOn = []string{
+	"state_dir", "tls", "tls.mode", "tls.acme", "tls.acme.email", "tls.acme.directory",
+	"domains", "domains[].name", "domains[].upstream", "domains[].hosts", "domains[].directory", "domains[].authority",
+	"directories", "directories.NAME.preset", "directories.NAME.urls", "directories.NAME.start_tls",
+	"directories.NAME.bind_dn", "directories.NAME.bind_password_file", "directories.NAME.base_dn",
+}
+
+// shownElsewhere are the keys that contradict others of their entry.
+var shownElsewhere = []string{"domains[].disabled", "directories.NAME.bind_password"}
+
+const furtherDomains = `
+  # The layout that changes least: identity alone, on a host of its own. example.org stays where it is and publishes one
+  # static file, /.well-known/browserid, as application/json: {"authority":"id.example.org"}
+  #- name: id.example.org
+  #  directory: corp
+  #  certifies: [example.org]
+
+  # Another domain whose people are in the same directory.
+  #- name: example.net
+  #  upstream: http://127.0.0.1:8082
+  #  authority: id.example.com
+
+  # A domain that publishes that it has no identity provider.
+  #- name: old.example
+  #  upstream: http://127.0.0.1:8083
+  #  disabled: true
+`
+
+// example returns deploy/persona.example.yaml.
+func example(t *testing.T, keys []documented) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(exampleHead)
+	var write func(keys []documented, indent string, on bool)
+	write = func(keys []documented, indent string, on bool) {
+		for _, d := range keys {
+			if slices.Contains(shownElsewhere, d.path) {
+				continue
+			}
+			here := on && slices.Contains(shownOn, d.path)
+			line := func(off bool, text string) {
+				switch {
+				case !on: // all of the section is off: its first column is the #
+					text = "#" + indent + text
+				case off:
+					text = indent + "#" + text
+				default:
+					text = indent + text
+				}
+				b.WriteString(text + "\n")
+			}
+			if indent == "" {
+				b.WriteString("\n")
+			}
+			if d.name == "name" && strings.HasPrefix(d.path, "domains[]") {
+				// The hyphen of the entry is where its first key would begin.
+				b.WriteString(wrap("  # ", d.meaning) + "\n  - name: " + d.example + "\n")
+				continue
+			}
+			for text := range strings.SplitSeq(wrap("# ", d.meaning), "\n") {
+				line(false, text)
+			}
+			if d.keys == nil {
+				line(!here, d.name+": "+cmp.Or(d.example, d.fallback))
+				continue
+			}
+			line(!here, d.name+":")
+			switch d.name {
+			case "domains":
+				write(d.keys, indent+"    ", here)
+				b.WriteString(furtherDomains)
+			case "directories":
+				b.WriteString("  corp:\n")
+				write(d.keys, indent+"    ", here)
+			default:
+				write(d.keys, indent+"  ", here)
+			}
+		}
+	}
+	write(keys, "", true)
+	return b.String()
+}
+
+// wrap breaks a text into lines of at most 118 columns that begin with a prefix.
+func wrap(prefix, text string) string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(prefix)+len(line)+1+len(word) > 118 {
+			lines = append(lines, prefix+line)
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return strings.Join(append(lines, prefix+line), "\n")
+}
