@@ -33,7 +33,7 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request, site *site) 
 	}
 	answer := sessionAnswer{SignedIn: visit.signedIn(), DirectoryAvailable: visit.unavailable == nil, Addresses: []string{}}
 	if visit.unavailable != nil {
-		s.about(s.log.Warn(), r, site).Err(visit.unavailable).Msg("the directory cannot be reached")
+		s.about(s.log.Warn(), r, site).Err(visit.unavailable).Str("hint", identity.Hint(visit.unavailable)).Msg("the directory cannot be reached")
 	}
 	if visit.signedIn() {
 		answer.Computer = string(visit.session.Computer)

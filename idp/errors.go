@@ -130,7 +130,11 @@ func (s *Server) logFailure(r *http.Request, site *site, e *httpError) {
 	case e.cause != nil:
 		event = s.log.Info()
 	}
-	s.about(event, r, site).Int("status", e.status).Str("code", e.code).AnErr("cause", e.cause).Msg("request refused")
+	event = s.about(event, r, site).Int("status", e.status).Str("code", e.code).AnErr("cause", e.cause)
+	if hint := identity.Hint(e.cause); hint != "" {
+		event.Str("hint", hint)
+	}
+	event.Msg("request refused")
 }
 
 // render writes a page.

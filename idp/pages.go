@@ -42,7 +42,7 @@ func (s *Server) getHome(w http.ResponseWriter, r *http.Request, site *site) err
 		data.Name, data.Login, data.Addresses = visit.person.DisplayName(), visit.person.Login, visit.person.Addresses
 	}
 	if visit.unavailable != nil {
-		s.about(s.log.Warn(), r, site).Err(visit.unavailable).Msg("the directory cannot be reached")
+		s.about(s.log.Warn(), r, site).Err(visit.unavailable).Str("hint", identity.Hint(visit.unavailable)).Msg("the directory cannot be reached")
 		w.Header().Set("Retry-After", "30")
 		status = http.StatusServiceUnavailable
 	}

@@ -39,7 +39,12 @@ func canonicalAddress(s string) (browserid.Address, bool) {
 // ASCII must already be in the form that its A-labels stand for: a full-width
 // or otherwise mapped spelling would be found by no search for the real one.
 func canonicalDomain(s string) (string, bool) {
-	lower := strings.Map(lowerASCII, s) // strings.ToLower turns a Kelvin sign into a k
+	lower := strings.Map(func(r rune) rune { // strings.ToLower turns a Kelvin sign into a k
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 	ascii, err := idna.Lookup.ToASCII(lower)
 	if err != nil || ascii == "" || len(ascii) > maxDomain || strings.HasSuffix(ascii, ".") {
 		return "", false
@@ -48,13 +53,6 @@ func canonicalDomain(s string) (string, bool) {
 		return "", false
 	}
 	return ascii, true
-}
-
-func lowerASCII(r rune) rune {
-	if 'A' <= r && r <= 'Z' {
-		return r + 'a' - 'A'
-	}
-	return r
 }
 
 // unicodeDomain returns the spelling of an A-label domain that people read.
@@ -73,10 +71,6 @@ type addressAttribute struct {
 }
 
 const proxyPrefix = "smtp:"
-
-func newAddressAttribute(name string) addressAttribute {
-	return addressAttribute{name: name, prefixed: strings.EqualFold(name, "proxyAddresses")}
-}
 
 // written returns the addresses among an attribute's values as they are
 // written, primary ones first.
@@ -98,7 +92,7 @@ func (a addressAttribute) written(values []string) []string {
 	return append(primary, others...)
 }
 
-// spellings returns the values under which a search finds any holder of a
+// spellings returns the values under which a search finds any owner of a
 // canonical address: the attribute's equality rule ignores case, but does not
 // know that an A-label and its Unicode form are one domain.
 func (a addressAttribute) spellings(canonical browserid.Address) []string {

@@ -62,7 +62,7 @@ func TestDomainsAreExact(t *testing.T) {
 	}
 }
 
-// An address that somebody else claims is nobody's, however many claim it and
+// An address that two entries claim belongs to neither, however many claim it and
 // whatever they are; the person's other addresses stay.
 func TestContestedAddresses(t *testing.T) {
 	t.Parallel()
@@ -84,10 +84,10 @@ func TestContestedAddresses(t *testing.T) {
 		}
 	}
 
-	// an alias that is somebody's primary address, in another spelling
+	// an alias that is another person's primary address, in another spelling
 	s.Replace(ldaptest.PersonDN("leo"), "mailAlternateAddress", "BOB.BROWN@EXAMPLE.TEST")
 	want(bob)
-	// many holders of one address, more than a search returns
+	// many owners of one address, more than a search returns
 	for i := range 5 {
 		req := ldap.NewAddRequest(fmt.Sprintf("cn=list%d,ou=groups,dc=example,dc=test", i), nil)
 		req.Attribute("objectClass", []string{"organizationalRole", "examplePerson"})
@@ -99,7 +99,7 @@ func TestContestedAddresses(t *testing.T) {
 	if got := signIn(t, d, "alice", ldaptest.Password).Person.Addresses; len(got) != 2 {
 		t.Errorf("at sign-in: %v", got)
 	}
-	// a disabled holder still holds
+	// a disabled owner still counts
 	s.Replace(ldaptest.PersonDN("dave"), "mailAlternateAddress", "alice@example.net")
 	want(alice, "alice@example.test")
 
@@ -134,7 +134,7 @@ func TestManyAddresses(t *testing.T) {
 		values = append(values, fmt.Sprintf("more%d@example.test", i))
 	}
 	s.Replace(ldaptest.PersonDN("leo"), "mailAlternateAddress", values...)
-	if got := len(signIn(t, d, "leo", ldaptest.Password).Person.Addresses); got != 199 { // 200, one of them contested
+	if got := len(signIn(t, d, "leo", ldaptest.Password).Person.Addresses); got != 199 { // 200, one of them ambiguous
 		t.Errorf("%d addresses", got)
 	}
 }
@@ -154,7 +154,7 @@ func TestInternationalDomain(t *testing.T) {
 	s.Replace(ldaptest.PersonDN("kate"), "mail", "leo@xn--bcher-kva.example")
 	for _, login := range []string{"leo", "kate"} {
 		if got := signIn(t, d, login, ldaptest.Password).Person.Addresses; got != nil {
-			t.Errorf("%s has the contested %v", login, got)
+			t.Errorf("%s has the ambiguous %v", login, got)
 		}
 	}
 }

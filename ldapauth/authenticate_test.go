@@ -194,7 +194,7 @@ func TestLookup(t *testing.T) {
 	wantStatus(t, lookUp(t, d, id), identity.Gone, false)
 }
 
-func TestLookupOfNobody(t *testing.T) {
+func TestLookupOfUnknown(t *testing.T) {
 	t.Parallel()
 	d := open(t, config(sharedSlapd(t)))
 	for _, id := range []string{

@@ -43,7 +43,7 @@ func (d *Directory) bind(ctx context.Context, dn, password string) (v verdict, e
 		Controls: []ldap.Control{ldap.NewControlBeheraPasswordPolicy()},
 	}
 	var policy *ldap.ControlBeheraPasswordPolicy
-	err = d.servers.do(ctx, forBind, func(c *conn) error {
+	err = d.servers.do(ctx, bindConn, func(c *conn) error {
 		res, err := c.ldap.SimpleBind(req)
 		policy = passwordPolicy(res)
 		c.spoilt = policy != nil && policy.Error >= 0 // the server may have put the connection under restraint
@@ -83,7 +83,7 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 		// Some servers say so for a wrong password too: nothing is proven.
 		return verdict{status: identity.NotAllowed, reason: e.Error()}, nil
 	}
-	return verdict{}, fmt.Errorf("checking a password: %w%s", err, resultHint(err))
+	return verdict{}, fmt.Errorf("checking a password: %w", withHint(err, resultHint(err)))
 }
 
 // judgeSuccess knows that the password was right; that alone is no sign-in.

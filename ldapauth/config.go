@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"time"
 
+	"persona-sidecar/idp/identity"
+
 	"github.com/go-ldap/ldap/v3"
 	"github.com/rs/zerolog"
 )
@@ -60,7 +62,7 @@ type Config struct {
 	Now func() time.Time
 	Log zerolog.Logger
 	// Observe is told about each question to the directory when it has ended; nil:
-	// nobody is.
+	// none.
 	Observe func(op Operation, outcome Outcome, took time.Duration)
 }
 
@@ -94,13 +96,13 @@ func (c *Config) validate() error {
 		}
 	}
 	fault(c.Name == "", "the directory has no name")
-	fault(len(c.URLs) == 0, "no urls (hint: ldaps://ldap.example.com)")
+	fault(len(c.URLs) == 0, "no urls, such as ldaps://ldap.example.com")
 	for _, u := range c.URLs {
 		faults = append(faults, c.validateURL(u))
 	}
-	fault(c.BaseDN == "", "no base_dn (hint: dc=example,dc=com)")
+	fault(c.BaseDN == "", "no base_dn, such as dc=example,dc=com")
 	faults = append(faults, validateDN("base_dn", c.BaseDN), validateDN("bind_dn", c.BindDN))
-	fault(c.BindDN != "" && c.BindPassword == "", "bind_dn without a password (hint: set bind_password_file)")
+	fault(c.BindDN != "" && c.BindPassword == "", "bind_dn without a password: set bind_password_file")
 	fault(c.BindDN == "" && c.BindPassword != "", "a bind password without bind_dn")
 	for _, domain := range c.Domains {
 		_, ok := canonicalDomain(domain)
@@ -114,19 +116,19 @@ func (c *Config) validate() error {
 func (c *Config) validateURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil {
-		return errors.New("one of urls is not a URL (hint: ldaps://ldap.example.com)") // not shown: it may hold a password
+		return errors.New("one of urls is not a URL, such as ldaps://ldap.example.com") // not shown: it may hold a password
 	}
 	switch {
 	case u.User != nil: // first, and without the text: it may hold a password
-		return errors.New("an LDAP URL with a name or password in it (hint: use bind_dn and bind_password_file)")
+		return errors.New("an LDAP URL with a name or password in it: use bind_dn and bind_password_file")
 	case u.Scheme != "ldap" && u.Scheme != "ldaps":
-		return fmt.Errorf("%q is not an LDAP URL (hint: ldaps://host or ldap://host)", s)
+		return fmt.Errorf("%q is not an LDAP URL, ldaps://host or ldap://host", s)
 	case u.Hostname() == "":
 		return fmt.Errorf("%q names no host", s)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
-		return fmt.Errorf("%q has more than a host and a port (hint: the base goes into base_dn)", s)
+		return fmt.Errorf("%q has more than a host and a port: the base goes into base_dn", s)
 	case u.Scheme == "ldap" && !c.StartTLS && !c.InsecurePlaintext:
-		return fmt.Errorf("%q would send passwords in clear (hint: use ldaps://, or start_tls: true, or ask for it with insecure_plaintext: true)", s)
+		return fmt.Errorf("%q would send passwords unencrypted: use ldaps://, or start_tls: true, or allow it with insecure_plaintext: true", s)
 	}
 	return nil
 }
@@ -136,4 +138,59 @@ func validateDN(key, dn string) error {
 		return fmt.Errorf("%s: %q is not a distinguished name: %w", key, dn, err)
 	}
 	return nil
+}
+
+// Secret is a password that no format verb, logger or encoder prints.
+type Secret string
+
+const hidden = "[hidden]"
+
+// String hides the secret.
+func (Secret) String() string { return hidden }
+
+// Format hides the secret from every verb of fmt.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
+
+// MarshalText hides the secret from encoding/json and its like.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// Operation is one kind of question to the directory, for measuring.
+type Operation string
+
+// The questions that are measured.
+const (
+	OpSearch Operation = "search" // one search, by the service account
+	OpBind   Operation = "bind"   // one password
+	OpPing   Operation = "ping"   // the look of Ping
+)
+
+// Outcome is how a question ended, for measuring.
+type Outcome string
+
+// How a question ends.
+const (
+	Answered    Outcome = "ok"
+	Rejected    Outcome = "refused"     // a bind with a wrong or refused password
+	Unavailable Outcome = "unavailable" // no answer from any server, or none that makes sense
+)
+
+// observe tells how long a question took, waiting for one of the bounded
+// connections included.
+func (d *Directory) observe(op Operation, began time.Time, outcome Outcome) {
+	d.cfg.Observe(op, outcome, time.Since(began))
+}
+
+// answeredOr is the outcome of a question that has no refusal.
+func answeredOr(err error) Outcome {
+	if err != nil {
+		return Unavailable
+	}
+	return Answered
+}
+
+func (v verdict) outcome(err error) Outcome {
+	if err == nil && v.status != identity.OK {
+		return Rejected
+	}
+	return answeredOr(err)
 }

@@ -24,7 +24,7 @@ func TestConfigFaults(t *testing.T) {
 		"names no host":                func(c *ldapauth.Config) { c.URLs = []string{"ldaps://:636"} },
 		"name or password in it":       func(c *ldapauth.Config) { c.URLs = []string{"ldaps://u:hunter2@ldap.example.test"} },
 		"more than a host and a port":  func(c *ldapauth.Config) { c.URLs = []string{"ldaps://ldap.example.test/dc=example"} },
-		"passwords in clear":           func(c *ldapauth.Config) { c.URLs = []string{"ldap://ldap.example.test"} },
+		"passwords unencrypted":        func(c *ldapauth.Config) { c.URLs = []string{"ldap://ldap.example.test"} },
 		"no base_dn":                   func(c *ldapauth.Config) { c.BaseDN = "" },
 		"base_dn: \"example.test\"":    func(c *ldapauth.Config) { c.BaseDN = "example.test" },
 		"bind_dn: \"persona\"":         func(c *ldapauth.Config) { c.BindDN = "persona" },

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -80,8 +81,8 @@ func (c *conn) close() {
 	c.ldap.Close()
 }
 
-// answered says that the server itself gave this result code, so that the
-// connection works and the error is its word.
+// answered reports whether the server itself gave this result code, so that the
+// connection works and the error is its answer.
 func answered(err error) bool {
 	var e *ldap.Error
 	return errors.As(err, &e) && e.ResultCode < ldap.ErrorNetwork
@@ -96,10 +97,11 @@ type connectError struct {
 	elsewhere bool // another server may do better
 }
 
-func (e *connectError) Error() string { return e.doing + ": " + e.err.Error() + e.hint }
+func (e *connectError) Error() string { return e.doing + ": " + e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }
+func (e *connectError) Hint() string  { return e.hint }
 
-// unavailable says that the server could not do its work: another one may.
+// unavailable reports whether the server could not do its work: another one may.
 func unavailable(err error) bool {
 	var unconnected *connectError
 	if errors.As(err, &unconnected) {
@@ -116,5 +118,61 @@ func unavailable(err error) bool {
 		return true
 	default:
 		return code >= ldap.ErrorNetwork
+	}
+}
+
+// maxIdleTime is how long a connection may lie unused: shorter than the idle
+// time-outs of directories and of the firewalls before them.
+const maxIdleTime = 30 * time.Second
+
+// pool keeps idle connections of one server and one purpose. The one used last
+// is taken first, so that spare ones grow old and go.
+type pool struct {
+	mu     sync.Mutex
+	idle   []*conn
+	closed bool
+}
+
+// take returns a connection that seems alive, or nil.
+func (p *pool) take() *conn {
+	var dead []*conn
+	defer func() { closeAll(dead) }()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.idle) > 0 {
+		last := len(p.idle) - 1
+		c := p.idle[last]
+		p.idle = p.idle[:last]
+		if !c.ldap.IsClosing() && time.Since(c.used) < maxIdleTime {
+			return c
+		}
+		dead = append(dead, c)
+	}
+	return nil
+}
+
+func (p *pool) put(c *conn) {
+	p.mu.Lock()
+	if !p.closed {
+		p.idle = append(p.idle, c)
+		c = nil
+	}
+	p.mu.Unlock()
+	if c != nil {
+		c.close()
+	}
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	p.mu.Unlock()
+	closeAll(idle)
+}
+
+func closeAll(conns []*conn) {
+	for _, c := range conns {
+		c.close()
 	}
 }

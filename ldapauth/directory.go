@@ -3,6 +3,7 @@ package ldapauth
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -24,8 +25,8 @@ type Directory struct {
 
 	servers         *servers
 	searches, binds limit
-	pace            pace
-	contested       reminders
+	minDelay        minDelay
+	ambiguous       reminders
 }
 
 // New checks the configuration and returns a Directory. It does no I/O: a
@@ -49,14 +50,14 @@ func New(cfg Config) (*Directory, error) {
 		onlyID:      []string{cfg.Schema.IDAttribute},
 		searches:    make(limit, cfg.MaxSearches),
 		binds:       make(limit, cfg.MaxBinds),
-		pace:        pace{step: cfg.RefusalTime},
+		minDelay:    minDelay{step: cfg.RefusalTime},
 	}
 	for _, domain := range cfg.Domains {
 		canonical, _ := canonicalDomain(domain) // validate has passed it
 		d.domains[canonical] = true
 	}
 	for _, name := range cfg.Schema.AddressAttributes {
-		d.addressAttributes = append(d.addressAttributes, newAddressAttribute(name))
+		d.addressAttributes = append(d.addressAttributes, addressAttribute{name: name, prefixed: strings.EqualFold(name, "proxyAddresses")})
 	}
 	return d, nil
 }
@@ -80,7 +81,7 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, ga
 		return res, d.failure(err)
 	}
 	if res.Status != identity.OK && !res.MayTell {
-		d.pace.wait(ctx, started)
+		d.minDelay.wait(ctx, started)
 	}
 	return res, nil
 }
@@ -100,7 +101,7 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 		return d.refusal(identity.Refused, e.id), err
 	}
 	if v.status != identity.OK {
-		return d.turnedAway(e, v), nil
+		return d.rejected(e, v), nil
 	}
 	res, err := d.confirm(ctx, e.id, d.addresses(e))
 	if err != nil {
@@ -121,7 +122,8 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 	}
 	if f.more || len(f.entries) > 1 {
 		d.log.Warn().Str("login", login).Strs("ids", ids(f.entries)).
-			Msg("this name matches more than one entry: nobody is let in (hint: make the login attributes unique, or name fewer)")
+			Str("hint", "make the login attributes unique, or name fewer").
+			Msg("sign-in refused: this name matches more than one entry")
 		return entry{}, nil
 	}
 	if len(f.entries) == 0 {
@@ -129,14 +131,14 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 	}
 	e := f.entries[0]
 	if e.id == "" {
-		return entry{}, fmt.Errorf("an entry has no usable %s (hint: check id_attribute, and that bind_dn may read it)", d.cfg.Schema.IDAttribute)
+		return entry{}, withHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.IDAttribute), "check id_attribute, and that bind_dn may read it")
 	}
 	return e, nil
 }
 
-// turnedAway is the answer to a password that was wrong, or right and not
+// rejected is the answer to a password that was wrong, or right and not
 // enough.
-func (d *Directory) turnedAway(e entry, v verdict) identity.Result {
+func (d *Directory) rejected(e entry, v verdict) identity.Result {
 	if v.status == identity.Refused && e.value(attrPwdLocked) != "" {
 		v.status, v.reason = identity.Locked, "the entry has "+attrPwdLocked
 	}
@@ -181,7 +183,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 		TimeLimit: secondsLeft(ctx), Filter: "(objectClass=*)", Attributes: []string{"1.1"},
 	}
 	began := time.Now()
-	err := d.servers.do(ctx, forSearch, func(c *conn) error {
+	err := d.servers.do(ctx, searchConn, func(c *conn) error {
 		res, err := c.ldap.Search(req)
 		if err == nil && len(res.Entries) == 0 {
 			return ldap.NewError(ldap.LDAPResultNoSuchObject, fmt.Errorf("%s is not there or may not be read", d.cfg.BaseDN))
@@ -190,7 +192,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 	})
 	d.observe(OpPing, began, answeredOr(err))
 	if err != nil {
-		return d.failure(fmt.Errorf("reading the base: %w%s", err, resultHint(err)))
+		return d.failure(fmt.Errorf("reading the base: %w", withHint(err, resultHint(err))))
 	}
 	return nil
 }

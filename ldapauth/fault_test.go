@@ -125,7 +125,7 @@ func TestBusyServerHasASecond(t *testing.T) {
 	d := open(t, faultyConfig(busy.url, idle.url))
 	busy.answer(ldap.LDAPResultBusy, ldap.LDAPResultBusy)
 	wantStatus(t, signIn(t, d, "alice", "secret"), identity.OK, true)
-	// A wrong password is an answer: nobody else is asked.
+	// A wrong password is an answer: no other server is asked.
 	busy.answer(ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials)
 	eventually(t, "the first server is used again", func() bool {
 		return signIn(t, d, "alice", "secret").Status == identity.Refused

@@ -54,7 +54,7 @@ func TestObserve(t *testing.T) {
 	}
 
 	id := signIn(t, d, "alice", ldaptest.Password).Person.ID
-	wantTold("a sign-in", "search ok", "bind ok", "search ok") // the entry, the password, the entry again with whoever holds its addresses
+	wantTold("a sign-in", "search ok", "bind ok", "search ok") // the entry, the password, the entry again with all owners of its addresses
 	signIn(t, d, "alice", "wrong")
 	wantTold("a wrong password", "search ok", "bind refused")
 	signIn(t, d, "nobody", "wrong")

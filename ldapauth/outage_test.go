@@ -3,6 +3,7 @@ package ldapauth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +16,7 @@ import (
 	"persona-sidecar/ldapauth/ldaptest"
 )
 
-// wantOutage expects an error that is nobody's answer, and returns its text.
+// wantOutage expects an error that is no answer about a person, with these parts in its text or hint.
 func wantOutage(tb testing.TB, res identity.Result, err error, parts ...string) {
 	tb.Helper()
 	if err == nil {
@@ -25,10 +26,19 @@ func wantOutage(tb testing.TB, res identity.Result, err error, parts ...string) 
 		tb.Errorf("an outage lets people in: %+v", res)
 	}
 	for _, part := range append(parts, "directory corp", ": ") {
-		if !contains(err.Error(), part) {
-			tb.Errorf("the error does not say %q: %v", part, err)
+		if !contains(withHint(err), part) {
+			tb.Errorf("the error does not say %q: %v", part, withHint(err))
 		}
 	}
+}
+
+// withHint returns an error's text and its hint, as an operator gets them.
+func withHint(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return err.Error() + " (hint: " + hinted.Hint() + ")"
+	}
+	return fmt.Sprint(err)
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -244,20 +254,20 @@ func TestMisconfiguration(t *testing.T) {
 		change func(*ldapauth.Config)
 		want   string
 	}{
-		"wrong CA":             {s, func(c *ldapauth.Config) { c.Roots = strict.Roots() }, "set ca_file"},
-		"wrong CA, StartTLS":   {s, func(c *ldapauth.Config) { c.Roots, c.URLs, c.StartTLS = strict.Roots(), []string{s.URL()}, true }, "set ca_file"},
-		"system's CAs":         {s, func(c *ldapauth.Config) { c.Roots = nil }, "set ca_file"},
-		"wrong host name":      {s, func(c *ldapauth.Config) { c.URLs = []string{otherName} }, "as it stands in the directory's certificate"},
-		"no TLS on this port":  {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + port(s.URL())} }, "hint"},
-		"no StartTLS":          {plain, func(c *ldapauth.Config) { c.URLs, c.StartTLS = []string{plain.URL()}, true }, "offers no StartTLS"},
-		"TLS wanted":           {strict, func(c *ldapauth.Config) { c.URLs, c.InsecurePlaintext = []string{strict.URL()}, true }, "start_tls: true"},
-		"service password":     {s, func(c *ldapauth.Config) { c.BindPassword = "wrong" }, "check bind_dn and bind_password"},
-		"service account":      {s, func(c *ldapauth.Config) { c.BindDN = "cn=nobody,dc=example,dc=test" }, "check bind_dn and bind_password"},
-		"anonymous search":     {s, func(c *ldapauth.Config) { c.BindDN, c.BindPassword = "", "" }, "base_dn"},
-		"no such base":         {s, func(c *ldapauth.Config) { c.BaseDN = "ou=nowhere,dc=example,dc=test" }, "check base_dn"},
-		"base not held there":  {s, func(c *ldapauth.Config) { c.BaseDN = "dc=elsewhere,dc=test" }, "base_dn"},
-		"id that nobody has":   {s, func(c *ldapauth.Config) { c.Schema.IDAttribute = "employeeNumber" }, "check id_attribute"},
-		"nobody listens there": {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "is the directory running"},
+		"wrong CA":                {s, func(c *ldapauth.Config) { c.Roots = strict.Roots() }, "set ca_file"},
+		"wrong CA, StartTLS":      {s, func(c *ldapauth.Config) { c.Roots, c.URLs, c.StartTLS = strict.Roots(), []string{s.URL()}, true }, "set ca_file"},
+		"system's CAs":            {s, func(c *ldapauth.Config) { c.Roots = nil }, "set ca_file"},
+		"wrong host name":         {s, func(c *ldapauth.Config) { c.URLs = []string{otherName} }, "as it stands in the directory's certificate"},
+		"no TLS on this port":     {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + port(s.URL())} }, "hint"},
+		"no StartTLS":             {plain, func(c *ldapauth.Config) { c.URLs, c.StartTLS = []string{plain.URL()}, true }, "offers no StartTLS"},
+		"TLS wanted":              {strict, func(c *ldapauth.Config) { c.URLs, c.InsecurePlaintext = []string{strict.URL()}, true }, "start_tls: true"},
+		"service password":        {s, func(c *ldapauth.Config) { c.BindPassword = "wrong" }, "check bind_dn and bind_password"},
+		"service account":         {s, func(c *ldapauth.Config) { c.BindDN = "cn=nobody,dc=example,dc=test" }, "check bind_dn and bind_password"},
+		"anonymous search":        {s, func(c *ldapauth.Config) { c.BindDN, c.BindPassword = "", "" }, "base_dn"},
+		"no such base":            {s, func(c *ldapauth.Config) { c.BaseDN = "ou=nowhere,dc=example,dc=test" }, "check base_dn"},
+		"base not held there":     {s, func(c *ldapauth.Config) { c.BaseDN = "dc=elsewhere,dc=test" }, "base_dn"},
+		"an id that no entry has": {s, func(c *ldapauth.Config) { c.Schema.IDAttribute = "employeeNumber" }, "check id_attribute"},
+		"no server there":         {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "is the directory running"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -270,8 +280,8 @@ func TestMisconfiguration(t *testing.T) {
 			if err != nil && (contains(err.Error(), ldaptest.Password) || contains(err.Error(), c.server.BindPassword)) {
 				t.Errorf("a password is in the error: %v", err)
 			}
-			if err := d.Ping(context.Background()); name != "id that nobody has" && (err == nil || !contains(err.Error(), c.want)) {
-				t.Errorf("ping: %v", err)
+			if err := d.Ping(context.Background()); name != "an id that no entry has" && (err == nil || !contains(withHint(err), c.want)) {
+				t.Errorf("ping: %v", withHint(err))
 			}
 		})
 	}

@@ -32,7 +32,7 @@ func expired(days string, now time.Time) bool {
 	}
 	n, err := strconv.ParseInt(days, 10, 64)
 	if err != nil {
-		return true // a date that nobody can read is no permission
+		return true // a date that cannot be read is no permission
 	}
 	const secondsPerDay = 24 * 60 * 60
 	return n >= 0 && now.Unix()/secondsPerDay >= n

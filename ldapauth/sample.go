@@ -11,19 +11,19 @@ import (
 )
 
 // sampleEntries is how many entries are read to find the sample in: some people
-// are locked, and some addresses contested.
+// are locked, and some addresses ambiguous.
 const sampleEntries = 25
 
 // Sample returns the primary addresses of up to n people who could have one
 // certified now, for an operator to recognize. Who they are is up to the
-// server. None and no error: nobody has an address of their own in
+// server. None and no error: no entry has an address of its own in
 // Config.Domains. An error means only that the directory could not answer.
 func (d *Directory) Sample(ctx context.Context, n int) ([]string, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	entries, err := d.claimants(ctx)
 	if err != nil {
-		return nil, d.failure(fmt.Errorf("looking for people with addresses: %w%s", err, resultHint(err)))
+		return nil, d.failure(fmt.Errorf("looking for people with addresses: %w", withHint(err, resultHint(err))))
 	}
 	var sample []string
 	for _, e := range entries {
@@ -33,7 +33,7 @@ func (d *Directory) Sample(ctx context.Context, n int) ([]string, error) {
 		if e.id == "" || d.state(e) != identity.OK {
 			continue
 		}
-		addresses, err := d.uncontested(ctx, e.id, d.addresses(e))
+		addresses, err := d.owned(ctx, e.id, d.addresses(e))
 		if err != nil {
 			return nil, d.failure(err)
 		}
@@ -52,13 +52,20 @@ func (d *Directory) claimants(ctx context.Context) ([]entry, error) {
 		return nil, err
 	}
 	defer d.searches.release()
+	var claims []string // values that end like an address of ours
+	for domain := range d.domains {
+		for _, attribute := range d.addressAttributes {
+			claims = append(claims, "("+attribute.name+"=*@"+ldap.EscapeFilter(domain)+")")
+		}
+	}
+	slices.Sort(claims)
 	req := &ldap.SearchRequest{
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		SizeLimit: sampleEntries, TimeLimit: secondsLeft(ctx),
-		Filter: "(&" + d.cfg.Schema.UserFilter + d.claimantFilter() + ")", Attributes: d.wholePerson,
+		Filter: "(&" + d.cfg.Schema.UserFilter + anyOf(claims) + ")", Attributes: d.wholePerson,
 	}
 	var res *ldap.SearchResult
-	err := d.servers.do(ctx, forSearch, func(c *conn) (err error) {
+	err := d.servers.do(ctx, searchConn, func(c *conn) (err error) {
 		res, err = c.ldap.Search(req)
 		return err
 	})
@@ -70,16 +77,4 @@ func (d *Directory) claimants(ctx context.Context) ([]entry, error) {
 		entries = append(entries, entry{Entry: e, id: d.idOf(e)})
 	}
 	return entries, nil
-}
-
-// claimantFilter finds whoever has a value that ends like an address of ours.
-func (d *Directory) claimantFilter() string {
-	var terms []string
-	for domain := range d.domains {
-		for _, attribute := range d.addressAttributes {
-			terms = append(terms, "("+attribute.name+"=*@"+ldap.EscapeFilter(domain)+")")
-		}
-	}
-	slices.Sort(terms)
-	return anyOf(terms)
 }

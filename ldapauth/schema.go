@@ -22,7 +22,7 @@ type Schema struct {
 	// AddressAttributes hold a person's e-mail addresses, the primary one
 	// first. Only attributes that people cannot write themselves belong here,
 	// and only those with an equality rule that ignores case (as all of mail's
-	// kind have): a second holder is found by a search. Values of
+	// kind have): a second owner is found by a search. Values of
 	// proxyAddresses count only with the prefix "smtp:".
 	AddressAttributes []string
 	// IDAttribute holds an id that is never reused and survives a rename.
@@ -96,16 +96,16 @@ var attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
 func (s Schema) validate() error {
 	var faults []error
 	if _, err := ldap.CompileFilter(s.UserFilter); err != nil {
-		faults = append(faults, fmt.Errorf("user_filter: %q is not a search filter (hint: (objectClass=inetOrgPerson), parentheses included): %w", s.UserFilter, err))
+		faults = append(faults, fmt.Errorf("user_filter: %q is not a search filter such as (objectClass=inetOrgPerson), parentheses included: %w", s.UserFilter, err))
 	}
 	if len(s.LoginAttributes) == 0 {
-		faults = append(faults, errors.New("no login_attributes (hint: [uid, mail])"))
+		faults = append(faults, errors.New("no login_attributes, such as [uid, mail]"))
 	}
 	if len(s.AddressAttributes) == 0 {
-		faults = append(faults, errors.New("no address_attributes (hint: [mail])"))
+		faults = append(faults, errors.New("no address_attributes, such as [mail]"))
 	}
 	if s.IDAttribute == "" {
-		faults = append(faults, errors.New("no id_attribute (hint: entryUUID)"))
+		faults = append(faults, errors.New("no id_attribute, such as entryUUID"))
 	}
 	for _, name := range slices.Concat(s.LoginAttributes, s.AddressAttributes, []string{s.IDAttribute}) {
 		if name != "" && !attributeName.MatchString(name) {

@@ -61,13 +61,13 @@ func (d *Directory) search(ctx context.Context, filter string, attributes []stri
 	}
 	d.log.Debug().Str("filter", filter).Msg("searching")
 	var res *ldap.SearchResult
-	err = d.servers.do(ctx, forSearch, func(c *conn) (err error) {
+	err = d.servers.do(ctx, searchConn, func(c *conn) (err error) {
 		res, err = c.ldap.Search(req)
 		return err
 	})
 	more := ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded)
 	if err != nil && !more {
-		return found{}, fmt.Errorf("searching: %w%s", err, resultHint(err))
+		return found{}, fmt.Errorf("searching: %w", withHint(err, resultHint(err)))
 	}
 	f := found{more: more || len(res.Entries) > 2}
 	for _, e := range res.Entries {
@@ -109,14 +109,9 @@ func (d *Directory) loginFilter(login string) string {
 	return "(&" + d.cfg.Schema.UserFilter + anyOf(terms) + ")"
 }
 
-// idFilter finds one of the people again.
-func (d *Directory) idFilter(id string) string {
-	return "(&" + d.cfg.Schema.UserFilter + equals(d.cfg.Schema.IDAttribute, id) + ")"
-}
-
-// holderFilter finds everything in the directory, people or not, that claims
+// ownerFilter finds everything in the directory, people or not, that claims
 // one of the addresses.
-func (d *Directory) holderFilter(addresses ...browserid.Address) string {
+func (d *Directory) ownerFilter(addresses ...browserid.Address) string {
 	var terms []string
 	for _, address := range addresses {
 		for _, attribute := range d.addressAttributes {

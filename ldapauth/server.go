@@ -25,9 +25,9 @@ const (
 type purpose int
 
 const (
-	forSearch purpose = iota // bound as the service account
-	forBind                  // never used for anything but binds
-	purposes                 // how many there are
+	searchConn purpose = iota // bound as the service account
+	bindConn                  // never used for anything but binds
+	purposes                  // how many there are
 )
 
 // server is one of the directory's servers with its idle connections.
@@ -74,7 +74,7 @@ func newServer(rawURL string, cfg *Config) (*server, error) {
 
 // do runs one operation on a pooled or new connection. An idle connection may
 // have died unnoticed, so one that breaks is followed by a new one, once. The
-// error names the server and, where there is one, the cure.
+// error names the server and has a hint.
 func (s *server) do(ctx context.Context, p purpose, op func(*conn) error) error {
 	if c := s.pools[p].take(); c != nil {
 		err := s.try(ctx, c, p, op)
@@ -82,7 +82,7 @@ func (s *server) do(ctx context.Context, p purpose, op func(*conn) error) error 
 			return err
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w%s", s.url, err, hint(err))
+			return fmt.Errorf("%s: %w", s.url, withHint(err, connectHint(err)))
 		}
 	}
 	c, err := s.connect(ctx, p)
@@ -93,7 +93,7 @@ func (s *server) do(ctx context.Context, p purpose, op func(*conn) error) error 
 	if err == nil || answered(err) {
 		return err
 	}
-	return fmt.Errorf("%s: %w%s", s.url, err, hint(err))
+	return fmt.Errorf("%s: %w", s.url, withHint(err, connectHint(err)))
 }
 
 // try runs the operation and keeps the connection if it is still good.
@@ -107,9 +107,9 @@ func (s *server) try(ctx context.Context, c *conn, p purpose, op func(*conn) err
 	return err
 }
 
-// reusable says whether the server's answer leaves the connection in order.
+// reusable reports whether the server's answer leaves the connection in order.
 func reusable(p purpose, err error) bool {
-	if p == forBind {
+	if p == bindConn {
 		return err == nil || ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials)
 	}
 	return err == nil || !unavailable(err)
@@ -119,9 +119,9 @@ func reusable(p purpose, err error) bool {
 func (s *server) connect(ctx context.Context, p purpose) (*conn, error) {
 	c, err := s.dial(ctx)
 	if err != nil {
-		return nil, &connectError{doing: "connecting to " + s.url, err: err, hint: hint(err), elsewhere: true}
+		return nil, &connectError{doing: "connecting to " + s.url, err: err, hint: connectHint(err), elsewhere: true}
 	}
-	if p == forSearch && s.bindDN != "" {
+	if p == searchConn && s.bindDN != "" {
 		if err := c.run(ctx, s.bindService); err != nil {
 			c.close()
 			return nil, &connectError{

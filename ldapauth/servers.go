@@ -14,7 +14,7 @@ const probeInterval = 2 * time.Second
 
 // servers is an ordered list of servers with the same content. A server that
 // fails is passed over until a probe in the background reaches it again, so
-// nobody waits for it twice.
+// no call waits for it twice.
 type servers struct {
 	log     zerolog.Logger
 	list    []*server
@@ -51,7 +51,7 @@ func newServers(cfg *Config) (*servers, error) {
 // equal share of the time that is left, so that a silent one leaves time for
 // the next.
 func (s *servers) do(ctx context.Context, p purpose, op func(*conn) error) error {
-	var failures []error
+	var failed failures
 	order := s.order()
 	for i, index := range order {
 		attempt, cancel := shareOf(ctx, len(order)-i)
@@ -61,22 +61,16 @@ func (s *servers) do(ctx context.Context, p purpose, op func(*conn) error) error
 			s.markUp(index)
 			return err
 		}
-		failures = append(failures, err)
+		failed = append(failed, err)
 		if ctx.Err() != nil {
 			break // the caller left or the time is up: no fault of the server's
 		}
 		s.markDown(index, err)
 	}
-	return joined(failures)
-}
-
-// joined is errors.Join on one line, as logs want it.
-func joined(errs []error) error {
-	err := errs[0]
-	for _, next := range errs[1:] {
-		err = fmt.Errorf("%w; %w", err, next)
+	if len(failed) == 1 {
+		return failed[0]
 	}
-	return err
+	return failed
 }
 
 func shareOf(ctx context.Context, parts int) (context.Context, context.CancelFunc) {
@@ -118,9 +112,9 @@ func (s *servers) probeLocked(index int) {
 	s.probes.Go(func() {
 		ctx, cancel := context.WithTimeout(s.closing, s.timeout)
 		defer cancel()
-		c, err := s.list[index].connect(ctx, forSearch)
+		c, err := s.list[index].connect(ctx, searchConn)
 		if err == nil {
-			s.list[index].pools[forSearch].put(c)
+			s.list[index].pools[searchConn].put(c)
 			s.markUp(index)
 		}
 		s.mu.Lock()

@@ -28,6 +28,16 @@ type Directory interface {
 // ErrUnavailable is wrapped by errors that mean: the directory could not answer.
 var ErrUnavailable = errors.New("the directory is unavailable")
 
+// Hint returns what the operator can do about an error of a directory or another
+// part, for the log; "" when the error has no hint.
+func Hint(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}
+
 // Status is what a directory answers about a person.
 type Status int
 

@@ -27,7 +27,7 @@ const (
 )
 
 // Company is the LDIF of Example Ltd, with the mail domains example.test and
-// example.net. Everybody's password is Password.
+// example.net. All passwords are Password.
 //
 //	alice       two aliases, one of them in example.net; member of cn=staff
 //	bob         mail written in mixed case

@@ -89,7 +89,7 @@ func Start(dir string, opts Options) (*Server, error) {
 	return s, s.launchOnFreePorts()
 }
 
-// findSlapd looks where Debian puts it, which is not in everybody's PATH.
+// findSlapd looks where Debian puts it, which may not be in PATH.
 func findSlapd() (string, error) {
 	for _, name := range []string{"slapd", "/usr/sbin/slapd", "/usr/libexec/slapd"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -126,7 +126,7 @@ func (s *Server) load() error {
 	return nil
 }
 
-// launchOnFreePorts tries again when somebody took a port between our choice
+// launchOnFreePorts tries again when another program took a port between our choice
 // and slapd's start.
 func (s *Server) launchOnFreePorts() error {
 	var err error
@@ -204,7 +204,7 @@ func (s *Server) Restart() {
 }
 
 // Freeze keeps the process from running without closing anything: the kernel
-// still accepts connections, nobody answers.
+// still accepts connections and answers none.
 func (s *Server) Freeze() { s.signal((*process).freeze) }
 
 // Thaw lets a frozen server go on.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
 )
 
@@ -74,7 +75,8 @@ func (a *App) watchDirectory(ctx context.Context, name string) {
 		}
 		if a.health.report("directory "+name, err) {
 			if err != nil {
-				a.Log.Warn().Err(err).Str("directory", name).Str("hint", "nobody can sign in until it answers; the website is served all the same").Msg("directory unavailable")
+				a.Log.Warn().Err(err).Str("directory", name).Str("hint", identity.Hint(err)).
+					Msg("directory unavailable")
 			} else {
 				a.Log.Info().Str("directory", name).Msg("directory answers")
 			}

@@ -197,6 +197,9 @@ func TestCheckOfAPerson(t *testing.T) {
 	if _, text := c.checkPerson(t, "bob.brown@example.test", "", ldaptest.Password); !strings.Contains(text, "✗ sign-in                 503: ") {
 		t.Errorf("a directory that is down is not told:\n%s", text)
 	}
+	if !strings.Contains(c.log.String(), `"hint":"is the directory running, and is the port in urls right?"`) {
+		t.Errorf("the log has no hint for the directory that is down:\n%s", c.log.String())
+	}
 }
 
 // TestCheckOfAnotherKey: a program with another state directory behind the name is found before anybody

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"persona-sidecar/idp/identity"
 )
 
 // phase is where the program is in its life.
@@ -35,6 +37,7 @@ type part struct {
 	Since time.Time `json:"since"`
 	// Cause is for the operator; the admin listener is not public.
 	Cause string `json:"cause,omitempty"`
+	Hint  string `json:"hint,omitempty"`
 }
 
 const (
@@ -58,7 +61,7 @@ func (h *health) report(name string, err error) (changed bool) {
 	defer h.mu.Unlock()
 	now := part{State: partOK, Since: h.now()}
 	if err != nil {
-		now.State, now.Cause = partDegraded, err.Error()
+		now.State, now.Cause, now.Hint = partDegraded, err.Error(), identity.Hint(err)
 	}
 	before, known := h.parts[name]
 	if known && before.State == now.State {

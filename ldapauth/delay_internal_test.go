@@ -13,11 +13,11 @@ func TestPace(t *testing.T) {
 	t.Parallel()
 	const step = 400 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
-		p := pace{step: step}
+		m := minDelay{step: step}
 		refusal := func(work time.Duration) time.Duration {
 			started := time.Now()
 			time.Sleep(work)
-			p.wait(context.Background(), started)
+			m.wait(context.Background(), started)
 			return time.Since(started)
 		}
 		unknown, wrong := time.Millisecond, 30*time.Millisecond
@@ -31,10 +31,10 @@ func TestPace(t *testing.T) {
 		if a := refusal(time.Minute); a < time.Minute || a%step != 0 {
 			t.Errorf("a very slow refusal took %v, no multiple of %v", a, step)
 		}
-		if a := refusal(unknown); a != maxPace*step {
-			t.Errorf("after that %v, want %v at most", a, maxPace*step)
+		if a := refusal(unknown); a != maxDelay*step {
+			t.Errorf("after that %v, want %v at most", a, maxDelay*step)
 		}
-		time.Sleep(3 * paceMemory)
+		time.Sleep(3 * delayMemory)
 		if a := refusal(unknown); a != step {
 			t.Errorf("the directory is fast again, and a refusal takes %v", a)
 		}
@@ -46,9 +46,9 @@ func TestPaceEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		p := pace{step: time.Hour}
+		m := minDelay{step: time.Hour}
 		started := time.Now()
-		p.wait(ctx, started)
+		m.wait(ctx, started)
 		if took := time.Since(started); took != time.Second {
 			t.Errorf("waited %v", took)
 		}

@@ -14,14 +14,14 @@ import (
 const addressesPerSearch = 20
 
 // confirm reads the entry again after its password was proven, and with the
-// same search looks for second holders of its addresses. before are the
+// same search looks for second owners of its addresses. before are the
 // addresses as they were a moment ago. The people's filter was applied then,
 // so it is only needed again where the short way does not answer.
 func (d *Directory) confirm(ctx context.Context, id string, before []browserid.Address) (identity.Result, error) {
 	if len(before) == 0 || len(before) > addressesPerSearch {
 		return d.read(ctx, id)
 	}
-	f, err := d.search(ctx, d.holderFilter(before...), d.wholePerson)
+	f, err := d.search(ctx, d.ownerFilter(before...), d.wholePerson)
 	if err != nil {
 		return identity.Result{}, err
 	}
@@ -38,21 +38,22 @@ func (d *Directory) confirm(ctx context.Context, id string, before []browserid.A
 
 // read reads one of the people by id, with the addresses that are theirs alone.
 func (d *Directory) read(ctx context.Context, id string) (identity.Result, error) {
-	f, err := d.search(ctx, d.idFilter(id), d.wholePerson)
+	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+equals(d.cfg.Schema.IDAttribute, id)+")", d.wholePerson)
 	if err != nil {
 		return identity.Result{}, err
 	}
 	e, ok := f.only()
 	if !ok || e.id != id {
 		if len(f.entries) > 1 {
-			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.IDAttribute).Msg("more than one entry has this id: nobody is let in (hint: id_attribute must be unique)")
+			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.IDAttribute).
+				Str("hint", "id_attribute must be unique").Msg("sign-in refused: more than one entry has this id")
 		}
 		return identity.Result{Status: identity.Gone, Person: identity.Person{Directory: d.cfg.Name, ID: id}}, nil
 	}
 	if d.state(e) != identity.OK {
 		return d.result(e, nil), nil
 	}
-	addresses, err := d.uncontested(ctx, id, d.addresses(e))
+	addresses, err := d.owned(ctx, id, d.addresses(e))
 	if err != nil {
 		return identity.Result{}, err
 	}
@@ -69,17 +70,17 @@ func (d *Directory) result(e entry, addresses []browserid.Address) identity.Resu
 	return identity.Result{Status: identity.OK, Person: p, MayTell: true}
 }
 
-// uncontested drops every address that anything else in the directory claims,
+// owned drops every address that anything else in the directory claims,
 // a disabled account or a mailing list included.
 //
 // One search carries many addresses. If it finds the person and nothing else,
-// none of them has a second holder. If it finds anything else, or the server
-// held entries back, it does not say which address is contested: then each
+// none of them has a second owner. If it finds anything else, or the server
+// held entries back, it does not say which address is ambiguous: then each
 // address is asked for by itself, where two entries are enough to know.
-func (d *Directory) uncontested(ctx context.Context, id string, addresses []browserid.Address) ([]browserid.Address, error) {
+func (d *Directory) owned(ctx context.Context, id string, addresses []browserid.Address) ([]browserid.Address, error) {
 	var kept []browserid.Address
 	for chunk := range slices.Chunk(addresses, addressesPerSearch) {
-		f, err := d.search(ctx, d.holderFilter(chunk...), d.onlyID)
+		f, err := d.search(ctx, d.ownerFilter(chunk...), d.onlyID)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +89,7 @@ func (d *Directory) uncontested(ctx context.Context, id string, addresses []brow
 			continue
 		}
 		for _, address := range chunk {
-			mine, err := d.holdsAlone(ctx, id, address)
+			mine, err := d.ownsAlone(ctx, id, address)
 			if err != nil {
 				return nil, err
 			}
@@ -100,17 +101,17 @@ func (d *Directory) uncontested(ctx context.Context, id string, addresses []brow
 	return kept, nil
 }
 
-func (d *Directory) holdsAlone(ctx context.Context, id string, address browserid.Address) (bool, error) {
-	f, err := d.search(ctx, d.holderFilter(address), d.onlyID)
+func (d *Directory) ownsAlone(ctx context.Context, id string, address browserid.Address) (bool, error) {
+	f, err := d.search(ctx, d.ownerFilter(address), d.onlyID)
 	if err != nil {
 		return false, err
 	}
 	if e, ok := f.only(); ok && e.id == id {
 		return true, nil
 	}
-	if d.contested.first(address.String()) {
+	if d.ambiguous.first(address.String()) {
 		d.log.Warn().Stringer("address", address).Strs("ids", ids(f.entries)).
-			Msg("two entries claim this address: nobody gets it (hint: take it from one of them)")
+			Str("hint", "take it from one of them").Msg("address withheld: two entries claim it")
 	}
 	return false, nil
 }
