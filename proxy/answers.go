@@ -15,8 +15,8 @@ import (
 // handlerName stands in the access log for what the Edge answers itself.
 const handlerName = "edge"
 
-// redirectAge bounds how long browsers remember the way to HTTPS, so that a
-// change of the public port does not lock anybody out.
+// redirectAge bounds how long browsers remember the redirect to HTTPS, so that a
+// change of the public port locks no one out.
 const redirectAge = "public, max-age=3600"
 
 // redirect sends the client to the same target by HTTPS. The Location is always
@@ -103,8 +103,8 @@ func asterisk(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// Nothing that deals with passwords is answered in clear text; the reader is
-// told when to come back, the operator why.
+// Nothing that deals with passwords is answered in clear text. The page says when
+// to come back, the log why.
 
 func noCertificate(w http.ResponseWriter, r *http.Request) {
 	rec := middleware.FromContext(r.Context())
@@ -127,7 +127,7 @@ func untrustedTerminator(w http.ResponseWriter, r *http.Request) {
 	page(w, r, errorpage.Page{
 		Status:     http.StatusServiceUnavailable,
 		Title:      "Not available over this connection",
-		Text:       "This page is only served over an encrypted connection. Open it with https:// at the beginning of the address; if you did, whoever runs this website has to complete its set-up.",
+		Text:       "This page is only served over an encrypted connection. Open it with https:// at the beginning of the address; if you did, its operator has to complete the set-up.",
 		RetryAfter: time.Minute,
 	})
 }

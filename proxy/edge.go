@@ -39,7 +39,7 @@ type Config struct {
 	// HasCertificate reports whether a usable certificate for the canonical host
 	// was ever obtained: from then on plain HTTP redirects. nil: never.
 	HasCertificate func(host string) bool
-	// PublicHTTPS is the port under which the world reaches us by HTTPS; 0: 443.
+	// PublicHTTPS is the port at which clients reach us by HTTPS; 0: 443.
 	PublicHTTPS int
 
 	Log zerolog.Logger

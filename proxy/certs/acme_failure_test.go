@@ -25,7 +25,7 @@ func TestDownThenUp(t *testing.T) {
 		t.Errorf("status %+v, want no certificate and a time of the next attempt", status)
 	}
 	if site.acme.HasCertificate("downthenup.test") {
-		t.Error("has a certificate that nobody issued")
+		t.Error("has a certificate that was not issued")
 	}
 	mustContain(t, "log", site.log.String(), `"level":"error"`, `"domain":"downthenup.test"`, `"hint":"the ACME server cannot be reached`, "no certificate obtained")
 	if _, _, err := site.get("downthenup.test", server.IssuerRoots()); err == nil {
@@ -93,7 +93,7 @@ func TestDamagedStorage(t *testing.T) {
 
 // TestHalfAccount: a crash while the first account was being stored, without an
 // e-mail address configured. certmagic left alone would take its folder's name
-// for an address, which the server refuses for ever.
+// for an address, which the server always refuses.
 func TestHalfAccount(t *testing.T) {
 	t.Parallel()
 	storage := &certmagic.FileStorage{Path: t.TempDir()}
@@ -177,7 +177,7 @@ func TestStartOnce(t *testing.T) {
 }
 
 // TestRenewalDown: when a renewal fails, the old certificate is served on, and
-// the operator is told.
+// the log says so.
 func TestRenewalDown(t *testing.T) {
 	t.Parallel()
 	name := freshName("renewaldown")

@@ -50,7 +50,7 @@ func (a *ACME) tellWhetherHere(name string, addrs []netip.Addr) {
 			Msg("asking for a certificate; the name points to this machine")
 	case !slices.ContainsFunc(local, a.public):
 		a.log.Info().Str("domain", name).Strs("points_to", addressStrings(addrs)).
-			Msg("asking for a certificate; whether the name points here cannot be told, for this machine has no public address of its own (a container, or behind NAT)")
+			Msg("asking for a certificate; it is unknown whether the name points here, for this machine has no public address of its own (a container, or behind NAT)")
 	default:
 		a.log.Warn().Str("domain", name).Strs("points_to", addressStrings(addrs)).Strs("elsewhere", addressStrings(elsewhere)).
 			Str("hint", "the ACME server may connect to any of these addresses, IPv6 first: correct the A and AAAA records, unless a load balancer there leads here").

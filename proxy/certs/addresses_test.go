@@ -22,7 +22,7 @@ func addrs(texts ...string) []netip.Addr {
 	return all
 }
 
-// TestLookup: before the first order it is told where a name points and whether
+// TestLookup: before the first order the log says where a name points and whether
 // that is here, unless the name is one that the DNS cannot have.
 func TestLookup(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func TestLookup(t *testing.T) {
 		"here":      {points: addrs("203.0.113.5", "::ffff:203.0.113.5"), local: public, level: "info", want: "the name points to this machine"},
 		"elsewhere": {points: addrs("192.0.2.7"), local: public, level: "warn", want: `"elsewhere":["192.0.2.7"]`},
 		"half":      {points: addrs("203.0.113.5", "2001:db8::7"), local: public, level: "warn", want: `"elsewhere":["2001:db8::7"]`},
-		"nat":       {points: addrs("192.0.2.7"), local: addrs("127.0.0.1", "172.17.0.2", "fe80::1", "100.64.0.9"), level: "info", want: "cannot be told"},
+		"nat":       {points: addrs("192.0.2.7"), local: addrs("127.0.0.1", "172.17.0.2", "fe80::1", "100.64.0.9"), level: "info", want: "it is unknown whether"},
 		"gone":      {err: &net.DNSError{Err: "no such host", IsNotFound: true}, level: "warn", want: "make an A or AAAA record"},
 		"silent":    {err: context.DeadlineExceeded, level: "warn", want: "the DNS gives no address for this name"},
 	}

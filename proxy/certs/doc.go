@@ -5,8 +5,8 @@
 //     background, answers the HTTP-01 and TLS-ALPN-01 challenges (RFC 8555
 //     section 8.3, RFC 8737) on the program's own listeners and renews in time.
 //     An ACME server that is down never keeps the program from starting, and a
-//     program that is restarted again and again does not use up its limits: what
-//     became of an order is remembered in the storage. A certificate of the
+//     program that is restarted again and again does not use up its limits: the
+//     outcome of each order is kept in the storage. A certificate of the
 //     operator's own may stand in until the first one is obtained.
 //
 //   - [Files] reads a certificate and its key from two files and reads them

@@ -11,7 +11,7 @@ import (
 )
 
 // TestExternalAccount: an ACME server that serves its customers only gets the
-// binding, and tells when there is none or a wrong one. The key reaches no log.
+// binding, and reports when there is none or a wrong one. The key reaches no log.
 func TestExternalAccount(t *testing.T) {
 	t.Parallel()
 	const keyID, key = "kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"

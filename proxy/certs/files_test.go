@@ -239,7 +239,7 @@ func TestBadFiles(t *testing.T) {
 }
 
 // TestFilesReload: a new pair is served without a restart; a bad one leaves the
-// old in place and is told once.
+// old in place and is logged once.
 func TestFilesReload(t *testing.T) {
 	t.Parallel()
 	one, two := ecdsaPair(t, "example.test"), ecdsaPair(t, "example.test", "new.test")
@@ -259,7 +259,7 @@ func TestFilesReload(t *testing.T) {
 	serves(one)
 
 	where.write(t, two.cert, one.key) // the certificate is there, its key not yet
-	serves(one)                       // within the second nobody looks
+	serves(one)                       // within the second the files are not looked at
 	now.add(time.Second)
 	serves(one)
 	if problem := f.Status()[0].Problem; !strings.Contains(problem, "is not the key of the certificate") {
@@ -268,7 +268,7 @@ func TestFilesReload(t *testing.T) {
 	now.add(time.Second)
 	serves(one)
 	if n := strings.Count(text.String(), "still serving the old certificate"); n != 1 {
-		t.Errorf("told %d times, want once:\n%s", n, text.String())
+		t.Errorf("logged %d times, want once:\n%s", n, text.String())
 	}
 	mustContain(t, "log", text.String(), `"level":"error"`, `"hint":"put the two files`, where.key)
 

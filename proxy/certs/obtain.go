@@ -174,7 +174,7 @@ func (a *ACME) obtain(ctx context.Context, name string, failures int) error {
 }
 
 // nextAttempt returns when a name may be asked for again after the failures that an
-// earlier run of the program has noted; zero: at once. A clock that was ahead
+// earlier run of the program has recorded; zero: at once. A clock that was ahead
 // then holds nothing up longer than a failure now would.
 func (a *ACME) nextAttempt(failed failedOrders) time.Time {
 	if failed.Count == 0 {
@@ -191,7 +191,7 @@ func (a *ACME) nextAttempt(failed failedOrders) time.Time {
 	return again
 }
 
-// waitBackoff waits until a name may be asked for after failures that were noted
+// waitBackoff waits until a name may be asked for after failures that were recorded
 // before the start. It returns false when ctx ended.
 func (a *ACME) waitBackoff(ctx context.Context, name string, failed failedOrders) bool {
 	again := a.nextAttempt(failed)
@@ -263,7 +263,7 @@ func (a *ACME) onEvent(ctx context.Context, event string, data map[string]any) e
 	return nil
 }
 
-// beginRenewal notes a renewal before it is ordered, and refuses it when one failed
+// beginRenewal records a renewal before it is ordered, and refuses it when one failed
 // shortly before the program was started: certmagic knows only the failures of
 // this run.
 func (a *ACME) beginRenewal(ctx context.Context, name string) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// ordersFolder is where the storage keeps what became of orders.
+// ordersFolder is where the storage keeps the outcome of orders.
 const ordersFolder = "persona/orders"
 
 // orders keeps, in the storage, a record of the orders that failed, so that a
@@ -57,7 +57,7 @@ func (o orders) load(ctx context.Context, name string) failedOrders {
 	}
 	if ctx.Err() == nil {
 		o.log.Warn().Err(err).Str("domain", name).Str("record", o.key(name)).
-			Msg("what became of the last order for a certificate cannot be read; it is asked for as if for the first time")
+			Msg("the record of the last order for a certificate cannot be read; it is ordered as if for the first time")
 	}
 	return failedOrders{}
 }
@@ -70,18 +70,18 @@ func (f failedOrders) cause() string {
 	return f.Cause
 }
 
-// begin notes an order as failed before it is made, because the program may be
-// killed in the middle. Where nothing can be noted nothing is ordered: the
-// certificate could not be stored either. The returned function notes how the
+// begin records an order as failed before it is made, because the program may be
+// killed in the middle. Where nothing can be recorded nothing is ordered: the
+// certificate could not be stored either. The returned function records how the
 // order ended; nil is success.
 func (o orders) begin(ctx context.Context, name string) (end func(error), err error) {
 	before := o.load(ctx, name)
 	begun := failedOrders{Count: before.Count + 1, Last: o.now()}
 	if err := o.store(ctx, name, begun); err != nil {
-		return nil, fmt.Errorf("noting an order before it is made: %w", err)
+		return nil, fmt.Errorf("recording an order before it is made: %w", err)
 	}
 	stopped := ctx
-	ctx = context.WithoutCancel(ctx) // the end of an order is noted also when the program stops
+	ctx = context.WithoutCancel(ctx) // the end of an order is recorded also when the program stops
 	return func(cause error) {
 		after := before
 		switch {
@@ -91,7 +91,7 @@ func (o orders) begin(ctx context.Context, name string) (end func(error), err er
 			after = failedOrders{Count: weight(begun.Count, cause), Last: o.now(), Cause: cause.Error()}
 		}
 		if err := o.store(ctx, name, after); err != nil {
-			o.log.Warn().Err(err).Str("domain", name).Msg("how an order for a certificate ended was not noted; a start in the next minutes may wait before it asks again")
+			o.log.Warn().Err(err).Str("domain", name).Msg("how an order for a certificate ended was not recorded; a start in the next minutes may wait before it asks again")
 		}
 	}, nil
 }

@@ -83,9 +83,9 @@ func records(t *testing.T, storage *certmagic.FileStorage) []string {
 	return found
 }
 
-// TestRestartTold: the operator is told what the program waits for, how long, and
+// TestRestartLogged: the log says what the program waits for, how long, and
 // how to try at once.
-func TestRestartTold(t *testing.T) {
+func TestRestartLogged(t *testing.T) {
 	t.Parallel()
 	storage := &certmagic.FileStorage{Path: t.TempDir()}
 	before := listen(t)
@@ -102,7 +102,7 @@ func TestRestartTold(t *testing.T) {
 	config = after.config(server, storage, "restarttold.test")
 	config.RetryDelay = hourly
 	after.start(config)
-	eventually(t, "a line that tells", func() bool { return strings.Contains(after.log.String(), "so the next one waits") })
+	eventually(t, "a line in the log", func() bool { return strings.Contains(after.log.String(), "so the next one waits") })
 	mustContain(t, "log", after.log.String(), "serverInternal", `"retry_in":"1h0m0s"`, `"failures":1`)
 	after.stop()
 

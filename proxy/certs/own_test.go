@@ -78,7 +78,7 @@ func TestOwnFirst(t *testing.T) {
 }
 
 // TestOwnForOthers: each name goes over to ACME by itself; a certificate of its own
-// that is for another name is served all the same, told, and no reason to
+// that is for another name is served all the same, reported, and no reason to
 // redirect to HTTPS.
 func TestOwnForOthers(t *testing.T) {
 	t.Parallel()
@@ -103,7 +103,7 @@ func TestOwnForOthers(t *testing.T) {
 		t.Error("a certificate for another name counts as usable")
 	}
 	if status := site.acme.Status()[1]; status.Problem == "" {
-		t.Errorf("status %+v tells no problem", status)
+		t.Errorf("status %+v has no problem", status)
 	}
 }
 

@@ -15,7 +15,7 @@ type nameState struct {
 	problem string
 	retry   time.Time
 	again   time.Time   // before which no renewal is ordered
-	renewed func(error) // notes how the renewal under way ends; nil: none is
+	renewed func(error) // records how the renewal under way ends; nil: none is
 }
 
 // deferUntil keeps renewals from being ordered before a time.

@@ -13,7 +13,7 @@ import (
 // to log.
 //
 // Every line goes one level down: an info line of certmagic is one step of an
-// order ("acquiring lock"), hence debug here, and its errors are told once more
+// order ("acquiring lock"), hence debug here, and its errors are logged once more
 // by this package, at their proper level and with a hint.
 func newZapLogger(log zerolog.Logger) *zap.Logger {
 	return zap.New(bridge{log: log})

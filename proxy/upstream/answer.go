@@ -13,8 +13,8 @@ import (
 	"persona-sidecar/proxy/middleware"
 )
 
-// answer stands between ReverseProxy and the client and puts right what
-// ReverseProxy does not see.
+// answer stands between ReverseProxy and the client and corrects what ReverseProxy
+// does not see.
 type answer struct {
 	http.ResponseWriter
 	proxy   *Proxy
@@ -28,11 +28,20 @@ type answer struct {
 // Unwrap leads http.ResponseController on.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// WriteHeader sends interim and final answers.
+// WriteHeader sends final answers, and interim ones such as 103.
 func (a *answer) WriteHeader(status int) {
 	h := a.Header()
 	if status < 200 && status != http.StatusSwitchingProtocols {
-		a.writeInterim(status, h)
+		// A 100 is ours to send: net/http does when the body is first read, and that
+		// is when the website has asked for it.
+		if status == http.StatusContinue || !a.interim {
+			return
+		}
+		for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length"} {
+			delete(h, name)
+		}
+		a.proxy.cookies.stripResponse(h)
+		a.ResponseWriter.WriteHeader(status)
 		return
 	}
 	if _, found := h["Content-Type"]; !found {
@@ -42,19 +51,6 @@ func (a *answer) WriteHeader(status int) {
 		// What is left of the body must not be taken for the next request.
 		h.Set("Connection", "close")
 	}
-	a.ResponseWriter.WriteHeader(status)
-}
-
-// writeInterim passes 103 and the like. A 100 is ours to send: net/http does
-// when the body is first read, and that is when the website has asked for it.
-func (a *answer) writeInterim(status int, h http.Header) {
-	if status == http.StatusContinue || !a.interim {
-		return
-	}
-	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length"} {
-		delete(h, name)
-	}
-	a.proxy.cookies.stripResponse(h)
 	a.ResponseWriter.WriteHeader(status)
 }
 
@@ -73,13 +69,6 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	a.conn = &upgradedConn{Conn: conn, early: buffered.Reader}
 	a.proxy.upgrades.add(a.conn)
 	return a.conn, buffered, nil
-}
-
-// end is called when the request is over.
-func (a *answer) end() {
-	if a.conn != nil {
-		a.proxy.upgrades.remove(a.conn)
-	}
 }
 
 // watchBody returns the request with a body that remembers how reading it ended.
@@ -116,18 +105,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// err is why the body could not be read, nil when it could.
-func (b *requestBody) err() error {
-	if b == nil {
-		return nil
-	}
-	if err := b.failed.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// responseBody notes why the website's answer broke off.
+// responseBody records why the website's answer broke off.
 type responseBody struct {
 	io.ReadCloser
 	ctx    context.Context // of the request: done when the client has left

@@ -19,9 +19,13 @@ func (names cookieNames) stripRequest(h http.Header) {
 	}
 	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
-		if line, left := names.stripLine(line); left {
-			kept = append(kept, line)
+		if names.mentioned(line) {
+			pairs := slices.DeleteFunc(strings.Split(line, ";"), names.ours)
+			if line = strings.TrimLeft(strings.Join(pairs, ";"), " \t"); line == "" {
+				continue
+			}
 		}
+		kept = append(kept, line)
 	}
 	if len(kept) == 0 {
 		delete(h, "Cookie")
@@ -33,21 +37,6 @@ func (names cookieNames) stripRequest(h http.Header) {
 // mentioned reports whether a line may hold one of our cookies.
 func (names cookieNames) mentioned(line string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(line, name) })
-}
-
-// stripLine reports false when nothing is left of the line.
-func (names cookieNames) stripLine(line string) (string, bool) {
-	if !names.mentioned(line) {
-		return line, true
-	}
-	var kept []string
-	for pair := range strings.SplitSeq(line, ";") {
-		if !names.ours(pair) {
-			kept = append(kept, pair)
-		}
-	}
-	line = strings.TrimLeft(strings.Join(kept, ";"), " \t")
-	return line, line != ""
 }
 
 // stripResponse takes Set-Cookie lines for our names out of an answer.

@@ -27,7 +27,7 @@ func TestUpstreamDown(t *testing.T) {
 			t.Errorf("%d %s", res.StatusCode, body)
 		}
 		if strings.Contains(body, addr) || strings.Contains(body, "refused") || strings.Contains(body, "127.0.0.1") {
-			t.Errorf("the page tells internals: %s", body)
+			t.Errorf("the page shows internals: %s", body)
 		}
 		for name, want := range map[string]string{"Cache-Control": "no-store", "Cross-Origin-Opener-Policy": "", "Retry-After": "30"} {
 			if got := res.Header.Get(name); got != want {
@@ -202,7 +202,7 @@ func TestClientLeaves(t *testing.T) {
 	})
 }
 
-// A client that stops sending is told so; the connection is not used again.
+// A client that stops sending gets a 408; the connection is not used again.
 func TestSlowUpload(t *testing.T) {
 	t.Parallel()
 	s := start(t, site(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }), options{idle: 100 * time.Millisecond})

@@ -24,7 +24,7 @@ import (
 //   - behind an answer that asks for NTLM or Negotiate, see ofOneClient.
 //
 // Bytes that come while no request is under way are reported as io.EOF, too.
-// Answers to HEAD need another transport: their framing cannot be told from here.
+// Answers to HEAD need another transport: where they end depends on the method.
 type framedConn struct {
 	net.Conn
 	asked   atomic.Bool // a request was written and its answer is not read
@@ -133,27 +133,32 @@ func (f *framing) readLine(p []byte) []byte {
 	f.line = bytes.TrimSuffix(f.line, []byte{'\r'})
 	switch {
 	case f.phase == chunkSize:
-		f.endChunkSize()
+		text, _, _ := strings.Cut(string(f.line), ";")
+		size, err := strconv.ParseUint(strings.TrimRight(text, " \t"), 16, 63)
+		switch {
+		case err != nil:
+			f.phase = raw
+		case size == 0:
+			f.phase = trailers
+		default:
+			f.phase, f.length = body, int64(size)
+		}
 	case f.phase == chunkEnd:
 		f.phase = chunkSize
 	case len(f.line) == 0 && !f.folded:
 		f.endHead()
 	case f.first:
-		f.endStatus()
+		proto, status, _ := strings.Cut(string(f.line), " ")
+		status, _, _ = strings.Cut(strings.TrimLeft(status, " "), " ")
+		f.status, _ = strconv.Atoi(status)
+		f.old = proto == "HTTP/1.0"
+		f.last = proto != "HTTP/1.1"
+		f.first = false
 	default:
 		return rest // a field, or a part of one
 	}
 	f.line = f.line[:0]
 	return rest
-}
-
-func (f *framing) endStatus() {
-	proto, status, _ := strings.Cut(string(f.line), " ")
-	status, _, _ = strings.Cut(strings.TrimLeft(status, " "), " ")
-	f.status, _ = strconv.Atoi(status)
-	f.old = proto == "HTTP/1.0"
-	f.last = proto != "HTTP/1.1"
-	f.first = false
 }
 
 // endField reads what a field says about the framing.
@@ -194,18 +199,5 @@ func (f *framing) endHead() {
 		f.phase = ended
 	default:
 		f.phase = raw
-	}
-}
-
-func (f *framing) endChunkSize() {
-	text, _, _ := strings.Cut(string(f.line), ";")
-	size, err := strconv.ParseUint(strings.TrimRight(text, " \t"), 16, 63)
-	switch {
-	case err != nil:
-		f.phase = raw
-	case size == 0:
-		f.phase = trailers
-	default:
-		f.phase, f.length = body, int64(size)
 	}
 }

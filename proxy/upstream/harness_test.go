@@ -219,7 +219,7 @@ func await[T any](t testing.TB, c <-chan T, what string) T {
 	case v := <-c:
 		return v
 	case <-time.After(proxytest.Patience):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("no %s in time", what)
 		panic("unreachable")
 	}
 }

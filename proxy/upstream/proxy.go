@@ -27,7 +27,7 @@ type Config struct {
 	Cookies []string       // names of our own cookies, removed in both directions
 	Timeout time.Duration  // longest wait for the website to take the next bytes of a request, and then to begin its answer; 0: DefaultTimeout
 	Log     zerolog.Logger
-	Failed  func(Failure) // is told about each fault of the website; nil: nobody is
+	Failed  func(Failure) // is called for each fault of the website; may be nil
 }
 
 // Proxy passes requests to one website.
@@ -106,7 +106,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r = a.watchBody(r)
 	}
-	defer a.end()
+	defer func() {
+		if a.conn != nil {
+			p.upgrades.remove(a.conn)
+		}
+	}()
 	p.reverse.ServeHTTP(a, r)
 }
 

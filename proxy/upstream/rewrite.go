@@ -3,7 +3,10 @@ package upstream
 import (
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"persona-sidecar/proxy/middleware"
 )
@@ -16,9 +19,22 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	p.setTarget(in, out, rec.Target)
 	out.Host = in.Host
 	out.Trailer = in.Trailer // filled in when the body has been read
-	dropClaims(out.Header, rec.Trusted)
+	// What clients say about themselves goes. From a trusted proxy, X-Forwarded-
+	// fields that are not made here pass, but for those that name a person.
+	for name := range out.Header {
+		if k := kindOf(name); k == made || k == claimed && !rec.Trusted {
+			delete(out.Header, name)
+		}
+	}
 	setForwarded(out.Header, in, rec)
-	out.Header["Via"] = append(out.Header["Via"], via(in))
+	via := "1.1 " + viaName
+	switch {
+	case in.ProtoMajor >= 2:
+		via = "2.0 " + viaName
+	case in.ProtoMinor == 0:
+		via = "1.0 " + viaName
+	}
+	out.Header["Via"] = append(out.Header["Via"], via)
 	p.cookies.stripRequest(out.Header)
 	dropUpgrade(in, out.Header)
 }
@@ -39,17 +55,6 @@ func (p *Proxy) setTarget(in, out *http.Request, target middleware.Target) {
 		u.ForceQuery = u.RawQuery == ""
 	}
 	out.URL = &u
-}
-
-// dropClaims removes what clients say about themselves, who they are and where
-// they come from. From a trusted proxy, X-Forwarded- fields that are not made here
-// pass, but for those that name a person.
-func dropClaims(h http.Header, trusted bool) {
-	for name := range h {
-		if k := kindOf(name); k == made || k == claimed && !trusted {
-			delete(h, name)
-		}
-	}
 }
 
 type kind int
@@ -99,9 +104,12 @@ func kindOf(name string) kind {
 
 // setForwarded tells the website where the request came from, and how.
 func setForwarded(h http.Header, in *http.Request, rec *middleware.Record) {
-	scheme := rec.Scheme
-	if scheme == "" {
-		scheme = schemeOf(in)
+	port := "80"
+	if rec.Scheme == "https" {
+		port = "443"
+	}
+	if i := strings.LastIndexByte(in.Host, ':'); i >= 0 && i+1 < len(in.Host) && !strings.HasSuffix(in.Host, "]") {
+		port = in.Host[i+1:]
 	}
 	values := make([]string, 0, 6) // one allocation for all
 	set := func(name, value string) {
@@ -110,8 +118,8 @@ func setForwarded(h http.Header, in *http.Request, rec *middleware.Record) {
 		h[name] = values[n-1 : n : n]
 	}
 	set("X-Forwarded-Host", in.Host)
-	set("X-Forwarded-Proto", scheme)
-	set("X-Forwarded-Port", portOf(in.Host, scheme))
+	set("X-Forwarded-Proto", rec.Scheme)
+	set("X-Forwarded-Port", port)
 	if rec.Client.IsValid() {
 		client := rec.Client.String()
 		set("X-Forwarded-For", client)
@@ -122,23 +130,12 @@ func setForwarded(h http.Header, in *http.Request, rec *middleware.Record) {
 	}
 }
 
-// viaName is what this program calls itself in Via.
+// viaName is what this program calls itself in Via (RFC 9110, section 7.6.3).
 const viaName = "persona"
 
 // maxPasses is how often a request may pass this program: more than any sensible
 // row of proxies, and few enough to end a loop soon.
 const maxPasses = 5
-
-// via is our element of the Via field (RFC 9110, section 7.6.3).
-func via(r *http.Request) string {
-	switch {
-	case r.ProtoMajor >= 2:
-		return "2.0 " + viaName
-	case r.ProtoMinor == 0:
-		return "1.0 " + viaName
-	}
-	return "1.1 " + viaName
-}
 
 // passes counts how often a request has passed a program like this one.
 func passes(r *http.Request) int {
@@ -153,44 +150,55 @@ func passes(r *http.Request) int {
 	return n
 }
 
-func schemeOf(r *http.Request) string {
-	if r.TLS != nil {
-		return "https"
-	}
-	return "http"
-}
-
-func portOf(host, scheme string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && i+1 < len(host) && !strings.HasSuffix(host, "]") {
-		return host[i+1:]
-	}
-	if scheme == "https" {
-		return "443"
-	}
-	return "80"
-}
-
 // dropUpgrade takes out upgrades to another version of HTTP or to TLS: behind
 // them, requests would reach the website past everything that happens here
 // (RFC 9113 has deprecated h2c for good). An upgrade over HTTP/2 does not exist.
 func dropUpgrade(in *http.Request, h http.Header) {
 	delete(h, "Http2-Settings")
-	if in.ProtoMajor == 1 && !hiddenHTTP(h["Upgrade"]) {
-		return
-	}
-	delete(h, "Upgrade")
-	delete(h, "Connection")
-}
-
-func hiddenHTTP(upgrade []string) bool {
-	for _, line := range upgrade {
+	drop := in.ProtoMajor != 1
+	for _, line := range h["Upgrade"] {
 		for token := range strings.SplitSeq(strings.ToLower(line), ",") {
 			name, _, _ := strings.Cut(strings.Trim(token, " \t"), "/")
 			switch name {
 			case "h2c", "h2", "h3", "http", "tls":
-				return true
+				drop = true
 			}
 		}
 	}
-	return false
+	if drop {
+		delete(h, "Upgrade")
+		delete(h, "Connection")
+	}
+}
+
+// trailer is a request's trailer section (RFC 9110, section 6.5). net/http
+// fills its fields in when the body has been read to its end.
+type trailer struct {
+	fields http.Header
+	names  []string // those that the website may see
+}
+
+// announced takes out of an announced trailer section what has no place there:
+// what frames, routes or authenticates a request, and what is made anew or cut out
+// in the header. A website that merges the section into the header would take it
+// for a field that was looked at in front of the body.
+func announced(fields http.Header) trailer {
+	t := trailer{fields: fields}
+	for name := range fields {
+		if httpguts.ValidTrailerHeader(name) && kindOf(name) == plain && name != "Cookie" {
+			t.names = append(t.names, name)
+		}
+	}
+	t.keepAnnounced()
+	return t
+}
+
+// keepAnnounced removes all other fields. Over HTTP/1.1 net/http takes in
+// whatever stands behind the body.
+func (t trailer) keepAnnounced() {
+	for name := range t.fields {
+		if !slices.Contains(t.names, name) {
+			delete(t.fields, name)
+		}
+	}
 }

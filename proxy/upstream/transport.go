@@ -105,6 +105,10 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 }
 
 func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := d.dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -112,10 +116,7 @@ func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, e
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	config := d.tls.Clone()
-	config.ServerName, _, err = net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
+	config.ServerName = host
 	secure := tls.Client(&pacedConn{Conn: conn, limit: d.limit}, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says more
@@ -125,7 +126,7 @@ func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, e
 }
 
 // pacedConn is a connection that fails when the website takes nothing for longer
-// than limit. http.Transport itself would wait for ever.
+// than limit. http.Transport itself would wait without end.
 type pacedConn struct {
 	net.Conn
 	limit    time.Duration

@@ -11,8 +11,8 @@ import (
 // the website has ended.
 const closeLinger = 30 * time.Second
 
-// upgrades are the connections that have become something else than HTTP:
-// websockets, nearly always. net/http forgets about them.
+// upgrades are the connections that have become something other than HTTP,
+// nearly always websockets. net/http forgets about them.
 type upgrades struct {
 	mu     sync.Mutex
 	closed bool
@@ -20,14 +20,14 @@ type upgrades struct {
 	served sync.WaitGroup // one for each connection until its handler is done with it
 }
 
-// open reports whether upgrades are still welcome.
+// open reports whether upgrades are still accepted.
 func (u *upgrades) open() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return !u.closed
 }
 
-// add keeps the connection in mind, or ends it when it comes too late.
+// add records the connection, or ends it when it comes too late.
 func (u *upgrades) add(conn *upgradedConn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -52,7 +52,11 @@ func (u *upgrades) remove(conn *upgradedConn) {
 	}
 }
 
-func (u *upgrades) close() {
+// CloseWebsockets ends every upgraded connection and waits until they are gone.
+// Later upgrades are refused. http.Server.Shutdown knows nothing of these
+// connections, so call it when the other requests have drained.
+func (p *Proxy) CloseWebsockets() {
+	u := &p.upgrades
 	u.mu.Lock()
 	u.closed = true
 	for conn := range u.conns {
@@ -61,11 +65,6 @@ func (u *upgrades) close() {
 	u.mu.Unlock()
 	u.served.Wait()
 }
-
-// CloseWebsockets ends every upgraded connection and waits until they are gone.
-// Later upgrades are refused. http.Server.Shutdown knows nothing of these
-// connections, so call it when the other requests have drained.
-func (p *Proxy) CloseWebsockets() { p.upgrades.close() }
 
 // upgradedConn is a client's connection after the upgrade.
 type upgradedConn struct {

@@ -57,7 +57,7 @@ func TestWebsocket(t *testing.T) {
 	}
 }
 
-// What a hasty client sends before it has seen the 101 is not lost.
+// What a client sends before it has seen the 101 is not lost.
 func TestUpgradeEarlyBytes(t *testing.T) {
 	t.Parallel()
 	s := start(t, rawSite(t, func(head string, conn net.Conn, r *bufio.Reader) {
