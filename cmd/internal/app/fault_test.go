@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,7 +42,7 @@ func TestStartFaults(t *testing.T) {
 		},
 		"no certificate file": {
 			yaml: "state_dir: state\nlisten: {https: \"127.0.0.1:0\", http: \"\", admin: \"\"}\ntls: {mode: files, cert_file: none.pem, key_file: none.key}\n",
-			want: []string{"none.pem"},
+			want: []string{"none.pem", "hint: check the path"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,9 +52,14 @@ func TestStartFaults(t *testing.T) {
 				fault.prepare(t, folder)
 			}
 			err := runUntilError(t, folder, fault.yaml+"domains:\n  - {name: example.test, upstream: \"http://127.0.0.1:1\"}\n")
+			text := err.Error()
+			var hinted interface{ Hint() string }
+			if errors.As(err, &hinted) {
+				text += " (hint: " + hinted.Hint() + ")"
+			}
 			for _, want := range fault.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error does not say %q: %v", want, err)
+				if !strings.Contains(text, want) {
+					t.Errorf("the error does not say %q: %s", want, text)
 				}
 			}
 		})
