@@ -127,3 +127,26 @@ func raw(t *testing.T, p *program, roots *x509.CertPool, request string) (status
 	}
 	return response.StatusCode, string(all)
 }
+
+// TestLogWithoutRequests: log.requests turns off the lines of requests that were served, not those
+// of requests that failed.
+func TestLogWithoutRequests(t *testing.T) {
+	t.Parallel()
+	up, down := website(t), website(t)
+	down.Close()
+	p := start(t, t.TempDir(), "state_dir: state\nlisten: {http: \"127.0.0.1:0\", admin: \"\"}\ntls: {mode: off}\ntrusted_proxies: [private]\nlog: {requests: false}\n"+
+		fmt.Sprintf("domains:\n  - {name: up.test, upstream: %q}\n  - {name: down.test, upstream: %q}\n", up.URL, down.URL))
+	for _, name := range []string{"up.test", "down.test"} {
+		response, err := p.client(nil).Get("http://" + name + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if log := p.log.String(); strings.Contains(log, `"host":"up.test"`) || strings.Count(log, `"message":"request"`) != 1 || !strings.Contains(log, `"status":502`) {
+		t.Errorf("logged %s", log)
+	}
+}

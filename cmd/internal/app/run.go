@@ -82,7 +82,7 @@ func (a *App) servers(open map[string]net.Listener, from certs.Source) ([]server
 	if err != nil {
 		return nil, fmt.Errorf("setting up the edge: %w", err)
 	}
-	record := middleware.New(middleware.Config{Trusted: a.Config.TrustedProxies, Now: a.Now, Rand: a.Rand, Log: a.Log, Observe: a.metrics.served})
+	record := middleware.New(middleware.Config{Trusted: a.Config.TrustedProxies, Now: a.Now, Rand: a.Rand, Log: a.Log, FailuresOnly: !a.Config.Log.Requests, Observe: a.metrics.served})
 	plain := edge.Plain()
 	if a.Config.TLS.Mode == config.ModeOff {
 		plain = edge.Terminated()

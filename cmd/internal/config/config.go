@@ -282,6 +282,9 @@ type Log struct {
 	Level string `yaml:"level" env:"PERSONA_LOG_LEVEL" as:"word debug info warn error" default:"info"`
 	// The form of a line.
 	Format Format `yaml:"format" env:"PERSONA_LOG_FORMAT" as:"word json console" default:"json"`
+	// A line for each request. Without it, only requests that failed on our side
+	// or the website's leave one.
+	Requests bool `yaml:"requests" env:"PERSONA_LOG_REQUESTS" default:"true"`
 }
 
 // Format is the form of a log line.
