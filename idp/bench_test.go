@@ -73,7 +73,7 @@ type readCloser struct{ *strings.Reader }
 func (readCloser) Close() error { return nil }
 
 func signedInRequest(b *testing.B, method, path string) (*http.Request, *idp.Server) {
-	w := newWorld(b, func(c *idp.Config) { c.Log = zerolog.Nop() })
+	w := newWorld(b, func(c *settings) { c.Log = zerolog.Nop() })
 	browser := w.browser()
 	browser.signIn("alice", password)
 	r := httptest.NewRequest(method, path, nil)

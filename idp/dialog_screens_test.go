@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/idptest"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -265,7 +264,7 @@ func TestDialogDelegatedDomain(t *testing.T) {
 // The identity host of its own, beside the company's website, is the hub.
 func TestDialogSecondHost(t *testing.T) {
 	t.Parallel()
-	n := newSites(t, func(c *idp.Config) {
+	n := newSites(t, func(c *settings) {
 		c.Hosts[1].Domains = []string{otherHost, "other.test"}
 	})
 	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = idptest.Addresses("alice@other.test") })
@@ -282,7 +281,7 @@ func TestDialogSecondHost(t *testing.T) {
 // hub, and the cookie of a sister is seen in its frame.
 func TestDialogSister(t *testing.T) {
 	t.Parallel()
-	n := newSites(t, func(c *idp.Config) {
+	n := newSites(t, func(c *settings) {
 		c.Hosts[1] = named(c.Hosts[1], sisterHost)
 		c.Hosts[1].Domains, c.Hosts[1].Hubs = []string{sisterHost, "corp.test"}, []string{ownHub}
 	})

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/idptest"
@@ -66,12 +65,12 @@ func (far) Discover(_ context.Context, domain string) (hub.Authority, error) {
 	return hub.Authority{}, &hub.NoAuthority{Reason: domain + " is not a browserid primary - non-200 response code to /.well-known/browserid"}
 }
 
-func asHub(c *idp.Config) {
+func asHub(c *settings) {
 	parties, err := hub.NewRelyingParties(append(hub.DefaultRelyingParties([]string{host}), farSite))
 	if err != nil {
 		panic(err)
 	}
-	c.Hub = &idp.Hub{RelyingParties: parties, Discovery: far{}}
+	c.Hub = &hub.Config{RelyingParties: parties, Discovery: far{}}
 	c.Hosts[1].Domains = []string{otherHost}
 }
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/provision"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -51,7 +51,7 @@ func TestSupportDocument(t *testing.T) {
 
 // twoKeys are the keys of a host while a rotation overlaps.
 type twoKeys struct {
-	idp.Keys
+	provision.Keys
 	second keys.Public
 }
 
@@ -70,7 +70,7 @@ func TestSupportDocumentWhileKeysOverlap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newWorld(t, func(c *idp.Config) { c.Keys = twoKeys{c.Keys, keys.Public{Key: &private.PublicKey}} }).browser()
+	b := newWorld(t, func(c *settings) { c.Keys = twoKeys{c.Keys, keys.Public{Key: &private.PublicKey}} }).browser()
 	document, err := browserid.ParseDocument([]byte(text(t, b.get("/.well-known/browserid"))))
 	if err != nil {
 		t.Fatal(err)

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
-
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -38,7 +36,7 @@ func (e *told) want(t *testing.T, what string, lines ...string) {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	events := &told{}
-	w := newWorld(t, func(c *idp.Config) { c.Events = events })
+	w := newWorld(t, func(c *settings) { c.Events = events })
 	b := w.browser()
 
 	b.postForm("/persona/authenticate", signInForm("alice", "wrong"))
@@ -85,7 +83,7 @@ func TestEvents(t *testing.T) {
 func TestEventsOfOutages(t *testing.T) {
 	t.Parallel()
 	events := &told{}
-	w := newWorld(t, func(c *idp.Config) { c.Events = events })
+	w := newWorld(t, func(c *settings) { c.Events = events })
 	b := w.browser()
 	b.signIn("alice", password)
 	events.lines = nil

@@ -202,7 +202,7 @@ func TestHostsWithoutIdentity(t *testing.T) {
 		"delegating.test": {`{"authority":"example.test"}`, `href="https://example.test/persona/"`},
 		"disabled.test":   {`{"disabled":true}`, "switched off"},
 	} {
-		b := newWorld(t, func(c *idp.Config) { c.Keys = emptyRing() }).browser()
+		b := newWorld(t, func(c *settings) { c.Keys = emptyRing() }).browser()
 		b.host = name
 		response := b.get("/.well-known/browserid?domain=x")
 		wantStatus(t, response, http.StatusOK)
@@ -224,7 +224,7 @@ func emptyRing() *keys.Ring { return keys.New(keys.Config{}) }
 
 func TestKeysNotReady(t *testing.T) {
 	t.Parallel()
-	b := newWorld(t, func(c *idp.Config) { c.Keys = emptyRing() }).browser()
+	b := newWorld(t, func(c *settings) { c.Keys = emptyRing() }).browser()
 	for _, path := range []string{"/.well-known/browserid", "/persona/", "/persona/authenticate", "/persona/provision", "/persona/api/session"} {
 		response := b.get(path)
 		wantStatus(t, response, http.StatusServiceUnavailable)
@@ -268,35 +268,33 @@ func TestConfigurationFaults(t *testing.T) {
 		change change
 		words  string
 	}{
-		"no keys":         {func(c *idp.Config) { c.Keys = nil }, "Keys is missing"},
-		"no sessions":     {func(c *idp.Config) { c.Sessions = nil }, "Sessions is missing"},
-		"host twice":      {func(c *idp.Config) { c.Hosts[1] = c.Hosts[0] }, "listed twice"},
-		"host in capital": {func(c *idp.Config) { c.Hosts[0].Name = "Example.test" }, "canonical"},
-		"no role":         {func(c *idp.Config) { c.Hosts[0].Role = 0 }, "role is missing"},
-		"http origin":     {func(c *idp.Config) { c.Hosts[0].Origin = "http://example.test" }, "origin"},
-		"origin's slash":  {func(c *idp.Config) { c.Hosts[0].Origin = "https://example.test/" }, "origin"},
+		"host twice":      {func(c *settings) { c.Hosts[1] = c.Hosts[0] }, "listed twice"},
+		"host in capital": {func(c *settings) { c.Hosts[0].Name = "Example.test" }, "canonical"},
+		"no role":         {func(c *settings) { c.Hosts[0].Role = 0 }, "role is missing"},
+		"http origin":     {func(c *settings) { c.Hosts[0].Origin = "http://example.test" }, "origin"},
+		"origin's slash":  {func(c *settings) { c.Hosts[0].Origin = "https://example.test/" }, "origin"},
 		"hub with query":  {provider(func(i *identity.Host) { i.Hubs = []string{"https://hub.test/?x"} }), "hub"},
 		"hub in CSP":      {provider(func(i *identity.Host) { i.Hubs = []string{"https://hub.test; script-src *"} }), "hub"},
 		"no domains":      {provider(func(i *identity.Host) { i.Domains = nil }), "mail domain"},
 		"too long":        {provider(func(i *identity.Host) { i.CertificateLifetime *= 25 }), "lifetime"},
 		"no directory":    {provider(func(i *identity.Host) { i.Directory = nil }), "directory"},
-		"authority":       {func(c *idp.Config) { c.Hosts[2].Authority = "https://x.test" }, "authority"},
+		"authority":       {func(c *settings) { c.Hosts[2].Authority = "https://x.test" }, "authority"},
 	} {
-		config := idp.Config{}
-		newWorld(t, func(c *idp.Config) { config = *c; config.Hosts = append([]identity.Host(nil), c.Hosts...) })
+		config := settings{}
+		newWorld(t, func(c *settings) { config = *c; config.Hosts = append([]identity.Host(nil), c.Hosts...) })
 		test.change(&config)
-		_, err := idp.New(config)
+		_, _, err := config.build()
 		if err == nil || !strings.Contains(err.Error(), test.words) {
 			t.Errorf("%s: error %v, want one with %q", name, err, test.words)
 		}
 	}
-	_, err := idp.New(idp.Config{})
-	if err == nil || strings.Count(err.Error(), "missing") < 6 {
+	_, err := idp.New(idp.Config{Hosts: []identity.Host{{}}})
+	if err == nil || strings.Count(err.Error(), "missing") != 3 || !strings.Contains(err.Error(), "canonical") {
 		t.Errorf("not all faults are listed at once: %v", err)
 	}
 }
 
 // provider changes the first host.
 func provider(edit func(*identity.Host)) change {
-	return func(c *idp.Config) { edit(&c.Hosts[0]) }
+	return func(c *settings) { edit(&c.Hosts[0]) }
 }

@@ -2,63 +2,52 @@ package idp
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"path"
+	"slices"
+	"strings"
 
-	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/identity"
-	"persona-sidecar/idp/web"
-
-	"github.com/rs/zerolog"
+	"persona-sidecar/idp/route"
 )
+
+// namespace is what is ours on every host, besides the well-known paths that
+// the envelopes name.
+const namespace = "/persona"
 
 // Server answers the identity paths of its hosts. It is safe for concurrent use.
 type Server struct {
 	config      Config
-	log         zerolog.Logger
-	web         *web.Web
 	sites       map[string]*site // by host name
 	crossOrigin *http.CrossOriginProtection
-	people      *people
-	signers     map[string]string // host by mail domain
-	hub         *hub.Hub
-	lookups     Counters
 }
 
-// site is one host with all that is worked out for it once.
+// site is one host with its routes. There is no mux: it would clean paths and
+// redirect, and a path that is spelled in any other way than its route's is
+// not found.
 type site struct {
-	host     identity.Host
-	routes   map[string]route
-	policies policies
-	serves   []identity.Host // as a hub: whose provisioning pages the dialog frames
+	host    *identity.Host
+	routes  map[string]entry
+	unknown map[route.Class]http.Header // of paths without a route
 }
 
-// New makes a Server. An error lists every fault of the configuration.
-func New(config Config) (*Server, error) {
-	if config.RequestID == nil {
-		config.RequestID = func(*http.Request) string { return "" }
-	}
+// entry is a route with its headers.
+type entry struct {
+	route.Route
+	header http.Header
+}
+
+// New makes a Server of the routes of all envelopes. An error lists every fault
+// of the configuration.
+func New(config Config, envelopes ...Envelope) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("configuring the identity provider: %w", err)
 	}
-	files, err := web.New()
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{
-		config:      config,
-		log:         config.Log,
-		web:         files,
-		sites:       map[string]*site{},
-		crossOrigin: http.NewCrossOriginProtection(),
-		people:      newPeople(),
-		signers:     signersOf(config.Hosts),
-		lookups:     NewMemoryCounters(config.Now),
-	}
-	if config.Hub != nil {
-		s.hub = hub.New(ownAuthorities(config.Hosts), config.Hub.Discovery)
-	}
-	for _, host := range config.Hosts {
-		site, err := s.newSite(host)
+	s := &Server{config: config, sites: map[string]*site{}, crossOrigin: http.NewCrossOriginProtection()}
+	for i := range config.Hosts {
+		host := &config.Hosts[i]
+		site, err := s.newSite(host, envelopes)
 		if err != nil {
 			return nil, fmt.Errorf("configuring the host %s: %w", host.Name, err)
 		}
@@ -67,15 +56,132 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) newSite(host identity.Host) (*site, error) {
-	if host.Role != identity.Provider {
-		return &site{host: host, routes: s.documentRoutes(), policies: newPolicies(host.Origin, nil)}, nil
+func (s *Server) newSite(h *identity.Host, envelopes []Envelope) (*site, error) {
+	to := &site{host: h, routes: map[string]entry{}, unknown: map[route.Class]http.Header{}}
+	for _, class := range []route.Class{route.Page, route.API} {
+		to.unknown[class] = route.Headers(h.Origin, class, nil)
 	}
-	hubs := append([]string{host.Hub()}, host.Hubs...)
-	routes, err := s.identityRoutes(hubs)
-	if err != nil {
-		return nil, err
+	if h.Role == identity.Provider {
+		for where, asset := range s.config.Respond.Web.Static() {
+			if err := to.add(route.Route{Path: where, Class: route.Static, Methods: route.Get(route.Asset(asset)), Keyless: true}); err != nil {
+				return nil, err
+			}
+		}
 	}
-	site := &site{host: host, routes: routes, policies: newPolicies(host.Origin, host.Hubs)}
-	return site, s.addHub(site)
+	for _, envelope := range envelopes {
+		routes, err := envelope.Routes(h)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range routes {
+			if err := to.add(r); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return to, nil
+}
+
+// add refuses a path that the website may need, or that has a route already.
+func (s *site) add(r route.Route) error {
+	if !inNamespace(r.Path) && !strings.HasPrefix(r.Path, "/.well-known/") {
+		return fmt.Errorf("the route %s is neither below %s nor well-known", r.Path, namespace)
+	}
+	if _, taken := s.routes[r.Path]; taken {
+		return fmt.Errorf("two envelopes have a route %s", r.Path)
+	}
+	s.routes[r.Path] = entry{r, route.Headers(s.host.Origin, r.Class, r.Sources)}
+	return nil
+}
+
+func inNamespace(p string) bool {
+	rest, ok := strings.CutPrefix(p, namespace)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// owns reports whether a decoded path belongs to the identity provider.
+func (s *site) owns(p string) bool {
+	_, ok := s.routes[p]
+	return ok || inNamespace(p)
+}
+
+// Match reports whether a request is ours to answer: its host is one of ours and
+// its path, decoded once, is one of ours as it stands or once cleaned. The
+// website never sees such a path, however it is spelled.
+func (s *Server) Match(r *http.Request) bool {
+	site, ok := s.sites[s.config.HostName(r)]
+	return ok && (site.owns(r.URL.Path) || site.owns(path.Clean(r.URL.Path)))
+}
+
+// ServeHTTP answers a request that Match accepts; any other is not found.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	site, ok := s.sites[s.config.HostName(r)]
+	if !ok {
+		http.NotFound(w, r) // the caller did not ask Match
+		return
+	}
+	// The escaped path is the path as it was sent: another spelling of a
+	// path of the table is not in the table.
+	entry, ok := site.routes[r.URL.EscapedPath()]
+	if !ok {
+		entry.Class = classOfUnknown(r.URL.Path)
+		entry.header = site.unknown[entry.Class]
+	}
+	for name, values := range entry.header {
+		w.Header()[name] = values[:1:1]
+	}
+	if err := s.serve(w, r, site.host, &entry.Route); err != nil {
+		s.config.Respond.Fail(w, r, site.host, entry.Class, err)
+	}
+}
+
+// classOfUnknown decides whether a path without a route is answered in JSON.
+func classOfUnknown(p string) route.Class {
+	for _, prefix := range []string{"/persona/api/", "/persona/wsapi/", "/.well-known/"} {
+		if strings.HasPrefix(p, prefix) {
+			return route.API
+		}
+	}
+	return route.Page
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host, to *route.Route) error {
+	if to.Methods == nil {
+		return route.NotFound(h)
+	}
+	// A service worker from here would control the website's pages, too.
+	if r.Header.Get("Service-Worker") != "" {
+		return &route.Error{Status: http.StatusForbidden, Code: "no_service_worker"}
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	handle, ok := to.Methods[method]
+	if !ok {
+		w.Header().Set("Allow", allowed(to.Methods))
+		return &route.Error{
+			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+			Args: map[string]string{"method": route.Printable(r.Method, 16)},
+		}
+	}
+	// Servers ask for a verification, and no cookie counts there.
+	if err := s.crossOrigin.Check(r); err != nil && to.Class != route.Verification {
+		return &route.Error{Status: http.StatusForbidden, Code: "cross_origin", Cause: err}
+	}
+	if !to.Keyless {
+		if err := s.config.KeysReady(h.Name); err != nil {
+			return err
+		}
+	}
+	return handle(w, r)
+}
+
+// allowed lists methods for the Allow header.
+func allowed(methods map[string]route.Handler) string {
+	names := slices.Sorted(maps.Keys(methods))
+	if _, ok := methods[http.MethodGet]; ok {
+		names = slices.Insert(names, 1, http.MethodHead)
+	}
+	return strings.Join(names, ", ")
 }

@@ -11,14 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/idptest"
+	"persona-sidecar/idp/signin"
 
 	"github.com/rs/zerolog"
 )
 
-func newThrottle(clock *idptest.Clock, counters idp.Counters) *idp.Throttle {
-	return idp.NewThrottle(idp.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: clock.Now, Log: zerolog.Nop(), Counters: counters})
+func newThrottle(clock *idptest.Clock, counters signin.Counters) *signin.Throttle {
+	return signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: clock.Now, Log: zerolog.Nop(), Counters: counters})
 }
 
 func TestThrottleTakesBackWhatWasNoFailure(t *testing.T) {
@@ -127,14 +127,14 @@ func (brokenCounters) Forget(context.Context, string) error { return nil }
 func TestSignInWithoutCountersIsRefused(t *testing.T) {
 	t.Parallel()
 	throttle := newThrottle(idptest.NewClock(time.Now()), brokenCounters{})
-	b := newWorld(t, func(c *idp.Config) { c.Throttle = throttle }).browser()
+	b := newWorld(t, func(c *settings) { c.Throttle = throttle }).browser()
 	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
 }
 
 func TestMemoryCountersAreBounded(t *testing.T) {
 	t.Parallel()
 	clock := idptest.NewClock(time.Now())
-	counters := idp.NewMemoryCounters(clock.Now)
+	counters := signin.NewMemoryCounters(clock.Now)
 	const bound = 1 << 17
 	for i := range bound + 10 {
 		if _, err := counters.Take(t.Context(), fmt.Sprint(i), 4, time.Minute); err != nil {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/verifier"
@@ -25,10 +24,10 @@ func verifying(t *testing.T, changes ...change) *world {
 	t.Helper()
 	var w *world
 	discovery := verifier.NewDiscovery(verifier.DiscoveryConfig{
-		Own: func(domain string) (browserid.Document, bool, error) { return w.server.Document(domain) },
+		Own: func(domain string) (browserid.Document, bool, error) { return w.documents.Document(domain) },
 	})
 	t.Cleanup(discovery.Close)
-	w = newWorld(t, append(changes, func(c *idp.Config) {
+	w = newWorld(t, append(changes, func(c *settings) {
 		v := verifier.New(verifier.Config{
 			Discovery: discovery, Domains: []string{"example.test", "sister.test"}, LegacyClientKeys: c.LegacyClientKeys, Now: c.Now,
 		})
@@ -128,7 +127,7 @@ func TestVerifyRoutes(t *testing.T) {
 func TestVerifyBeforeTheKeysAreReady(t *testing.T) {
 	t.Parallel()
 	bundle := verifying(t).browser().bundle()
-	w := verifying(t, func(c *idp.Config) {
+	w := verifying(t, func(c *settings) {
 		c.Keys = keys.New(keys.Config{Store: ringStore(), Now: c.Now, Rand: rand.Reader, Log: c.Log}) // not loaded
 	})
 	response := w.browser().postForm("/persona/verify", url.Values{"assertion": {bundle}, "audience": {relyingParty}})
@@ -149,7 +148,7 @@ func TestDocumentOfOurOwn(t *testing.T) {
 		"EXAMPLE.test":    nil,
 		host + ":443":     nil,
 	} {
-		doc, ok, err := w.server.Document(domain)
+		doc, ok, err := w.documents.Document(domain)
 		if err != nil || ok != (want != nil) {
 			t.Errorf("%s: %v, %v", domain, ok, err)
 		}
@@ -157,7 +156,7 @@ func TestDocumentOfOurOwn(t *testing.T) {
 			t.Errorf("%s: %s", domain, diff)
 		}
 	}
-	doc, ok, err := w.server.Document(host)
+	doc, ok, err := w.documents.Document(host)
 	support, isSupport := doc.(browserid.Support)
 	if !ok || err != nil || !isSupport || support.PublicKey == nil || support.Authentication != "/persona/authenticate" {
 		t.Errorf("%+v, %v, %v", doc, ok, err)
@@ -175,7 +174,7 @@ func TestLegacyClientKeys(t *testing.T) {
 	}
 	strict := newWorld(t).browser()
 	strict.signIn("alice", password)
-	legacy := newWorld(t, func(c *idp.Config) { c.LegacyClientKeys = true }).browser()
+	legacy := newWorld(t, func(c *settings) { c.LegacyClientKeys = true }).browser()
 	legacy.signIn("alice", password)
 	for name, key := range requests {
 		request := requestWithKey("alice@example.test", key)

@@ -18,10 +18,16 @@ import (
 
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/provision"
+	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
+	"persona-sidecar/idp/signin"
+	"persona-sidecar/idp/verifier"
+	"persona-sidecar/idp/web"
 
 	"github.com/rs/zerolog"
 )
@@ -64,11 +70,65 @@ type world struct {
 	sessions  *idptest.Store
 	ring      *keys.Ring
 	server    *idp.Server
+	documents *provision.Envelope
 	logged    *bytes.Buffer
 	client    netip.Addr
 }
 
-type change func(*idp.Config)
+// settings are what a world's server is built from.
+type settings struct {
+	Hosts    []identity.Host
+	Keys     provision.Keys
+	Sessions *session.Manager
+	Throttle *signin.Throttle
+	// Hub and Verifier are nil where they are off.
+	Hub              *hub.Config // RelyingParties and Discovery
+	Verifier         *verifier.API
+	LegacyClientKeys bool
+	ClientAddr       func(*http.Request) netip.Addr
+	Now              func() time.Time
+	Log              zerolog.Logger
+	Events           *told
+}
+
+// build wires the packages together as the program does.
+func (c *settings) build() (*idp.Server, *provision.Envelope, error) {
+	files, err := web.New()
+	if err != nil {
+		return nil, nil, err
+	}
+	respond := &route.Responder{
+		Web: files, Log: c.Log, ClientAddr: c.ClientAddr, RequestID: func(*http.Request) string { return "request-1" },
+	}
+	pages := signin.Config{Respond: respond, Sessions: c.Sessions, Throttle: c.Throttle}
+	certificates := provision.Config{
+		Respond: respond, Sessions: c.Sessions, Keys: c.Keys, Hosts: c.Hosts, LegacyClientKeys: c.LegacyClientKeys, Now: c.Now, Rand: rand.Reader,
+	}
+	if c.Events != nil {
+		pages.Events, certificates.Events = c.Events, c.Events
+	}
+	documents := provision.New(certificates)
+	envelopes := []idp.Envelope{signin.New(pages), documents}
+	if c.Hub != nil {
+		h := *c.Hub
+		h.Respond, h.Sessions, h.Hosts, h.Lookups, h.Now, h.Rand = respond, c.Sessions, c.Hosts, signin.NewMemoryCounters(c.Now), c.Now, rand.Reader
+		envelopes = append(envelopes, hub.New(h))
+	}
+	if c.Verifier != nil {
+		envelopes = append(envelopes, c.Verifier)
+	}
+	server, err := idp.New(idp.Config{
+		Hosts: c.Hosts, Respond: respond,
+		KeysReady: func(host string) error {
+			_, err := c.Keys.Published(host, keys.UseCertificates)
+			return err
+		},
+		HostName: func(r *http.Request) string { return strings.TrimSuffix(strings.ToLower(r.Host), ":8443") },
+	}, envelopes...)
+	return server, documents, err
+}
+
+type change func(*settings)
 
 func alice() idptest.Account {
 	return idptest.Account{
@@ -100,36 +160,41 @@ func newWorld(t testing.TB, changes ...change) *world {
 	if err := w.ring.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	throttle := idp.NewThrottle(idp.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: w.clock.Now, Log: log})
+	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: w.clock.Now, Log: log})
 	provider := identity.Host{
 		Role: identity.Provider, Directory: w.directory, DirectoryName: "corp", Domains: []string{"example.test", "sister.test"},
 		Hubs: []string{"https://hub.example.test/persona"}, CertificateLifetime: time.Hour, Website: true,
 	}
-	config := idp.Config{
+	config := settings{
 		Hosts: []identity.Host{
 			named(provider, host),
 			named(provider, otherHost),
 			{Name: "delegating.test", Origin: "https://delegating.test", Role: identity.Delegating, Authority: host},
 			{Name: "disabled.test", Origin: "https://disabled.test", Role: identity.Disabled},
 		},
-		Keys: w.ring,
-		Sessions: session.New(session.Config{
-			Sealer: sealer{w.ring}, Store: w.sessions, Now: w.clock.Now, Rand: rand.Reader, Log: log,
-		}),
+		Keys:       w.ring,
 		Throttle:   throttle,
-		HostName:   func(r *http.Request) string { return strings.TrimSuffix(strings.ToLower(r.Host), ":8443") },
 		ClientAddr: func(*http.Request) netip.Addr { return w.client },
-		RequestID:  func(*http.Request) string { return "request-1" },
-		Now:        w.clock.Now, Rand: rand.Reader, Log: log,
+		Now:        w.clock.Now, Log: log,
 	}
+	ended := func(r *http.Request, h *identity.Host, personID, reason string) {
+		(&route.Responder{Log: config.Log, ClientAddr: config.ClientAddr, RequestID: func(*http.Request) string { return "request-1" }}).
+			SessionEnded(r, h, personID, reason)
+		if config.Events != nil {
+			config.Events.SessionEnded(h.Name, reason)
+		}
+	}
+	config.Sessions = session.New(session.Config{
+		Sealer: sealer{w.ring}, Store: w.sessions, Now: w.clock.Now, Rand: rand.Reader, Log: log, Ended: ended,
+	})
 	for _, change := range changes {
 		change(&config)
 	}
-	server, err := idp.New(config)
+	server, documents, err := config.build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = server
+	w.server, w.documents = server, documents
 	return w
 }
 

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/hub"
 
 	"github.com/google/go-cmp/cmp"
@@ -169,7 +168,7 @@ func TestHubHeaders(t *testing.T) {
 // Sister hosts that name a hub are served by its dialog.
 func TestHubServesSisters(t *testing.T) {
 	t.Parallel()
-	b := newWorld(t, asHub, func(c *idp.Config) {
+	b := newWorld(t, asHub, func(c *settings) {
 		c.Hosts[1].Hubs = []string{ownHub}
 	}).browser()
 	response := b.get("/persona/sign_in")

@@ -134,7 +134,7 @@ func TestAddressInfo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := hub.New(own, world).AddressInfo(t.Context(), address)
+			got, err := hub.NewAuthorities(own, world).AddressInfo(t.Context(), address)
 			test.want.NormalizedEmail = address.String()
 			if diff := cmp.Diff(test.want, got); diff != "" || (err != nil) != test.failed {
 				t.Errorf("error %v (-want +got):\n%s", err, diff)
@@ -142,7 +142,7 @@ func TestAddressInfo(t *testing.T) {
 		})
 	}
 	address, _ := browserid.ParseAddress("ann@far.test")
-	if got, err := hub.New(own, nil).AddressInfo(t.Context(), address); err == nil || got.Reason == "" || got.Type != "secondary" {
+	if got, err := hub.NewAuthorities(own, nil).AddressInfo(t.Context(), address); err == nil || got.Reason == "" || got.Type != "secondary" {
 		t.Errorf("without discovery: %+v, %v", got, err)
 	}
 }

@@ -1,9 +1,11 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,4 +121,53 @@ func HubOrigin(base string) (string, error) {
 		return "", fmt.Errorf("hub %q is not of the form https://host[:port][/path]", base)
 	}
 	return "https://" + u.Host, nil
+}
+
+// Authenticate asks the host's directory as [Directory] describes. Addresses
+// outside the host's domains are dropped; an answer that makes no sense is an
+// error. Every error wraps ErrUnavailable.
+func (h *Host) Authenticate(ctx context.Context, login, password string, gate func(id string) bool) (Result, error) {
+	result, err := h.Directory.Authenticate(ctx, login, password, gate)
+	if err == nil && result.Status == OK {
+		err = h.admit(&result.Person, "")
+	}
+	if err != nil {
+		return result, fmt.Errorf("%w: asking the directory %s: %w", ErrUnavailable, h.DirectoryName, err)
+	}
+	return result, nil
+}
+
+// Lookup reads a person again, like [Host.Authenticate].
+func (h *Host) Lookup(ctx context.Context, id string) (Result, error) {
+	result, err := h.Directory.Lookup(ctx, id)
+	if err == nil {
+		switch result.Status {
+		case Gone, NotAllowed, Expired, Locked, MustChange:
+			return result, nil
+		case OK:
+			err = h.admit(&result.Person, id)
+		default:
+			err = fmt.Errorf("the answer to a look-up is %s", result.Status)
+		}
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("%w: reading a person from the directory %s: %w", ErrUnavailable, h.DirectoryName, err)
+	}
+	return result, nil
+}
+
+// admit demands that the directory answered about the person asked for (id "":
+// any), and keeps only the addresses that this host may sign for.
+func (h *Host) admit(person *Person, id string) error {
+	if person.Directory != h.DirectoryName || person.ID == "" || (id != "" && person.ID != id) {
+		return errors.New("the answer is about another person than the one asked for")
+	}
+	var kept []browserid.Address
+	for _, address := range person.Addresses {
+		if slices.Contains(h.Domains, address.Domain()) && !slices.Contains(kept, address) {
+			kept = append(kept, address)
+		}
+	}
+	person.Addresses = kept
+	return nil
 }

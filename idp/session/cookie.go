@@ -58,3 +58,9 @@ func setCookie(w http.ResponseWriter, value string, maxAge time.Duration) {
 
 // clearCookie makes the browser forget our cookie.
 func clearCookie(w http.ResponseWriter) { setCookie(w, "", -1) }
+
+// SentCookie reports whether a request has a cookie of ours, good or bad.
+func SentCookie(r *http.Request) bool {
+	_, err := r.Cookie(CookieName)
+	return err == nil
+}

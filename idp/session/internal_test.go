@@ -26,7 +26,7 @@ func FuzzUnmarshal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := unmarshal(data)
 		if err != nil {
-			if !errors.Is(err, ErrNone) || s != (Session{}) {
+			if !errors.Is(err, errNone) || s != (Session{}) {
 				t.Fatalf("%+v, %v", s, err)
 			}
 			return
@@ -44,16 +44,16 @@ func TestChecksAreBounded(t *testing.T) {
 	c := newChecks()
 	c.limit = 10
 	for i := range 100 {
-		c.confirm(fmt.Sprint(i), at)
-		c.confirm("busy", at)
+		c.confirm(fmt.Sprint(i), check{at: at})
+		c.confirm("busy", check{at: at})
 		if len(c.young) > 10 || len(c.old) > 10 {
 			t.Fatalf("%d and %d entries", len(c.young), len(c.old))
 		}
-		if !c.last(fmt.Sprint(i)).Equal(at) || !c.last("busy").Equal(at) {
+		if !c.last(fmt.Sprint(i)).at.Equal(at) || !c.last("busy").at.Equal(at) {
 			t.Fatal("a fresh check is forgotten")
 		}
 	}
-	if !c.last("0").IsZero() {
+	if !c.last("0").at.IsZero() {
 		t.Error("nothing is forgotten")
 	}
 }

@@ -27,7 +27,7 @@ const (
 )
 
 // write seals a session into the response's cookie.
-func (s *Sessions) write(w http.ResponseWriter, b Binding, session Session) error {
+func (m *Manager) write(w http.ResponseWriter, b binding, session Session) error {
 	bound, err := b.associated()
 	if err != nil {
 		return err
@@ -36,20 +36,20 @@ func (s *Sessions) write(w http.ResponseWriter, b Binding, session Session) erro
 	if err != nil {
 		return err
 	}
-	sealed, err := s.sealer.Seal(plain, bound)
+	sealed, err := m.sealer.Seal(plain, bound)
 	if err != nil {
 		return fmt.Errorf("sealing: %w", err)
 	}
 	maxAge := time.Duration(0)
 	if session.Computer == Private {
-		maxAge = s.Expires(session).Sub(s.now())
+		maxAge = m.expires(session).Sub(m.now())
 	}
 	setCookie(w, base64.RawURLEncoding.EncodeToString(sealed), maxAge)
 	return nil
 }
 
 // open unseals the value of a cookie.
-func (s *Sessions) open(value string, b Binding) (Session, error) {
+func (m *Manager) open(value string, b binding) (Session, error) {
 	bound, err := b.associated()
 	if err != nil {
 		return Session{}, err
@@ -61,7 +61,7 @@ func (s *Sessions) open(value string, b Binding) (Session, error) {
 	if err != nil {
 		return Session{}, none("the cookie is malformed")
 	}
-	plain, err := s.sealer.Open(sealed, bound)
+	plain, err := m.sealer.Open(sealed, bound)
 	if errors.Is(err, keys.ErrNotReady) {
 		return Session{}, fmt.Errorf("reading the session: %w", err)
 	}
@@ -77,7 +77,7 @@ func (s *Sessions) open(value string, b Binding) (Session, error) {
 }
 
 // associated is what the seal binds a session to. Lengths keep the names apart.
-func (b Binding) associated() ([]byte, error) {
+func (b binding) associated() ([]byte, error) {
 	if b.Host == "" || b.Directory == "" || len(b.Host) > maxNameLen || len(b.Directory) > maxNameLen {
 		return nil, fmt.Errorf("session: not a binding: host %.40q, directory %.40q", b.Host, b.Directory)
 	}

@@ -39,7 +39,7 @@ func (s sealer) Open(sealed, associated []byte) ([]byte, error) {
 
 // world is one store, one key ring, one clock, and Sessions on them.
 type world struct {
-	*session.Sessions
+	*session.Manager
 	store  *keystest.Memory
 	config session.Config
 	now    time.Time
@@ -53,7 +53,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.config = session.Config{Sealer: sealer{ring}, Store: w.store, Now: w.clock, Rand: rand.Reader, Log: zerolog.Nop()}
-	w.Sessions = session.New(w.config)
+	w.Manager = session.New(w.config)
 	return w
 }
 
@@ -62,7 +62,7 @@ func (w *world) clock() time.Time { return w.now }
 func (w *world) pass(d time.Duration) { w.now = w.now.Add(d) }
 
 // restart is a new process on the same store, or another one beside it.
-func (w *world) restart() { w.Sessions = session.New(w.config) }
+func (w *world) restart() { w.Manager = session.New(w.config) }
 
 // signIn starts a session and returns it with its cookie.
 func (w *world) signIn(t testing.TB, c session.Computer) (session.Session, *http.Cookie) {
@@ -117,7 +117,7 @@ func (w *world) expectSignedIn(t testing.TB, c *http.Cookie) session.Session {
 func (w *world) end(t testing.TB, s session.Session) *httptest.ResponseRecorder {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	if err := w.End(t.Context(), rec, binding(), s); err != nil {
+	if err := w.End(t.Context(), rec, s); err != nil {
 		t.Fatal(err)
 	}
 	return rec
@@ -205,7 +205,7 @@ func TestLastCookieOfAResponseCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.End(t.Context(), rec, binding(), first); err != nil {
+	if err := w.End(t.Context(), rec, first); err != nil {
 		t.Fatal(err)
 	}
 	second, err := w.Start(t.Context(), rec, binding(), "other", changed(), session.Private)

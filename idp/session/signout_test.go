@@ -112,7 +112,7 @@ func TestStoreRefusesSignOut(t *testing.T) {
 
 	w.store.Fail = full
 	rec := httptest.NewRecorder()
-	if err := w.End(t.Context(), rec, binding(), s); err == nil || !strings.Contains(err.Error(), "ending a session") {
+	if err := w.End(t.Context(), rec, s); err == nil || !strings.Contains(err.Error(), "ending a session") {
 		t.Errorf("End: %v", err)
 	}
 	if c := cookie(t, rec); c.MaxAge >= 0 {
@@ -148,7 +148,7 @@ func TestSignOutOfAnEndedRequest(t *testing.T) {
 	s, c := w.signIn(t, session.Private)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := w.End(ctx, httptest.NewRecorder(), binding(), s); err == nil {
+	if err := w.End(ctx, httptest.NewRecorder(), s); err == nil {
 		t.Error("End succeeded")
 	}
 	w.expectNone(t, c, "signed out")

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/store"
 	"persona-sidecar/idp"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/session"
+	"persona-sidecar/idp/signin"
 	"persona-sidecar/idp/verifier"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/proxy"
@@ -51,9 +55,10 @@ type App struct {
 
 	store       *store.Files
 	ring        *keys.Ring
-	sessions    *session.Sessions
+	sessions    *session.Manager
 	directories map[string]*ldapauth.Directory
 	identity    *idp.Server
+	documents   *provision.Envelope
 	discovery   *verifier.Discovery
 	sites       []proxy.Site
 	upstreams   []*upstream.Proxy
@@ -110,7 +115,11 @@ func (a *App) Addr(listener string) net.Addr {
 // build makes the rooms, from the directories outward.
 func (a *App) build() error {
 	hosts := a.Config.Hosts()
-	throttle := idp.NewThrottle(idp.ThrottleConfig{
+	respond, err := a.makeResponder()
+	if err != nil {
+		return err
+	}
+	throttle := signin.NewThrottle(signin.ThrottleConfig{
 		Failures: a.Config.Throttle.Failures, Window: a.Config.Throttle.Window,
 		Now: a.Now, Log: a.Log,
 	})
@@ -120,11 +129,15 @@ func (a *App) build() error {
 	a.sessions = session.New(session.Config{
 		Sealer: sessionSealer{a.ring}, Store: a.store, Now: a.Now, Rand: a.Rand,
 		Lifetime: a.Config.Identity.SessionLifetime, Log: a.Log,
+		Ended: func(r *http.Request, h *identity.Host, personID, reason string) {
+			respond.SessionEnded(r, h, personID, reason)
+			a.metrics.SessionEnded(h.Name, reason)
+		},
 	})
 	if err := a.makeSites(hosts); err != nil {
 		return err
 	}
-	return a.makeProvider(hosts, throttle)
+	return a.makeProvider(hosts, respond, throttle)
 }
 
 // closeRooms ends what New opened, the outermost first.

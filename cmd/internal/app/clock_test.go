@@ -70,7 +70,7 @@ func TestClockWrongByADay(t *testing.T) {
 	clock.set(0)
 	p = startAt(t, folder, yaml, clock.now)
 	visit.expect(p, "put right again", map[string]bool{today: true, out: false, tomorrow: false, yesterday: false})
-	if strings.Contains(p.log.String(), "clock") && !strings.Contains(p.log.String(), "from the future") {
+	if strings.Contains(p.log.String(), "clock") && !strings.Contains(p.log.String(), "sign-in time is in the future") {
 		t.Error("a right clock is suspected at the start")
 	}
 }

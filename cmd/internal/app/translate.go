@@ -9,8 +9,14 @@ import (
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp"
+	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/provision"
+	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
+	"persona-sidecar/idp/signin"
+	"persona-sidecar/idp/web"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/middleware"
@@ -124,36 +130,54 @@ func nothingHere(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "There is no website at this name.", http.StatusNotFound)
 }
 
-// makeProvider gives the identity provider each host that publishes a document.
-func (a *App) makeProvider(hosts []config.Host, throttle *idp.Throttle) (err error) {
+// makeResponder makes what all answers of the identity provider are written with.
+func (a *App) makeResponder() (*route.Responder, error) {
+	files, err := web.New()
+	if err != nil {
+		return nil, err
+	}
+	return &route.Responder{Web: files, Log: a.Log, ClientAddr: middleware.ClientAddr, RequestID: middleware.RequestID}, nil
+}
+
+// makeProvider gives the identity provider each host that publishes a document, and its envelopes.
+func (a *App) makeProvider(hosts []config.Host, respond *route.Responder, throttle *signin.Throttle) (err error) {
 	var published []identity.Host
 	for _, host := range hosts {
 		if host.Role != config.RolePlain {
 			published = append(published, a.identityHost(host))
 		}
 	}
+	a.documents = provision.New(provision.Config{
+		Respond: respond, Sessions: a.sessions, Keys: a.ring, Hosts: published,
+		LegacyClientKeys: a.Config.Identity.LegacyClientKeys, Now: a.Now, Rand: a.Rand, Events: a.metrics,
+	})
+	envelopes := []idp.Envelope{
+		signin.New(signin.Config{Respond: respond, Sessions: a.sessions, Throttle: throttle, Events: a.metrics}),
+		a.documents,
+	}
 	a.makeDiscovery()
-	centre, err := a.makeHub(hosts, lookup{a.discovery})
-	if err != nil {
-		return err
+	if a.Config.Hub.Enabled {
+		parties, err := a.relyingParties(hosts)
+		if err != nil {
+			return err
+		}
+		envelopes = append(envelopes, hub.New(hub.Config{
+			Respond: respond, Sessions: a.sessions, Hosts: published, RelyingParties: parties,
+			Discovery: lookup{a.discovery}, Lookups: signin.NewMemoryCounters(a.Now), Now: a.Now, Rand: a.Rand,
+		}))
+	}
+	if a.Config.Verifier.Enabled {
+		envelopes = append(envelopes, a.makeVerifier(hosts))
 	}
 	a.identity, err = idp.New(idp.Config{
-		Hosts:            published,
-		Hub:              centre,
-		Verifier:         a.makeVerifier(hosts),
-		LegacyClientKeys: a.Config.Identity.LegacyClientKeys,
-		Keys:             a.ring,
-		Sessions:         a.sessions,
-		Throttle:         throttle,
-		HostName:         middleware.HostName,
-		ClientAddr:       middleware.ClientAddr,
-		RequestID:        middleware.RequestID,
-		Now:              a.Now,
-		Rand:             a.Rand,
-		Log:              a.Log,
-		Version:          a.Version,
-		Events:           a.metrics,
-	})
+		Hosts:    published,
+		Respond:  respond,
+		HostName: middleware.HostName,
+		KeysReady: func(host string) error {
+			_, err := a.ring.Published(host, keys.UseCertificates)
+			return err
+		},
+	}, envelopes...)
 	return err
 }
 

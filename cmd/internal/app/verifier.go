@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"persona-sidecar/cmd/internal/config"
-	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/verifier"
@@ -18,7 +17,7 @@ func (a *App) makeDiscovery() {
 	lookups := a.Config.Lookups
 	a.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
 		Own: func(domain string) (browserid.Document, bool, error) {
-			return a.identity.Document(domain)
+			return a.documents.Document(domain)
 		},
 		Ports:               lookups.Ports,
 		AllowPrivate:        lookups.AllowPrivate.Networks,
@@ -29,12 +28,9 @@ func (a *App) makeDiscovery() {
 	})
 }
 
-// makeVerifier says whom websites are told to believe; nil: the verifier is off.
-func (a *App) makeVerifier(hosts []config.Host) idp.Verifier {
+// makeVerifier makes what answers the servers of websites.
+func (a *App) makeVerifier(hosts []config.Host) *verifier.API {
 	settings := a.Config.Verifier
-	if !settings.Enabled {
-		return nil
-	}
 	domains := settings.Domains
 	if len(domains) == 0 {
 		domains = ownMailDomains(hosts)

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/session"
 )
@@ -167,17 +168,17 @@ func BenchmarkSessionRead(b *testing.B) {
 		b.Fatal(err)
 	}
 	sessions := session.New(session.Config{Sealer: sealer{r}, Store: f, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
-	binding := session.Binding{Host: "example.test", Directory: "corp"}
+	host := &identity.Host{Name: "example.test", DirectoryName: "corp"}
 	rec := httptest.NewRecorder()
-	if _, err := sessions.Start(b.Context(), rec, binding, "alice", time.Time{}, session.Private); err != nil {
+	req := httptest.NewRequest(http.MethodGet, "/persona/", nil)
+	if err := sessions.SignIn(rec, req, host, identity.Person{ID: "alice"}, session.Private); err != nil {
 		b.Fatal(err)
 	}
-	req := httptest.NewRequest(http.MethodGet, "/persona/", nil)
 	req.AddCookie(rec.Result().Cookies()[0])
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := sessions.Read(b.Context(), req, binding); err != nil {
-			b.Fatal(err)
+		if subject, err := sessions.Current(rec, req, host, session.Recent); err != nil || subject == nil {
+			b.Fatal(subject, err)
 		}
 	}
 }

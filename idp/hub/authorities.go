@@ -12,13 +12,13 @@ type Authority struct {
 	Issuer         string // host or host:port; "" when Disabled
 	Authentication string // absolute URL of the sign-in page
 	Provisioning   string // absolute URL of the provisioning page
-	// Disabled says that the domain publishes that it has no identity provider.
+	// Disabled reports that the domain publishes that it has no identity provider.
 	Disabled bool
 }
 
 // Discovery looks up the authority of a mail domain that is not ours. A
-// *[NoAuthority] error says in public words why there is none; any other error
-// is shown to nobody. Implementations are safe for concurrent use.
+// *[NoAuthority] error gives a public reason why there is none; any other error
+// is not shown. Implementations are safe for concurrent use.
 type Discovery interface {
 	Discover(ctx context.Context, domain string) (Authority, error)
 }
@@ -27,7 +27,7 @@ type Discovery interface {
 type NoAuthority struct {
 	// Reason is for people: "example.org is not a browserid primary: …".
 	Reason string
-	// Offline says that a later look-up may succeed.
+	// Offline reports that a later look-up may succeed.
 	Offline bool
 	Cause   error // for the log; may be nil
 }
@@ -41,21 +41,21 @@ func (e *NoAuthority) Error() string {
 
 func (e *NoAuthority) Unwrap() error { return e.Cause }
 
-// Hub knows the authorities of our own domains and looks up those of others.
+// Authorities knows the authorities of our own domains and looks up those of others.
 // It is safe for concurrent use.
-type Hub struct {
+type Authorities struct {
 	own       map[string]Authority // by mail domain
 	discovery Discovery
 }
 
-// New makes a Hub. With a nil discovery only our own domains are known.
-func New(own map[string]Authority, discovery Discovery) *Hub {
-	return &Hub{own: own, discovery: discovery}
+// NewAuthorities makes Authorities. With a nil discovery only our own domains are known.
+func NewAuthorities(own map[string]Authority, discovery Discovery) *Authorities {
+	return &Authorities{own: own, discovery: discovery}
 }
 
-// Owns says whether a mail domain is answered without a look-up.
-func (h *Hub) Owns(domain string) bool {
-	_, ok := h.own[domain]
+// Owns reports whether a mail domain is answered without a look-up.
+func (a *Authorities) Owns(domain string) bool {
+	_, ok := a.own[domain]
 	return ok
 }
 
@@ -81,15 +81,15 @@ const (
 	StateOffline  = "offline"
 )
 
-// AddressInfo says who confirms an address. The error is what a look-up failed
+// AddressInfo returns who confirms an address. The error is what a look-up failed
 // of, for the log; the answer is complete nevertheless.
-func (h *Hub) AddressInfo(ctx context.Context, address browserid.Address) (AddressInfo, error) {
+func (a *Authorities) AddressInfo(ctx context.Context, address browserid.Address) (AddressInfo, error) {
 	domain := address.Domain()
 	info := AddressInfo{Type: TypeSecondary, State: StateUnknown, NormalizedEmail: address.String()}
-	authority, own := h.own[domain]
+	authority, own := a.own[domain]
 	var err error
 	if !own {
-		authority, err = h.discover(ctx, domain)
+		authority, err = a.discover(ctx, domain)
 	}
 	switch {
 	case err != nil:
@@ -105,11 +105,11 @@ func (h *Hub) AddressInfo(ctx context.Context, address browserid.Address) (Addre
 	return info, nil
 }
 
-func (h *Hub) discover(ctx context.Context, domain string) (Authority, error) {
-	if h.discovery == nil {
+func (a *Authorities) discover(ctx context.Context, domain string) (Authority, error) {
+	if a.discovery == nil {
 		return Authority{}, &NoAuthority{Reason: "addresses of other domains cannot be looked up here"}
 	}
-	return h.discovery.Discover(ctx, domain)
+	return a.discovery.Discover(ctx, domain)
 }
 
 func (i *AddressInfo) explain(domain string, err error) {

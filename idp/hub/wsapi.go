@@ -1,7 +1,8 @@
-package idp
+package hub
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,9 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
 )
 
 // How many look-ups of other domains a client network may cause.
@@ -36,7 +40,7 @@ func parameters(r *http.Request, required string, optional ...string) (url.Value
 	}
 	for name, values := range query {
 		if !known[name] {
-			return nil, "extra parameter: " + printable(name, 40)
+			return nil, "extra parameter: " + route.Printable(name, 40)
 		}
 		if len(values) > 1 {
 			return nil, "parameter given twice: " + name
@@ -49,13 +53,13 @@ func parameters(r *http.Request, required string, optional ...string) (url.Value
 }
 
 func badParameters(w http.ResponseWriter, reason string) error {
-	doNotCache(w)
-	writeJSON(w, http.StatusBadRequest, wsapiFailure{Reason: reason})
+	w.Header().Set("Cache-Control", "no-store")
+	route.JSON(w, http.StatusBadRequest, wsapiFailure{Reason: reason})
 	return nil
 }
 
 // getAddressInfo says who confirms an address.
-func (s *Server) getAddressInfo(w http.ResponseWriter, r *http.Request, site *site) error {
+func (hub *Hub) getAddressInfo(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	query, reason := parameters(r, "email", "issuer")
 	if reason != "" {
 		return badParameters(w, reason)
@@ -67,28 +71,25 @@ func (s *Server) getAddressInfo(w http.ResponseWriter, r *http.Request, site *si
 	if err != nil {
 		return badParameters(w, "invalid email")
 	}
-	if !s.hub.Owns(address.Domain()) {
-		if err := s.admitLookup(r); err != nil {
+	if !hub.authorities.Owns(address.Domain()) {
+		if err := hub.admitLookup(r); err != nil {
 			return err
 		}
 	}
-	info, err := s.hub.AddressInfo(r.Context(), address)
+	info, err := hub.authorities.AddressInfo(r.Context(), address)
 	if err != nil {
-		s.about(s.log.Info(), r, site).Err(err).Str("domain", address.Domain()).Msg("no authority is known for a mail domain")
+		hub.Respond.About(hub.Respond.Log.Info(), r, h).Err(err).Str("domain", address.Domain()).Msg("no authority is known for a mail domain")
 	}
-	writeJSON(w, http.StatusOK, info)
+	route.JSON(w, http.StatusOK, info)
 	return nil
 }
 
 // admitLookup counts a look-up, because strangers choose where it goes.
-func (s *Server) admitLookup(r *http.Request) error {
-	key := "lookup " + clientNetwork(s.config.ClientAddr(r)).String()
-	wait, err := s.lookups.Take(r.Context(), key, lookupLimit, lookupWindow)
+func (hub *Hub) admitLookup(r *http.Request) error {
+	key := "lookup " + route.ClientNetwork(hub.Respond.ClientAddr(r)).String()
+	wait, err := hub.Lookups.Take(r.Context(), key, lookupLimit, lookupWindow)
 	if err == nil && wait > 0 {
-		return &httpError{
-			status: http.StatusTooManyRequests, code: "too_many_lookups", retryAfter: wait,
-			public: "Too many domains were looked up from here. Wait a minute, then try again.",
-		}
+		return &route.Error{Status: http.StatusTooManyRequests, Code: "too_many_lookups", RetryAfter: wait}
 	}
 	return err
 }
@@ -110,36 +111,36 @@ type sessionContext struct {
 }
 
 // getSessionContext tells the time, by which assertions are made.
-func (s *Server) getSessionContext(w http.ResponseWriter, r *http.Request, site *site) error {
+func (hub *Hub) getSessionContext(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	if _, reason := parameters(r, ""); reason != "" {
 		return badParameters(w, reason)
 	}
-	visit, err := s.visitor(w, r, site, false)
-	if err != nil {
+	subject, err := hub.Sessions.Current(w, r, h, session.Recent)
+	if err != nil && !errors.Is(err, identity.ErrUnavailable) {
 		return err
 	}
 	seed := make([]byte, 32)
-	if _, err := io.ReadFull(s.config.Rand, seed); err != nil {
+	if _, err := io.ReadFull(hub.Rand, seed); err != nil {
 		return fmt.Errorf("making a random seed: %w", err)
 	}
 	answer := sessionContext{
-		ServerTime: s.config.Now().UnixMilli(), Authenticated: visit.signedIn(),
-		RandomSeed: base64.StdEncoding.EncodeToString(seed), Cookies: sentCookie(r),
+		ServerTime: hub.Now().UnixMilli(), Authenticated: subject != nil,
+		RandomSeed: base64.StdEncoding.EncodeToString(seed), Cookies: session.SentCookie(r),
 	}
-	if visit.signedIn() {
+	if subject != nil {
 		level := "assertion"
 		answer.AuthLevel = &level
 	}
-	writeJSON(w, http.StatusOK, answer)
+	route.JSON(w, http.StatusOK, answer)
 	return nil
 }
 
 // getRelyingParty says whether the site of an origin may use the hub.
-func (s *Server) getRelyingParty(w http.ResponseWriter, r *http.Request, _ *site) error {
+func (hub *Hub) getRelyingParty(w http.ResponseWriter, r *http.Request) error {
 	query, reason := parameters(r, "origin")
 	if reason != "" {
 		return badParameters(w, reason)
 	}
-	writeJSON(w, http.StatusOK, map[string]bool{"allowed": s.config.Hub.RelyingParties.Allow(query.Get("origin"))})
+	route.JSON(w, http.StatusOK, map[string]bool{"allowed": hub.RelyingParties.Allow(query.Get("origin"))})
 	return nil
 }

@@ -1,4 +1,4 @@
-package idp
+package signin
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"persona-sidecar/idp/route"
 
 	"github.com/rs/zerolog"
 )
@@ -73,7 +75,7 @@ type attempt struct {
 func (t *Throttle) begin(ctx context.Context, directory, login string, client netip.Addr) (a *attempt, admitted bool, err error) {
 	a = &attempt{throttle: t}
 	if t.limits(client) {
-		key := "network " + clientNetwork(client).String()
+		key := "network " + route.ClientNetwork(client).String()
 		wait, err := t.config.Counters.Take(ctx, key, networkFactor*t.config.Failures, t.config.Window)
 		if err != nil || wait > 0 {
 			a.wait = wait
@@ -148,7 +150,7 @@ func (a *attempt) retryAfter() time.Duration {
 // comes from one private address, that is most likely a reverse proxy that we
 // were not told to trust, and a limit would lock out everybody at once.
 func (t *Throttle) limits(client netip.Addr) bool {
-	network := clientNetwork(client)
+	network := route.ClientNetwork(client)
 	if !network.IsValid() {
 		return false
 	}
@@ -169,21 +171,6 @@ func (t *Throttle) limits(client netip.Addr) bool {
 			Msg("all sign-ins come from one private address, so they are not limited by client address (hint: if this is a reverse proxy, list it in trusted_proxies)")
 	}
 	return false
-}
-
-// clientNetwork is the network whose failures are counted together: a whole
-// IPv4 address, or the /56 that a provider gives to one IPv6 customer.
-func clientNetwork(client netip.Addr) netip.Prefix {
-	client = client.Unmap().WithZone("")
-	bits := 32
-	if client.Is6() {
-		bits = 56
-	}
-	network, err := client.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // the zero address: unknown
-	}
-	return network
 }
 
 // normalLogin makes spellings equal that a directory takes for the same name.

@@ -1,0 +1,60 @@
+package route
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+)
+
+// maxBody bounds what a form or a JSON request may be, in bytes. Hubs have
+// always bounded public keys and requests at 10 kB.
+const maxBody = 16 << 10
+
+// Form reads the named fields of a form from the body. Fields given twice, and
+// bodies that are no form, are errors; other fields are ignored.
+func Form(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/x-www-form-urlencoded" {
+		return nil, &Error{Status: http.StatusUnsupportedMediaType, Code: "not_a_form"}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := r.ParseForm(); err != nil {
+		if _, quotes := errors.AsType[url.EscapeError](err); quotes {
+			// The error quotes what was typed, maybe a piece of the password.
+			err = errors.New("the form has a malformed escape")
+		}
+		return nil, bodyError(err, "form")
+	}
+	form := map[string]string{}
+	for _, name := range names {
+		values := r.PostForm[name]
+		if len(values) > 1 {
+			return nil, &Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "field_twice"}
+		}
+		if len(values) == 1 {
+			form[name] = values[0]
+		}
+	}
+	return form, nil
+}
+
+// JSONBody reads the body of a request that must be application/json.
+func JSONBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Header.Get("Content-Type") != "application/json" {
+		return nil, &Error{Status: http.StatusUnsupportedMediaType, Code: "not_json"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, bodyError(err, "body")
+	}
+	return body, nil
+}
+
+func bodyError(err error, detail string) error {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large"}
+	}
+	return &Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: detail, Cause: err}
+}

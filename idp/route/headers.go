@@ -1,0 +1,107 @@
+package route
+
+import (
+	"net/http"
+	"strings"
+
+	"persona-sidecar/idp/web"
+)
+
+// Class is the kind of a route. It alone decides the security headers; no
+// handler sets one of them.
+//
+// None has a Cross-Origin-Opener-Policy: it would cut the popup from the page
+// that opened it, and with it the way back for the assertion.
+type Class int
+
+// The classes.
+const (
+	// Page is read by a person and may not be framed.
+	Page Class = iota
+	// FramedPage is the provisioning page, which hubs frame.
+	FramedPage
+	// API answers our own pages in JSON.
+	API
+	// Document is the support document, which any server may read.
+	Document
+	// Script is loaded by pages of other authors.
+	Script
+	// Static is a file under a name that changes with its content.
+	Static
+	// Dialog is the hub's own page, in a popup. Sources are the provisioning
+	// pages that it frames.
+	Dialog
+	// SilentFrame is the hub's page inside a relying party's.
+	SilentFrame
+	// Verification answers the servers of relying parties.
+	Verification
+)
+
+// readByPeople reports whether a person sees what a route of the class answers.
+func (c Class) readByPeople() bool {
+	return c == Page || c == FramedPage || c == Dialog || c == SilentFrame
+}
+
+// Headers returns the security headers of a class on a host of the given
+// origin. sources are Route.Sources.
+//
+// Scripts, styles and requests are allowed by path and not by 'self', because a
+// website behind us shares the origin, and what may be uploaded there must not
+// become a script here.
+func Headers(origin string, class Class, sources []string) http.Header {
+	static := origin + web.StaticPrefix
+	listed := strings.Join(sources, " ")
+	page := policy(
+		"default-src 'none'",
+		"script-src "+static+" "+origin+"/persona/provisioning_api.js "+origin+"/persona/authentication_api.js",
+		"style-src "+static, "img-src "+static, "connect-src "+origin+"/persona/api/", "form-action "+origin+"/persona/",
+		"base-uri 'none'", "require-trusted-types-for 'script'",
+	)
+	hub := policy(
+		"default-src 'none'", "script-src "+static, "style-src "+static,
+		"connect-src "+origin+"/persona/api/ "+origin+"/persona/wsapi/",
+		"form-action 'none'", "base-uri 'none'", "require-trusted-types-for 'script'",
+	)
+	nothing := policy("default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'")
+	switch class {
+	case Page:
+		return header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
+	case FramedPage:
+		return header(policy(page, strings.TrimSpace("frame-ancestors 'self' "+listed)), "no-store", "cross-origin")
+	case Document:
+		return header(nothing, "public, max-age=3600", "cross-origin")
+	case Script:
+		return header(nothing, "public, max-age=300", "cross-origin")
+	case Static:
+		return header(nothing, "public, max-age=31536000, immutable", "same-origin")
+	case Dialog:
+		// The dialog shows a site's logo from anywhere. Sister hosts learn from
+		// its referrer which hub sent the browser.
+		h := header(policy(hub, "img-src "+static+" https: data:", "frame-src "+listed, "frame-ancestors 'none'"), "no-store", "same-origin")
+		h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+		return h
+	case SilentFrame:
+		return header(policy(hub, "frame-ancestors "+listed), "no-store", "cross-origin")
+	case Verification:
+		// As the historic service answered, but for HSTS: whether the website of
+		// this host is to be asked over TLS alone is not ours to say.
+		h := header(nothing, "private, no-cache, no-store, must-revalidate, max-age=0", "same-origin")
+		h.Set("X-Frame-Options", "DENY")
+		return h
+	case API:
+	}
+	return header(nothing, "no-store", "same-origin")
+}
+
+// policy joins the directives of a Content-Security-Policy.
+func policy(directives ...string) string { return strings.Join(directives, "; ") }
+
+func header(csp, cache, resource string) http.Header {
+	return http.Header{
+		"Content-Security-Policy":      {csp},
+		"Cache-Control":                {cache},
+		"Cross-Origin-Resource-Policy": {resource},
+		"X-Content-Type-Options":       {"nosniff"},
+		"Referrer-Policy":              {"same-origin"},
+	}
+}

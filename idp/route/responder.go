@@ -1,0 +1,147 @@
+package route
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"unicode"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/web"
+
+	"github.com/rs/zerolog"
+)
+
+// Responder writes pages, errors and log lines. Its fields are all required;
+// it is safe for concurrent use.
+type Responder struct {
+	Web *web.Web
+	Log zerolog.Logger
+	// ClientAddr returns the address of the browser, as far as it is trusted.
+	ClientAddr func(*http.Request) netip.Addr
+	// RequestID returns the id under which a request stands in the log.
+	RequestID func(*http.Request) string
+}
+
+// Frame is what all pages show; their data embed it.
+type Frame struct {
+	Host    string
+	Website bool // something else is served on the host, too
+	Plain   bool // without style: the host serves no files of ours
+}
+
+// NewFrame returns the frame of a host's pages.
+func NewFrame(h *identity.Host) Frame {
+	return Frame{Host: h.Name, Website: h.Website, Plain: h.Role != identity.Provider}
+}
+
+// Render writes the page of a template, with data that embed a [Frame].
+func (a *Responder) Render(w http.ResponseWriter, status int, template string, data any) error {
+	body, err := a.Web.Page(template, data)
+	if err != nil {
+		return err
+	}
+	write(w, status, "text/html; charset=utf-8", body)
+	return nil
+}
+
+// About adds to a log line which request and host it is about.
+func (a *Responder) About(event *zerolog.Event, r *http.Request, h *identity.Host) *zerolog.Event {
+	return event.Str("request", a.RequestID(r)).Str("host", h.Name).
+		Stringer("client", a.ClientAddr(r)).Str("path", Printable(r.URL.Path, 80))
+}
+
+// SessionEnded logs that a session has ended before its time: it is the Ended of
+// session.Config.
+func (a *Responder) SessionEnded(r *http.Request, h *identity.Host, personID, reason string) {
+	a.About(a.Log.Info(), r, h).Str("event", "session_end").Str("person", personID).Str("reason", reason).Msg("session ended")
+}
+
+// Fail answers a request that went wrong, as a page or as JSON by the class of
+// the route, and logs the cause. Errors that wrap session.ErrUnavailable,
+// identity.ErrUnavailable or keys.ErrNotReady are answered with status 503,
+// those that are no [Error] otherwise with 500.
+func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Host, class Class, err error) {
+	e := complete(err)
+	a.logFailure(r, h, e)
+	args := map[string]string{"host": h.Name}
+	for name, value := range e.Args {
+		args[name] = value
+	}
+	words := english(e.Code, e.Detail)
+	message := fill(words.message, args)
+	w.Header().Set("Cache-Control", "no-store") // also where the class may be cached
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", Seconds(e.RetryAfter))
+	}
+	switch {
+	case class == Verification:
+		JSON(w, e.Status, map[string]string{"status": "failure", "reason": message})
+		return
+	case !class.readByPeople():
+		JSON(w, e.Status, map[string]string{"error": e.Code, "message": message})
+		return
+	}
+	page := struct {
+		Frame
+		Heading, Message, Link, LinkText, RequestID string
+	}{NewFrame(h), words.heading, message, e.Link, fill(words.link, args), a.RequestID(r)}
+	if page.Heading == "" {
+		page.Heading = http.StatusText(e.Status)
+	}
+	body, err := a.Web.Page("error", page)
+	if err != nil {
+		a.Log.Error().Err(err).Msg("the error page cannot be rendered")
+		body = []byte(page.Heading)
+	}
+	write(w, e.Status, "text/html; charset=utf-8", body)
+}
+
+func (a *Responder) logFailure(r *http.Request, h *identity.Host, e *Error) {
+	event := a.Log.Debug()
+	switch {
+	case e.Status == http.StatusServiceUnavailable:
+		event = a.Log.Warn()
+	case e.Status >= http.StatusInternalServerError:
+		event = a.Log.Error()
+	case e.Cause != nil:
+		event = a.Log.Info()
+	}
+	event = a.About(event, r, h).Int("status", e.Status).Str("code", e.Code).AnErr("cause", e.Cause)
+	if hint := identity.Hint(e.Cause); hint != "" {
+		event.Str("hint", hint)
+	}
+	event.Msg("request refused")
+}
+
+// Printable cuts foreign text to a number of characters and replaces what is
+// not printable.
+func Printable(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "�")
+	characters := []rune(text)
+	if len(characters) > limit {
+		characters = append(characters[:limit:limit], '…')
+	}
+	for i, c := range characters {
+		if !unicode.IsPrint(c) {
+			characters[i] = '�'
+		}
+	}
+	return string(characters)
+}
+
+// ClientNetwork returns the network whose requests are counted together: a
+// whole IPv4 address, or the /56 that a provider gives to one IPv6 customer.
+// It is the zero Prefix for the zero Addr, an unknown client.
+func ClientNetwork(client netip.Addr) netip.Prefix {
+	client = client.Unmap().WithZone("")
+	bits := 32
+	if client.Is6() {
+		bits = 56
+	}
+	network, err := client.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return network
+}

@@ -1,0 +1,199 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
+)
+
+// Freshness is how old the directory's answer about a person may be.
+type Freshness int
+
+const (
+	// Recent: an answer of the last five minutes is good enough.
+	Recent Freshness = iota
+	// Now: the directory is asked each time.
+	Now
+)
+
+// recheck is the longest time for which a session goes by what the directory said.
+const recheck = 5 * time.Minute
+
+// ErrUnavailable means that the store or the key ring could not tell who is signed in:
+// neither signed in nor signed out.
+var ErrUnavailable = errors.New("sessions are unavailable")
+
+// Subject is who is signed in by a request.
+type Subject struct {
+	Person   identity.Person
+	ID       string    // of the session
+	AuthTime time.Time // when the password was checked
+	Ends     time.Time // at the latest
+	Shared   bool      // the computer is
+}
+
+// Owns reports whether an address is among the person's.
+func (s *Subject) Owns(address browserid.Address) bool {
+	return slices.Contains(s.Person.Addresses, address)
+}
+
+// Current returns who is signed in by a request to a host; nil, and no error, when no
+// one is. An account that is no longer in order, or whose password has changed since the
+// sign-in, ends the session.
+//
+// When the directory has to be asked and cannot answer, the session stays: the error
+// wraps identity.ErrUnavailable, and of the Subject's Person only Directory and ID are
+// set. Any other error wraps ErrUnavailable, and the Subject is nil.
+func (m *Manager) Current(w http.ResponseWriter, r *http.Request, h *identity.Host, f Freshness) (*Subject, error) {
+	current, err := m.read(r.Context(), r, bindingOf(h))
+	if errors.Is(err, errNone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	last := m.checks.last(current.ID)
+	var outage error
+	if f == Now || m.stale(last) {
+		var reason string
+		last.person, reason, outage = m.ask(r.Context(), h, current)
+		if reason != "" {
+			return nil, m.endEarly(w, r, h, current, reason)
+		}
+	}
+	if err := m.refresh(w, bindingOf(h), current); err != nil {
+		return nil, unavailable(err)
+	}
+	return &Subject{
+		Person: last.person, ID: current.ID,
+		AuthTime: current.Authenticated, Ends: current.Ends, Shared: current.Computer == Shared,
+	}, outage
+}
+
+// stale reports whether a check is five minutes old, or not known (the zero check).
+func (m *Manager) stale(last check) bool {
+	age := m.now().Sub(last.at)
+	return age >= recheck || age < -skew
+}
+
+// ask reads the person of a session from the directory, and remembers the answer. A
+// reason ends the session; an error leaves it.
+func (m *Manager) ask(ctx context.Context, h *identity.Host, current Session) (person identity.Person, reason string, err error) {
+	result, err := h.Lookup(ctx, current.Person)
+	switch {
+	case err != nil:
+		return identity.Person{Directory: current.Directory, ID: current.Person}, "", err
+	case result.Status != identity.OK:
+		return identity.Person{}, result.Status.String(), nil
+	case current.passwordChangedSince(result.Person.PasswordChanged):
+		return identity.Person{}, "password_changed", nil
+	}
+	m.checks.confirm(current.ID, check{m.now(), result.Person})
+	return result.Person, "", nil
+}
+
+// SignIn begins a session of a person whose password the directory has just accepted, in
+// place of any that the browser had. An error wraps ErrUnavailable.
+func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, h *identity.Host, person identity.Person, c Computer) error {
+	if earlier, err := m.read(r.Context(), r, bindingOf(h)); err == nil {
+		if err := m.endEarly(w, r, h, earlier, "signed_in_again"); err != nil {
+			return err
+		}
+	}
+	if _, err := m.start(r.Context(), w, bindingOf(h), person, c); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// SignOut ends the request's session, or all sessions of its person, and clears the
+// cookie, be it good or not. After an error, which wraps ErrUnavailable, the person has
+// to be told that signing out did not succeed.
+func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request, h *identity.Host, everywhere bool) error {
+	current, err := m.read(r.Context(), r, bindingOf(h))
+	if errors.Is(err, errNone) {
+		clearCookie(w)
+		return nil
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if !everywhere {
+		return m.endEarly(w, r, h, current, "signed_out")
+	}
+	if err := m.endPerson(r.Context(), current.Directory, current.Person); err != nil {
+		return unavailable(err)
+	}
+	return m.endEarly(w, r, h, current, "signed_out_everywhere")
+}
+
+// endEarly ends a session before its time.
+func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, h *identity.Host, current Session, reason string) error {
+	m.checks.forget(current.ID)
+	if err := m.end(r.Context(), w, current); err != nil {
+		return unavailable(err)
+	}
+	m.ended(r, h, current.Person, reason)
+	return nil
+}
+
+func bindingOf(h *identity.Host) binding {
+	return binding{Host: h.Name, Directory: h.DirectoryName}
+}
+
+func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
+
+// maxChecks bounds each of the two maps of checks, at about 500 bytes an entry.
+const maxChecks = 10_000
+
+// check is what the directory last said about the person of a session.
+type check struct {
+	at     time.Time
+	person identity.Person
+}
+
+// checks remembers the last check of each session. It is bounded: a full map becomes the
+// old one, and the one before is forgotten. What is forgotten is asked again, so nothing
+// depends on it but the directory's load.
+type checks struct {
+	mu         sync.Mutex
+	young, old map[string]check // by session id
+	limit      int
+}
+
+func newChecks() *checks {
+	return &checks{young: map[string]check{}, limit: maxChecks}
+}
+
+func (c *checks) confirm(id string, latest check) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.young[id]; !known && len(c.young) >= c.limit {
+		c.young, c.old = make(map[string]check), c.young
+	}
+	c.young[id] = latest
+}
+
+// last returns the last check, or the zero check when it is not known.
+func (c *checks) last(id string) check {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if latest, known := c.young[id]; known {
+		return latest
+	}
+	return c.old[id]
+}
+
+func (c *checks) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.young, id)
+	delete(c.old, id)
+}

@@ -1,0 +1,93 @@
+package session_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/idptest"
+	"persona-sidecar/idp/session"
+)
+
+// TestCurrent: who is signed in, how fresh the answer is, and what an outage leaves.
+func TestCurrent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var ended []string
+	w.config.Ended = func(_ *http.Request, h *identity.Host, id, reason string) {
+		ended = append(ended, h.Name+" "+id+" "+reason)
+	}
+	w.restart()
+	alice := identity.Person{ID: "a", Login: "alice", Addresses: idptest.Addresses("alice@example.test", "alice@elsewhere.test")}
+	directory := idptest.NewDirectory("corp", idptest.Account{Person: alice, Password: "secret"})
+	host := &identity.Host{Name: "example.test", DirectoryName: "corp", Directory: directory, Domains: []string{"example.test"}}
+	result, err := host.Authenticate(t.Context(), "alice", "secret", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := httptest.NewRecorder()
+	if err := w.SignIn(rec, request(), host, result.Person, session.Shared); err != nil {
+		t.Fatal(err)
+	}
+	signedIn := request(cookie(t, rec).String())
+	current := func(f session.Freshness) (*session.Subject, error) {
+		return w.Current(httptest.NewRecorder(), signedIn, host, f)
+	}
+
+	subject, err := current(session.Recent)
+	if err != nil || subject == nil || subject.Person.Login != "alice" || !subject.Shared || subject.ID == "" ||
+		subject.Ends.Sub(subject.AuthTime) != 2*time.Hour {
+		t.Fatalf("%+v, %v", subject, err)
+	}
+	own, foreign := idptest.Addresses("alice@example.test")[0], idptest.Addresses("alice@elsewhere.test")[0]
+	if !subject.Owns(own) || subject.Owns(foreign) {
+		t.Errorf("owns the wrong ones of %v", subject.Person.Addresses)
+	}
+	asked := directory.Asked()
+	if _, err := current(session.Recent); err != nil || directory.Asked() != asked {
+		t.Errorf("the directory was asked again at once; %v", err)
+	}
+	if _, err := current(session.Now); err != nil || directory.Asked() != asked+1 {
+		t.Errorf("the directory was not asked; %v", err)
+	}
+
+	directory.Fail(errors.New("down"))
+	subject, err = current(session.Now)
+	if !errors.Is(err, identity.ErrUnavailable) || errors.Is(err, session.ErrUnavailable) || subject == nil || subject.Person.ID != "a" || subject.Owns(own) {
+		t.Errorf("with the directory away: %+v, %v", subject, err)
+	}
+	directory.Fail(nil)
+	directory.Change("a", func(a *idptest.Account) { a.Status = identity.Locked })
+	if subject, err := current(session.Now); subject != nil || err != nil {
+		t.Errorf("with the account locked: %+v, %v", subject, err)
+	}
+	if len(ended) != 1 || ended[0] != "example.test a locked" {
+		t.Errorf("told %v", ended)
+	}
+	directory.Change("a", func(a *idptest.Account) { a.Status = identity.OK })
+	if subject, err := current(session.Now); subject != nil || err != nil {
+		t.Errorf("the session has come back: %+v, %v", subject, err)
+	}
+}
+
+// TestCurrentWithoutStore: an outage of the store is neither signed in nor signed out.
+func TestCurrentWithoutStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, c := w.signIn(t, session.Private)
+	host := &identity.Host{Name: "example.test", DirectoryName: "corp"}
+	store := idptest.NewStore()
+	store.Fail(errors.New("no disk"))
+	w.config.Store = store
+	w.restart()
+	subject, err := w.Current(httptest.NewRecorder(), request(c.Name+"="+c.Value), host, session.Recent)
+	if subject != nil || !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("%+v, %v", subject, err)
+	}
+	if subject, err := w.Current(httptest.NewRecorder(), request(), host, session.Recent); subject != nil || err != nil {
+		t.Errorf("without a cookie: %+v, %v", subject, err)
+	}
+}

@@ -1,0 +1,188 @@
+package session
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"persona-sidecar/idp/identity"
+
+	"github.com/rs/zerolog"
+)
+
+// Sealer encrypts and authenticates, and authenticates associated data beside the
+// text. Errors of Open mean a text that is not from here, except those that wrap
+// keys.ErrNotReady.
+type Sealer interface {
+	Seal(plaintext, associated []byte) ([]byte, error)
+	Open(sealed, associated []byte) ([]byte, error)
+}
+
+// Store keeps the sign-outs. Keys are slash-separated paths; Store replaces a value
+// as a whole and durably; a missing value or prefix is fs.ErrNotExist.
+type Store interface {
+	Load(ctx context.Context, key string) ([]byte, error)
+	Store(ctx context.Context, key string, value []byte) error
+	Delete(ctx context.Context, key string) error
+	List(ctx context.Context, prefix string, recursive bool) ([]string, error)
+}
+
+// Config is what a Manager needs. All fields but Lifetime and Ended are required.
+type Config struct {
+	Sealer   Sealer
+	Store    Store
+	Now      func() time.Time
+	Rand     io.Reader
+	Lifetime time.Duration // from sign-in to the absolute end on a private computer; 0: 8 h
+	Log      zerolog.Logger
+	// Ended is told of each session that ends before its time. The reason is
+	// signed_out, signed_out_everywhere, signed_in_again, password_changed or the
+	// identity.Status that the directory answered to a re-check.
+	Ended func(r *http.Request, h *identity.Host, personID, reason string)
+}
+
+// Manager begins, reads and ends sessions. Its methods may be called from many
+// goroutines at once.
+type Manager struct {
+	sealer   Sealer
+	now      func() time.Time
+	rand     io.Reader
+	lifetime time.Duration
+	revoked  *revocations
+	checks   *checks
+	log      zerolog.Logger
+	ended    func(r *http.Request, h *identity.Host, personID, reason string)
+
+	warnedFuture atomic.Int64 // when a session from the future was last logged, Unix milliseconds; 0: never
+}
+
+// New returns a Manager without doing any I/O.
+func New(c Config) *Manager {
+	lifetime := c.Lifetime
+	if lifetime <= 0 {
+		lifetime = defaultLifetime
+	}
+	if c.Ended == nil {
+		c.Ended = func(*http.Request, *identity.Host, string, string) {}
+	}
+	return &Manager{
+		sealer:   c.Sealer,
+		now:      func() time.Time { return millis(c.Now()) },
+		rand:     c.Rand,
+		lifetime: min(lifetime, MaxLifetime),
+		revoked:  newRevocations(c.Store, c.Log),
+		checks:   newChecks(),
+		log:      c.Log,
+		ended:    c.Ended,
+	}
+}
+
+// start begins a session of a person whose password the directory has just accepted,
+// with a new id, and sets its cookie. On an error no cookie is set.
+func (m *Manager) start(ctx context.Context, w http.ResponseWriter, b binding, person identity.Person, c Computer) (Session, error) {
+	if person.ID == "" || len(person.ID) > maxPersonLen {
+		return Session{}, fmt.Errorf("starting a session: the person's id has %d bytes, not 1 to %d", len(person.ID), maxPersonLen)
+	}
+	if c != Private && c != Shared {
+		return Session{}, fmt.Errorf("starting a session: unknown kind of computer %.20q", string(c))
+	}
+	id := make([]byte, idLen)
+	if _, err := io.ReadFull(m.rand, id); err != nil {
+		return Session{}, fmt.Errorf("starting a session: making its id: %w", err)
+	}
+	epoch, err := m.revoked.epoch(ctx, b.Directory, person.ID)
+	if err != nil {
+		return Session{}, fmt.Errorf("starting a session: %w", err)
+	}
+	now := m.now()
+	session := Session{
+		ID: hex.EncodeToString(id), Directory: b.Directory, Person: person.ID,
+		Authenticated: now, Allowed: now, Seen: now, Ends: now.Add(m.longest(c)),
+		Computer: c, Epoch: epoch, PasswordChanged: millis(person.PasswordChanged),
+	}
+	if err := m.write(w, b, session); err != nil {
+		return Session{}, fmt.Errorf("starting a session: %w", err)
+	}
+	m.checks.confirm(session.ID, check{now, person})
+	return session, nil
+}
+
+// read returns the session of a request. The error wraps errNone when it is not
+// signed in; any other error means that this cannot be told now, because the store or
+// the key ring does not answer.
+func (m *Manager) read(ctx context.Context, r *http.Request, b binding) (Session, error) {
+	value, err := cookieOf(r)
+	if err != nil {
+		return Session{}, err
+	}
+	session, err := m.open(value, b)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := m.checkTimes(session); err != nil {
+		return Session{}, err
+	}
+	if err := m.revoked.check(ctx, session); err != nil {
+		return Session{}, err
+	}
+	return session, nil
+}
+
+// refresh sets the cookie anew, with the same id, when that is due: on a shared
+// computer so that use keeps it alive, and after a re-check so that the cookie knows.
+// Otherwise, and when the session has expired meanwhile, it does nothing.
+func (m *Manager) refresh(w http.ResponseWriter, b binding, session Session) error {
+	now := m.now()
+	allowed := m.checks.last(session.ID).at
+	used := session.Computer == Shared && now.Sub(session.Seen) >= seenStep
+	confirmed := allowed.After(session.Allowed)
+	if !used && !confirmed || !now.Before(m.expires(session)) {
+		return nil
+	}
+	if confirmed {
+		session.Allowed = allowed
+	}
+	if now.After(session.Seen) {
+		session.Seen = now
+	}
+	if err := m.write(w, b, session); err != nil {
+		return fmt.Errorf("refreshing a session: %w", err)
+	}
+	return nil
+}
+
+// end ends a session: its cookie is cleared, and every copy of it is worthless from
+// now on, in this process at once even when the error says that the store could not
+// record it. Then the person has to be told that signing out did not succeed; Sweep
+// tries again.
+func (m *Manager) end(ctx context.Context, w http.ResponseWriter, session Session) error {
+	clearCookie(w)
+	if session.ID == "" {
+		return nil
+	}
+	if err := m.revoked.session(ctx, session); err != nil {
+		return fmt.Errorf("ending a session: %w", err)
+	}
+	return nil
+}
+
+// endPerson ends all sessions of a person that exist now, at every browser. Sessions
+// that start later are not touched. An error means the same as with end.
+func (m *Manager) endPerson(ctx context.Context, directory, person string) error {
+	var nonce [16]byte
+	if _, err := io.ReadFull(m.rand, nonce[:]); err != nil {
+		return fmt.Errorf("ending the sessions of a person: %w", err)
+	}
+	if err := m.revoked.person(ctx, directory, person, hex.EncodeToString(nonce[:]), m.now().Add(MaxLifetime)); err != nil {
+		return fmt.Errorf("ending the sessions of a person: %w", err)
+	}
+	return nil
+}
+
+// Sweep deletes the records of sign-outs that no cookie can outlive, and records those
+// that the store refused before.
+func (m *Manager) Sweep(ctx context.Context) error { return m.revoked.sweep(ctx, m.now()) }

@@ -1,0 +1,101 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
+)
+
+// current asks who is signed in, for an answer that is also given while the
+// directory is away: that is logged here and reported as unavailable.
+func (p *Pages) current(w http.ResponseWriter, r *http.Request, h *identity.Host) (subject *session.Subject, unavailable bool, err error) {
+	subject, err = p.Sessions.Current(w, r, h, session.Recent)
+	if subject != nil && errors.Is(err, identity.ErrUnavailable) {
+		p.Respond.About(p.Respond.Log.Warn(), r, h).Err(err).Str("hint", identity.Hint(err)).Msg("the directory cannot be reached")
+		return subject, true, nil
+	}
+	return subject, false, err
+}
+
+// getAccount serves the person's own page: who am I, my addresses, sign in,
+// sign out.
+func (p *Pages) getAccount(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	subject, unavailable, err := p.current(w, r, h)
+	if err != nil {
+		return err
+	}
+	data := struct {
+		route.Frame
+		SignedIn, Unavailable, Private bool
+		Name, Login                    string
+		Addresses                      []browserid.Address
+		Ends                           time.Time // at the latest
+	}{Frame: route.NewFrame(h), SignedIn: subject != nil, Unavailable: unavailable}
+	status := http.StatusOK
+	if subject != nil {
+		data.Private, data.Ends = !subject.Shared, subject.Ends
+		data.Name, data.Login, data.Addresses = subject.Person.DisplayName(), subject.Person.Login, subject.Person.Addresses
+	}
+	if unavailable {
+		w.Header().Set("Retry-After", "30")
+		status = http.StatusServiceUnavailable
+	}
+	return p.Respond.Render(w, status, "home", data)
+}
+
+// sessionAnswer is what /persona/api/session tells our own pages.
+type sessionAnswer struct {
+	SignedIn bool `json:"signed_in"`
+	// DirectoryAvailable is false when it cannot be told who is signed in.
+	DirectoryAvailable bool     `json:"directory_available"`
+	Name               string   `json:"name,omitempty"`
+	Addresses          []string `json:"addresses"`
+	Computer           string   `json:"computer,omitempty"` // private or shared
+}
+
+// getSession tells who is signed in: 200 always, because not being signed in is
+// no error.
+func (p *Pages) getSession(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	subject, unavailable, err := p.current(w, r, h)
+	if err != nil {
+		return err
+	}
+	answer := sessionAnswer{SignedIn: subject != nil, DirectoryAvailable: !unavailable, Addresses: []string{}}
+	if subject != nil {
+		answer.Computer = string(session.Private)
+		if subject.Shared {
+			answer.Computer = string(session.Shared)
+		}
+	}
+	if subject != nil && !unavailable {
+		answer.Name = subject.Person.DisplayName()
+		for _, address := range subject.Person.Addresses {
+			answer.Addresses = append(answer.Addresses, address.String())
+		}
+	}
+	route.JSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// postLogout ends the session, or all sessions of the person. With an address
+// it leads back to the sign-in page, else to the person's page.
+func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	form, err := route.Form(w, r, "everywhere", "email")
+	if err != nil {
+		return err
+	}
+	if err := p.Sessions.SignOut(w, r, h, form["everywhere"] != ""); err != nil {
+		return err
+	}
+	next := PathAccount
+	if form["email"] != "" {
+		next = authenticateURL(form["email"], false)
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,191 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"unicode/utf8"
+
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
+)
+
+// The states of the sign-in page.
+const (
+	stateForm       = "form"        // sign in
+	stateReturn     = "return"      // just signed in: back to the hub
+	stateOther      = "other"       // signed in, but not as the person asked for
+	stateBlocked    = "blocked"     // signed in, yet the hub could not see it
+	stateCookieless = "cookieless"  // just signed in, but no cookie came back
+	stateUnknownHub = "unknown_hub" // sent here by a site that is not configured
+)
+
+// page is the data of the sign-in page.
+type page struct {
+	route.Frame
+	State string
+	// Email is the address that the hub asks for, "" when no hub sent us. It
+	// comes from the query: checked for its form, and otherwise untrusted text.
+	Email string
+	Hub   string // base URL of the host's own hub, where no script corrects it
+
+	Username, Error string // form
+	Private         bool   // form
+	Name            string // other
+	Addresses       []browserid.Address
+	Again           string // cookieless: where to begin again
+	From            string // unknown_hub: the origin
+}
+
+func newPage(h *identity.Host, email, state string) page {
+	return page{Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub()}
+}
+
+// authenticateURL is where the sign-in page for an address is. The marker
+// signed_in tells it that the form was just sent with success.
+func authenticateURL(email string, signedIn bool) string {
+	query := url.Values{}
+	if email != "" {
+		query.Set("email", email)
+	}
+	if signedIn {
+		query.Set("signed_in", "1")
+	}
+	if len(query) == 0 {
+		return PathAuthenticate
+	}
+	return PathAuthenticate + "?" + query.Encode()
+}
+
+// getAuthenticate looks at the session again and tells the person what to do
+// next.
+func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	query := r.URL.Query()
+	address, err := askedFor(query.Get("email"))
+	if err != nil {
+		return err
+	}
+	email, justSignedIn := address.String(), query.Has("signed_in")
+	if from := unknownHub(r, h); from != "" && email != "" {
+		data := newPage(h, email, stateUnknownHub)
+		data.From = from
+		return p.Respond.Render(w, http.StatusForbidden, "authenticate", data)
+	}
+	freshness := session.Recent
+	if email != "" {
+		freshness = session.Now
+	}
+	subject, err := p.Sessions.Current(w, r, h, freshness)
+	if errors.Is(err, identity.ErrUnavailable) {
+		// As if just signed in: cookies are not to blame for what the hub missed.
+		return &route.Error{Cause: err, Link: authenticateURL(email, true)}
+	}
+	if err != nil {
+		return err
+	}
+	if subject != nil && email == "" {
+		http.Redirect(w, r, PathAccount, http.StatusSeeOther)
+		return nil
+	}
+	data := newPage(h, email, stateForm)
+	switch {
+	case subject == nil && justSignedIn && !session.SentCookie(r):
+		data.State, data.Again = stateCookieless, authenticateURL(email, false)
+	case subject == nil:
+		data.Username = email
+	case !subject.Owns(address):
+		data.State, data.Name, data.Addresses = stateOther, subject.Person.DisplayName(), subject.Person.Addresses
+	case justSignedIn:
+		data.State = stateReturn
+	default:
+		// The right person is signed in, and still the hub found no way to a
+		// certificate. Sending them back at once would be a loop.
+		data.State = stateBlocked
+	}
+	return p.Respond.Render(w, http.StatusOK, "authenticate", data)
+}
+
+// askedFor checks the form of the address that a hub asks for; "" is the zero
+// Address.
+func askedFor(text string) (browserid.Address, error) {
+	if text == "" {
+		return browserid.Address{}, nil
+	}
+	address, err := browserid.ParseAddress(text)
+	if err != nil {
+		return browserid.Address{}, &route.Error{
+			Status: http.StatusBadRequest, Code: "bad_address",
+			Args: map[string]string{"address": route.Printable(text, 80)}, Cause: err,
+		}
+	}
+	return address, nil
+}
+
+// unknownHub returns the origin that sent the browser here, if it is neither
+// ours nor that of a hub in the configuration. Without a referrer nothing is
+// known, and nothing is refused: who may frame the provisioning page decides.
+func unknownHub(r *http.Request, h *identity.Host) string {
+	from, err := url.Parse(r.Header.Get("Referer"))
+	if err != nil || from.Host == "" || (from.Scheme != "https" && from.Scheme != "http") {
+		return ""
+	}
+	origin := from.Scheme + "://" + from.Host
+	if origin == h.Origin {
+		return ""
+	}
+	for _, hub := range h.Hubs {
+		if known, err := identity.HubOrigin(hub); err == nil && known == origin {
+			return ""
+		}
+	}
+	return route.Printable(origin, 100)
+}
+
+// postAuthenticate takes the sign-in form. A wrong name or password, and every
+// other refusal, is the page again with status 403: 401 would demand a
+// challenge header, and password managers take a 4xx for what it is.
+func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	fields, err := route.Form(w, r, "username", "password", "computer", "email")
+	if err != nil {
+		return err
+	}
+	address, err := askedFor(fields["email"])
+	if err != nil {
+		return err
+	}
+	form := attempted{login: fields["username"], password: fields["password"], email: address.String(), computer: session.Shared}
+	if fields["computer"] == string(session.Private) {
+		form.computer = session.Private
+	}
+	refusal, err := p.signIn(w, r, h, form)
+	if p.Events != nil {
+		result := route.Code(err, identity.OK.String())
+		if refusal != nil {
+			result = refusal.reason
+		}
+		p.Events.SignIn(h.Name, result)
+	}
+	if err != nil {
+		return err
+	}
+	if refusal != nil {
+		data := newPage(h, form.email, stateForm)
+		data.Error = route.Sentence(refusal.code, refusal.detail, refusal.args)
+		data.Private = form.computer == session.Private
+		if len(form.login) <= identity.MaxLogin && utf8.ValidString(form.login) {
+			data.Username = form.login
+		}
+		if refusal.retryAfter > 0 {
+			w.Header().Set("Retry-After", route.Seconds(refusal.retryAfter))
+		}
+		return p.Respond.Render(w, refusal.status, "authenticate", data)
+	}
+	next := PathAccount
+	if form.email != "" {
+		next = authenticateURL(form.email, true)
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,179 @@
+package signin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
+)
+
+// The paths that other packages name.
+const (
+	PathAccount      = "/persona/"
+	PathAuthenticate = "/persona/authenticate"
+)
+
+// longestSignIn bounds a sign-in; the directory has time-outs of its own.
+const longestSignIn = 30 * time.Second
+
+// Events is told what happened, for counting. The host is the name of an
+// identity host and every other word one of few: nothing names a person.
+// Implementations are safe for concurrent use and do not block.
+type Events interface {
+	// SignIn: the form was sent. The result is ok, the reason of a refusal
+	// (empty, malformed, throttled, no_address or an identity.Status as text),
+	// or the code of an outage (directory_unavailable, sessions_unavailable).
+	SignIn(host, result string)
+}
+
+// Config is what the pages need. All fields but Events are required.
+type Config struct {
+	Respond  *route.Responder
+	Sessions *session.Manager
+	Throttle *Throttle
+	Events   Events
+}
+
+// Pages are the pages and paths of signing in. They are the same for every
+// envelope.
+type Pages struct{ Config }
+
+// New returns the pages.
+func New(c Config) *Pages { return &Pages{Config: c} }
+
+// Routes returns the routes of an identity host; other hosts have none.
+func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
+	if h.Role != identity.Provider {
+		return nil, nil
+	}
+	shim, err := p.Respond.Web.Script("authentication_api.js", append([]string{h.Hub()}, h.Hubs...))
+	if err != nil {
+		return nil, err
+	}
+	on := func(handle func(http.ResponseWriter, *http.Request, *identity.Host) error) route.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error { return handle(w, r, h) }
+	}
+	return []route.Route{
+		{Path: "/persona", Class: route.Page, Methods: route.Get(on(p.getAccount))},
+		{Path: PathAccount, Class: route.Page, Methods: route.Get(on(p.getAccount))},
+		{Path: PathAuthenticate, Class: route.Page, Methods: map[string]route.Handler{
+			http.MethodGet:  on(p.getAuthenticate),
+			http.MethodPost: on(p.postAuthenticate),
+		}},
+		{Path: "/persona/logout", Class: route.Page, Methods: route.Post(on(p.postLogout))},
+		{Path: "/persona/api/session", Class: route.API, Methods: route.Get(on(p.getSession))},
+		{Path: "/persona/authentication_api.js", Class: route.Script, Methods: route.Get(route.Asset(shim)), Keyless: true},
+	}, nil
+}
+
+// attempted is a form that was sent.
+type attempted struct {
+	login, password string
+	email           string // that a hub asks for, or ""
+	computer        session.Computer
+}
+
+// refusal is what a person is told who could not sign in.
+type refusal struct {
+	status       int
+	code, detail string // of the sentence
+	reason       string // for log and count
+	args         map[string]string
+	retryAfter   time.Duration
+}
+
+func refused(reason, code string) *refusal {
+	return &refusal{status: http.StatusForbidden, code: code, reason: reason}
+}
+
+// signIn checks a name and a password and begins a session. The error is an
+// outage; a refusal is not an error.
+func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, h *identity.Host, form attempted) (*refusal, error) {
+	person, refusal, err := p.authenticate(r, h, form)
+	if err != nil {
+		return nil, err
+	}
+	if refusal != nil {
+		p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "sign_in").Bool("ok", false).
+			Str("reason", refusal.reason).Str("login", route.Printable(form.login, 64)).Str("person", person.ID).Msg("sign-in refused")
+		return refusal, nil
+	}
+	if err := p.Sessions.SignIn(w, r, h, person, form.computer); err != nil {
+		return nil, err
+	}
+	p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "sign_in").Bool("ok", true).
+		Str("person", person.ID).Str("login", route.Printable(person.Login, 64)).Str("computer", string(form.computer)).Msg("signed in")
+	return nil, nil
+}
+
+// authenticate asks throttle and directory. The person may be known although
+// refused.
+func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) (identity.Person, *refusal, error) {
+	if form.login == "" || form.password == "" {
+		return identity.Person{}, &refusal{status: http.StatusBadRequest, code: "empty", reason: "empty"}, nil
+	}
+	// A browser that leaves must not stop the question: whether it was a
+	// failure has to be known, or guesses could be made uncounted.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), longestSignIn)
+	defer cancel()
+	attempt, admitted, err := p.Throttle.begin(ctx, h.DirectoryName, form.login, p.Respond.ClientAddr(r))
+	if err != nil {
+		return identity.Person{}, nil, fmt.Errorf("%w: counting a sign-in: %w", session.ErrUnavailable, err)
+	}
+	if !admitted {
+		return identity.Person{}, throttled(attempt), nil
+	}
+	if !identity.ValidLogin(form.login) || !identity.ValidPassword(form.password) {
+		return identity.Person{}, refused("malformed", "wrong"), nil
+	}
+	result, err := h.Authenticate(ctx, form.login, form.password, func(id string) bool {
+		return attempt.account(ctx, h.DirectoryName, id)
+	})
+	if err != nil {
+		attempt.unanswered(ctx)
+		return identity.Person{}, nil, &route.Error{Cause: err, Link: authenticateURL(form.email, false)}
+	}
+	if result.Status == identity.OK || (result.MayTell && result.Status != identity.Throttled) {
+		attempt.proven(ctx)
+	}
+	return result.Person, judge(h, attempt, result), nil
+}
+
+// judge turns the directory's answer into what the person is told; nil: welcome.
+func judge(h *identity.Host, attempt *attempt, result identity.Result) *refusal {
+	reason := result.Status.String()
+	switch {
+	case result.Status == identity.OK && len(result.Person.Addresses) == 0:
+		refusal := refused("no_address", "no_address")
+		refusal.args = map[string]string{"host": h.Name}
+		return refusal
+	case result.Status == identity.OK:
+		return nil
+	case result.Status == identity.Throttled:
+		return throttled(attempt)
+	case !result.MayTell:
+		return refused(reason, "wrong")
+	}
+	switch result.Status {
+	case identity.MustChange, identity.Expired, identity.Locked, identity.NotAllowed:
+		return refused(reason, reason)
+	}
+	return refused(reason, "wrong")
+}
+
+// throttled tells how long to wait, in whole minutes rounded up.
+func throttled(attempt *attempt) *refusal {
+	wait := attempt.retryAfter()
+	to := &refusal{status: http.StatusTooManyRequests, code: "throttled", reason: identity.Throttled.String(), retryAfter: wait}
+	if minutes := int((wait + time.Minute - 1) / time.Minute); minutes > 1 {
+		to.args = map[string]string{"minutes": strconv.Itoa(minutes)}
+	} else {
+		to.detail = "minute"
+	}
+	return to
+}
