@@ -21,7 +21,7 @@ type APIConfig struct {
 	Verifier *Verifier
 	// Rate is how many requests a caller may send in a second; 0 is DefaultRate.
 	Rate int
-	// ClientAddr gives the address of the caller, as far as it is believed. nil
+	// ClientAddr gives the address of the caller, as far as it is known. nil
 	// counts all callers as one.
 	ClientAddr func(*http.Request) netip.Addr
 	// Now is the clock; nil is time.Now.
@@ -78,12 +78,16 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, q question) error {
 	switch {
 	case err == nil:
 		a.config.Log.Debug().Str("event", "verification").Stringer("email", verdict.Email).
-			Str("issuer", verdict.Issuer).Str("audience", verdict.Audience).Msg("assertion believed")
+			Str("issuer", verdict.Issuer).Str("audience", verdict.Audience).Msg("assertion verified")
 		writeAnswer(w, http.StatusOK, okay(verdict))
 		return nil
 	case errors.As(err, &refused):
-		a.config.Log.Info().Str("event", "verification").Str("reason", refused.Reason).
-			AnErr("cause", cause(refused)).Msg("assertion refused")
+		event := a.config.Log.Info().Str("event", "verification").Str("reason", refused.Reason).AnErr("cause", cause(refused))
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) && hinted.Hint() != "" {
+			event.Str("hint", hinted.Hint())
+		}
+		event.Msg("assertion refused")
 		writeAnswer(w, http.StatusOK, failure{"failure", refused.Reason})
 		return nil
 	case errors.Is(err, ErrBusy):
@@ -162,5 +166,5 @@ func writeAnswer(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller may have left; there is nobody to tell
+	_, _ = w.Write(body) // fails only when the caller has left
 }

@@ -69,7 +69,7 @@ func TestDiscoverKeepsFailuresForAShortTime(t *testing.T) {
 	n.publish("foreign.test", support(t, foreignKey()))
 	n.clock.Advance(30 * time.Second)
 	if _, err := d.Discover(t.Context(), "foreign.test"); err != nil {
-		t.Errorf("it was mended half a minute ago: %v", err)
+		t.Errorf("it was repaired half a minute ago: %v", err)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A website in Go needs no request to a verifier: it verifies by itself. It
-// believes addresses of example.com alone, whoever that domain delegates to.
+// accepts addresses of example.com alone, whatever authority that domain has.
 func Example() {
 	discovery := verifier.NewDiscovery(verifier.DiscoveryConfig{UserAgent: "my-website"})
 	defer discovery.Close()

@@ -179,9 +179,12 @@ func parseForeign(data []byte) (browserid.Document, error) {
 
 // connectionError sorts out why there is no answer.
 func connectionError(name string, err error) error {
-	var timeout net.Error
+	var (
+		timeout net.Error
+		refused *errForbidden
+	)
 	switch {
-	case isForbidden(err):
+	case errors.As(err, &refused):
 		return forbidden(name, err)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return timedOut(name, err)

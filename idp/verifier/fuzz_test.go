@@ -10,7 +10,7 @@ import (
 	"persona-sidecar/idp/verifier"
 )
 
-// FuzzVerify looks for a panic, and for a bundle that is believed and was not
+// FuzzVerify looks for a panic, and for a bundle that is accepted and was not
 // signed.
 func FuzzVerify(f *testing.F) {
 	n := newInternet(f)
@@ -26,7 +26,7 @@ func FuzzVerify(f *testing.F) {
 		var refused *verifier.Refusal
 		switch {
 		case err == nil && (verdict.Email.String() != "alice@example.com" || !sameSigned(bundle, genuine)):
-			t.Errorf("a forgery was believed: %q for %q", bundle, audience)
+			t.Errorf("a forgery was accepted: %q for %q", bundle, audience)
 		case err != nil && (!errors.As(err, &refused) || refused.Reason == ""):
 			t.Errorf("no refusal: %v", err)
 		}

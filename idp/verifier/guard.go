@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,8 +11,8 @@ import (
 	"time"
 )
 
-// guard decides where look-ups may go. Names and ports come from strangers, so
-// that without it they could have our network's own servers asked.
+// guard decides where look-ups may go. Names and ports come from outside, so
+// that without it our network's own servers could be asked.
 type guard struct {
 	ports    []int
 	prefixes []netip.Prefix // private networks that may be asked
@@ -23,9 +22,13 @@ type guard struct {
 }
 
 // errForbidden is why a connection was not made.
-type errForbidden struct{ problem string }
+type errForbidden struct {
+	problem string
+	hint    string // the configuration key that would allow it
+}
 
 func (e *errForbidden) Error() string { return e.problem }
+func (e *errForbidden) Hint() string  { return e.hint }
 
 // dial connects to an address of the network "tcp". What the name resolves to
 // is looked at as the socket is connected, so that there is no second look-up
@@ -43,7 +46,7 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		port = g.port
 	}
 	if !slices.Contains(g.ports, port) {
-		return nil, &errForbidden{fmt.Sprintf("port %d is not allowed for look-ups (hint: lookups.ports)", port)}
+		return nil, &errForbidden{fmt.Sprintf("port %d is not allowed for look-ups", port), "name it in lookups.ports, if it should be"}
 	}
 	dialer := net.Dialer{Timeout: lookupTime, KeepAlive: -1 * time.Second, Resolver: g.resolver}
 	if !slices.Contains(g.domains, host) {
@@ -56,13 +59,13 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 func (g *guard) control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &errForbidden{"the address " + address + " cannot be read"}
+		return &errForbidden{"the address " + address + " cannot be read", ""}
 	}
 	addr := to.Addr().Unmap().WithZone("")
 	if PublicAddress(addr) || slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }) {
 		return nil
 	}
-	return &errForbidden{fmt.Sprintf("%s is not a public address (hint: lookups.allow_private)", addr)}
+	return &errForbidden{fmt.Sprintf("%s is not a public address", addr), "name it in lookups.allow_private, if it should be asked"}
 }
 
 // special are the networks of IPv4 and of global IPv6 that no public server
@@ -108,9 +111,4 @@ func PublicAddress(addr netip.Addr) bool {
 		return false
 	}
 	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(addr) })
-}
-
-func isForbidden(err error) bool {
-	var refused *errForbidden
-	return errors.As(err, &refused)
 }

@@ -7,7 +7,7 @@ import (
 	"persona-sidecar/idp/browserid"
 )
 
-// Kind tells why nobody could be found to speak for a domain.
+// Kind is why a domain has no authority.
 type Kind int
 
 // The kinds of a [LookupError].
@@ -32,8 +32,8 @@ const (
 	TooManyHops
 )
 
-// LookupError says why nobody could be found to speak for a domain. Its text is
-// the historic verifiers', and tells outsiders nothing about our network; the
+// LookupError is why a domain has no authority. Its text is
+// the historic verifiers', and reveals nothing about our network to outsiders; the
 // cause, with a hint, is for the operator and comes by errors.Unwrap.
 type LookupError struct {
 	Kind   Kind

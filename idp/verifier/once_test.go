@@ -18,21 +18,21 @@ func TestVerifyOnce(t *testing.T) {
 	v := n.verifier(func(c *verifier.Config) { c.Seen = verifier.NewMemorySeen(n.clock.Now) })
 	p := alice()
 	assertion := n.assertion(p)
-	var believed atomic.Int32
+	var accepted atomic.Int32
 	var group sync.WaitGroup
 	for range 20 {
 		bundle := n.certificate(p) + "~" + assertion // another spelling of nothing that matters
 		group.Go(func() {
 			if _, err := v.Verify(t.Context(), bundle, site); err == nil {
-				believed.Add(1)
+				accepted.Add(1)
 			} else if err.Error() != "the assertion was used before" {
 				t.Error(err)
 			}
 		})
 	}
 	group.Wait()
-	if believed.Load() != 1 {
-		t.Errorf("believed %d times", believed.Load())
+	if accepted.Load() != 1 {
+		t.Errorf("accepted %d times", accepted.Load())
 	}
 	renewed := p
 	renewed.replace = []string{`"iss"`, `"renewed":true,"iss"`}
@@ -50,13 +50,13 @@ func TestVerifyOnce(t *testing.T) {
 }
 
 // A refusal uses nothing up, and neither does another website's.
-func TestVerifyOnceCountsWhatWasBelieved(t *testing.T) {
+func TestVerifyOnceCountsWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)
 	v := n.verifier(func(c *verifier.Config) { c.Seen = verifier.NewMemorySeen(n.clock.Now) })
 	bundle := n.bundle(alice())
 	if _, err := v.Verify(t.Context(), bundle, "https://other.example"); err == nil {
-		t.Error("believed for another website")
+		t.Error("accepted for another website")
 	}
 	if _, err := v.Verify(t.Context(), bundle, site); err != nil {
 		t.Error(err)

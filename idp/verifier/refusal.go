@@ -2,12 +2,11 @@ package verifier
 
 import (
 	"errors"
-	"fmt"
 
 	"persona-sidecar/idp/browserid"
 )
 
-// Refusal says why an assertion is not believed: a verdict, not a failure of
+// Refusal is why an assertion is not accepted: a verdict, not a failure of
 // ours. Reason is for the website, in the words of the historic verifiers
 // wherever they had words; the cause is for the operator.
 type Refusal struct {
@@ -19,8 +18,17 @@ func (r *Refusal) Error() string { return r.Reason }
 
 func (r *Refusal) Unwrap() error { return r.cause }
 
-// ErrBusy says that the memory against replay is full, so that nothing can be
-// believed at the moment.
+// hinted is the cause of a refusal with what the operator can do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Hint() string  { return h.hint }
+func (h *hinted) Unwrap() error { return h.error }
+
+// ErrBusy means that the memory against replay is full, so that no assertion can
+// be accepted at the moment.
 var ErrBusy = errors.New("too busy")
 
 // refuse makes a refusal of what browserid says about a bundle.
@@ -35,7 +43,7 @@ func refuse(err error) *Refusal {
 	return &Refusal{err.Error(), err}
 }
 
-// historic says whether relying parties know these words as they stand, with
+// historic reports whether relying parties know these words as they stand, with
 // nothing around them.
 func historic(reason browserid.Reason) bool {
 	switch reason {
@@ -43,17 +51,4 @@ func historic(reason browserid.Reason) bool {
 		return false // which number, which key, stands around them
 	}
 	return true
-}
-
-func untrustedIssuer(expected, got string) *Refusal {
-	return &Refusal{fmt.Sprintf("untrusted issuer, expected '%s', got '%s'", expected, got), nil}
-}
-
-func closedDomain(domain string) *Refusal {
-	return &Refusal{"this verifier accepts no emails from '" + domain + "'", errors.New("the mail domain is not accepted (hint: verifier.domains)")}
-}
-
-func legacyKey(key *browserid.PublicKey) *Refusal {
-	err := key.CheckClientKey()
-	return &Refusal{err.Error(), fmt.Errorf("%w (hint: identity.legacy_client_keys)", err)}
 }

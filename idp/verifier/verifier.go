@@ -14,25 +14,25 @@ import (
 // whatever domain has an identity provider.
 const AllDomains = "*"
 
-// Config says what a Verifier believes.
+// Config is what a Verifier accepts.
 type Config struct {
 	// Discovery finds the authority over mail domains.
 	Discovery *Discovery
-	// Domains are the mail domains whose addresses are accepted. A stranger can
-	// make himself an identity provider of his own domain, so that being signed
-	// in says nothing by itself: the list is closed unless [AllDomains] opens it.
+	// Domains are the mail domains whose addresses are accepted. Anyone can run
+	// an identity provider for a domain of their own, so a valid assertion says
+	// nothing by itself: the list is closed unless [AllDomains] opens it.
 	Domains []string
-	// LegacyClientKeys believes the keys of historic browsers: DSA, and RSA of
+	// LegacyClientKeys accepts the keys of historic browsers: DSA, and RSA of
 	// 1024 bit.
 	LegacyClientKeys bool
-	// Seen refuses an assertion that was believed before; nil lets it be used
+	// Seen refuses an assertion that was accepted before; nil lets it be used
 	// again until it expires, as the protocol does.
 	Seen Seen
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
 
-// Verifier says who stands behind an assertion. It is safe for concurrent use.
+// Verifier verifies assertions. It is safe for concurrent use.
 type Verifier struct {
 	config  Config
 	domains map[string]bool
@@ -51,7 +51,7 @@ func New(config Config) *Verifier {
 	return v
 }
 
-// Verdict is what is known of whoever holds an assertion that is believed.
+// Verdict is what an accepted assertion proves.
 type Verdict struct {
 	Email    browserid.Address // proven to be theirs
 	Issuer   string            // the authority that says so
@@ -66,10 +66,10 @@ type Verdict struct {
 func (v *Verdict) IdPClaims() map[string][]byte { return v.bundle.Certificate.OtherClaims() }
 
 // UserClaims are further claims of the assertion, in JSON by their names, nil
-// when there are none. Nobody vouches for them but the person.
+// when there are none. They are the person's own statement.
 func (v *Verdict) UserClaims() map[string][]byte { return v.bundle.Assertion.OtherClaims() }
 
-// Verify believes bundle, certificate~assertion, if the authority over the
+// Verify accepts bundle, certificate~assertion, if the authority over the
 // address's mail domain issued the certificate, the certified key signed the
 // assertion, now lies in the times of both, and the assertion is meant for
 // audience, which must be a whole origin such as https://rp.example.
@@ -86,10 +86,15 @@ func (v *Verifier) Verify(ctx context.Context, bundle, audience string) (*Verdic
 	}
 	domain := b.Certificate.Email.Domain()
 	if !v.open && !v.domains[domain] {
-		return nil, closedDomain(domain)
+		return nil, &Refusal{
+			"this verifier accepts no emails from '" + domain + "'",
+			&hinted{errors.New("the mail domain is not accepted"), "name it in verifier.domains, if it should be"},
+		}
 	}
-	if key := b.Certificate.PublicKey; key.Legacy() && !v.believes(key) {
-		return nil, legacyKey(key)
+	// That a DSA key lies in its group is checked when it is used.
+	if key := b.Certificate.PublicKey; key.Legacy() && !(v.config.LegacyClientKeys && (key.RSA() == nil || key.Size() == 1024)) {
+		err := key.CheckClientKey()
+		return nil, &Refusal{err.Error(), &hinted{err, "identity.legacy_client_keys accepts it"}}
 	}
 	keys, err := v.issuerKeys(ctx, b.Certificate.Issuer, domain)
 	if err != nil {
@@ -107,16 +112,10 @@ func (v *Verifier) Verify(ctx context.Context, bundle, audience string) (*Verdic
 	}, nil
 }
 
-// believes says whether a historic browser's key is good enough. That a DSA key
-// lies in its group is checked when it is used.
-func (v *Verifier) believes(key *browserid.PublicKey) bool {
-	return v.config.LegacyClientKeys && (key.RSA() == nil || key.Size() == 1024)
-}
-
 // issuerKeys returns the keys of the authority over a mail domain, which must
 // be the issuer: this is what keeps one domain from certifying another's
 // addresses. The issuer's own document is not looked up, the mail domain's is:
-// nobody else decides whom we ask.
+// the certificate does not decide which server is asked.
 func (v *Verifier) issuerKeys(ctx context.Context, issuer, domain string) ([]*browserid.PublicKey, error) {
 	authority, err := v.config.Discovery.Discover(ctx, domain)
 	var failed *LookupError
@@ -126,12 +125,12 @@ func (v *Verifier) issuerKeys(ctx context.Context, issuer, domain string) ([]*br
 	case err != nil:
 		return nil, fmt.Errorf("looking up %s: %w", domain, err)
 	case authority.Name != issuer:
-		return nil, untrustedIssuer(authority.Name, issuer)
+		return nil, &Refusal{fmt.Sprintf("untrusted issuer, expected '%s', got '%s'", authority.Name, issuer), nil}
 	}
 	return authority.Keys(), nil
 }
 
-// see remembers an assertion that would be believed, and refuses one that was.
+// see keeps an assertion that would be accepted, and refuses one that was.
 func (v *Verifier) see(ctx context.Context, b *browserid.Bundle) error {
 	if v.config.Seen == nil {
 		return nil

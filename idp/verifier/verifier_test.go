@@ -47,7 +47,7 @@ func TestVerify(t *testing.T) {
 				t.Errorf("%+v", verdict)
 			}
 			if verdict.IdPClaims() != nil || verdict.UserClaims() != nil {
-				t.Error("there are claims that nobody made")
+				t.Error("there are claims that were not made")
 			}
 		})
 	}
@@ -240,7 +240,7 @@ func TestVerifyAudience(t *testing.T) {
 	}
 }
 
-// A domain that is broken signs nobody in, and the website is told why.
+// A domain that is broken signs no one in, and the website is told why.
 func TestVerifyLookupFails(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)
@@ -252,7 +252,7 @@ func TestVerifyLookupFails(t *testing.T) {
 	}
 }
 
-// Opened, the verifier believes whoever has a domain, of that domain alone.
+// Opened, the verifier accepts any domain, for the addresses of that domain alone.
 func TestVerifyOpen(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)
@@ -308,7 +308,7 @@ func TestVerifyLegacyKeys(t *testing.T) {
 	}
 }
 
-// What cannot be said is no refusal, and nobody is believed.
+// What cannot be decided is no refusal, and no assertion is accepted.
 func TestVerifyCannotSay(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)

@@ -92,8 +92,8 @@ func sign(key *rsa.PrivateKey, claims map[string]any) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// TestPerson makes an identity host err in each way, and the step that looks at
-// it has to notice.
+// TestPerson makes an identity host err in each way, and the step that checks it
+// has to notice.
 func TestPerson(t *testing.T) {
 	t.Parallel()
 	other := newKey(t)
@@ -190,8 +190,9 @@ func target(t *testing.T, text string) check.Target {
 	return target
 }
 
-// TestNobodyTypes: whoever cannot give a password is told how to.
-func TestNobodyTypes(t *testing.T) {
+// TestPasswordPromptUnavailable: when no password can be asked for, the hint says
+// how to give one.
+func TestPasswordPromptUnavailable(t *testing.T) {
 	t.Parallel()
 	world := newInternet(t)
 	world.serve("example.test", newHost(t))
@@ -226,7 +227,7 @@ func TestForeignPerson(t *testing.T) {
 			found := look(t, world.checker(load(t, folder(t), identityYAML)).Address(check.SignIn{
 				Address: target(t, "a@foreign.test").Address,
 				Password: func(context.Context) (string, error) {
-					t.Error("somebody is asked for a password")
+					t.Error("a password is asked for")
 					return "secret", nil
 				},
 			}))

@@ -19,51 +19,47 @@ func (s *site) checkCertificate(ctx context.Context) report.Finding {
 		return report.Skip("nothing answers")
 	}
 	var f report.Faults
-	seen := ""
+	seen, hint := "", "renew it"
+	if s.usesACME() {
+		hint = "it should have been renewed by now: the log says why it was not"
+	}
 	for _, target := range s.targets {
 		chain, err := s.handshake(ctx, target)
-		if err == nil {
-			err = s.verify(chain)
-		}
 		if err != nil {
-			f.Fail(certificateCure(err, chain, s.name), "%s: %s", target, certificateFault(err, chain, s.Now()))
+			f.Fail(certificateHint(err, chain, s.name), "%s: %s", target, certificateFault(err, chain, s.Now()))
 			continue
 		}
 		s.secure = true
 		seen = fmt.Sprintf("by %s, valid until %s (%s)", issuer(chain[0]), chain[0].NotAfter.UTC().Format(time.DateOnly), inDays(chain[0].NotAfter.Sub(s.Now())))
 		if left, whole := chain[0].NotAfter.Sub(s.Now()), chain[0].NotAfter.Sub(chain[0].NotBefore); left < whole/6 {
-			f.Warn(s.renewalCure(), "it ends in %s", inDays(left))
+			f.Warn(hint, "it ends in %s", inDays(left))
 		}
 	}
 	return f.Finding("%s", seen)
 }
 
-// handshake returns the chain that a server sends, unverified.
+// handshake returns the chain that a server sends, verified as the error says.
 func (s *site) handshake(ctx context.Context, target string) ([]*x509.Certificate, error) {
 	connection, err := s.dialer.Connect(ctx, target)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = connection.Close() }()
-	// Verified right after, because a refused handshake would not show the chain.
+	// It is verified below: a refused handshake would not show the chain.
 	secured := tls.Client(connection, &tls.Config{ServerName: s.name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
 	chain := secured.ConnectionState().PeerCertificates
 	if len(chain) == 0 {
-		return nil, errNoChain
+		return nil, errors.New("the server sent no certificate")
 	}
-	return chain, nil
-}
-
-func (s *site) verify(chain []*x509.Certificate) error {
 	between := x509.NewCertPool()
 	for _, certificate := range chain[1:] {
 		between.AddCert(certificate)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: s.name, Roots: s.Roots, Intermediates: between, CurrentTime: s.Now()})
-	return err
+	_, err = chain[0].Verify(x509.VerifyOptions{DNSName: s.name, Roots: s.Roots, Intermediates: between, CurrentTime: s.Now()})
+	return chain, err
 }
 
 func certificateFault(err error, chain []*x509.Certificate, now time.Time) string {
@@ -80,7 +76,7 @@ func certificateFault(err error, chain []*x509.Certificate, now time.Time) strin
 	return unreached(err, "").Message
 }
 
-func certificateCure(err error, chain []*x509.Certificate, name string) string {
+func certificateHint(err error, chain []*x509.Certificate, name string) string {
 	var (
 		unknown x509.UnknownAuthorityError
 		other   x509.HostnameError
@@ -101,13 +97,6 @@ func certificateCure(err error, chain []*x509.Certificate, name string) string {
 		return "no certificate for " + name + " yet? The program's log says why; otherwise look at what listens there"
 	}
 	return "serve a certificate that browsers accept"
-}
-
-func (s *site) renewalCure() string {
-	if s.usesACME() {
-		return "it should have been renewed by now: the log says why it was not"
-	}
-	return "renew it"
 }
 
 func issuer(c *x509.Certificate) string {

@@ -9,7 +9,7 @@ import (
 	"persona-sidecar/ldapauth/ldaptest"
 )
 
-// TestDirectory looks at a real slapd that is right, and at each thing that may
+// TestDirectory checks a real slapd that is right, and at each thing that may
 // be wrong with the way to it.
 func TestDirectory(t *testing.T) {
 	t.Parallel()

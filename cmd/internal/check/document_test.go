@@ -97,7 +97,7 @@ func withKey(t *testing.T, document string, bits int) string {
 	if err := json.Unmarshal([]byte(document), &members); err != nil {
 		t.Fatal(err)
 	}
-	n := new(big.Int).SetBit(big.NewInt(1), bits-1, 1) // nobody can sign with it, and nobody has to
+	n := new(big.Int).SetBit(big.NewInt(1), bits-1, 1) // it has no private half, and needs none
 	members["public-key"] = map[string]string{"algorithm": "RS", "n": n.String(), "e": "65537"}
 	changed, err := json.Marshal(members)
 	if err != nil {

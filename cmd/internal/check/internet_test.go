@@ -120,7 +120,7 @@ func (i *internet) dial(ctx context.Context, network, address string) (net.Conn,
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// checker looks at this world; a nil configuration is that of a stranger.
+// checker checks this world; a nil configuration is that of an outsider.
 func (i *internet) checker(c *config.Config) *check.Checker {
 	return check.New(i.world(i.authority.Roots()), check.Options{Config: c, Source: "persona.yaml", Resolve: i.resolve})
 }
@@ -166,7 +166,7 @@ type want struct {
 	step   string
 	status report.Status
 	seen   string // contained
-	cure   string // contained; what is to be mended always has one
+	cure   string // contained; a fault always has one
 }
 
 func (c *collected) expect(t *testing.T, w want) {
@@ -186,7 +186,7 @@ func (c *collected) expect(t *testing.T, w want) {
 	t.Errorf("%s found\n  %+v\nwant %s, %q, %q", w.step, found, w.status, w.seen, w.cure)
 }
 
-// nothingElse says that no step found something to mend but those named.
+// nothingElse expects no faults but those of the steps named.
 func (c *collected) nothingElse(t *testing.T, but ...string) {
 	t.Helper()
 next:
@@ -203,7 +203,7 @@ next:
 	}
 }
 
-// provider is an identity provider as it should be, of somebody else.
+// provider is an identity provider without faults, of another company.
 type provider struct {
 	key      *rsa.PrivateKey
 	document string

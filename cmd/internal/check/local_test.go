@@ -101,11 +101,11 @@ func TestState(t *testing.T) {
 		"keys":                {func(*testing.T, string, string) {}, want{"keys", report.OK, "one for each identity host (1)", ""}},
 		"a file":              {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"state directory", report.Failed, "is a file", "name a directory"}},
 		"below a file":        {func(t *testing.T, _, state string) { remove(t, state); write(t, state, "", 0o600) }, want{"keys", report.Skipped, "", ""}},
-		"open for everybody":  {func(t *testing.T, _, state string) { chmod(t, state, 0o777) }, want{"state directory", report.Warning, "every user may write", "chmod 0700"}},
+		"open for all users":  {func(t *testing.T, _, state string) { chmod(t, state, 0o777) }, want{"state directory", report.Warning, "every user may write", "chmod 0700"}},
 		"a newer layout":      {func(t *testing.T, _, state string) { write(t, filepath.Join(state, "persona/version"), "99\n", 0o600) }, want{"state directory", report.Failed, "newer persona", "run the newer one"}},
 		"no keys":             {func(t *testing.T, _, state string) { remove(t, filepath.Join(state, "persona/keys")) }, want{"keys", report.Failed, "example.test has no key yet", "start the program"}},
 		"a corrupted key":     {func(t *testing.T, _, state string) { write(t, keyFile(t, state), "nonsense", 0o600) }, want{"keys", report.Failed, "example.test.json", "restore the file"}},
-		"a key for everybody": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", report.Failed, "mode 0644", "chmod 0600"}},
+		"a key for all users": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", report.Failed, "mode 0644", "chmod 0600"}},
 		"a key for all":       {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"state directory", report.Failed, "mode 0644", "chmod 0600"}},
 		"a key for the group": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o640) }, want{"state directory", report.Warning, "the group may read", "chmod 0600"}},
 	} {

@@ -20,7 +20,7 @@ const (
 	authenticationScript = "authentication_api.js"
 )
 
-// pageSteps look at the two pages of the authority that the document leads to.
+// pageSteps check the two pages of the authority that the document leads to.
 // hubs are the origins that must be able to frame the provisioning page, as far
 // as they are known.
 func (s *site) pageSteps(hubs []string) []report.Step {
@@ -48,7 +48,7 @@ func (s *site) checkSignInPage(ctx context.Context) report.Finding {
 	}
 	var f report.Faults
 	// This page is reached inside the popup: parted from its opener, the dialog
-	// has nobody to give the assertion to.
+	// cannot pass the assertion on.
 	if policy, cuts := cutsPopups(page.Header, false); cuts {
 		f.Fail("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s cuts the popup from the page that opened it", policy)
 	}
@@ -82,7 +82,7 @@ func (s *site) checkProvisioningPage(ctx context.Context, hubs []string) report.
 	return f.Finding("%s, may be framed by hubs, loads %s", address, provisioningScript)
 }
 
-// judgeAncestors says whether the hubs may frame the provisioning page.
+// judgeAncestors checks that the hubs may frame the provisioning page.
 func (s *site) judgeAncestors(f *report.Faults, header http.Header, hubs []string) {
 	policies, stated := frameAncestors(header)
 	if !stated {
@@ -176,7 +176,7 @@ func scriptIn(page visitor.Answer, name string) (*url.URL, bool) {
 	return nil, false
 }
 
-// closed says whether a host was one of Persona's centre.
+// closed reports whether a host belonged to Mozilla's Persona service.
 func closed(host string) bool {
 	for _, gone := range []string{"persona.org", "browserid.org"} {
 		if host == gone || strings.HasSuffix(host, "."+gone) {

@@ -104,7 +104,12 @@ func (c *Checker) hostGroup(host config.Host) report.Group {
 		return report.Group{Subject: host.Name, Steps: append(steps, report.Step{Name: "website", Run: s.checkFrontDoor})}
 	}
 	steps = append(steps, s.documentSteps(host.Name)...)
-	steps = append(steps, report.Step{Name: "role", Run: func(context.Context) report.Finding { return s.checkRole(host) }})
+	steps = append(steps, report.Step{Name: "role", Run: func(context.Context) report.Finding {
+		if s.published == nil || s.published.Document == nil {
+			return report.Skip("there is no document that can be read")
+		}
+		return document.Role(s.published, host)
+	}})
 	if host.Role == config.RoleIdentity {
 		steps = append(steps, report.Step{Name: "published key", Run: s.checkPublishedKey})
 		// These origins must be able to frame the provisioning page.

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/idp/verifier"
@@ -78,30 +76,22 @@ func (s *site) checkPort(ctx context.Context) report.Finding {
 	if err != nil {
 		return report.Skip("there is no address to connect to")
 	}
-	dead, finding := s.tryEach(ctx, targets)
-	s.targets = slices.DeleteFunc(targets, func(t string) bool { return slices.Contains(dead, t) })
-	s.answers = len(s.targets) > 0
-	return finding
-}
-
-// tryEach connects to all targets and returns those that do not answer.
-func (s *site) tryEach(ctx context.Context, targets []string) (dead []string, finding report.Finding) {
 	var f report.Faults
 	for _, target := range targets {
 		connection, err := s.dialer.Connect(ctx, target)
 		if err != nil {
-			dead = append(dead, target)
-			reason := unreached(err, s.name)
-			f.Fail(reason.Hint, "%s: %s", target, reason)
+			reason := visitor.Explain(err, s.name)
+			f.Fail(reason.Hint(), "%s: %v", target, reason)
 			continue
 		}
 		_ = connection.Close() // nothing was said
+		s.targets = append(s.targets, target)
 	}
-	return dead, f.Finding("open at %s", strings.Join(targets, ", "))
+	s.answers = len(s.targets) > 0
+	return f.Finding("open at %s", strings.Join(targets, ", "))
 }
 
-// checkRedirect asks for a page over plain HTTP, as somebody does who types the
-// name.
+// checkRedirect asks for a page over plain HTTP, as people do who type the name.
 func (s *site) checkRedirect(ctx context.Context) report.Finding {
 	if s.dialer.Redirected(s.name) && !s.dialer.RedirectedPlain() {
 		return report.Skip("-resolve names the port of HTTPS alone")
@@ -111,7 +101,7 @@ func (s *site) checkRedirect(ctx context.Context) report.Finding {
 	if err != nil {
 		reason := unreached(err, s.name)
 		cure := "open port 80: people who type the name without https:// get nowhere"
-		if s.needsPlainHTTP() {
+		if s.usesACME() && s.Config.Listen.HTTP != "" {
 			cure = "open port 80: the ACME server may ask there, and people who type the name without https:// get nowhere"
 		}
 		return report.Warn(cure, "plain HTTP: %s", reason)
@@ -128,12 +118,8 @@ func (s *site) checkRedirect(ctx context.Context) report.Finding {
 	return report.Warn("let plain HTTP redirect to https", "%d %s", got.StatusCode, location)
 }
 
-// needsPlainHTTP says whether the ACME server may come by port 80.
-func (s *site) needsPlainHTTP() bool {
-	return s.usesACME() && s.Config.Listen.HTTP != ""
-}
-
-// checkCAA asks whether the certificate authority may issue for the name.
+// checkCAA asks whether the certificate authority may issue for the name, by RFC
+// 8659 section 4.2 for one that is no wildcard.
 func (s *site) checkCAA(ctx context.Context) report.Finding {
 	records, at, err := s.Resolver.CAA(ctx, s.name)
 	if err != nil {
@@ -142,11 +128,6 @@ func (s *site) checkCAA(ctx context.Context) report.Finding {
 	if len(records) == 0 {
 		return report.Pass("no record, so any authority may issue")
 	}
-	return judgeCAA(records, at, s.identities)
-}
-
-// judgeCAA applies RFC 8659 section 4.2 for a name that is no wildcard.
-func judgeCAA(records []network.CAA, at string, identities []string) report.Finding {
 	var issuers []string
 	for _, record := range records {
 		tag := strings.ToLower(record.Tag)
@@ -162,16 +143,16 @@ func judgeCAA(records []network.CAA, at string, identities []string) report.Find
 	switch {
 	case len(issuers) == 0:
 		return report.Pass("%s: no issuer is named, so any authority may issue", at)
-	case len(identities) == 0:
+	case len(s.identities) == 0:
 		return report.Warn("see whether your authority is among them", "%s allows %s only; the ACME server does not say which name it goes by", at, quoted(issuers))
 	}
-	for _, identity := range identities {
+	for _, identity := range s.identities {
 		if slices.Contains(issuers, strings.ToLower(identity)) {
 			return report.Pass("%s allows %s", at, identity)
 		}
 	}
-	return report.Fail(fmt.Sprintf("add the record %s CAA 0 issue %q, or remove the CAA records", at, identities[0]),
-		"%s allows %s only, and not %s", at, quoted(issuers), strings.Join(identities, ", "))
+	return report.Fail(fmt.Sprintf("add the record %s CAA 0 issue %q, or remove the CAA records", at, s.identities[0]),
+		"%s allows %s only, and not %s", at, quoted(issuers), strings.Join(s.identities, ", "))
 }
 
 func quoted(names []string) string {
@@ -181,6 +162,3 @@ func quoted(names []string) string {
 	}
 	return strings.Join(texts, ", ")
 }
-
-// errNoChain says that a server sent no certificate at all.
-var errNoChain = errors.New("the server sent no certificate")

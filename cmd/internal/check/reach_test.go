@@ -200,7 +200,7 @@ func TestPlainHTTP(t *testing.T) {
 		"to www":              {redirect("https://www.example.test/"), want{"plain HTTP", report.Warning, "301 to https://www.example.test/", "listen.public_https"}},
 		"served in the clear": {hello, want{"plain HTTP", report.Warning, "200", "redirect to https"}},
 		"no certificate yet":  {text(503, "text/html", "no certificate yet"), want{"plain HTTP", report.Failed, "503: no certificate yet", "log"}},
-		"nobody there":        {nil, want{"plain HTTP", report.Warning, "refused", "open port 80"}},
+		"no server there":     {nil, want{"plain HTTP", report.Warning, "refused", "open port 80"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +240,7 @@ func TestCAA(t *testing.T) {
 		"allowed":         {[]network.CAA{issue("other.example"), issue("ca.example; validationmethods=http-01")}, nil, want{"CAA", report.OK, "allows ca.example", ""}},
 		"capitals":        {[]network.CAA{{Tag: "ISSUE", Value: " CA.Example "}}, nil, want{"CAA", report.OK, "allows ca.example", ""}},
 		"another":         {[]network.CAA{issue("letsencrypt.org")}, nil, want{"CAA", report.Failed, `allows "letsencrypt.org" only, and not ca.example`, `add the record example.test CAA 0 issue "ca.example"`}},
-		"nobody":          {[]network.CAA{issue(";")}, nil, want{"CAA", report.Failed, `allows "" only`, "add the record"}},
+		"no authority":    {[]network.CAA{issue(";")}, nil, want{"CAA", report.Failed, `allows "" only`, "add the record"}},
 		"only wildcards":  {[]network.CAA{{Tag: "issuewild", Value: ";"}}, nil, want{"CAA", report.OK, "no issuer is named", ""}},
 		"critical":        {[]network.CAA{{Tag: "tbs", Value: "x", Critical: true}}, nil, want{"CAA", report.Failed, "critical CAA record tbs", "remove"}},
 		"cannot be asked": {nil, errNoAnswer, want{"CAA", report.Warning, "cannot be asked: no answer", "name servers"}},

@@ -114,14 +114,6 @@ func (s *site) checkAuthority(ctx context.Context, domain string) report.Finding
 	return finding
 }
 
-// checkRole compares what is published with what the configuration says.
-func (s *site) checkRole(host config.Host) report.Finding {
-	if s.published == nil || s.published.Document == nil {
-		return report.Skip("there is no document that can be read")
-	}
-	return document.Role(s.published, host)
-}
-
 // checkPublishedKey compares what outsiders read with what signs.
 func (s *site) checkPublishedKey(context.Context) report.Finding {
 	if s.published == nil {

@@ -22,7 +22,7 @@ type ownKeys struct {
 	ring  *keys.Ring   // nil: cannot be read
 }
 
-// stateSteps look at what the program keeps.
+// stateSteps check what the program keeps.
 func (c *Checker) stateSteps() []report.Step {
 	return []report.Step{
 		{Name: "state directory", Run: c.checkState},
@@ -34,7 +34,7 @@ func (c *Checker) checkState(context.Context) report.Finding {
 	folder := c.Config.StateDir
 	info, err := os.Stat(folder)
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // opening would make it, owned by whoever checks
+	case errors.Is(err, fs.ErrNotExist): // opening would make it, owned by the user who checks
 		return report.Skip("%s is not there yet; the first start makes it", folder)
 	case err != nil:
 		return report.Fail("run the check as the user that runs persona, or as root", "%v", err)

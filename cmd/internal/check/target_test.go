@@ -51,7 +51,7 @@ func TestResolve(t *testing.T) {
 	seen.expect(t, want{"authority", report.Failed, "example.org → id.example.org: the connection is refused", ""})
 }
 
-// TestResolvePlain: with a port, plain HTTP is looked for at listen.http.
+// TestResolvePlain: with a port, plain HTTP is at listen.http.
 func TestResolvePlain(t *testing.T) {
 	t.Parallel()
 	world := newInternet(t)

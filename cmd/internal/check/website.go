@@ -19,7 +19,7 @@ type website struct {
 	home visitor.Answer // nil Response: it does not answer
 }
 
-// websiteGroup looks at a website for the first host that leads to it.
+// websiteGroup checks a website for the first host that leads to it.
 func (c *Checker) websiteGroup(host config.Host) report.Group {
 	w := &website{Checker: c, host: host}
 	steps := []report.Step{{Name: "answers", Run: w.checkHome}}
@@ -28,7 +28,10 @@ func (c *Checker) websiteGroup(host config.Host) report.Group {
 	}
 	steps = append(steps, report.Step{Name: "popups", Run: w.checkPopups})
 	if host.Role == config.RoleIdentity {
-		steps = append(steps, report.Step{Name: "service worker", Run: w.checkWorkers}, report.Step{Name: "layout", Run: w.checkLayout})
+		steps = append(steps, report.Step{Name: "service worker", Run: w.checkWorkers}, report.Step{Name: "layout", Run: func(context.Context) report.Finding {
+			return report.Warn("give identity a host of its own by one line: authority: "+w.proposal(),
+				"website and sign-in share the origin https://%s: a script injected into the website could read passwords typed there", w.host.Name)
+		}})
 	}
 	return report.Group{Subject: "website " + host.Upstream.String() + " of " + host.Name, Steps: steps}
 }
@@ -110,7 +113,7 @@ func (w *website) checkPaths(ctx context.Context) report.Finding {
 	}
 	nothing, err := w.get(ctx, "/persona-check-finds-nothing-here", nil)
 	if err != nil || nothing.StatusCode < 400 {
-		return report.Skip("it shows a page for every path, so nobody can tell")
+		return report.Skip("the website answers 200 for unknown paths")
 	}
 	var f report.Faults
 	for _, path := range paths {
@@ -132,11 +135,6 @@ func (w *website) checkPopups(context.Context) report.Finding {
 		return report.Warn("send same-origin-allow-popups, or none, with the pages that offer to sign in", "its pages have Cross-Origin-Opener-Policy: %s, which cuts them from every popup", policy)
 	}
 	return report.Pass("no Cross-Origin-Opener-Policy that cuts them")
-}
-
-func (w *website) checkLayout(context.Context) report.Finding {
-	return report.Warn("give identity a host of its own by one line: authority: "+w.proposal(),
-		"website and sign-in share the origin https://%s: a script injected into the website could read passwords typed there", w.host.Name)
 }
 
 func (w *website) proposal() string { return "id." + strings.TrimPrefix(w.host.Name, "www.") }

@@ -60,7 +60,7 @@ func TestWebsite(t *testing.T) {
 		},
 		"worker by name":      {answers{"/": home("x"), "/sw.js": script("self.x=1")}, want{"service worker", report.Warning, "there is /sw.js", ""}},
 		"page for all":        {nil, want{"service worker", report.OK, "none found", ""}},
-		"page for every path": {nil, want{"paths", report.Skipped, "for every path", ""}},
+		"page for every path": {nil, want{"paths", report.Skipped, "for unknown paths", ""}},
 		"shared origin":       {answers{"/": home("x")}, want{"layout", report.Warning, "share the origin https://example.test", "authority: id.example.test"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestClock(t *testing.T) {
 		ahead []time.Duration // of this clock, compared with each of the others
 		want  want
 	}{
-		"nobody":          {nil, want{"clock", report.Skipped, "no other server", ""}},
+		"no server":       {nil, want{"clock", report.Skipped, "no other server", ""}},
 		"right":           {[]time.Duration{0}, want{"clock", report.OK, "agrees with a0.test", ""}},
 		"a day ahead":     {[]time.Duration{24 * time.Hour}, want{"clock", report.Failed, "ahead of a0.test", "NTP"}},
 		"a day behind":    {[]time.Duration{-24 * time.Hour}, want{"clock", report.Failed, "behind a0.test", "NTP"}},

@@ -55,7 +55,7 @@ func TestIssued(t *testing.T) {
 	}
 }
 
-// TestNamesAreConstrained: whoever trusts the authority trusts it for localhost alone.
+// TestNamesAreConstrained: a browser that trusts the authority trusts it for localhost alone.
 func TestNamesAreConstrained(t *testing.T) {
 	t.Parallel()
 	authority := newCA(t)

@@ -44,7 +44,7 @@ func TestSignIn(t *testing.T) {
 		"no password":       {"alice", "", identity.Refused},
 		"unknown":           {"mallory", "wonderland", identity.Refused},
 		"a filter":          {"alice)(uid=*", "wonderland", identity.Refused},
-		"everybody":         {"*", "wonderland", identity.Refused},
+		"a wildcard":        {"*", "wonderland", identity.Refused},
 		"the service":       {"persona", servicePassword, identity.Refused},
 		"has no address":    {"carol", "singing", identity.OK},
 		"must change":       {"dave", "first-day", identity.MustChange},

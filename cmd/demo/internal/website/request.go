@@ -17,7 +17,7 @@ type Received struct {
 	Host          string   `json:"host"`
 	Peer          string   `json:"peer"` // the address that connected: the sidecar's
 	Headers       []Header `json:"headers"`
-	Cookies       []string `json:"cookies"` // names only: values are nobody's business
+	Cookies       []string `json:"cookies"` // names only: values are secret
 	SidecarCookie bool     `json:"sidecar_cookie"`
 }
 

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The limits of the server. Writing has none: the clock streams for as long as somebody watches.
+// The limits of the server. Writing has none: the clock streams for as long as the page is open.
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = time.Minute

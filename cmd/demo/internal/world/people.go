@@ -15,7 +15,7 @@ const (
 	mailDomain = "@" + Host
 )
 
-// Person is somebody to sign in as.
+// Person is a person to sign in as.
 type Person struct {
 	Login, Password string
 	Addresses       []string // those that can be signed in with and are certified

@@ -49,7 +49,7 @@ func (s *shop) close() error {
 	return errors.Join(s.server.Close(), s.log.Close())
 }
 
-// startShop serves the shop. It asks the sidecar's verifier over the same TLS as everybody.
+// startShop serves the shop. It asks the sidecar's verifier over the same TLS as browsers.
 func (w *World) startShop(ctx context.Context) error {
 	pair, err := w.ca.Issue(Shop)
 	if err != nil {

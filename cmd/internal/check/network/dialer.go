@@ -110,7 +110,7 @@ type Resolve struct {
 }
 
 // ParseResolve reads ADDR or ADDR:PORT, where ADDR is an IP address or a host
-// name. With a port, that is where HTTPS is, and plain HTTP is looked for at the
+// name. With a port, that is where HTTPS is, and plain HTTP is at the
 // port of the configuration's listen.http.
 func ParseResolve(text string) (Resolve, error) {
 	if text == "" {
