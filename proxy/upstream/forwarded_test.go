@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -185,12 +186,16 @@ func TestLoop(t *testing.T) {
 	t.Parallel()
 	listener := proxytest.Listen(t)
 	s := start(t, "http://"+listener.Addr().String(), options{})
-	server := &http.Server{Handler: s.servers[0].Handler} // the upstream is the proxy itself
+	var passed atomic.Int64
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // the upstream is the proxy itself
+		passed.Add(1)
+		s.servers[0].Handler.ServeHTTP(w, r)
+	})}
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
 	res, body := s.send(t, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
-	if res.StatusCode != http.StatusLoopDetected || strings.Contains(body, listener.Addr().String()) {
-		t.Errorf("%d %s", res.StatusCode, body)
+	if passed.Load() != 5 || res.StatusCode != http.StatusLoopDetected || strings.Contains(body, listener.Addr().String()) {
+		t.Errorf("passed %d times: %d %s", passed.Load(), res.StatusCode, body)
 	}
 	line := s.line(t) // of the innermost request
 	if hint, _ := line["hint"].(string); line["status"] != 508.0 || !strings.Contains(hint, listener.Addr().String()) {

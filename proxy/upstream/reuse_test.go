@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 type scripted struct {
 	mu     sync.Mutex
 	opened int
-	asked  map[string]int // target → number of the connection
+	asked  map[string]int // target → number of the connection on which it came first
 	ended  chan int       // numbers of connections that the other side has closed
 }
 
@@ -80,13 +80,15 @@ func (s *scripted) serve(number int, conn net.Conn, answer func(int, string) str
 		fmt.Fprintf(&head, "%s %s\r\n", request.Method, request.RequestURI)
 		request.Header.Write(&head)
 		s.mu.Lock()
-		s.asked[request.RequestURI] = number
+		if _, again := s.asked[request.RequestURI]; !again {
+			s.asked[request.RequestURI] = number
+		}
 		s.mu.Unlock()
 		io.WriteString(conn, answer(number, head.String()))
 	}
 }
 
-// on returns the number of the connection on which a target was asked for.
+// on returns the number of the connection on which a target was first asked for.
 func (s *scripted) on(target string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
