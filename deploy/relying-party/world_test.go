@@ -65,9 +65,11 @@ func bundle(t testing.TB, email, audience string, domainKey, clientKey *rsa.Priv
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := browserid.SignCertificate(domainKey, rand.Reader, browserid.CertificateRequest{
-		Issuer: mailDomain, Email: address, PublicKey: public(t, clientKey), Now: time.Now(), Lifetime: time.Hour,
-	})
+	issuer, err := browserid.NewIssuer(mailDomain, domainKey, rand.Reader, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := issuer.Sign(address, public(t, clientKey), time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 func TestBundle(t *testing.T) {
 	t.Parallel()
-	text := signCertificate(t) + "~" + signAssertion(t)
+	text := signedCertificate(t) + "~" + signAssertion(t)
 	b, err := browserid.ParseBundle(text)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestBundle(t *testing.T) {
 
 func TestParseBundleRefuses(t *testing.T) {
 	t.Parallel()
-	certificate, assertion := signCertificate(t), signAssertion(t)
+	certificate, assertion := signedCertificate(t), signAssertion(t)
 	tests := []struct {
 		name, in, want string
 		is             error
@@ -77,7 +77,7 @@ func TestBundleVerifyRefuses(t *testing.T) {
 	}
 	own := forge(t, clientSigner(), rs256, certificateClaims(t, "alice@", "boss@"))
 	expired := forge(t, domainSigner(), rs256, certificateClaims(t, "1795348790000", "1795300000000", "1795352400000", "1795340000000"))
-	certificate, assertion := signCertificate(t), signAssertion(t)
+	certificate, assertion := signedCertificate(t), signAssertion(t)
 	tests := []struct {
 		name, certificate, assertion string
 		at                           time.Time
@@ -129,7 +129,7 @@ func TestBundleAudience(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			assertion := forge(t, clientSigner(), rs256, assertionClaims(t, "https://rp.example", test.asserted))
-			b, err := browserid.ParseBundle(signCertificate(t) + "~" + assertion)
+			b, err := browserid.ParseBundle(signedCertificate(t) + "~" + assertion)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +206,7 @@ func TestBundleUse(t *testing.T) {
 		}
 		return b
 	}
-	certificate, assertion := signCertificate(t), signAssertion(t)
+	certificate, assertion := signedCertificate(t), signAssertion(t)
 	use := parse(certificate + "~" + assertion).Use()
 	if use != parse(certificate+"~"+assertion).Use() {
 		t.Error("it is not stable")
@@ -247,7 +247,7 @@ func TestOtherClaims(t *testing.T) {
 	if diff := cmp.Diff(map[string][]byte{"device": []byte(`{"x":1}`)}, a.OtherClaims()); diff != "" {
 		t.Error(diff)
 	}
-	plain, err := browserid.ParseBundle(signCertificate(t) + "~" + signAssertion(t))
+	plain, err := browserid.ParseBundle(signedCertificate(t) + "~" + signAssertion(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,8 @@
 package browserid
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"time"
 )
 
@@ -19,95 +16,6 @@ type Certificate struct {
 	IssuedAt  time.Time  // zero when not stated
 	Expires   time.Time
 	signed    signed
-}
-
-// CertificateRequest is what a certificate shall say.
-type CertificateRequest struct {
-	Issuer    string     // the identity host: an authority, see [ParseAuthority]
-	Email     Address    // the directory's address, never the typed text
-	PublicKey *PublicKey // the browser's key
-	Now       time.Time  // the certificate is issued [BackDated] before it
-	Lifetime  time.Duration
-	// LegacyClientKeys certifies the keys of historic browsers, too: those that
-	// pass [PublicKey.CheckLegacyClientKey].
-	LegacyClientKeys bool
-}
-
-// SignCertificate makes an identity certificate. The signer must hold an RSA
-// key of 2048 bit; random is handed to it. Refused are: a lifetime under one
-// minute or over 24 hours, an issuer that is no authority, no address, a client
-// key that [PublicKey.CheckClientKey] refuses (unless LegacyClientKeys asks for
-// the wider check), and the signer's own key as the client's.
-func SignCertificate(signer crypto.Signer, random io.Reader, req CertificateRequest) (string, error) {
-	key, err := publicKeyOf(signer)
-	if err != nil {
-		return "", fmt.Errorf("signing a certificate: %w", err)
-	}
-	if err := req.check(key); err != nil {
-		return "", fmt.Errorf("signing a certificate: %w", err)
-	}
-	claims, err := req.claims()
-	if err != nil {
-		return "", fmt.Errorf("signing a certificate: %w", err)
-	}
-	text, err := sign(signer, random, key, claims)
-	if err != nil {
-		return "", fmt.Errorf("signing a certificate: %w", err)
-	}
-	return text, nil
-}
-
-func (req *CertificateRequest) check(domainKey *PublicKey) error {
-	if err := domainKey.CheckDomainKey(); err != nil {
-		return err
-	}
-	if err := req.checkClientKey(); err != nil {
-		return err
-	}
-	if _, err := ParseAuthority(req.Issuer); err != nil {
-		return err
-	}
-	switch {
-	case req.PublicKey.Equal(domainKey):
-		return errors.New("client key: this is the domain's own key")
-	case req.Email == Address{}:
-		return ErrNoEmail
-	case req.Lifetime < ShortestCertificate || req.Lifetime > LongestCertificate:
-		return fmt.Errorf("lifetime %v is not between %v and %v", req.Lifetime, ShortestCertificate, LongestCertificate)
-	}
-	return nil
-}
-
-func (req *CertificateRequest) checkClientKey() error {
-	if req.LegacyClientKeys {
-		return req.PublicKey.CheckLegacyClientKey()
-	}
-	return req.PublicKey.CheckClientKey()
-}
-
-// claims writes the payload in the order of the reference code. Nothing in it
-// needs escaping: issuer and address are of alphabets without quotes.
-func (req *CertificateRequest) claims() ([]byte, error) {
-	issued, err := millis(req.Now.Add(-BackDated))
-	if err != nil {
-		return nil, err
-	}
-	expires, err := millis(req.Now.Add(req.Lifetime))
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, 0, 1024)
-	b = append(b, `{"public-key":`...)
-	b = req.PublicKey.appendJSON(b)
-	b = append(b, `,"principal":{"email":"`...)
-	b = append(b, req.Email.String()...)
-	b = append(b, `"},"iat":`...)
-	b = strconv.AppendInt(b, issued, 10)
-	b = append(b, `,"exp":`...)
-	b = strconv.AppendInt(b, expires, 10)
-	b = append(b, `,"iss":"`...)
-	b = append(b, req.Issuer...)
-	return append(b, `"}`...), nil
 }
 
 // ParseCertificate reads a certificate and checks its form: three parts, an

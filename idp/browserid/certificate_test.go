@@ -19,7 +19,7 @@ import (
 
 func TestCertificate(t *testing.T) {
 	t.Parallel()
-	text := signCertificate(t)
+	text := signedCertificate(t)
 	c, err := browserid.ParseCertificate(text)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestCertificate(t *testing.T) {
 // What old verifiers and dialogs read, byte for byte.
 func TestCertificateOnTheWire(t *testing.T) {
 	t.Parallel()
-	parts := strings.Split(signCertificate(t), ".")
+	parts := strings.Split(signedCertificate(t), ".")
 	header, err := base64.RawURLEncoding.DecodeString(parts[0])
 	if err != nil || string(header) != rs256 {
 		t.Errorf("header %s, %v", header, err)
@@ -76,7 +76,7 @@ func (s brokenSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error)
 	return s.signature, s.err
 }
 
-func TestSignCertificateRefuses(t *testing.T) {
+func TestIssuerRefuses(t *testing.T) {
 	t.Parallel()
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -86,7 +86,7 @@ func TestSignCertificateRefuses(t *testing.T) {
 	tests := []struct {
 		name   string
 		signer crypto.Signer
-		change func(*browserid.CertificateRequest)
+		change func(*certificateRequest)
 		want   string
 	}{
 		{"no signer", nil, nil, "no signer"},
@@ -94,29 +94,29 @@ func TestSignCertificateRefuses(t *testing.T) {
 		{"domain key of 1024 bit", shortSigner(), nil, "domain key: bad key size: 1024"},
 		{"signer fails", brokenSigner{domainSigner(), nil, offline}, nil, "token is unplugged"},
 		{"signer makes nonsense", brokenSigner{domainSigner(), []byte{1}, nil}, nil, "no RSA signature"},
-		{"no client key", domainSigner(), func(r *browserid.CertificateRequest) { r.PublicKey = nil }, "client key: there is none"},
+		{"no client key", domainSigner(), func(r *certificateRequest) { r.PublicKey = nil }, "client key: there is none"},
 		{
 			"client key of 1024 bit", domainSigner(),
-			func(r *browserid.CertificateRequest) { r.PublicKey = publicKey(t, shortSigner()) },
+			func(r *certificateRequest) { r.PublicKey = publicKey(t, shortSigner()) },
 			"client key: bad key size: 1024",
 		},
 		{
 			"our own key", domainSigner(),
-			func(r *browserid.CertificateRequest) { r.PublicKey = publicKey(t, domainSigner()) },
+			func(r *certificateRequest) { r.PublicKey = publicKey(t, domainSigner()) },
 			"domain's own key",
 		},
-		{"no address", domainSigner(), func(r *browserid.CertificateRequest) { r.Email = browserid.Address{} }, "no email"},
-		{"no issuer", domainSigner(), func(r *browserid.CertificateRequest) { r.Issuer = "" }, "no host name"},
-		{"issuer a URL", domainSigner(), func(r *browserid.CertificateRequest) { r.Issuer = "https://x" }, "not a port"},
-		{"issuer in upper case", domainSigner(), func(r *browserid.CertificateRequest) { r.Issuer = "ID.example" }, "lower case"},
-		{"issuer with a quote", domainSigner(), func(r *browserid.CertificateRequest) { r.Issuer = `x","x":"` }, "character"},
-		{"no lifetime", domainSigner(), func(r *browserid.CertificateRequest) { r.Lifetime = 0 }, "lifetime 0s"},
-		{"negative lifetime", domainSigner(), func(r *browserid.CertificateRequest) { r.Lifetime = -time.Hour }, "lifetime -1h"},
-		{"59 s", domainSigner(), func(r *browserid.CertificateRequest) { r.Lifetime = 59 * time.Second }, "lifetime 59s"},
-		{"over a day", domainSigner(), func(r *browserid.CertificateRequest) { r.Lifetime = 24*time.Hour + 1 }, "lifetime 24h"},
-		{"ten years", domainSigner(), func(r *browserid.CertificateRequest) { r.Lifetime = 10 * 365 * 24 * time.Hour }, "lifetime 87600h"},
-		{"clock never set", domainSigner(), func(r *browserid.CertificateRequest) { r.Now = time.Unix(60, 0) }, "is the clock right?"},
-		{"no clock", domainSigner(), func(r *browserid.CertificateRequest) { r.Now = time.Time{} }, "is the clock right?"},
+		{"no address", domainSigner(), func(r *certificateRequest) { r.Email = browserid.Address{} }, "no email"},
+		{"no issuer", domainSigner(), func(r *certificateRequest) { r.Issuer = "" }, "no host name"},
+		{"issuer a URL", domainSigner(), func(r *certificateRequest) { r.Issuer = "https://x" }, "not a port"},
+		{"issuer in upper case", domainSigner(), func(r *certificateRequest) { r.Issuer = "ID.example" }, "lower case"},
+		{"issuer with a quote", domainSigner(), func(r *certificateRequest) { r.Issuer = `x","x":"` }, "character"},
+		{"no lifetime", domainSigner(), func(r *certificateRequest) { r.Lifetime = 0 }, "lifetime 0s"},
+		{"negative lifetime", domainSigner(), func(r *certificateRequest) { r.Lifetime = -time.Hour }, "lifetime -1h"},
+		{"59 s", domainSigner(), func(r *certificateRequest) { r.Lifetime = 59 * time.Second }, "lifetime 59s"},
+		{"over a day", domainSigner(), func(r *certificateRequest) { r.Lifetime = 24*time.Hour + 1 }, "lifetime 24h"},
+		{"ten years", domainSigner(), func(r *certificateRequest) { r.Lifetime = 10 * 365 * 24 * time.Hour }, "lifetime 87600h"},
+		{"clock never set", domainSigner(), func(r *certificateRequest) { r.Now = time.Unix(60, 0) }, "is the clock right?"},
+		{"no clock", domainSigner(), func(r *certificateRequest) { r.Now = time.Time{} }, "is the clock right?"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -125,25 +125,25 @@ func TestSignCertificateRefuses(t *testing.T) {
 			if test.change != nil {
 				test.change(&req)
 			}
-			text, err := browserid.SignCertificate(test.signer, rand.Reader, req)
+			text, err := signCertificate(test.signer, rand.Reader, req)
 			wantError(t, err, test.want)
 			if text != "" {
 				t.Error("a certificate came with the error")
 			}
 		})
 	}
-	_, err = browserid.SignCertificate(brokenSigner{domainSigner(), nil, offline}, rand.Reader, request(t))
+	_, err = signCertificate(brokenSigner{domainSigner(), nil, offline}, rand.Reader, request(t))
 	if !errors.Is(err, offline) {
 		t.Errorf("%v hides its cause", err)
 	}
 }
 
-func TestSignCertificateLifetimes(t *testing.T) {
+func TestIssuerLifetimes(t *testing.T) {
 	t.Parallel()
 	for _, lifetime := range []time.Duration{time.Minute, 24 * time.Hour} {
 		req := request(t)
 		req.Lifetime = lifetime
-		text, err := browserid.SignCertificate(domainSigner(), rand.Reader, req)
+		text, err := signCertificate(domainSigner(), rand.Reader, req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +303,7 @@ func TestCertificateTimes(t *testing.T) {
 
 func TestCertificateKeys(t *testing.T) {
 	t.Parallel()
-	c, err := browserid.ParseCertificate(signCertificate(t))
+	c, err := browserid.ParseCertificate(signedCertificate(t))
 	if err != nil {
 		t.Fatal(err)
 	}

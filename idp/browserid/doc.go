@@ -9,7 +9,7 @@
 // Its place in the flows of the program:
 //
 //   - A certificate: idp parses the browser's key with [ParsePublicKey], asks
-//     [PublicKey.CheckClientKey] and signs with [SignCertificate].
+//     [Issuer.CheckClientKey] and signs with [Issuer.Sign].
 //   - A support document: idp writes it with [MarshalDocument]; whoever looks a
 //     domain up reads it with [ParseDocument].
 //   - A verification: [ParseBundle], then the keys of the issuer are found, then
@@ -34,7 +34,7 @@
 //
 // Supported are RSA keys of the historic sizes 1024 and 2048 bit, and for
 // browsers alone DSA keys in the two historic groups. What is not RSA of 2048
-// bit is certified only where [CertificateRequest] asks for it, and is for a
+// bit is certified only where [NewIssuer] is asked for it, and is for a
 // verifier to refuse by [PublicKey.Legacy].
 //
 // The specification: https://github.com/mozilla/id-specs, browserid/index.md.

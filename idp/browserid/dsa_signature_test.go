@@ -23,7 +23,7 @@ func TestLegacyBundle(t *testing.T) {
 			private := g.key(t)
 			req := request(t)
 			req.PublicKey, req.LegacyClientKeys = parseKey(t, g.json(private.Y.Text(16))), true
-			certificate, err := browserid.SignCertificate(domainSigner(), rand.Reader, req)
+			certificate, err := signCertificate(domainSigner(), rand.Reader, req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -241,12 +241,12 @@ func TestClientKeyChecks(t *testing.T) {
 			}
 			req := request(t)
 			req.PublicKey = test.key
-			_, err := browserid.SignCertificate(domainSigner(), rand.Reader, req)
+			_, err := signCertificate(domainSigner(), rand.Reader, req)
 			if (err == nil) != (test.strict == "") {
 				t.Errorf("certified without the option: %v", err)
 			}
 			req.LegacyClientKeys = true
-			_, err = browserid.SignCertificate(domainSigner(), rand.Reader, req)
+			_, err = signCertificate(domainSigner(), rand.Reader, req)
 			if (err == nil) != (test.legacy == "") {
 				t.Errorf("certified with the option: %v", err)
 			}

@@ -43,13 +43,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	certificate, err := browserid.SignCertificate(domain, rand.Reader, browserid.CertificateRequest{
-		Issuer:    "example.com",
-		Email:     alice,
-		PublicKey: key,
-		Now:       now,
-		Lifetime:  time.Hour,
-	})
+	issuer, err := browserid.NewIssuer("example.com", domain, rand.Reader, false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	certificate, err := issuer.Sign(alice, key, now, time.Hour)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -57,9 +58,28 @@ func address(t testing.TB, s string) browserid.Address {
 	return a
 }
 
-func request(t testing.TB) browserid.CertificateRequest {
+// certificateRequest is what a certificate shall say.
+type certificateRequest struct {
+	Issuer           string
+	Email            browserid.Address
+	PublicKey        *browserid.PublicKey
+	Now              time.Time
+	Lifetime         time.Duration
+	LegacyClientKeys bool
+}
+
+// signCertificate makes an issuer and one certificate.
+func signCertificate(signer crypto.Signer, random io.Reader, r certificateRequest) (string, error) {
+	issuer, err := browserid.NewIssuer(r.Issuer, signer, random, r.LegacyClientKeys)
+	if err != nil {
+		return "", err
+	}
+	return issuer.Sign(r.Email, r.PublicKey, r.Now, r.Lifetime)
+}
+
+func request(t testing.TB) certificateRequest {
 	t.Helper()
-	return browserid.CertificateRequest{
+	return certificateRequest{
 		Issuer:    issuer,
 		Email:     address(t, email),
 		PublicKey: publicKey(t, clientSigner()),
@@ -68,9 +88,9 @@ func request(t testing.TB) browserid.CertificateRequest {
 	}
 }
 
-func signCertificate(t testing.TB) string {
+func signedCertificate(t testing.TB) string {
 	t.Helper()
-	text, err := browserid.SignCertificate(domainSigner(), rand.Reader, request(t))
+	text, err := signCertificate(domainSigner(), rand.Reader, request(t))
 	if err != nil {
 		t.Fatal(err)
 	}

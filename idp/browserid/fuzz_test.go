@@ -62,7 +62,7 @@ func addTexts(f *testing.F, s string) {
 }
 
 func FuzzParseCertificate(f *testing.F) {
-	addTexts(f, signCertificate(f))
+	addTexts(f, signedCertificate(f))
 	f.Add(forge(f, domainSigner(), `{"alg":"none"}`, certificateClaims(f)))
 	f.Add(forge(f, domainSigner(), rs256, certificateClaims(f, "alice", `al\u0000ice`)))
 	f.Fuzz(func(t *testing.T, s string) {
@@ -101,7 +101,7 @@ func FuzzParseAssertion(f *testing.F) {
 }
 
 func FuzzParseBundle(f *testing.F) {
-	certificate, assertion := signCertificate(f), signAssertion(f)
+	certificate, assertion := signedCertificate(f), signAssertion(f)
 	genuine := certificate + "~" + assertion
 	addTexts(f, genuine)
 	f.Add(assertion + "~" + certificate)

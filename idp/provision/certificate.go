@@ -23,26 +23,35 @@ type certificateRequest struct {
 	Duration  json.RawMessage `json:"duration"`
 }
 
-func (e *Envelope) postCertificate(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	err := e.certify(w, r, h)
-	if e.Events != nil {
-		e.Events.Certificate(h.Name, route.Code(err, "issued"))
-	}
-	return err
-}
-
 // certify certifies the browser's key for an address of the person who is
 // signed in. The person is read from the directory anew each time.
 func (e *Envelope) certify(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	request, err := readRequest(w, r)
+	body, err := route.JSONBody(w, r)
 	if err != nil {
 		return err
+	}
+	var request certificateRequest
+	if err := browserid.DecodeObject(body, &request); err != nil {
+		return &route.Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "object", Cause: err}
+	}
+	if request.Email == "" || request.PublicKey == nil {
+		return &route.Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "members"}
 	}
 	lifetime, err := lifetimeOf(request.Duration, h.CertificateLifetime)
 	if err != nil {
 		return err
 	}
-	key, err := e.clientKey(request.PublicKey)
+	issuer, err := e.issuer(h)
+	if err != nil {
+		return err
+	}
+	key, err := browserid.ParsePublicKey(request.PublicKey)
+	if err == nil {
+		err = issuer.CheckClientKey(key)
+	}
+	if err == nil {
+		err = e.checkForeign(key)
+	}
 	if err != nil {
 		return &route.Error{Status: http.StatusBadRequest, Code: "bad_key", Cause: err}
 	}
@@ -57,36 +66,32 @@ func (e *Envelope) certify(w http.ResponseWriter, r *http.Request, h *identity.H
 	if err != nil || !subject.Owns(address) {
 		return &route.Error{Status: http.StatusForbidden, Code: "not_your_address", Cause: err}
 	}
-	_, signer, err := e.Keys.Signer(h.Name, keys.UseCertificates)
-	if err != nil {
-		return err
-	}
-	certificate, err := browserid.SignCertificate(signer, e.Rand, browserid.CertificateRequest{
-		Issuer: h.Name, Email: address, PublicKey: key, Now: e.Now(), Lifetime: lifetime,
-		LegacyClientKeys: e.LegacyClientKeys,
-	})
+	now := e.Now()
+	certificate, err := issuer.Sign(address, key, now, lifetime)
 	if err != nil {
 		return err
 	}
 	e.Respond.About(e.Respond.Log.Info(), r, h).Str("event", "certificate").Str("person", subject.Person.ID).
-		Stringer("address", address).Str("key", key.Fingerprint()).Time("until", e.Now().Add(lifetime)).Msg("certificate issued")
+		Stringer("address", address).Str("key", key.Fingerprint()).Time("until", now.Add(lifetime)).Msg("certificate issued")
 	route.JSON(w, http.StatusOK, map[string]string{"certificate": certificate})
 	return nil
 }
 
-func readRequest(w http.ResponseWriter, r *http.Request) (certificateRequest, error) {
-	body, err := route.JSONBody(w, r)
+// issuer returns the issuer with a host's current key, made once for each key.
+func (e *Envelope) issuer(h *identity.Host) (*browserid.Issuer, error) {
+	kid, signer, err := e.Keys.Signer(h.Name, keys.UseCertificates)
 	if err != nil {
-		return certificateRequest{}, err
+		return nil, err
 	}
-	var request certificateRequest
-	if err := browserid.DecodeObject(body, &request); err != nil {
-		return certificateRequest{}, &route.Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "object", Cause: err}
+	if known, ok := e.issuers.Load(kid); ok {
+		return known.(*browserid.Issuer), nil
 	}
-	if request.Email == "" || request.PublicKey == nil {
-		return certificateRequest{}, &route.Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "members"}
+	issuer, err := browserid.NewIssuer(h.Name, signer, e.Rand, e.LegacyClientKeys)
+	if err != nil {
+		return nil, err
 	}
-	return request, nil
+	e.issuers.Store(kid, issuer)
+	return issuer, nil
 }
 
 // lifetimeOf reads a duration in whole seconds. Missing means as long as
@@ -105,24 +110,11 @@ func lifetimeOf(duration json.RawMessage, configured time.Duration) (time.Durati
 	return max(time.Duration(asked)*time.Second, identity.MinCertificateLifetime), nil
 }
 
-// clientKey reads the browser's key and refuses a weak one, and those of our
-// own hosts.
-func (e *Envelope) clientKey(data json.RawMessage) (*browserid.PublicKey, error) {
-	key, err := browserid.ParsePublicKey(data)
-	if err != nil {
-		return nil, err
-	}
-	if e.LegacyClientKeys {
-		err = key.CheckLegacyClientKey()
-	} else {
-		err = key.CheckClientKey()
-	}
-	if err != nil {
-		return nil, err
-	}
+// checkForeign refuses the keys of all our hosts.
+func (e *Envelope) checkForeign(key *browserid.PublicKey) error {
 	candidate := key.RSA()
 	if candidate == nil {
-		return key, nil // ours are RSA
+		return nil // ours are RSA
 	}
 	for name, host := range e.hosts {
 		if host.Role != identity.Provider {
@@ -134,9 +126,9 @@ func (e *Envelope) clientKey(data json.RawMessage) (*browserid.PublicKey, error)
 		}
 		for _, own := range published {
 			if candidate.Equal(own.Key) {
-				return nil, errors.New("the key is that of the identity host " + name)
+				return errors.New("the key is that of the identity host " + name)
 			}
 		}
 	}
-	return key, nil
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -55,6 +56,7 @@ type Config struct {
 // hosts.
 type Envelope struct {
 	Config
+	issuers sync.Map                  // *browserid.Issuer by the id of its key
 	hosts   map[string]*identity.Host // by name
 	signers map[string]string         // the first host that signs for a mail domain
 }
@@ -107,7 +109,13 @@ func (e *Envelope) Routes(h *identity.Host) ([]route.Route, error) {
 		},
 		{
 			Path: "/persona/api/certificate", Class: route.API,
-			Methods: route.Post(func(w http.ResponseWriter, r *http.Request) error { return e.postCertificate(w, r, h) }),
+			Methods: route.Post(func(w http.ResponseWriter, r *http.Request) error {
+				err := e.certify(w, r, h)
+				if e.Events != nil {
+					e.Events.Certificate(h.Name, route.Code(err, "issued"))
+				}
+				return err
+			}),
 		},
 		{Path: "/persona/provisioning_api.js", Class: route.Script, Methods: route.Get(route.Asset(shim)), Keyless: true},
 	}, nil

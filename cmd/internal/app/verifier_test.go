@@ -45,9 +45,11 @@ func strangersBundle(t *testing.T, email, issuer string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := browserid.SignCertificate(domain, rand.Reader, browserid.CertificateRequest{
-		Issuer: issuer, Email: address, PublicKey: public, Now: time.Now(), Lifetime: time.Hour,
-	})
+	by, err := browserid.NewIssuer(issuer, domain, rand.Reader, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := by.Sign(address, public, time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
