@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,8 +26,12 @@ const checkInterval = time.Second
 type FilesConfig struct {
 	CertFile string // leaf first, then the intermediate certificates
 	KeyFile  string // PKCS#8, PKCS#1 or SEC 1; not encrypted
-	Log      zerolog.Logger
-	Now      func() time.Time // nil: time.Now
+	// Names are the canonical host names that are served. One that the certificate
+	// lacks is logged and has a problem in the Status. Empty: those of the
+	// certificate.
+	Names []string
+	Log   zerolog.Logger
+	Now   func() time.Time // nil: time.Now
 }
 
 // Files serves the certificate of two files and reads them again when they
@@ -38,6 +43,7 @@ type FilesConfig struct {
 // than a failed handshake.
 type Files struct {
 	certFile, keyFile string
+	served            []string
 	log               zerolog.Logger
 	now               func() time.Time
 
@@ -80,7 +86,7 @@ func (e *fileFault) Hint() string { return e.hint }
 // NewFiles reads both files. Its errors name the file and the cause, and carry
 // the cure as Hint.
 func NewFiles(c FilesConfig) (*Files, error) {
-	f := &Files{certFile: c.CertFile, keyFile: c.KeyFile, log: c.Log, now: c.Now}
+	f := &Files{certFile: c.CertFile, keyFile: c.KeyFile, served: c.Names, log: c.Log, now: c.Now}
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -96,9 +102,9 @@ func (f *Files) TLSConfig() *tls.Config {
 	return newTLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &f.look().cert, nil })
 }
 
-// HasCertificate reports whether the certificate in use is for the canonical
-// host name. It is called for every plain request and costs a map access or two.
-func (f *Files) HasCertificate(name string) bool { return f.look().covers(name) }
+// HasCertificate returns true: a name that the certificate lacks is answered with
+// the browser's warning, never in clear text.
+func (f *Files) HasCertificate(string) bool { return true }
 
 // HandleHTTPChallenge returns false: no certificate is ordered.
 func (f *Files) HandleHTTPChallenge(http.ResponseWriter, *http.Request) bool { return false }
@@ -106,12 +112,19 @@ func (f *Files) HandleHTTPChallenge(http.ResponseWriter, *http.Request) bool { r
 // Close does nothing.
 func (f *Files) Close() {}
 
-// Status returns the state of each name in the certificate.
+// Status returns the state of each name that is served.
 func (f *Files) Status() []Status {
-	leaf, problem := f.look().cert.Leaf, f.lastProblem()
-	var all []Status
-	for _, name := range leafNames(leaf) {
-		all = append(all, Status{Name: name, NotAfter: leaf.NotAfter, Problem: problem})
+	pair, problem := f.look(), f.lastProblem()
+	names := f.served
+	if len(names) == 0 {
+		names = leafNames(pair.cert.Leaf)
+	}
+	all := make([]Status, len(names))
+	for i, name := range names {
+		all[i] = Status{Name: name, NotAfter: pair.cert.Leaf.NotAfter, Problem: problem}
+		if problem == "" && !pair.covers(name) {
+			all[i].Problem = "the certificate of tls.cert_file is not for this name"
+		}
 	}
 	return all
 }
@@ -201,6 +214,12 @@ func (f *Files) read() *fileFault {
 	case now.Before(leaf.NotBefore):
 		f.log.Warn().Str("cert_file", f.certFile).Time("not_before", leaf.NotBefore).
 			Str("hint", "check this machine's clock").Msg("the certificate is not valid yet")
+	}
+	lacking := slices.DeleteFunc(slices.Clone(f.served), pair.covers)
+	if len(lacking) > 0 {
+		f.log.Warn().Str("cert_file", f.certFile).Strs("names", lacking).
+			Str("hint", "put a certificate for all of them into the file, or take them out of domains").
+			Msg("the certificate is not for all names that are served")
 	}
 	return nil
 }

@@ -144,18 +144,44 @@ func TestFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkPolicy(t, serveTLS(t, f.TLSConfig()), "example.test", p.roots())
-			for name, want := range map[string]bool{
-				"example.test": true, "www.example.test": true, "a.b.example.test": false, "other.test": false, "": false,
-			} {
-				if got := f.HasCertificate(name); got != want {
-					t.Errorf("HasCertificate(%q) = %t, want %t", name, got, want)
-				}
-			}
 			status := f.Status()
 			if len(status) != 2 || status[0].Name != "example.test" || !status[0].NotAfter.Equal(p.leaf.NotAfter) || status[0].Problem != "" {
 				t.Errorf("status %+v", status)
 			}
 		})
+	}
+}
+
+// TestFilesForOtherNames: a served name that the certificate lacks is logged and has
+// a problem, and is not served in clear text.
+func TestFilesForOtherNames(t *testing.T) {
+	t.Parallel()
+	where, now := newFiles(t, ecdsaPair(t, "Example.test", "*.example.test", "other.example")), newClock()
+	served := []string{"example.test", "www.example.test", "a.b.example.test", "sub.other.example", "other.test"}
+	var text proxytest.Log
+	f, err := certs.NewFiles(certs.FilesConfig{CertFile: where.cert, KeyFile: where.key, Names: served, Log: text.Logger(), Now: now.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustContain(t, "log", text.String(), `"level":"warn"`, `"names":["a.b.example.test","sub.other.example","other.test"]`, `"hint"`)
+	for i, status := range f.Status() {
+		if lacks := i > 1; status.Name != served[i] || lacks != strings.Contains(status.Problem, "not for this name") || status.NotAfter.IsZero() {
+			t.Errorf("status %+v", status)
+		}
+		if !f.HasCertificate(status.Name) {
+			t.Errorf("%s is served in clear text", status.Name)
+		}
+	}
+	all := ecdsaPair(t, served...)
+	where.write(t, all.cert, all.key)
+	now.add(time.Second)
+	for _, status := range f.Status() {
+		if status.Problem != "" {
+			t.Errorf("with a certificate for all: status %+v", status)
+		}
+	}
+	if n := strings.Count(text.String(), "not for all names"); n != 1 {
+		t.Errorf("logged %d times, want once", n)
 	}
 }
 
@@ -275,8 +301,8 @@ func TestFilesReload(t *testing.T) {
 	where.write(t, two.cert, two.key)
 	now.add(time.Second)
 	serves(two)
-	if problem := f.Status()[0].Problem; problem != "" || !f.HasCertificate("new.test") {
-		t.Errorf("after the key came: problem %q, certificate for new.test: %t", problem, f.HasCertificate("new.test"))
+	if status := f.Status(); len(status) != 2 || status[0].Problem != "" || status[1].Name != "new.test" {
+		t.Errorf("after the key came: %+v", status)
 	}
 	mustContain(t, "log", text.String(), "serving the new certificate")
 

@@ -57,11 +57,11 @@ func (a *ACME) HandleHTTPChallenge(w http.ResponseWriter, r *http.Request) bool 
 }
 
 // HasCertificate reports whether a usable certificate was ever stored for the
-// canonical host name, or the operator's own is for it. It costs a map access, or
-// a comparison of names.
+// canonical host name, or the operator's own is for it. It costs a map access or
+// two.
 func (a *ACME) HasCertificate(name string) bool {
 	state := a.states[name]
-	return state != nil && (state.stored.Load() || a.own != nil && a.own.HasCertificate(name))
+	return state != nil && (state.stored.Load() || a.own != nil && a.own.look().covers(name))
 }
 
 // Status returns the state of each name, in the order of ACMEConfig.Names.

@@ -11,7 +11,7 @@ import (
 type Source interface {
 	// TLSConfig returns the configuration of the TLS listener, nil for no listener.
 	TLSConfig() *tls.Config
-	// HasCertificate reports whether there is a usable certificate for a canonical
+	// HasCertificate reports whether plain HTTP redirects to HTTPS for a canonical
 	// host name.
 	HasCertificate(name string) bool
 	// HandleHTTPChallenge answers an ACME HTTP-01 challenge, and reports whether
