@@ -8,15 +8,13 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"persona-sidecar/cmd/internal/config"
 )
 
-// Exit codes, which systemd and container engines look at.
+// Exit codes. Whoever restarts the program looks at them.
 const (
-	exitSuccess = 0
-	exitFailure = 1 // at run time; a restart may help
-	exitUsage   = 2 // wrong usage or configuration; a restart does not help
+	exitFine  = 0
+	exitWorld = 1 // something is wrong with the world; a restart may help
+	exitUsage = 2 // wrong usage or configuration; a restart does not help
 )
 
 // shell is where a command was called from.
@@ -24,21 +22,20 @@ type shell struct {
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	// isTerminal reports whether a person can be asked at stdin; readHidden reads
-	// a line that is not shown while it is typed.
+	// isTerminal says whether a person can be asked at stdin; readHidden reads
+	// a line of theirs that is not shown.
 	isTerminal func(stdin io.Reader) bool
 	readHidden func(ctx context.Context, stdin io.Reader) (string, error)
-	root       bool // runs as root
+	root       bool // may give files to others
 }
 
 // command is one command of the program.
 type command struct {
-	name      string // words separated by a blank
+	name      string // words parted by a blank
 	arguments string // as in a usage line, without the flags
 	summary   string
 	// run does it. flags are the command's own, not parsed yet. It is nil for a
-	// command of a later release, which is refused as such and not in the usage
-	// text.
+	// command of a later release.
 	run func(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error
 }
 
@@ -46,7 +43,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "", "run the sidecar", serve},
-		{"setup", "", "write a configuration", writeSetup},
+		{"setup", "", "write a configuration", setup},
 		{"check", "[DOMAIN|ADDRESS]...", "look for what is wrong, from outside too", checkAll},
 		{"keys list", "", "show the keys, without their secrets", keysList},
 		{"keys rotate", "", "replace the keys of a domain", nil},
@@ -71,7 +68,7 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 func run(ctx context.Context, sh shell, args []string) int {
 	err := dispatch(ctx, sh, args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return exitSuccess
+		return exitFine
 	}
 	report(sh.stderr, err)
 	return exitCode(err)
@@ -108,7 +105,7 @@ func find(args []string) (command, []string, error) {
 	}
 	var family []string
 	for _, c := range commands() {
-		if strings.HasPrefix(c.name, args[0]+" ") && c.run != nil {
+		if strings.HasPrefix(c.name, args[0]+" ") {
 			family = append(family, "persona "+c.name)
 		}
 	}
@@ -120,13 +117,15 @@ func find(args []string) (command, []string, error) {
 
 func usage() string {
 	var b strings.Builder
-	b.WriteString("persona is a reverse proxy and BrowserID identity provider for your domain.\n\nUsage: persona COMMAND [flags]\n\n")
+	b.WriteString("persona stands before a website and makes its domain the authority over its own e-mail addresses.\n\nUsage: persona COMMAND [flags]\n\n")
 	for _, c := range commands() {
-		if c.run != nil {
-			fmt.Fprintf(&b, "  %-16s %s\n", c.name, c.summary)
+		summary := c.summary
+		if c.run == nil {
+			summary += " (not available yet)"
 		}
+		fmt.Fprintf(&b, "  %-16s %s\n", c.name, summary)
 	}
-	b.WriteString("  help COMMAND     show the flags of a command\n\nExit codes: 0 success, 1 runtime failure, 2 usage or configuration error.\n")
+	b.WriteString("  help COMMAND     show the flags of a command\n\nExit codes: 0 fine, 1 something is wrong with the world, 2 wrong usage or configuration.\n")
 	return b.String()
 }
 
@@ -186,9 +185,4 @@ func parseFlags(sh shell, flags *flag.FlagSet, args []string) error {
 		return wrong(fmt.Sprintf("%s: %v", flags.Name(), err), "persona help "+flags.Name())
 	}
 	return nil
-}
-
-// configFlag declares the flag -config.
-func configFlag(flags *flag.FlagSet) *string {
-	return flags.String("config", "", "`file` to read; by default "+config.DefaultPath+" if it exists, else the environment")
 }

@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 			"send":     send,
 			"eventual": eventual,
 			"mode":     mode,
-			"paper":    paper,
+			"document": document,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {

@@ -18,31 +18,30 @@ import (
 // repository is the root of the module.
 const repository = "../../.."
 
-// papers are what tells people which commands to type.
-var papers = []string{"README.md", "deploy/README.md"}
+// documents are those that show commands to type.
+var documents = []string{"README.md", "deploy/README.md", "docs/backup.md", "docs/troubleshooting.md"}
 
-// A command that a paper shows is run literally by a script, with its command
-// paper, or it stands here with the test that runs it.
+// runBy names the test that runs a command of a document, for commands that no
+// script runs literally with its command document.
 var runBy = map[string]string{
 	"go run ./cmd/demo":                                    "cmd/demo TestShow",
 	"go install ./cmd/persona":                             "cmd/internal/cli TestInstall",
-	"persona setup":                                        "cmd/internal/setup TestConversations",
+	"persona setup":                                        "cmd/internal/cli TestConversations",
 	"persona serve -config persona.yaml":                   "cmd/internal/cli TestScripts serve.txtar",
 	"persona check -config persona.yaml":                   "cmd/internal/app TestCheckOfAllThatRuns",
 	"persona check -config persona.yaml alice@example.com": "cmd/internal/app TestCheckOfAPerson",
-	"make test":        "not run: it is what runs this test",
-	"<!-- compose -->": "cmd/internal/app TestCompose", // by .ci/compose/inside, whatever stands there
+	"<!-- compose -->":                                     "cmd/internal/app TestCompose", // by .ci/compose/inside, whatever stands there
 }
 
-// shown is a command in a paper.
+// shown is a command in a document.
 type shown struct {
-	paper   string
-	line    int
-	command string // on one line, without its remark
-	mark    string // the comment that the block follows, which a test looks for; or ""
+	document string
+	line     int
+	command  string // on one line, without its remark
+	mark     string // the comment that the block follows, which a test looks for; or ""
 }
 
-func (s shown) String() string { return fmt.Sprintf("%s:%d: %s", s.paper, s.line, s.command) }
+func (s shown) String() string { return fmt.Sprintf("%s:%d: %s", s.document, s.line, s.command) }
 
 var (
 	fence  = regexp.MustCompile("^ {0,3}```(.*)$")
@@ -53,9 +52,9 @@ var (
 	shells = []string{"sh", "shell", "bash", "console", ""}
 )
 
-// commandsIn returns the commands of a paper: the lines of its indented blocks and
-// of those that are fenced as a shell's, or as nothing.
-func commandsIn(paper, text string) []shown {
+// commandsIn returns the commands of a document: the lines of its indented blocks
+// and of those that are fenced as a shell's, or as nothing.
+func commandsIn(document, text string) []shown {
 	var all []shown
 	var begun, marked string
 	fenced, language, block, blank := false, "", false, true
@@ -83,30 +82,30 @@ func commandsIn(paper, text string) []shown {
 		}
 		begun = ""
 		if command := spaces.ReplaceAllString(remark.ReplaceAllString(line, ""), " "); strings.TrimSpace(command) != "" {
-			all = append(all, shown{paper, n + 1, strings.TrimSpace(command), marked})
+			all = append(all, shown{document, n + 1, strings.TrimSpace(command), marked})
 		}
 	}
 	return all
 }
 
-// allShown returns the commands of all papers.
+// allShown returns the commands of all documents.
 func allShown(t *testing.T) []shown {
 	t.Helper()
 	var all []shown
-	for _, paper := range papers {
-		text, err := os.ReadFile(filepath.Join(repository, paper))
+	for _, document := range documents {
+		text, err := os.ReadFile(filepath.Join(repository, document))
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, commandsIn(paper, string(text))...)
+		all = append(all, commandsIn(document, string(text))...)
 	}
 	return all
 }
 
-// scripted returns, as "paper prefix", what scripts run literally.
+// scripted returns, as "document prefix", what scripts run literally.
 func scripted(t *testing.T) []string {
 	t.Helper()
-	line := regexp.MustCompile(`(?m)^paper (\S+) '(.+)'$`)
+	line := regexp.MustCompile(`(?m)^document (\S+) '(.+)'$`)
 	var all []string
 	for _, match := range line.FindAllStringSubmatch(scripts(t), -1) {
 		all = append(all, match[1]+" "+match[2])
@@ -133,7 +132,7 @@ func scripts(t *testing.T) string {
 }
 
 // unrun returns the commands that no test runs, and the entries of runBy that no
-// paper shows.
+// document shows.
 func unrun(all []shown, scripted []string) (commands []shown, entries []string) {
 	used := map[string]bool{}
 	for _, s := range all {
@@ -143,7 +142,7 @@ func unrun(all []shown, scripted []string) (commands []shown, entries []string) 
 		}
 		_, listed := runBy[key]
 		used[key] = true
-		literally := slices.ContainsFunc(scripted, func(run string) bool { return strings.HasPrefix(s.paper+" "+s.command, run) })
+		literally := slices.ContainsFunc(scripted, func(run string) bool { return strings.HasPrefix(s.document+" "+s.command, run) })
 		if !listed && !literally {
 			commands = append(commands, s)
 		}
@@ -161,10 +160,10 @@ func TestEveryCommandIsRun(t *testing.T) {
 	t.Parallel()
 	commands, entries := unrun(allShown(t), scripted(t))
 	for _, s := range commands {
-		t.Errorf("%s\n\tno test runs it: run it in a script with \"paper %s '...'\", or name its test in runBy", s, s.paper)
+		t.Errorf("%s\n\tno test runs it: run it in a script with \"document %s '...'\", or name its test in runBy", s, s.document)
 	}
 	for _, entry := range entries {
-		t.Errorf("no paper shows %q any more: remove it from runBy", entry)
+		t.Errorf("no document shows %q any more: remove it from runBy", entry)
 	}
 }
 
@@ -174,7 +173,7 @@ func TestTestsOfCommands(t *testing.T) {
 	for command, by := range runBy {
 		if reason, found := strings.CutPrefix(by, "not run: "); found {
 			if reason == "" {
-				t.Errorf("%q is not run and nobody knows why", command)
+				t.Errorf("%q is not run and no reason is given", command)
 			}
 			continue
 		}
@@ -199,11 +198,11 @@ func TestTestsOfCommands(t *testing.T) {
 	}
 }
 
-// TestUnrunCommandIsFound: the test above sees what nobody runs.
+// TestUnrunCommandIsFound: the test above sees what is not run.
 func TestUnrunCommandIsFound(t *testing.T) {
 	t.Parallel()
 	all := commandsIn("README.md", strings.Join([]string{
-		"Text.", "", "    make test   # a remark", "    make nothing \\", "        -of \\", "        the-kind", "", "    # a remark alone", "", "1. A list:", "",
+		"Text.", "", "    go install ./cmd/persona   # a remark", "    make nothing \\", "        -of \\", "        the-kind", "", "    # a remark alone", "", "1. A list:", "",
 		"   ```sh", "   $ persona nonsense", "   ```", "", "```yaml", "persona: none", "```", "", "```", "persona fenced", "```", "Text", "    that goes on.", "- a", "    b", "",
 		"<!-- compose -->", "", "    whatever", "", "<!-- end -->", "", "    not that", "",
 	}, "\n"))
@@ -211,7 +210,7 @@ func TestUnrunCommandIsFound(t *testing.T) {
 	for _, s := range all {
 		got = append(got, s.String())
 	}
-	want := []string{"README.md:3: make test", "README.md:6: make nothing -of the-kind", "README.md:13: persona nonsense", "README.md:21: persona fenced", "README.md:30: whatever", "README.md:34: not that"}
+	want := []string{"README.md:3: go install ./cmd/persona", "README.md:6: make nothing -of the-kind", "README.md:13: persona nonsense", "README.md:21: persona fenced", "README.md:30: whatever", "README.md:34: not that"}
 	if !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
@@ -241,7 +240,7 @@ func TestShownFlagsExist(t *testing.T) {
 		}
 	}
 	if ours == 0 {
-		t.Error("the papers show no command of ours")
+		t.Error("the documents show no command of ours")
 	}
 }
 
@@ -251,14 +250,14 @@ func TestNamedCommandsAreRun(t *testing.T) {
 	t.Parallel()
 	named := regexp.MustCompile("`persona ([a-z]+(?: (?:list|rotate|check|whois))?)")
 	all := scripts(t)
-	for _, paper := range papers {
-		text, err := os.ReadFile(filepath.Join(repository, paper))
+	for _, document := range documents {
+		text, err := os.ReadFile(filepath.Join(repository, document))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, match := range named.FindAllStringSubmatch(string(text), -1) {
 			if !strings.Contains(all, "persona "+match[1]) {
-				t.Errorf("%s names %s`, which no script runs", paper, match[0])
+				t.Errorf("%s names %s`, which no script runs", document, match[0])
 			}
 		}
 	}
@@ -269,7 +268,7 @@ func TestInstall(t *testing.T) {
 	t.Parallel()
 	at := slices.IndexFunc(allShown(t), func(s shown) bool { return strings.HasPrefix(s.command, "go install ") })
 	if at < 0 {
-		t.Fatal("no paper tells how to install the program")
+		t.Fatal("no document says how to install the program")
 	}
 	folder := t.TempDir()
 	install := exec.CommandContext(t.Context(), "sh", "-c", allShown(t)[at].command)
@@ -284,10 +283,10 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// paper FILE PREFIX runs the command of a paper that begins so, in a shell.
-func paper(ts *testscript.TestScript, neg bool, args []string) {
+// document FILE PREFIX runs, in a shell, the command of a document that begins so.
+func document(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: paper FILE PREFIX")
+		ts.Fatalf("usage: document FILE PREFIX")
 	}
 	text, err := os.ReadFile(filepath.Join(ts.Getenv("REPOSITORY"), args[0]))
 	ts.Check(err)
@@ -301,4 +300,83 @@ func paper(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s shows %d commands that begin so: %q", args[0], len(found), found)
 	}
 	ts.Check(ts.Exec("sh", "-c", found[0]))
+}
+
+// TestLinks checks that what the documents link to in the repository exists, and
+// the headings there.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(repository, "docs", "*.md"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	for _, file := range append(files, filepath.Join(repository, "README.md"), filepath.Join(repository, "deploy", "README.md")) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
+			path, fragment, _ := strings.Cut(match[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			target := file
+			if path != "" {
+				target = filepath.Join(filepath.Dir(file), path)
+			}
+			linked, err := os.ReadFile(target)
+			if info, statErr := os.Stat(target); statErr == nil && info.IsDir() {
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s links to %s: %v", file, match[1], err)
+				continue
+			}
+			if fragment != "" && !slices.Contains(headings(string(linked)), fragment) {
+				t.Errorf("%s links to %s, where no such heading is", file, match[1])
+			}
+		}
+	}
+}
+
+// headings returns the fragments of a document's headings, as GitHub makes them.
+func headings(text string) (fragments []string) {
+	for _, match := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		kept := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(match[1]), "")
+		fragments = append(fragments, strings.ReplaceAll(kept, " ", "-"))
+	}
+	return fragments
+}
+
+// TestTroubleshootingMessages checks that each message that docs/troubleshooting.md
+// quotes is in the source.
+func TestTroubleshootingMessages(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(repository, "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, folder := range []string{"cmd/internal", "idp", "ldapauth", "proxy"} {
+		err := filepath.WalkDir(filepath.Join(repository, folder), func(path string, _ os.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			source.Write(data)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	quoted := regexp.MustCompile(`(?m)^> (.+)$`).FindAllStringSubmatch(string(text), -1)
+	if len(quoted) < 20 {
+		t.Fatalf("only %d messages are quoted", len(quoted))
+	}
+	for _, match := range quoted {
+		if !strings.Contains(source.String(), match[1]) {
+			t.Errorf("the program does not print %q any more", match[1])
+		}
+	}
 }
