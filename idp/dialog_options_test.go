@@ -12,7 +12,7 @@ import (
 // dialogModule is where a module of the dialog is served.
 func dialogModule(t *testing.T, name string) string {
 	t.Helper()
-	files, err := web.New()
+	files, err := web.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func TestSilentFrameOutOfOrder(t *testing.T) {
 	n := newSites(t)
 	n.signInAt(nearSite+"/", "alice@example.test")
 
-	files, err := web.New()
+	files, err := web.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ type settings struct {
 
 // build wires the packages together as the program does.
 func (c *settings) build() (*idp.Server, *provision.Envelope, error) {
-	files, err := web.New()
+	files, err := web.New(nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -87,8 +87,8 @@ func (hub *Hub) Routes(h *identity.Host) ([]route.Route, error) {
 		{
 			Path: "/persona/sign_in", Class: route.Dialog, Sources: framed, Keyless: true,
 			// The dialog's modules do the work; the page tells nothing about the person.
-			Methods: route.Get(func(w http.ResponseWriter, _ *http.Request) error {
-				return hub.Respond.Render(w, http.StatusOK, "sign_in", dialog)
+			Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error {
+				return hub.Respond.Render(w, r, http.StatusOK, "sign_in", dialog)
 			}),
 		},
 		{
@@ -114,7 +114,7 @@ type issuer struct{ Name, Origin string }
 // getSilentFrame serves the frame by which include.js learns who is signed in.
 func (hub *Hub) getSilentFrame(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	from := r.Header.Get("Sec-Fetch-Site")
-	return hub.Respond.Render(w, http.StatusOK, "communication_iframe", struct {
+	return hub.Respond.Render(w, r, http.StatusOK, "communication_iframe", struct {
 		route.Frame
 		Issuer string
 		// SameSite: the page that frames this one is on our site, so that the

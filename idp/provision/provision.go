@@ -103,8 +103,8 @@ func (e *Envelope) Routes(h *identity.Host) ([]route.Route, error) {
 		{
 			Path: PathProvision, Class: route.FramedPage, Sources: framedBy,
 			// The page tells nothing about the person: its module asks.
-			Methods: route.Get(func(w http.ResponseWriter, _ *http.Request) error {
-				return e.Respond.Render(w, http.StatusOK, "provision", route.NewFrame(h))
+			Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error {
+				return e.Respond.Render(w, r, http.StatusOK, "provision", route.NewFrame(h))
 			}),
 		},
 		{

@@ -35,14 +35,20 @@ func NewFrame(h *identity.Host) Frame {
 	return Frame{Host: h.Name, Website: h.Website, Plain: h.Role != identity.Provider}
 }
 
-// Render writes the page of a template, with data that embed a [Frame].
-func (a *Responder) Render(w http.ResponseWriter, status int, template string, data any) error {
-	body, err := a.Web.Page(template, data)
+// Render writes the page of a template in the browser's language, with data that
+// embed a [Frame].
+func (a *Responder) Render(w http.ResponseWriter, r *http.Request, status int, template string, data any) error {
+	body, err := a.Web.Page(a.Language(r), template, data)
 	if err != nil {
 		return err
 	}
 	write(w, status, "text/html; charset=utf-8", body)
 	return nil
+}
+
+// Language returns the language that the browser of a request wants.
+func (a *Responder) Language(r *http.Request) *web.Language {
+	return a.Web.Language(r.Header["Accept-Language"]...)
 }
 
 // About adds to a log line which request and host it is about.
@@ -68,8 +74,8 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	for name, value := range e.Args {
 		args[name] = value
 	}
-	words := english(e.Code, e.Detail)
-	message := fill(words.message, args)
+	// Programs get English, of which they show nothing.
+	message := a.Web.English().Sentence(e.Code, e.Detail, args).Message
 	w.Header().Set("Cache-Control", "no-store") // also where the class may be cached
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", Seconds(e.RetryAfter))
@@ -82,14 +88,15 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 		JSON(w, e.Status, map[string]string{"error": e.Code, "message": message})
 		return
 	}
+	said := a.Language(r).Sentence(e.Code, e.Detail, args)
 	page := struct {
 		Frame
 		Heading, Message, Link, LinkText, RequestID string
-	}{NewFrame(h), words.heading, message, e.Link, fill(words.link, args), a.RequestID(r)}
+	}{NewFrame(h), said.Heading, said.Message, e.Link, said.Link, a.RequestID(r)}
 	if page.Heading == "" {
 		page.Heading = http.StatusText(e.Status)
 	}
-	body, err := a.Web.Page("error", page)
+	body, err := a.Web.Page(a.Language(r), "error", page)
 	if err != nil {
 		a.Log.Error().Err(err).Msg("the error page cannot be rendered")
 		body = []byte(page.Heading)

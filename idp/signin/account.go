@@ -45,7 +45,7 @@ func (p *Pages) getAccount(w http.ResponseWriter, r *http.Request, h *identity.H
 		w.Header().Set("Retry-After", "30")
 		status = http.StatusServiceUnavailable
 	}
-	return p.Respond.Render(w, status, "home", data)
+	return p.Respond.Render(w, r, status, "home", data)
 }
 
 // sessionAnswer is what /persona/api/session tells our own pages.

@@ -71,7 +71,7 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 	if from := unknownHub(r, h); from != "" && email != "" {
 		data := newPage(h, email, stateUnknownHub)
 		data.From = from
-		return p.Respond.Render(w, http.StatusForbidden, "authenticate", data)
+		return p.Respond.Render(w, r, http.StatusForbidden, "authenticate", data)
 	}
 	freshness := session.Recent
 	if email != "" {
@@ -104,7 +104,7 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 		// certificate. Sending them back at once would be a loop.
 		data.State = stateBlocked
 	}
-	return p.Respond.Render(w, http.StatusOK, "authenticate", data)
+	return p.Respond.Render(w, r, http.StatusOK, "authenticate", data)
 }
 
 // askedFor checks the form of the address that a hub asks for; "" is the zero
@@ -172,7 +172,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	}
 	if refusal != nil {
 		data := newPage(h, form.email, stateForm)
-		data.Error = route.Sentence(refusal.code, refusal.detail, refusal.args)
+		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
 		data.Private = form.computer == session.Private
 		if len(form.login) <= identity.MaxLogin && utf8.ValidString(form.login) {
 			data.Username = form.login
@@ -180,7 +180,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 		if refusal.retryAfter > 0 {
 			w.Header().Set("Retry-After", route.Seconds(refusal.retryAfter))
 		}
-		return p.Respond.Render(w, refusal.status, "authenticate", data)
+		return p.Respond.Render(w, r, refusal.status, "authenticate", data)
 	}
 	next := PathAccount
 	if form.email != "" {

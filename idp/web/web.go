@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -15,8 +16,8 @@ import (
 	"strings"
 )
 
-//go:embed templates static scripts
-var files embed.FS
+//go:embed templates static scripts locales
+var embedded embed.FS
 
 // StaticPrefix is where the files of static/ are served, below a hash of all
 // of them, so that they may be cached for ever.
@@ -49,28 +50,44 @@ func ETag(body []byte) string {
 
 // Web is the parsed content of this package. It is safe for concurrent use.
 type Web struct {
-	hash    string
-	static  map[string]Asset // by path on the server
-	pages   map[string]*template.Template
-	scripts map[string]string
+	hash      string
+	static    map[string]Asset              // by path on the server
+	pages     map[string]*template.Template // by language and name
+	scripts   map[string]string
+	languages languages
 }
 
-// New parses everything; an error is a fault of the files themselves.
-func New() (*Web, error) {
+// New parses everything; an error is a fault of the files themselves. The files of
+// overlay, which may be nil, stand for those of the same names here, and may add
+// languages.
+func New(overlay fs.FS) (*Web, error) {
 	w := &Web{static: map[string]Asset{}, pages: map[string]*template.Template{}, scripts: map[string]string{}}
-	for _, load := range []func() error{w.loadStatic, w.loadPages, w.loadScripts} {
-		if err := load(); err != nil {
+	for _, part := range []struct {
+		dir  string
+		load func(bodies map[string][]byte) error
+	}{{"locales", w.loadLanguages}, {"static", w.loadStatic}, {"templates", w.loadPages}, {"scripts", w.loadScripts}} {
+		bodies := map[string][]byte{}
+		for _, files := range []fs.FS{embedded, overlay} {
+			if files == nil {
+				continue
+			}
+			if err := read(bodies, files, part.dir); err != nil {
+				return nil, fmt.Errorf("reading the web files: %w", err)
+			}
+		}
+		if err := part.load(bodies); err != nil {
 			return nil, fmt.Errorf("loading the web files: %w", err)
 		}
 	}
 	return w, nil
 }
 
-func (w *Web) loadStatic() error {
-	bodies, err := read("static")
-	if err != nil {
-		return err
-	}
+func (w *Web) loadLanguages(bodies map[string][]byte) (err error) {
+	w.languages, err = loadLanguages(bodies)
+	return err
+}
+
+func (w *Web) loadStatic(bodies map[string][]byte) error {
 	all := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(bodies)) {
 		fmt.Fprintf(all, "%s %d\n", name, len(bodies[name]))
@@ -87,22 +104,25 @@ func (w *Web) loadStatic() error {
 	return nil
 }
 
-func (w *Web) loadPages() error {
-	bodies, err := read("templates")
-	if err != nil {
-		return err
-	}
-	for name, body := range bodies {
-		if name == "layout.html" {
-			continue
+func (w *Web) loadPages(bodies map[string][]byte) error {
+	for _, l := range w.languages.all {
+		funcs := template.FuncMap{
+			"static": w.staticChecked,
+			"lang":   func() string { return l.Tag },
+			"dir":    func() string { return l.Direction },
 		}
-		page := template.New(name).Funcs(template.FuncMap{"static": w.staticChecked})
-		for _, source := range [][]byte{bodies["layout.html"], body} {
-			if _, err := page.Parse(string(source)); err != nil {
-				return fmt.Errorf("parsing %s: %w", name, err)
+		for name, body := range bodies {
+			if name == "layout.html" {
+				continue
 			}
+			page := template.New(name).Funcs(funcs)
+			for _, source := range [][]byte{bodies["layout.html"], body} {
+				if _, err := page.Parse(string(source)); err != nil {
+					return fmt.Errorf("parsing %s: %w", name, err)
+				}
+			}
+			w.pages[l.Tag+"/"+strings.TrimSuffix(name, ".html")] = page
 		}
-		w.pages[strings.TrimSuffix(name, ".html")] = page
 	}
 	return nil
 }
@@ -110,11 +130,7 @@ func (w *Web) loadPages() error {
 // hubsMark is where the scripts for other pages get the list of hubs.
 const hubsMark = `'HUBS'`
 
-func (w *Web) loadScripts() error {
-	bodies, err := read("scripts")
-	if err != nil {
-		return err
-	}
+func (w *Web) loadScripts(bodies map[string][]byte) error {
 	for name, body := range bodies {
 		if strings.Count(string(body), hubsMark) != 1 {
 			return fmt.Errorf("%s must hold %s exactly once", name, hubsMark)
@@ -156,10 +172,10 @@ func (w *Web) Script(name string, hubs []string) (Asset, error) {
 	return newAsset(name, []byte(strings.Replace(source, hubsMark, string(literal), 1)))
 }
 
-// Page renders the page of a template, such as "home", with the data that
-// handlers of package idp give it.
-func (w *Web) Page(name string, data any) ([]byte, error) {
-	page, ok := w.pages[name]
+// Page renders the page of a template, such as "home", in a language, with the
+// data that the handlers give it.
+func (w *Web) Page(l *Language, name string, data any) ([]byte, error) {
+	page, ok := w.pages[l.Tag+"/"+name]
 	if !ok {
 		return nil, fmt.Errorf("there is no page %s", name)
 	}
@@ -170,11 +186,13 @@ func (w *Web) Page(name string, data any) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// read returns the files below a directory by their names there, such as
-// style.css and dialog/main.js.
-func read(dir string) (map[string][]byte, error) {
-	bodies := map[string][]byte{}
-	err := fs.WalkDir(files, dir, func(where string, entry fs.DirEntry, err error) error {
+// read adds the files below a directory, if there is one, to bodies by their names
+// there, such as style.css and dialog/main.js.
+func read(bodies map[string][]byte, files fs.FS, dir string) error {
+	return fs.WalkDir(files, dir, func(where string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && where == dir {
+			return nil
+		}
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -182,5 +200,4 @@ func read(dir string) (map[string][]byte, error) {
 		bodies[strings.TrimPrefix(where, dir+"/")] = body
 		return err
 	})
-	return bodies, err
 }

@@ -13,7 +13,7 @@ import (
 
 func newWeb(t *testing.T) *web.Web {
 	t.Helper()
-	w, err := web.New()
+	w, err := web.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestStaticFilesStandAlone(t *testing.T) {
 			t.Errorf("%s loads or evaluates something", path)
 		}
 	}
-	if _, err := w.Page("nothing", nil); err == nil {
+	if _, err := w.Page(w.English(), "nothing", nil); err == nil {
 		t.Error("a page that is not there is rendered")
 	}
 }

@@ -132,7 +132,7 @@ func nothingHere(w http.ResponseWriter, _ *http.Request) {
 
 // makeResponder makes what all answers of the identity provider are written with.
 func (a *App) makeResponder() (*route.Responder, error) {
-	files, err := web.New()
+	files, err := web.New(nil)
 	if err != nil {
 		return nil, err
 	}
