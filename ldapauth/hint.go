@@ -68,6 +68,8 @@ func connectHint(err error) string {
 		return "renew the directory's certificate, and check both clocks"
 	case strings.HasPrefix(text, "TLS: ") && (errors.Is(err, io.EOF) || strings.Contains(text, "does not look like a TLS handshake")):
 		return "this port seems to speak no TLS; use ldap:// with start_tls: true"
+	case strings.HasPrefix(text, "StartTLS: ") && strings.Contains(text, "EOF"):
+		return "this port seems to want TLS at once: use ldaps://, without start_tls"
 	case strings.HasPrefix(text, "StartTLS: ") && answered(err):
 		return "the server offers no StartTLS; use ldaps://, or give the server a certificate"
 	case errors.Is(err, syscall.ECONNREFUSED):

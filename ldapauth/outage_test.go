@@ -254,11 +254,14 @@ func TestMisconfiguration(t *testing.T) {
 		change func(*ldapauth.Config)
 		want   string
 	}{
-		"wrong CA":                {s, func(c *ldapauth.Config) { c.Roots = strict.Roots() }, "set ca_file"},
-		"wrong CA, StartTLS":      {s, func(c *ldapauth.Config) { c.Roots, c.URLs, c.StartTLS = strict.Roots(), []string{s.URL()}, true }, "set ca_file"},
-		"system's CAs":            {s, func(c *ldapauth.Config) { c.Roots = nil }, "set ca_file"},
-		"wrong host name":         {s, func(c *ldapauth.Config) { c.URLs = []string{otherName} }, "as it stands in the directory's certificate"},
-		"no TLS on this port":     {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + port(s.URL())} }, "hint"},
+		"wrong CA":            {s, func(c *ldapauth.Config) { c.Roots = strict.Roots() }, "set ca_file"},
+		"wrong CA, StartTLS":  {s, func(c *ldapauth.Config) { c.Roots, c.URLs, c.StartTLS = strict.Roots(), []string{s.URL()}, true }, "set ca_file"},
+		"system's CAs":        {s, func(c *ldapauth.Config) { c.Roots = nil }, "set ca_file"},
+		"wrong host name":     {s, func(c *ldapauth.Config) { c.URLs = []string{otherName} }, "as it stands in the directory's certificate"},
+		"no TLS on this port": {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + port(s.URL())} }, "hint"},
+		"StartTLS at an ldaps port": {s, func(c *ldapauth.Config) {
+			c.URLs, c.StartTLS = []string{"ldap://127.0.0.1:" + port(s.LDAPSURL())}, true
+		}, "this port seems to want TLS at once"},
 		"no StartTLS":             {plain, func(c *ldapauth.Config) { c.URLs, c.StartTLS = []string{plain.URL()}, true }, "offers no StartTLS"},
 		"TLS wanted":              {strict, func(c *ldapauth.Config) { c.URLs, c.InsecurePlaintext = []string{strict.URL()}, true }, "start_tls: true"},
 		"service password":        {s, func(c *ldapauth.Config) { c.BindPassword = "wrong" }, "check bind_dn and bind_password"},

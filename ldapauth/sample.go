@@ -14,44 +14,25 @@ import (
 // are locked, and some addresses ambiguous.
 const sampleEntries = 25
 
-// Sample returns the primary addresses of up to n people who could have one
-// certified now, for an operator to recognize. Who they are is up to the
-// server. None and no error: no entry has an address of its own in
-// Config.Domains. An error means only that the directory could not answer.
-func (d *Directory) Sample(ctx context.Context, n int) ([]string, error) {
-	ctx, cancel := d.bounded(ctx)
-	defer cancel()
-	entries, err := d.claimants(ctx)
-	if err != nil {
-		return nil, d.failure(fmt.Errorf("looking for people with addresses: %w", withHint(err, resultHint(err))))
-	}
-	var sample []string
-	for _, e := range entries {
-		if len(sample) >= n {
-			break
-		}
-		if e.id == "" || d.state(e) != identity.OK {
-			continue
-		}
-		addresses, err := d.owned(ctx, e.id, d.addresses(e))
-		if err != nil {
-			return nil, d.failure(err)
-		}
-		if len(addresses) > 0 {
-			sample = append(sample, addresses[0].String())
-		}
-	}
-	slices.Sort(sample)
-	return sample, nil
+// Sample is some of the people's addresses, for an operator to recognize, and
+// why there are none.
+type Sample struct {
+	// Addresses are primary ones that could be certified now.
+	Addresses []string
+	// The rest is filled in when there are none. People is how many entries the
+	// UserFilter selects, 25 at most; Domains are the mail domains of their
+	// addresses that are not among Config.Domains; Ambiguous are the addresses
+	// in Config.Domains that another entry has as well.
+	People    int
+	Domains   []string
+	Ambiguous []string
 }
 
-// claimants returns some of the people who claim an address in our domains. The
-// server may hold back the rest.
-func (d *Directory) claimants(ctx context.Context) ([]entry, error) {
-	if err := d.searches.acquire(ctx); err != nil {
-		return nil, err
-	}
-	defer d.searches.release()
+// Sample reads the addresses of up to n people. Who they are is up to the server.
+// An error means only that the directory could not answer.
+func (d *Directory) Sample(ctx context.Context, n int) (Sample, error) {
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
 	var claims []string // values that end like an address of ours
 	for domain := range d.domains {
 		for _, attribute := range d.addressAttributes {
@@ -59,10 +40,76 @@ func (d *Directory) claimants(ctx context.Context) ([]entry, error) {
 		}
 	}
 	slices.Sort(claims)
+	var (
+		sample  Sample
+		entries []entry
+		err     error
+	)
+	// An address attribute without a substring rule matches no claim, so all
+	// people are the second choice.
+	for _, filter := range []string{"(&" + d.cfg.Schema.UserFilter + anyOf(claims) + ")", d.cfg.Schema.UserFilter} {
+		if entries, err = d.some(ctx, filter); err != nil {
+			return Sample{}, d.failure(err)
+		}
+		if err := d.sample(ctx, entries, n, &sample); err != nil {
+			return Sample{}, d.failure(err)
+		}
+		if len(sample.Addresses) > 0 {
+			slices.Sort(sample.Addresses)
+			return Sample{Addresses: sample.Addresses}, nil
+		}
+	}
+	sample.People = len(entries)
+	for _, e := range entries {
+		for _, attribute := range d.addressAttributes {
+			for _, written := range attribute.written(e.values(attribute.name)) {
+				address, ok := canonicalAddress(written)
+				if ok && !d.domains[address.Domain()] && !slices.Contains(sample.Domains, address.Domain()) {
+					sample.Domains = append(sample.Domains, address.Domain())
+				}
+			}
+		}
+	}
+	slices.Sort(sample.Domains)
+	return sample, nil
+}
+
+// sample collects addresses of the entries until there are n, and ambiguous ones.
+func (d *Directory) sample(ctx context.Context, entries []entry, n int, sample *Sample) error {
+	for _, e := range entries {
+		if len(sample.Addresses) >= n {
+			return nil
+		}
+		if e.id == "" || d.state(e) != identity.OK {
+			continue
+		}
+		claimed := d.addresses(e)
+		owned, err := d.owned(ctx, e.id, claimed)
+		if err != nil {
+			return err
+		}
+		if len(owned) > 0 {
+			sample.Addresses = append(sample.Addresses, owned[0].String())
+		}
+		for _, address := range claimed {
+			if !slices.Contains(owned, address) && !slices.Contains(sample.Ambiguous, address.String()) {
+				sample.Ambiguous = append(sample.Ambiguous, address.String())
+			}
+		}
+	}
+	return nil
+}
+
+// some returns some of the entries that a filter selects. The server may hold
+// back the rest.
+func (d *Directory) some(ctx context.Context, filter string) ([]entry, error) {
+	if err := d.searches.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer d.searches.release()
 	req := &ldap.SearchRequest{
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-		SizeLimit: sampleEntries, TimeLimit: secondsLeft(ctx),
-		Filter: "(&" + d.cfg.Schema.UserFilter + anyOf(claims) + ")", Attributes: d.wholePerson,
+		SizeLimit: sampleEntries, TimeLimit: secondsLeft(ctx), Filter: filter, Attributes: d.wholePerson,
 	}
 	var res *ldap.SearchResult
 	err := d.servers.do(ctx, searchConn, func(c *conn) (err error) {
@@ -70,7 +117,7 @@ func (d *Directory) claimants(ctx context.Context) ([]entry, error) {
 		return err
 	})
 	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return nil, err
+		return nil, fmt.Errorf("looking for people with addresses: %w", withHint(err, resultHint(err)))
 	}
 	var entries []entry
 	for _, e := range res.Entries {

@@ -2,6 +2,7 @@ package ldapauth_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +15,11 @@ func TestSample(t *testing.T) {
 	t.Parallel()
 	server := ldaptest.StartSlapd(t, ldaptest.Options{})
 	d := open(t, config(server))
-	all, err := d.Sample(t.Context(), 100)
+	found, err := d.Sample(t.Context(), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := found.Addresses
 	for _, want := range []string{"alice@example.test", "bob.brown@example.test"} {
 		if !slices.Contains(all, want) {
 			t.Errorf("%s is not among %v", want, all)
@@ -31,7 +33,7 @@ func TestSample(t *testing.T) {
 		}
 	}
 	few, err := d.Sample(t.Context(), 3)
-	if err != nil || len(few) != 3 {
+	if err != nil || len(few.Addresses) != 3 {
 		t.Errorf("got %v, %v", few, err)
 	}
 }
@@ -41,18 +43,36 @@ func TestSampleOfMany(t *testing.T) {
 	t.Parallel()
 	d := open(t, config(sharedSlapd(t)))
 	few, err := d.Sample(t.Context(), 3)
-	if err != nil || len(few) != 3 {
+	if err != nil || len(few.Addresses) != 3 {
 		t.Errorf("got %v, %v", few, err)
 	}
 }
 
+// TestSampleEmpty: the reason why no address can be certified is told.
 func TestSampleEmpty(t *testing.T) {
 	t.Parallel()
-	cfg := config(sharedSlapd(t))
-	cfg.Domains = []string{"nobody.example"}
-	got, err := open(t, cfg).Sample(t.Context(), 3)
-	if err != nil || len(got) != 0 {
-		t.Errorf("got %v, %v", got, err)
+	for name, test := range map[string]struct {
+		change func(*ldapauth.Config)
+		want   ldapauth.Sample
+	}{
+		"no entry":        {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=none)" }, ldapauth.Sample{}},
+		"no address":      {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=leo)" }, ldapauth.Sample{People: 1}},
+		"locked":          {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=dave)" }, ldapauth.Sample{People: 1}},
+		"another domain":  {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=kate)" }, ldapauth.Sample{People: 1, Domains: []string{"elsewhere.example"}}},
+		"another of ours": {func(c *ldapauth.Config) { c.Schema.UserFilter, c.Domains = "(uid=bob)", []string{"example.net"} }, ldapauth.Sample{People: 1, Domains: []string{"example.test"}}},
+		"two owners": {func(c *ldapauth.Config) {
+			c.Schema.UserFilter, c.Schema.AddressAttributes = "(|(uid=heidi)(uid=ivan))", []string{"mailAlternateAddress"}
+		}, ldapauth.Sample{People: 2, Ambiguous: []string{"shared@example.test"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(sharedSlapd(t))
+			test.change(&cfg)
+			got, err := open(t, cfg).Sample(t.Context(), 3)
+			if err != nil || !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			}
+		})
 	}
 }
 
@@ -61,7 +81,7 @@ func TestSampleWithoutAnswer(t *testing.T) {
 	cfg := config(sharedSlapd(t))
 	cfg.BindPassword = ldapauth.Secret("wrong")
 	got, err := open(t, cfg).Sample(t.Context(), 3)
-	if err == nil || !strings.Contains(withHint(err), "hint: check bind_dn") || len(got) != 0 {
+	if err == nil || !strings.Contains(withHint(err), "hint: check bind_dn") || len(got.Addresses) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
 	cfg = config(sharedSlapd(t))

@@ -2,7 +2,9 @@ package check
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -37,7 +39,8 @@ func (c *Checker) checkACME(ctx context.Context) report.Finding {
 	got, err := client.Get(ctx, directory, nil)
 	if err != nil {
 		finding := unreached(err, at.Hostname())
-		if finding.Hint == visitor.SeeCertificate {
+		var unknown x509.UnknownAuthorityError
+		if errors.As(err, &unknown) {
 			finding.Hint = "name the roots to trust for it in tls.acme.ca_file"
 		}
 		return finding

@@ -60,7 +60,7 @@ func (c *Checker) reachServer(ctx context.Context, server string) report.Finding
 	connection, err := c.dialer.Connect(ctx, net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		reason := visitor.Explain(err, u.Hostname())
-		return report.Fail("is the directory running, and is urls right? ("+reason.Hint()+")", "%s: %v", server, reason)
+		return report.Fail("is the directory running, and is urls right?", "%s: %v", server, reason)
 	}
 	_ = connection.Close() // nothing was said
 	return report.Pass("%s", server)
@@ -130,14 +130,23 @@ func (c *Checker) sampleAddresses(ctx context.Context, name string, from config.
 		return report.Error("", err, "correct the directory's section of the configuration")
 	}
 	defer func() { _ = directory.Close() }()
-	addresses, err := directory.Sample(ctx, wantedSamples)
+	sample, err := directory.Sample(ctx, wantedSamples)
 	domains := strings.Join(c.domainsOf(name), ", ")
+	who := from.BindDN
+	if who == "" {
+		who = "an anonymous client"
+	}
 	switch {
 	case err != nil:
 		return report.Error("", err, "look at the directory's own log")
-	case len(addresses) == 0:
-		return report.Fail("look at base_dn, user_filter and address_attributes, and whether "+from.BindDN+" may read them",
-			"no entry below %s has an address of its own in %s", from.BaseDN, domains)
+	case len(sample.Addresses) > 0:
+		return report.Pass("%s", strings.Join(sample.Addresses, ", "))
+	case sample.People == 0:
+		return report.Fail("look at base_dn, user_filter, and whether "+who+" may read there", "no entry below %s matches user_filter", from.BaseDN)
+	case len(sample.Ambiguous) > 0:
+		return report.Fail("take each of them from one of the entries: "+strings.Join(sample.Ambiguous, ", "), "no entry has an address of its own in %s: each is that of two entries", domains)
+	case len(sample.Domains) > 0:
+		return report.Fail("if these people are to sign in, name their mail domain: certifies: ["+sample.Domains[0]+"]", "there are people, and their addresses are of %s, none of %s", strings.Join(sample.Domains, ", "), domains)
 	}
-	return report.Pass("%s", strings.Join(addresses, ", "))
+	return report.Fail("look at address_attributes, and whether "+who+" may read them", "there are people, and none that may sign in has an address of %s", domains)
 }

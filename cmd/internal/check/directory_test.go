@@ -44,6 +44,10 @@ func TestDirectory(t *testing.T) {
 		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "reading the base", "check base_dn"}}},
 		"unknown CA":      {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", report.Failed, "TLS", "ca_file"}}},
 		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", report.Failed, "no entry below cn=staff", "look at base_dn, user_filter"}}},
+		"no person":       {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=none)"`}, []want{{"sample addresses", report.Failed, "matches user_filter", "look at base_dn, user_filter"}}},
+		"another domain":  {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=kate)"`}, []want{{"sample addresses", report.Failed, "their addresses are of elsewhere.example, none of example.test", "certifies: [elsewhere.example]"}}},
+		"two owners":      {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(|(uid=heidi)(uid=ivan))", address_attributes: [mailAlternateAddress]`}, []want{{"sample addresses", report.Failed, "that of two entries", "shared@example.test"}}},
+		"no address":      {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=leo)"`}, []want{{"sample addresses", report.Failed, "none that may sign in has an address of example.test", "address_attributes"}}},
 		"wrong attribute": {map[string]string{"MORE": "ca_file: ldap-ca.pem, address_attributes: [description]"}, []want{{"sample addresses", report.Failed, "example.test", "address_attributes"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

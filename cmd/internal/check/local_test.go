@@ -208,7 +208,8 @@ func TestCertifies(t *testing.T) {
 	for document, w := range map[string]want{
 		`{"authority":"example.test"}`: {"leads here", report.OK, "example.test signs for it", ""},
 		`{"authority":"other.test"}`:   {"leads here", report.Failed, "other.test is the authority", `{"authority":"example.test"}`},
-		`{"disabled":true}`:            {"leads here", report.Skipped, "no authority", ""},
+		`{"authority":"typo.test"}`:    {"authority", report.Failed, "sister.test → typo.test: DNS knows no address", `publish {"authority":"example.test"} at https://sister.test/.well-known/browserid`},
+		`{"disabled":true}`:            {"authority", report.Failed, "no authority signs for it (disabled), so certificates of example.test are refused", `publish {"authority":"example.test"}`},
 	} {
 		world := newInternet(t)
 		world.serve("example.test", newProvider(t))

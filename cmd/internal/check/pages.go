@@ -130,7 +130,7 @@ func (s *site) fetchPage(ctx context.Context, address string) (visitor.Answer, r
 	case page.StatusCode >= 300 && page.StatusCode < 400:
 		return page, report.Fail("name the page itself in the support document: a hub binds its channel to this origin", "%s redirects to %s", address, location)
 	case page.StatusCode != http.StatusOK:
-		return page, report.Fail("answer with the page: "+visitor.Brief(page.Body), "%s answers %d", address, page.StatusCode)
+		return page, report.Fail("answer with status 200 and the page: the support document names it", "%s answers %d: %s", address, page.StatusCode, visitor.Brief(page.Body))
 	case !strings.HasPrefix(strings.ToLower(page.Header.Get("Content-Type")), "text/html"):
 		return page, report.Fail("send the header Content-Type: text/html", "%s is no page, but %s", address, page.Header.Get("Content-Type"))
 	}

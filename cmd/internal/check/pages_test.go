@@ -21,7 +21,7 @@ func TestPages(t *testing.T) {
 		change func(*provider)
 		want   want
 	}{
-		"sign-in missing":     {func(p *provider) { delete(p.answers, "/sign-in") }, want{"sign-in page", report.Failed, "https://example.org/sign-in answers 404", "answer with the page"}},
+		"sign-in missing":     {func(p *provider) { delete(p.answers, "/sign-in") }, want{"sign-in page", report.Failed, "https://example.org/sign-in answers 404", "answer with status 200"}},
 		"sign-in redirects":   {func(p *provider) { p.answers["/sign-in"] = redirect("https://sso.example.org/") }, want{"sign-in page", report.Failed, "redirects to https://sso.example.org/", "name the page itself"}},
 		"sign-in no page":     {func(p *provider) { p.answers["/sign-in"] = text(200, "application/json", "{}") }, want{"sign-in page", report.Failed, "is no page", "text/html"}},
 		"sign-in opener cut":  {func(p *provider) { p.with("/sign-in", set("Cross-Origin-Opener-Policy", "same-origin; report-to=x")) }, want{"sign-in page", report.Failed, "same-origin cuts the popup", "send no Cross-Origin-Opener-Policy"}},
@@ -41,7 +41,7 @@ func TestPages(t *testing.T) {
 		"framed by all":          {func(p *provider) { p.with("/provision", func(h http.Header) { h.Del(csp) }) }, want{"provisioning page", report.Warning, "every website may frame it", "frame-ancestors 'self'"}},
 		"provisioning opener":    {func(p *provider) { p.with("/provision", set("Cross-Origin-Opener-Policy", "same-origin")) }, want{"provisioning page", report.Warning, "same-origin", "send no"}},
 		"provisioning redirects": {func(p *provider) { p.answers["/provision"] = redirect("/login") }, want{"provisioning page", report.Failed, "redirects to /login", "binds its channel"}},
-		"provisioning broken":    {func(p *provider) { p.answers["/provision"] = text(500, "text/html", "oops") }, want{"provisioning page", report.Failed, "answers 500", "oops"}},
+		"provisioning broken":    {func(p *provider) { p.answers["/provision"] = text(500, "text/html", "oops") }, want{"provisioning page", report.Failed, "answers 500: oops", "answer with status 200 and the page: the support document names it"}},
 		"script of the centre": {func(p *provider) {
 			p.answers["/provision"] = html(`<SCRIPT SRC="https://login.persona.org/provisioning_api.js"></SCRIPT>`)
 		}, want{"provisioning page", report.Failed, "which is gone", "closed in 2016"}},

@@ -76,6 +76,7 @@ func (c *Checker) Domain(name string) []report.Group {
 // addresses a host of ours signs.
 func (c *Checker) certifiedGroup(domain string, signer config.Host) report.Group {
 	s := c.site(domain, 443)
+	s.signer = signer.Name
 	leadsHere := func(context.Context) report.Finding {
 		if s.provider == "" {
 			return report.Skip("it has no authority")

@@ -2,7 +2,9 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"strings"
 
 	"persona-sidecar/cmd/internal/check/report"
+	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/idp/verifier"
 )
@@ -99,12 +102,15 @@ func (s *site) checkRedirect(ctx context.Context) report.Finding {
 	const path = "/persona/?a=b"
 	got, err := s.client.Get(ctx, "http://"+s.name+path, nil)
 	if err != nil {
-		reason := unreached(err, s.name)
-		cure := "open port 80: people who type the name without https:// get nowhere"
-		if s.usesACME() && s.Config.Listen.HTTP != "" {
-			cure = "open port 80: the ACME server may ask there, and people who type the name without https:// get nowhere"
+		var dns *net.DNSError
+		if errors.As(err, &dns) {
+			return report.Skip("there is no address to connect to")
 		}
-		return report.Warn(cure, "plain HTTP: %s", reason)
+		hint := "open port 80: people who type the name without https:// get nowhere"
+		if s.usesACME() && s.Config.Listen.HTTP != "" {
+			hint = "open port 80: the ACME server may ask there, and people who type the name without https:// get nowhere"
+		}
+		return report.Warn(hint, "plain HTTP: %v", err)
 	}
 	location, want := got.Header.Get("Location"), s.origin()+path
 	switch {
@@ -112,6 +118,8 @@ func (s *site) checkRedirect(ctx context.Context) report.Finding {
 		return report.Pass("%d to %s", got.StatusCode, s.origin())
 	case got.StatusCode >= 300 && got.StatusCode < 400 && strings.HasPrefix(location, "https://"):
 		return report.Warn("let plain HTTP lead to the same host and path; look at listen.public_https", "%d to %s, not to %s", got.StatusCode, location, want)
+	case got.StatusCode == http.StatusServiceUnavailable && s.Config.TLS.Mode == config.ModeOff:
+		return report.Fail(untrustedHint, "503: %s", visitor.Brief(got.Body))
 	case got.StatusCode == http.StatusServiceUnavailable:
 		return report.Fail("as soon as there is a certificate it redirects: look at the certificate and at the log", "503: %s", visitor.Brief(got.Body))
 	}

@@ -219,13 +219,51 @@ func TestFrontDoor(t *testing.T) {
 	t.Parallel()
 	for status, w := range map[int]want{
 		200: {"website", report.OK, "visitors get 200", ""},
-		421: {"website", report.Failed, "421", "list the name"},
+		421: {"website", report.Failed, "421", "a proxy in front does not pass the Host"},
 		502: {"website", report.Failed, "visitors get 502", "look at the website"},
 	} {
 		world := newInternet(t)
 		world.serve("www.example.test", http.HandlerFunc(text(status, "text/html", "x")))
 		look(t, world.checker(load(t, t.TempDir(), plainHosts)).Domain("www.example.test")).expect(t, w)
 	}
+}
+
+// TestProxyInFront: the usual mistakes of a proxy that ends TLS in front of the
+// program are named: it does not say that it was HTTPS, is not trusted, or does
+// not pass the host on.
+func TestProxyInFront(t *testing.T) {
+	t.Parallel()
+	itself := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://example.test"+r.URL.RequestURI(), http.StatusPermanentRedirect)
+	}
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   want
+	}{
+		"redirect to itself": {itself, want{"support document", report.Failed, "a redirect to the very URL that was asked for", "X-Forwarded-Proto: https"}},
+		"website to itself":  {itself, want{"website", report.Failed, "a redirect to the very URL that was asked for", "X-Forwarded-Proto: https"}},
+		"not trusted":        {text(503, "text/html", "no"), want{"support document", report.Failed, "503", "trusted_proxies"}},
+		"another host":       {text(421, "text/html", "no"), want{"support document", report.Failed, "421", "a proxy in front does not pass the Host"}},
+		"www":                {redirect("https://www.example.test/"), want{"support document", report.Failed, "301: a redirect to https://www.example.test/", "no client follows"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world := newInternet(t)
+			world.serve("example.test", test.answer)
+			yaml := replaced(identityYAML, "directory: corp}", `directory: corp, upstream: "http://127.0.0.1:1"}`)
+			look(t, world.checker(load(t, folder(t), yaml)).Domain("example.test")).expect(t, test.want)
+		})
+	}
+}
+
+// TestPlainHTTPWithoutTrust: in mode off there is no certificate to wait for.
+func TestPlainHTTPWithoutTrust(t *testing.T) {
+	t.Parallel()
+	world := newInternet(t)
+	world.serve("example.test", http.HandlerFunc(hello))
+	world.servePlain("example.test", http.HandlerFunc(text(503, "text/html", "no")))
+	look(t, world.checker(load(t, t.TempDir(), plainHosts)).Domain("example.test")).
+		expect(t, want{"plain HTTP", report.Failed, "503", "trusted_proxies"})
 }
 
 func TestCAA(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"persona-sidecar/cmd/internal/check/document"
+	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/visitor"
@@ -28,6 +29,9 @@ type site struct {
 	published *document.Published // its own document's answer; nil: there is none
 	last      document.Published  // at the end of the delegations
 	provider  string              // the authority that last is of; "" while there is none
+
+	// signer is our host that certifies the site\'s domain; "": none, or itself.
+	signer string
 }
 
 func (c *Checker) site(name string, port int) *site {
@@ -85,8 +89,27 @@ func (s *site) fetchDocument(ctx context.Context, domain string) report.Finding 
 	finding := document.Status(&s.way[0])
 	if finding.Status != report.Failed {
 		s.published = &s.way[0]
+		return finding
+	}
+	if host, own := s.ours(s.name); own {
+		switch s.way[0].Response.StatusCode {
+		case http.StatusMisdirectedRequest:
+			finding.Hint = hostHint(host.Name)
+		case http.StatusServiceUnavailable:
+			if s.Config.TLS.Mode == config.ModeOff {
+				finding.Hint = untrustedHint
+			}
+		}
 	}
 	return finding
+}
+
+// untrustedHint is what to do when the program takes a proxy for a browser.
+const untrustedHint = "list the proxy that ends TLS in trusted_proxies: the log names its address"
+
+// hostHint is what to do when the program does not know a name that it serves.
+func hostHint(name string) string {
+	return "the configuration has " + name + ", so either the program must be restarted, or a proxy in front does not pass the Host of the request on (nginx: proxy_set_header Host $host)"
 }
 
 func (s *site) checkAuthority(ctx context.Context, domain string) report.Finding {
@@ -101,8 +124,15 @@ func (s *site) checkAuthority(ctx context.Context, domain string) report.Finding
 		way = append(way, more...)
 	}
 	led, finding := document.Follow(way, err, 1)
+	publish := "publish {\"authority\":\"" + s.signer + "\"} at " + document.URL(domain, domain)
 	if finding.Status == report.Failed {
+		if delegation, ok := s.published.Document.(browserid.Delegation); ok && s.signer != "" && network.HostOf(delegation.Authority) != s.signer {
+			finding.Hint = publish + ", if " + s.signer + " is to sign for it; otherwise " + finding.Hint
+		}
 		return finding
+	}
+	if led.Disabled() && s.signer != "" {
+		return report.Fail(publish+", or remove the domain from certifies", "%s says that no authority signs for it (disabled), so certificates of %s are refused", s.name, s.signer)
 	}
 	if led.Disabled() {
 		if host, own := s.ours(s.name); own && host.Role == config.RoleDisabled {
@@ -147,7 +177,9 @@ func (s *site) checkFrontDoor(ctx context.Context) report.Finding {
 	case err != nil:
 		return unreached(err, s.name)
 	case got.StatusCode == http.StatusMisdirectedRequest:
-		return report.Fail("list the name under domains or hosts, and restart the program", "421: the program there does not serve this name")
+		return report.Fail(hostHint(s.name), "421: the program there does not serve this name")
+	case visitor.ToItself(got.Response):
+		return report.Fail("what ends TLS in front must tell the program so, with X-Forwarded-Proto: https, and the program must trust it (tls.mode off, trusted_proxies)", "%d: a redirect to the very URL that was asked for", got.StatusCode)
 	case got.StatusCode >= 500:
 		return report.Fail("look at the website, and at the log", "visitors get %d: %s", got.StatusCode, visitor.Brief(got.Body))
 	}

@@ -57,9 +57,7 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 	for range 5 {
 		got, err := w.get(ctx, path, nil)
 		if err != nil {
-			finding := unreached(err, w.host.Upstream.Hostname())
-			finding.Hint = "is the website running, and is upstream right? Visitors see an error page (" + finding.Hint + ")"
-			return finding
+			return report.Fail("is the website running, and is upstream right? Visitors see an error page", "%v", visitor.Explain(err, w.host.Upstream.Hostname()))
 		}
 		next, leads := w.sameHost(got)
 		switch {

@@ -75,6 +75,21 @@ func (a Answer) Want(status int) error {
 	return &Fault{Status: a.StatusCode, message: fmt.Sprintf("%s %s answered %s, not %d: %s", a.Request.Method, a.Request.URL, a.Status, status, Brief(a.Body))}
 }
 
+// ToItself reports whether a response redirects to the very URL that was asked
+// for: the server took HTTPS for plain HTTP, because a proxy in front does not
+// say what it is.
+func ToItself(response *http.Response) bool {
+	to, err := response.Location()
+	if err != nil {
+		return false
+	}
+	asked := *response.Request.URL
+	if asked.Path == "" {
+		asked.Path = "/"
+	}
+	return to.String() == asked.String()
+}
+
 // Brief cuts a foreign text down to what fits into a line.
 func Brief(body []byte) string {
 	const most = 160

@@ -26,9 +26,6 @@ func (f *Fault) Hint() string { return f.hint }
 
 func (f *Fault) Unwrap() error { return f.cause }
 
-// SeeCertificate is the hint of a connection whose certificate is not accepted.
-const SeeCertificate = `see the step "certificate"`
-
 // Explain returns what an error of asking or connecting to a host comes down to,
 // with a hint.
 func Explain(err error, host string) *Fault {
@@ -57,7 +54,7 @@ func Explain(err error, host string) *Fault {
 	case errors.As(err, &dns):
 		return fault("try again; when it stays so, look at the name servers of the domain", "DNS does not answer for "+host+": "+dns.Err)
 	case isHandshake:
-		return fault(SeeCertificate, "TLS: "+text)
+		return fault("serve a certificate for "+host+" that is trusted here: persona check "+host+" tells what is wrong with it", "TLS: "+text)
 	case errors.As(err, &notTLS):
 		return fault("something else than HTTPS listens there: look at the port, and at what forwards to it", "the answer is not TLS")
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -131,6 +131,8 @@ func Status(p *Published) report.Finding {
 	switch {
 	case status == http.StatusOK:
 		return report.Pass("200")
+	case status >= 300 && status < 400 && visitor.ToItself(p.Response):
+		return report.Fail("what ends TLS in front must tell the program so, with X-Forwarded-Proto: https, and the program must trust it (tls.mode off, trusted_proxies)", "%d: a redirect to the very URL that was asked for", status)
 	case status >= 300 && status < 400 && location != "":
 		return report.Fail("answer the document itself at exactly this host: no client follows a redirect from there", "%d: a redirect to %s", status, location)
 	case status == http.StatusNotFound:
