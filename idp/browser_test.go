@@ -74,7 +74,7 @@ func TestBrowserSignInFromAHub(t *testing.T) {
 			// Somebody else's address: in words, with a way to switch.
 			n.ask(hub, "bob@example.test")
 			n.see("https://example.test/persona/authenticate", "#switch")
-			n.do(chromedp.Click(chromedp.CSS("#switch")))
+			n.do(idptest.Leave(idptest.Click("#switch")))
 			n.fillIn("bob", "bob's")
 			n.verified(hub, "bob@example.test")
 		})
@@ -88,7 +88,7 @@ func TestBrowserCancel(t *testing.T) {
 	n.see("https://example.test/persona/authenticate", "#cancel")
 	n.fillIn("alice", "wrong") // the hub is remembered over several pages
 	n.see("https://example.test/persona/authenticate", "#error")
-	n.do(chromedp.Click(chromedp.CSS("#cancel")))
+	n.do(idptest.Click("#cancel"))
 	n.until(`document.querySelector("#status")?.textContent === "cancelled"`)
 	n.see(sameSite+"/sign_in?AUTH_RETURN_CANCEL", "#status")
 }
@@ -107,10 +107,10 @@ func TestBrowserThirdPartyCookiesBlocked(t *testing.T) {
 	n.stays()
 	// Trying again by hand comes back to the same words.
 	n.js(`window.old = "yes"`)
-	n.do(chromedp.Click(chromedp.CSS("#retry")))
+	n.do(idptest.Click("#retry"))
 	n.until(`!window.old && location.href.startsWith("https://example.test/") && document.querySelector("#retry") !== null`)
 	n.stays()
-	n.do(chromedp.Click(chromedp.CSS("#cancel")))
+	n.do(idptest.Click("#cancel"))
 	n.see(otherSite+"/sign_in?AUTH_RETURN_CANCEL", "#status")
 	// Going back explains, too, and does not go to the hub by itself.
 	n.leave(`history.back()`) // which may bring the page back as it was, without loading it
@@ -136,17 +136,17 @@ func TestBrowserOwnPage(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, idptest.BrowserOptions{BlockThirdPartyCookies: true})
 	n.open("https://example.test/persona/")
-	n.do(chromedp.Click(chromedp.CSS("#sign-in")))
+	n.do(idptest.Click("#sign-in"))
 	n.see("https://example.test/persona/authenticate", "#submit")
 	n.until(`document.activeElement.id === "username"`)
-	n.do(chromedp.KeyEvent("alice"), chromedp.KeyEvent("\t"), chromedp.KeyEvent(password), chromedp.KeyEvent("\r"))
+	n.do(chromedp.KeyEvent("alice"), chromedp.KeyEvent("\t"), chromedp.KeyEvent(password), idptest.Press("\r"))
 	if got := n.see("https://example.test/persona/", "#addresses"); !strings.Contains(got, "a.liddell@example.test") {
 		t.Errorf("the addresses are %s", got)
 	}
 	if got := n.js(`document.querySelector("#name").textContent`); got != "Alice <Example>" {
 		t.Errorf("the name is %s", got)
 	}
-	n.do(chromedp.Click(chromedp.CSS("#logout")))
+	n.do(idptest.Click("#logout"))
 	n.see("https://example.test/persona/", "#sign-in")
 }
 

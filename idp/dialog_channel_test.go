@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/idp/idptest"
+
 	"github.com/chromedp/chromedp"
 )
 
@@ -134,7 +136,7 @@ func TestTwoDialogs(t *testing.T) {
 	second.see("https://example.test/persona/authenticate", "#username")
 	second.do(chromedp.Reload())
 	second.see("https://example.test/persona/authenticate", "#switch")
-	second.click("#switch")
+	second.do(idptest.Leave(idptest.Click("#switch")))
 	second.fillInPrivate("bob", "bob's")
 	other.heard("ready login")
 	other.verify(nearSite, "bob@example.test")
@@ -164,6 +166,6 @@ func TestIncludeChannel(t *testing.T) {
 	// Cancelled by its button.
 	d = n.dialog()
 	d.screen("address")
-	d.clickAndLeave("[data-action=cancel]")
+	d.cancel()
 	n.heard("ready cancel cancel")
 }

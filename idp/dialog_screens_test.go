@@ -152,7 +152,7 @@ func TestDialogScreens(t *testing.T) {
 		}
 		n.pictures(test.name)
 		end()
-		n.clickAndLeave("[data-action=cancel]")
+		n.cancel()
 		n.until(`location.href === "` + test.site + `/"`)
 		n.heard("ready")
 	}
@@ -273,7 +273,7 @@ func TestDialogSecondHost(t *testing.T) {
 	d := n.dialog()
 	d.address("alice@other.test")
 	d.see("https://second.test/persona/authenticate", "#submit")
-	d.do(idptest.Type("#password", password), chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), chromedp.Click(chromedp.CSS("#submit")))
+	d.do(idptest.Type("#password", password), chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), idptest.Click("#submit"))
 	n.heard("ready login")
 }
 
@@ -291,7 +291,7 @@ func TestDialogSister(t *testing.T) {
 	d := n.dialog()
 	d.address("alice@corp.test")
 	d.see("https://id.example.test/persona/authenticate?email=", "#submit")
-	d.do(chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), idptest.Type("#password", password), chromedp.Click(chromedp.CSS("#submit")))
+	d.do(chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), idptest.Type("#password", password), idptest.Click("#submit"))
 	n.heard("logout ready login")
 	// Who is signed in at the sister is not known to the silent frame, and it does not guess.
 	n.open(nearSite + "/?stateful")

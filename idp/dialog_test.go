@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/idp/idptest"
+
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -48,7 +50,7 @@ func TestDialogSignIn(t *testing.T) {
 			d.until(`document.activeElement.id === "sign-in"`)
 			d.js(`document.querySelector("input[name=address]:checked").focus(); ""`)
 			d.do(chromedp.KeyEvent(kb.ArrowDown))
-			d.do(chromedp.KeyEvent("\r"))
+			d.do(idptest.Press("\r"))
 			n.heard("ready login")
 			n.verify(site, "a.liddell@example.test")
 		})

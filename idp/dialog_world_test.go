@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/idptest"
 
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -117,38 +115,15 @@ func (n *network) serveSites(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tab looks at another window of the same browser.
-func (n *network) tab(id target.ID) *network {
-	n.t.Helper()
-	ctx, cancel := chromedp.NewContext(n.ctx, chromedp.WithTargetID(id), chromedp.WithDetachOnCancel())
-	n.t.Cleanup(cancel)
-	return &network{world: n.world, ctx: ctx}
-}
-
 // popup does something that opens a window, and returns that.
 func (n *network) popup(open func()) *network {
 	n.t.Helper()
-	before, err := chromedp.Targets(n.ctx)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	opened := chromedp.WaitNewTarget(n.ctx, func(info *target.Info) bool {
-		known := slices.ContainsFunc(before, func(other *target.Info) bool { return other.TargetID == info.TargetID })
-		return info.Type == "page" && !known
-	})
-	open()
-	select {
-	case id := <-opened:
-		return n.tab(id)
-	case <-time.After(waitTime):
-		n.t.Fatalf("no window was opened\n%s", n.seen())
-		return nil
-	}
+	return &network{world: n.world, ctx: idptest.Popup(n.ctx, n.t, open)}
 }
 
 func (n *network) click(selector string) {
 	n.t.Helper()
-	n.do(chromedp.Click(chromedp.CSS(selector)))
+	n.do(idptest.Click(selector))
 }
 
 // dialog clicks on the site's button and returns the dialog.
@@ -160,15 +135,13 @@ func (n *network) dialog() *network {
 // screen waits until the dialog shows a screen, and returns its words.
 func (n *network) screen(name string) string {
 	n.t.Helper()
-	n.until(`document.body.dataset.shown === ` + quote(name))
-	return n.js(`document.querySelector("main").innerText`)
+	return n.when(`document.body?.dataset.shown === `+quote(name), `document.querySelector("main").innerText`)
 }
 
 // settle waits until the dialog listens to clicks.
 func (n *network) settle() {
 	n.t.Helper()
-	n.js(`window.shownAt = performance.now(); ""`)
-	n.until(`performance.now() - window.shownAt > 600`)
+	n.until(`[...document.querySelectorAll("[data-guarded]")].every((button) => button.getAttribute("aria-disabled") === "false")`)
 }
 
 // address types an address into the dialog.
@@ -176,7 +149,7 @@ func (n *network) address(email string) {
 	n.t.Helper()
 	n.screen("address")
 	n.settle()
-	n.do(chromedp.Clear(chromedp.CSS("#email")), idptest.Type("#email", email), chromedp.Click(chromedp.CSS("#next")))
+	n.do(chromedp.Clear(chromedp.CSS("#email")), idptest.Type("#email", email), idptest.Click("#next"))
 }
 
 // heard waits until the site has heard exactly these events since it was loaded.

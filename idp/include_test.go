@@ -168,7 +168,7 @@ func TestIncludeGet(t *testing.T) {
 			n.js(`navigator.id.` + method + `((assertion) => { window.got.push(assertion === null ? "null" : "assertion"); window.assertion = assertion; }); ""`)
 		})
 		d.until(`["address", "choose"].includes(document.body.dataset.shown)`)
-		d.clickAndLeave("[data-action=cancel]")
+		d.cancel()
 		n.until(`got.join() === "null"`)
 	}
 	d := n.popup(func() {
@@ -219,7 +219,7 @@ func TestRedirect(t *testing.T) {
 	n.js(blocked)
 	n.click("#go")
 	n.screen("choose")
-	n.clickAndLeave("[data-action=cancel]")
+	n.cancel()
 	n.until(`location.href === "` + farSite + `/?stateful"`)
 	n.heard("ready")
 }

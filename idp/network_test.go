@@ -101,22 +101,29 @@ func (n *network) open(address string) { n.t.Helper(); n.do(chromedp.Navigate(ad
 // see waits until the page at an address holds an element, and returns its text.
 func (n *network) see(address, selector string) string {
 	n.t.Helper()
-	n.until(`location.href.startsWith(` + quote(address) + `) && document.querySelector(` + quote(selector) + `) !== null`)
-	return n.js(`document.querySelector(` + quote(selector) + `).textContent`)
+	return n.when(`location.href.startsWith(`+quote(address)+`) && document.querySelector(`+quote(selector)+`)`, `document.querySelector(`+quote(selector)+`).textContent`)
 }
 
 // until waits for a condition of the page, whatever page that becomes.
 func (n *network) until(condition string) {
 	n.t.Helper()
+	n.when(condition, `""`)
+}
+
+// when waits for a condition of the page, whatever page that becomes, and
+// returns the value of an expression in the same page.
+func (n *network) when(condition, expression string) string {
+	n.t.Helper()
 	deadline := time.After(waitTime)
 	for {
-		// An error is a page that is just going away.
-		if met, err := chromedp.Run(n.ctx, chromedp.Evaluate[bool](condition)); err == nil && met {
-			return
+		// An error is a page that is just going away, or not all there.
+		value, err := chromedp.Run(n.ctx, chromedp.Evaluate[*string](`(`+condition+`) ? String(`+expression+`) : null`))
+		if err == nil && value != nil {
+			return *value
 		}
 		select {
 		case <-deadline:
-			n.t.Fatalf("never came true: %s\n%s", condition, n.seen())
+			n.t.Fatalf("never came true: %s (%v)\n%s", condition, err, n.seen())
 		case <-time.After(pollPeriod):
 		}
 	}
@@ -131,26 +138,23 @@ func (n *network) js(expression string) string {
 	return result
 }
 
-// leave runs a statement that leaves the page or closes the window.
+// leave runs a statement that ends the page, and waits until it is gone.
 func (n *network) leave(statement string) {
 	n.t.Helper()
-	if _, err := chromedp.Run(n.ctx, idptest.Leave(statement)); err != nil {
-		n.t.Fatalf("%s: %v\n%s", statement, err, n.seen())
-	}
+	n.do(idptest.Leave(idptest.Script(statement)))
 }
 
-// clickAndLeave clicks on what leaves the page or closes the window.
-func (n *network) clickAndLeave(selector string) {
+// cancel presses the visible button that ends the dialog.
+func (n *network) cancel() {
 	n.t.Helper()
-	n.until("[...document.querySelectorAll(`" + selector + "`)].some((element) => element.offsetParent)")
-	if _, err := chromedp.Run(n.ctx, idptest.ClickAndLeave(selector)); err != nil {
-		n.t.Fatalf("%s: %v\n%s", selector, err, n.seen())
-	}
+	const button = `[...document.querySelectorAll("[data-action=cancel]")].find((button) => button.offsetParent)`
+	n.until(button + ` !== undefined`)
+	n.leave(button + `.click()`)
 }
 
 // seen is what the browser shows, for the report of a failure.
 func (n *network) seen() string {
-	result, _ := chromedp.Run(n.ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+	result, _ := chromedp.Run(n.ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body?.innerText`))
 	return result
 }
 
@@ -158,7 +162,7 @@ func (n *network) seen() string {
 func (n *network) ask(hub, email string) {
 	n.t.Helper()
 	n.open(hub + "/sign_in")
-	n.do(idptest.Type("#email", email), chromedp.Click(chromedp.CSS("#go")))
+	n.do(idptest.Type("#email", email), idptest.Click("#go"))
 }
 
 // fillIn signs in on the authentication page.
@@ -167,7 +171,7 @@ func (n *network) fillIn(login, password string) {
 	n.see("https://example.test/persona/authenticate", "#submit")
 	n.do(
 		chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", login),
-		idptest.Type("#password", password), chromedp.Click(chromedp.CSS("#submit")),
+		idptest.Type("#password", password), idptest.Leave(idptest.Click("#submit")),
 	)
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"persona-sidecar/idp/idptest"
 
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -44,11 +43,14 @@ func TestDialogEarlyPress(t *testing.T) {
 	n := newSites(t)
 	n.dialogFor(farSite, map[string]any{"email": "alice@example.test"})
 	n.screen("address")
-	n.js(`dispatchEvent(new Event("focus")); document.querySelector("#next").click(); ""`)
-	n.until(`document.querySelector("#early").textContent !== "" && document.querySelector("#next").getAttribute("aria-disabled") === "true"`)
+	early := n.js(`dispatchEvent(new Event("focus")); document.querySelector("#next").click();
+		document.querySelector("#early").textContent + document.querySelector("#next").getAttribute("aria-disabled")`)
+	if early != "That was too early to see what is asked. Press again.true" {
+		t.Errorf("an early press is answered by %q", early)
+	}
 	n.until(`document.querySelector("#next").getAttribute("aria-disabled") === "false"`)
 	n.screen("address")
-	n.do(chromedp.KeyEvent(kb.Escape))
+	n.do(idptest.Press(kb.Escape))
 	n.until(`location.href === "` + farSite + `/"`)
 }
 
@@ -64,7 +66,7 @@ func TestDialogEmptyOptions(t *testing.T) {
 		n.open(farSite + "/?options=" + url.QueryEscape(options))
 		d := n.dialog()
 		d.screen("address")
-		d.clickAndLeave("[data-action=cancel]")
+		d.cancel()
 		n.heard("ready cancel")
 	}
 }

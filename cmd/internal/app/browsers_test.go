@@ -52,7 +52,7 @@ func TestEveryBrowser(t *testing.T) {
 
 // lookedAt waits until the dialog accepts clicks: it ignores those in its first half second.
 func lookedAt(dialog browsertest.Window) {
-	dialog.Until("(window.lookedAt ??= performance.now()) + 700 < performance.now()")
+	dialog.Until("[...document.querySelectorAll('[data-guarded]')].every((button) => button.getAttribute('aria-disabled') === 'false')")
 }
 
 // signedIn waits until the website has got an assertion, and has the verifier judge it.

@@ -42,12 +42,12 @@ func (s *stack) signIn(t *testing.T, ctx context.Context) {
 	}
 	do(t, ctx,
 		chromedp.Navigate("https://id.example.test/persona/"),
-		chromedp.Click(chromedp.CSS("#sign-in")),
+		idptest.Click("#sign-in"),
 		chromedp.WaitVisible(chromedp.CSS("#password")),
 		idptest.Type("#username", "alice"),
 		idptest.Type("#password", strings.TrimSpace(string(password))),
-		chromedp.Click(chromedp.CSS("input[name=computer][value=private]")),
-		chromedp.Click(chromedp.CSS("#submit")),
+		idptest.Click("input[name=computer][value=private]"),
+		idptest.Click("#submit"),
 		chromedp.WaitVisible(chromedp.CSS("#logout")),
 	)
 	if login := s.account(ctx); login != "alice" {

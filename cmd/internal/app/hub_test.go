@@ -63,9 +63,9 @@ func TestHubApart(t *testing.T) {
 	dialog := visitor.dialog()
 	dialog.screen("address")
 	do(
-		t, dialog.ctx, idptest.Type("#email", "Alice@Example.test"), chromedp.Click(chromedp.CSS("#next")),
+		t, dialog.ctx, idptest.Type("#email", "Alice@Example.test"), idptest.Click("#next"),
 		chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
-		chromedp.Click(chromedp.CSS("#submit")),
+		idptest.Click("#submit"),
 	)
 	visitor.until(`document.querySelector("#got").textContent !== ""`)
 	assertion := text(t, visitor.ctx, "#got")

@@ -15,13 +15,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
 
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -101,17 +99,7 @@ type shopper struct {
 // dialog clicks on a website's button and looks at the window that opens.
 func (s *shopper) dialog() *shopper {
 	s.t.Helper()
-	opened := chromedp.WaitNewTarget(s.ctx, func(info *target.Info) bool { return info.Type == "page" })
-	do(s.t, s.ctx, chromedp.Click(chromedp.CSS("#sign-in button")))
-	select {
-	case id := <-opened:
-		ctx, cancel := chromedp.NewContext(s.ctx, chromedp.WithTargetID(id), chromedp.WithDetachOnCancel())
-		s.t.Cleanup(cancel)
-		return &shopper{s.t, ctx}
-	case <-time.After(patience):
-		s.t.Fatal("no window was opened")
-		return nil
-	}
+	return &shopper{s.t, idptest.Popup(s.ctx, s.t, func() { do(s.t, s.ctx, idptest.Click("#sign-in button")) })}
 }
 
 func (s *shopper) until(condition string) {
@@ -125,8 +113,8 @@ func (s *shopper) until(condition string) {
 // screen waits until the dialog shows a screen and listens to clicks.
 func (s *shopper) screen(name string) {
 	s.t.Helper()
-	s.until("document.body?.dataset.shown === " + strconv.Quote(name))
-	s.until("(window.lookedAt ??= performance.now()) + 700 < performance.now()")
+	s.until("document.body?.dataset.shown === " + strconv.Quote(name) +
+		" && [...document.querySelectorAll('[data-guarded]')].every((button) => button.getAttribute('aria-disabled') === 'false')")
 }
 
 // signedIn waits until the website greets the address.
@@ -148,16 +136,16 @@ func TestRelyingParties(t *testing.T) {
 			dialog := visitor.dialog()
 			dialog.screen("address")
 			do(
-				t, dialog.ctx, idptest.Type("#email", "alice@example.test"), chromedp.Click(chromedp.CSS("#next")),
+				t, dialog.ctx, idptest.Type("#email", "alice@example.test"), idptest.Click("#next"),
 				chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
-				chromedp.Click(chromedp.CSS("input[name=computer][value=private]")), chromedp.Click(chromedp.CSS("#submit")),
+				idptest.Click("input[name=computer][value=private]"), idptest.Click("#submit"),
 			)
 			visitor.signedIn("alice@example.test")
 
-			do(t, visitor.ctx, chromedp.Click(chromedp.CSS("#sign-out button")), chromedp.WaitVisible(chromedp.CSS("#sign-in")))
+			do(t, visitor.ctx, idptest.Click("#sign-out button"), chromedp.WaitVisible(chromedp.CSS("#sign-in")))
 			dialog = visitor.dialog()
 			dialog.screen("choose")
-			do(t, dialog.ctx, chromedp.Click(chromedp.CSS("#sign-in")))
+			do(t, dialog.ctx, idptest.Click("#sign-in"))
 			visitor.signedIn("alice@example.test")
 			idptest.SaveScreenshot(visitor.ctx, t, "relying-party/"+example.Name)
 		})
@@ -178,9 +166,9 @@ func TestRelyingPartyMistakes(t *testing.T) {
 		dialog := visitor.dialog()
 		dialog.screen("address")
 		do(
-			t, dialog.ctx, idptest.Type("#email", "alice@example.test"), chromedp.Click(chromedp.CSS("#next")),
+			t, dialog.ctx, idptest.Type("#email", "alice@example.test"), idptest.Click("#next"),
 			chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
-			chromedp.Click(chromedp.CSS("#submit")),
+			idptest.Click("#submit"),
 		)
 		visitor.until("document.body?.innerText.includes('You were not signed in')")
 		site.AwaitLog(t, "audience mismatch: domain mismatch")
@@ -190,7 +178,7 @@ func TestRelyingPartyMistakes(t *testing.T) {
 		settings.Persona = "https://go.example.test" // no identity host
 		example.Start(t, settings)
 		visitor := m.newShopper(t)
-		do(t, visitor.ctx, chromedp.Navigate("https://"+exampleSites[example.Name]+"/"), chromedp.Click(chromedp.CSS("#sign-in button")))
+		do(t, visitor.ctx, chromedp.Navigate("https://"+exampleSites[example.Name]+"/"), idptest.Click("#sign-in button"))
 		visitor.until("document.querySelector('#status').textContent.includes('did not load')")
 	})
 	t.Run("window closed", func(t *testing.T) {
@@ -199,9 +187,7 @@ func TestRelyingPartyMistakes(t *testing.T) {
 		do(t, visitor.ctx, chromedp.Navigate("https://"+exampleSites[example.Name]+"/"))
 		dialog := visitor.dialog()
 		dialog.screen("address")
-		if _, err := chromedp.Run(dialog.ctx, idptest.ClickAndLeave("[data-action=cancel]")); err != nil {
-			t.Fatal(err)
-		}
+		do(t, dialog.ctx, idptest.Leave(idptest.Click("[data-screen=address] [data-action=cancel]")))
 		visitor.until("document.querySelector('#status').textContent === 'Nobody was signed in.'")
 	})
 }

@@ -126,11 +126,11 @@ func (c *company) signInFromHub(t *testing.T) {
 	do(t, ctx,
 		chromedp.Navigate("https://hub.example.test/persona/sign_in"),
 		idptest.Type("#email", "alice@example.test"),
-		chromedp.Click(chromedp.CSS("#go")),
+		idptest.Click("#go"),
 		// Provisioning says "not authenticated", and the hub goes to the authentication page.
 		chromedp.WaitVisible(chromedp.CSS("#password")),
 		idptest.Type("#password", ldaptest.Password),
-		chromedp.Click(chromedp.CSS("#submit")),
+		idptest.Click("#submit"),
 	)
 	eventually(t, "the hub has a certificate", func() bool {
 		status, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#status"))) // fails while pages change
@@ -160,7 +160,7 @@ func (c *company) signInFromElsewhere(t *testing.T) {
 	do(t, ctx,
 		chromedp.Navigate("https://hub.elsewhere.test/persona/sign_in"),
 		idptest.Type("#email", "alice@example.test"),
-		chromedp.Click(chromedp.CSS("#go")),
+		idptest.Click("#go"),
 		chromedp.WaitVisible(chromedp.CSS("main")),
 	)
 	if page := text(t, ctx, "main"); !strings.Contains(page, "hub.elsewhere.test") {
