@@ -71,19 +71,6 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return a.conn, buffered, nil
 }
 
-// watchBody returns the request with a body that remembers how reading it ended.
-// HTTP/1.1 is made to behave as HTTP/2 does: the body may be read on while the
-// answer is already on its way.
-func (a *answer) watchBody(r *http.Request) *http.Request {
-	a.body = &requestBody{ReadCloser: r.Body, http1: r.ProtoMajor == 1, trailer: announced(r.Trailer)}
-	if a.body.http1 {
-		_ = http.NewResponseController(a.ResponseWriter).EnableFullDuplex() // without it, early answers wait for the body
-	}
-	r = r.WithContext(r.Context()) // a copy: net/http looks at its own request's body
-	r.Body = a.body
-	return r
-}
-
 // requestBody remembers how reading the client's body ended.
 type requestBody struct {
 	io.ReadCloser

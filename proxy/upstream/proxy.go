@@ -104,7 +104,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := &answer{ResponseWriter: w, proxy: p, rec: rec, interim: r.ProtoAtLeast(1, 1)}
 	if r.Body != nil && r.Body != http.NoBody {
-		r = a.watchBody(r)
+		a.body = &requestBody{ReadCloser: r.Body, http1: r.ProtoMajor == 1, trailer: announced(r.Trailer)}
+		if a.body.http1 {
+			// As over HTTP/2, the body may be read on while the answer is on its way;
+			// without this, early answers wait for the body.
+			_ = http.NewResponseController(w).EnableFullDuplex()
+		}
+		r = r.WithContext(r.Context()) // a copy: net/http looks at its own request's body
+		r.Body = a.body
 	}
 	defer func() {
 		if a.conn != nil {

@@ -16,7 +16,21 @@ import (
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	rec := middleware.FromContext(in.Context())
-	p.setTarget(in, out, rec.Target)
+	// Only Opaque sends the target byte for byte: a URL that holds a path escapes
+	// what the standard wants escaped, and ReverseProxy has dropped query parameters
+	// that it cannot parse. An Opaque that begins with "//" would be taken for an
+	// authority, so there the path it is, with its own escapes.
+	u := *p.target
+	if strings.HasPrefix(rec.Target.Path, "//") {
+		u.Path, u.RawPath = in.URL.Path, in.URL.RawPath
+	} else {
+		u.Opaque = rec.Target.Path
+	}
+	if rec.Target.Query != "" {
+		u.RawQuery = rec.Target.Query[1:]
+		u.ForceQuery = u.RawQuery == ""
+	}
+	out.URL = &u
 	out.Host = in.Host
 	out.Trailer = in.Trailer // filled in when the body has been read
 	// What clients say about themselves goes. From a trusted proxy, X-Forwarded-
@@ -37,24 +51,6 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	out.Header["Via"] = append(out.Header["Via"], via)
 	p.cookies.stripRequest(out.Header)
 	dropUpgrade(in, out.Header)
-}
-
-// setTarget sends the target byte for byte. Only Opaque does: a URL that holds
-// a path escapes what the standard wants escaped, and ReverseProxy has dropped
-// query parameters that it cannot parse. An Opaque that begins with "//" would
-// be taken for an authority, so there the path it is, with its own escapes.
-func (p *Proxy) setTarget(in, out *http.Request, target middleware.Target) {
-	u := *p.target
-	if strings.HasPrefix(target.Path, "//") {
-		u.Path, u.RawPath = in.URL.Path, in.URL.RawPath
-	} else {
-		u.Opaque = target.Path
-	}
-	if target.Query != "" {
-		u.RawQuery = target.Query[1:]
-		u.ForceQuery = u.RawQuery == ""
-	}
-	out.URL = &u
 }
 
 type kind int

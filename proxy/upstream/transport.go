@@ -52,8 +52,8 @@ func newTransport(cfg Config) transport {
 	}
 	shared := &http.Transport{
 		Proxy:                  nil, // the website is near; the environment's proxy is for far places
-		DialContext:            d.dial,
-		DialTLSContext:         d.dialTLS,
+		DialContext:            func(ctx context.Context, _, addr string) (net.Conn, error) { return d.dial(ctx, addr, false) },
+		DialTLSContext:         func(ctx context.Context, _, addr string) (net.Conn, error) { return d.dial(ctx, addr, true) },
 		DisableCompression:     true, // bodies pass as they are
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        idleTimeout,
@@ -96,33 +96,30 @@ type dialer struct {
 	tls    tls.Config
 }
 
-func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := d.dialer.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	return &framedConn{Conn: &pacedConn{Conn: conn, limit: d.limit}}, nil
-}
-
-func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+// dial opens a connection; with TLS when secure is set.
+func (d *dialer) dial(ctx context.Context, addr string, secure bool) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := d.dialer.DialContext(ctx, network, addr)
+	conn, err := d.dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
+	}
+	paced := &pacedConn{Conn: conn, limit: d.limit}
+	if !secure {
+		return &framedConn{Conn: paced}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	config := d.tls.Clone()
 	config.ServerName = host
-	secure := tls.Client(&pacedConn{Conn: conn, limit: d.limit}, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	encrypted := tls.Client(paced, config)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says more
 		return nil, err
 	}
-	return &framedConn{Conn: secure}, nil
+	return &framedConn{Conn: encrypted}, nil
 }
 
 // pacedConn is a connection that fails when the website takes nothing for longer
