@@ -74,7 +74,7 @@ type App struct {
 // An error names what is wrong with the world (an unwritable folder, a corrupted key) and the cure.
 func New(o Options) (*App, error) {
 	o = o.withDefaults()
-	files, err := store.OpenFiles(o.Config.StateDir, o.Log)
+	files, err := store.OpenFiles(o.Config.StateDir, o.Now, o.Log)
 	if err != nil {
 		return nil, err
 	}

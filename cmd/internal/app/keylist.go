@@ -26,7 +26,7 @@ func Keys(ctx context.Context, o Options) ([]KeyLine, error) {
 		// Opening would make the folder, owned by whoever lists the keys.
 		return nil, fmt.Errorf("reading state_dir: %w (hint: `persona serve` makes it at its first start)", err)
 	}
-	files, err := store.OpenFiles(o.Config.StateDir, o.Log)
+	files, err := store.OpenFiles(o.Config.StateDir, o.Now, o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func folder(t *testing.T) string {
 // makeKeys makes the keys that the program makes at its first start.
 func makeKeys(t *testing.T, folder string) *keys.Ring {
 	t.Helper()
-	files, err := store.OpenFiles(filepath.Join(folder, "state"), zerolog.Nop())
+	files, err := store.OpenFiles(filepath.Join(folder, "state"), time.Now, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

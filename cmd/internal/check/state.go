@@ -40,7 +40,7 @@ func (c *Checker) checkState(context.Context) report.Finding {
 		return report.Fail("run the check as the user that runs persona, or as root", "%v", err)
 	}
 	owner, another := ownerOf(info)
-	files, err := store.OpenFiles(folder, zerolog.Nop())
+	files, err := store.OpenFiles(folder, c.Now, zerolog.Nop())
 	if errors.Is(err, fs.ErrPermission) && another { // the store's cure would give it to the wrong user
 		return report.Fail(fmt.Sprintf("run the check as that user, or as root; if %d is not the user that runs persona, as root: chown -R it to that one", owner),
 			"%s belongs to the user %d, and the user %d may not write there", folder, owner, os.Geteuid())

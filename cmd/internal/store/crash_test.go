@@ -28,7 +28,7 @@ const patience = 8 * time.Second
 // holdLock is a process that dies while it holds the lock: it says that it has it, and
 // never gives it back.
 func holdLock(dir string) int {
-	f, err := store.OpenFiles(dir, zerolog.Nop())
+	f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
 	if err == nil {
 		err = f.Lock(noContext(), "persona/keys")
 	}
@@ -93,7 +93,7 @@ func TestWaitingForAHungProcessIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := make(chan string, 10)
-	waiting, err := store.OpenFiles(dir, zerolog.New(lines(told)))
+	waiting, err := store.OpenFiles(dir, time.Now, zerolog.New(lines(told)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestLeftoversOfACrash(t *testing.T) {
 	}
 	mustChmod(t, filepath.Join(state, "persona/keys/hosts/example.test"), 0o700)
 	var log bytes.Buffer
-	f, err := store.OpenFiles(link, zerolog.New(&log))
+	f, err := store.OpenFiles(link, time.Now, zerolog.New(&log))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -52,7 +53,7 @@ func TestStartOnADiskWithoutRoom(t *testing.T) {
 	dir := smallDisk(t, "nr_inodes=2")
 	write(t, filepath.Join(dir, "certificates"), "old", 0o600) // the last one that fits
 	var log bytes.Buffer
-	f, err := store.OpenFiles(dir, zerolog.New(&log))
+	f, err := store.OpenFiles(dir, time.Now, zerolog.New(&log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestFullDiskAtEachStepOfMakingKeys(t *testing.T) {
 				limit = fmt.Sprintf(what, room)
 			}
 			dir := smallDisk(t, limit)
-			f, err := store.OpenFiles(dir, zerolog.Nop())
+			f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
 			if err != nil {
 				t.Fatalf("%s: opening: %v", limit, err)
 			}

@@ -1,11 +1,8 @@
-// Package store holds what must outlive the process: TLS certificates and the
-// ACME account (written by certmagic), and, under "persona/", the key ring and
-// the sign-outs.
+// Package store keeps what must outlive the process, in one directory (state_dir):
+// TLS certificates and the ACME account, which certmagic writes, and, under
+// "persona/", the key ring and the sign-outs.
 //
-// It stands under all three flows: proxy/certs keeps its certificates here,
-// idp/keys its keys, idp/session its revocations. They see it only through the
-// small interfaces that they declare themselves.
-//
-// Files keeps everything in one directory (state_dir). Another store, shared by
-// several machines, has to pass the same suite: package storetest.
+// A store has three shapes: lasting values with locks, values that expire, and
+// counters. Package storetest has their contracts and the suite for each; package
+// idp/memory is the same for one process. Consumers declare the part that they use.
 package store

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/rs/zerolog"
@@ -29,11 +30,14 @@ import (
 type Files struct {
 	certmagic.FileStorage
 
-	log       zerolog.Logger
+	now func() time.Time
+	log zerolog.Logger
+
 	versioned atomic.Bool // the version file is there
 
-	locking sync.Mutex          // guards held
-	held    map[string]*os.File // our locks that this process holds, by name
+	changing sync.Mutex          // held while a value that expires is changed
+	locking  sync.Mutex          // guards held
+	held     map[string]*os.File // our locks that this process holds, by name
 }
 
 var _ certmagic.Storage = (*Files)(nil)
@@ -54,7 +58,7 @@ const temporary = ".tmp-"
 // Of the problems that Inspect reports the warnings are logged and the others are
 // errors, all but those of single secrets, which Load refuses. A directory of
 // another layout than this program writes is an error.
-func OpenFiles(dir string, log zerolog.Logger) (*Files, error) {
+func OpenFiles(dir string, now func() time.Time, log zerolog.Logger) (*Files, error) {
 	if dir == "" {
 		return nil, errors.New("opening the state directory: no directory given")
 	}
@@ -78,7 +82,7 @@ func OpenFiles(dir string, log zerolog.Logger) (*Files, error) {
 			return nil, &Error{Op: "opening the state directory", Path: p.Path, Err: p.Err, fix: p.Fix}
 		}
 	}
-	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, log: log, held: map[string]*os.File{}}
+	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, now: now, log: log, held: map[string]*os.File{}}
 	f.removeLeftovers()
 	if err := f.checkVersion(context.Background()); err != nil {
 		return nil, err
@@ -111,24 +115,10 @@ func (f *Files) Load(ctx context.Context, key string) ([]byte, error) {
 		return nil, fmt.Errorf("loading %q: %w", key, err)
 	}
 	name := f.Filename(key)
-	file, err := os.Open(name)
+	value, err := readFile(name, secret(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err // the ordinary answer; it names the file already
 	}
-	if err != nil {
-		return nil, f.explain("loading", key, name, err)
-	}
-	defer file.Close()
-	if secret(key) {
-		info, err := file.Stat()
-		if err != nil {
-			return nil, f.explain("loading", key, name, err)
-		}
-		if p := inspectSecret(name, info.Mode()); p != nil && p.Err != nil && !info.IsDir() {
-			return nil, &Error{Op: "loading", Path: name, Err: p.Err, fix: p.Fix}
-		}
-	}
-	value, err := io.ReadAll(file)
 	if err != nil {
 		return nil, f.explain("loading", key, name, err)
 	}
@@ -180,6 +170,25 @@ func (f *Files) List(ctx context.Context, prefix string, recursive bool) ([]stri
 		return nil, fmt.Errorf("listing %s: %w", root, err)
 	}
 	return keys, nil
+}
+
+// readFile reads a file. One that holds a secret may not be exposed.
+func readFile(name string, secret bool) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if secret && info.Mode().IsRegular() {
+		if p := inspectSecret(name, info.Mode()); p != nil && p.Err != nil {
+			return nil, p.Err
+		}
+	}
+	return io.ReadAll(file)
 }
 
 // admit refuses a key that would leave the directory or name the whole of it.

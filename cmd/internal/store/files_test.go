@@ -14,14 +14,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
-	"github.com/caddyserver/certmagic"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/cmd/internal/store"
-	"persona-sidecar/cmd/internal/store/storetest"
 )
 
 // TestMain is also the program that a test runs as another user, under a limit, or several times at once.
@@ -41,7 +40,7 @@ func TestMain(m *testing.M) {
 // child opens a directory and prints the error. With PERSONA_TEST_LIMIT set it then
 // stores a value larger than it may write.
 func child(dir string) int {
-	f, err := store.OpenFiles(dir, zerolog.Nop())
+	f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
 	if err == nil && os.Getenv("PERSONA_TEST_LIMIT") != "" {
 		signal.Ignore(syscall.SIGXFSZ)
 		limit := syscall.Rlimit{Cur: 4096, Max: 4096}
@@ -60,19 +59,11 @@ func child(dir string) int {
 
 func open(t *testing.T, dir string) *store.Files {
 	t.Helper()
-	f, err := store.OpenFiles(dir, zerolog.Nop())
+	f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
-}
-
-func TestConformance(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T) (certmagic.Storage, certmagic.Storage) {
-		dir := t.TempDir()
-		return open(t, dir), open(t, dir)
-	})
 }
 
 func TestOpenCreatesTheDirectory(t *testing.T) {
@@ -140,7 +131,7 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := store.OpenFiles(test.prepare(t, t.TempDir()), zerolog.Nop())
+			_, err := store.OpenFiles(test.prepare(t, t.TempDir()), time.Now, zerolog.Nop())
 			if !strings.Contains(hinted(err), test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
@@ -237,7 +228,7 @@ func TestModes(t *testing.T) {
 			var log bytes.Buffer
 			dir := t.TempDir()
 			file := write(t, filepath.Join(dir, "persona/keys/key.json"), "secret text", test.mode)
-			f, err := store.OpenFiles(dir, zerolog.New(&log))
+			f, err := store.OpenFiles(dir, time.Now, zerolog.New(&log))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -299,7 +290,7 @@ func TestDirectoryOpenToAllIsLogged(t *testing.T) {
 	dir := t.TempDir()
 	mustChmod(t, dir, 0o777)
 	var log bytes.Buffer
-	if _, err := store.OpenFiles(dir, zerolog.New(&log)); err != nil {
+	if _, err := store.OpenFiles(dir, time.Now, zerolog.New(&log)); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "chmod 0700 "+dir) {

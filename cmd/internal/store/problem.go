@@ -57,7 +57,7 @@ func Inspect(dir string) []Problem {
 			err = tryWrite(sub)
 		}
 		if err != nil {
-			p := Problem{Path: sub, Text: err.Error(), Fix: fixFor(dir, err), Err: err}
+			p := Problem{Path: sub, Text: err.Error(), Fix: fixFor(dir, sub, err), Err: err}
 			if info != nil {
 				p.Mode = info.Mode().Perm()
 			}
@@ -85,7 +85,7 @@ func Inspect(dir string) []Problem {
 // inspectSecret returns the problem with the mode of a file that holds a secret, or
 // nil.
 func inspectSecret(name string, mode fs.FileMode) *Problem {
-	p := &Problem{Path: name, Mode: mode.Perm(), Fix: "chmod 0600 " + quote(name)}
+	p := &Problem{Path: name, Mode: mode.Perm(), Fix: fixFor("", name, errExposed)}
 	switch {
 	case !hasModes() || mode.Perm()&0o077 == 0:
 		return nil
@@ -131,7 +131,7 @@ func (e *Error) Hint() string { return e.fix }
 // name, and with what to do about it where that is known. certmagic turns errors
 // into text, so for its keys the hint is a part of the text.
 func (f *Files) explain(op, key, name string, err error) error {
-	switch fix := fixFor(f.Path, err); {
+	switch fix := fixFor(f.Path, name, err); {
 	case fix == "":
 		return fmt.Errorf("%s %s: %w", op, name, err)
 	case !secret(key):
@@ -141,10 +141,12 @@ func (f *Files) explain(op, key, name string, err error) error {
 	}
 }
 
-// fixFor is what to do about an error below the state directory dir; "" when that
-// is not known.
-func fixFor(dir string, err error) string {
+// fixFor is what to do about an error with a file below the state directory dir; ""
+// when that is not known.
+func fixFor(dir, name string, err error) string {
 	switch {
+	case errors.Is(err, errExposed):
+		return "chmod 0600 " + quote(name)
 	case errors.Is(err, fs.ErrPermission):
 		return fixOwner(dir)
 	case errors.Is(err, syscall.EROFS):

@@ -43,7 +43,7 @@ func wanted() []keys.Want {
 
 // makeKeys is what a starting process does with the directory; it prints its ring.
 func makeKeys(dir string) int {
-	f, err := store.OpenFiles(dir, zerolog.Nop())
+	f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
 	if err == nil {
 		r := newRing(f)
 		if err = r.Load(noContext()); err == nil {
@@ -159,7 +159,7 @@ func (s sealer) Open(sealed, associated []byte) ([]byte, error) {
 
 // BenchmarkSessionRead reads a session as a running program does: real keys, real files.
 func BenchmarkSessionRead(b *testing.B) {
-	f, err := store.OpenFiles(b.TempDir(), zerolog.Nop())
+	f, err := store.OpenFiles(b.TempDir(), time.Now, zerolog.Nop())
 	if err != nil {
 		b.Fatal(err)
 	}
