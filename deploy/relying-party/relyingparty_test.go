@@ -38,7 +38,7 @@ func TestSignInAndOut(t *testing.T) {
 			t.Errorf("the page:\n%s", home.body)
 		}
 		if got := b.signedIn(); got != "" {
-			t.Fatalf("%s is signed in before anybody was", got)
+			t.Fatalf("%s is signed in before any sign-in", got)
 		}
 
 		const email = "o'hara&copy@example.test" // holds what HTML would read otherwise
@@ -75,7 +75,7 @@ func valid(t *testing.T, email, audience string) string {
 	return bundle(t, email, audience, domainKey(), clientKey())
 }
 
-// TestForgedRequests: a form that no page of the site has sent signs nobody in, and nobody out.
+// TestForgedRequests: a form that no page of the site has sent signs no one in or out.
 func TestForgedRequests(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		assertion := valid(t, "mallory@example.test", s.origin)
@@ -107,7 +107,7 @@ func TestForgedRequests(t *testing.T) {
 	})
 }
 
-// TestForgedAssertions: what the verifier does not believe signs nobody in.
+// TestForgedAssertions: an assertion that the verifier refuses signs no one in.
 func TestForgedAssertions(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		b := s.browser(t)
@@ -160,7 +160,7 @@ func TestAudienceIsConfigured(t *testing.T) {
 	})
 }
 
-// TestSessionFixation: whoever knows the cookie from before a sign-in does not get in by it.
+// TestSessionFixation: the cookie from before a sign-in does not stand for the person after it.
 func TestSessionFixation(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		mallory := s.browser(t)
@@ -192,7 +192,7 @@ func TestSessionFixation(t *testing.T) {
 	})
 }
 
-// TestVerifierOutOfReach: nobody gets in, and the operator learns why.
+// TestVerifierOutOfReach: sign-in is refused, and the log has the cause.
 func TestVerifierOutOfReach(t *testing.T) {
 	t.Parallel()
 	host := identity(t)
@@ -214,11 +214,11 @@ func TestVerifierOutOfReach(t *testing.T) {
 			}
 		}
 	}
-	t.Run("nobody listens", broken(func(s *relyingpartytest.Settings) { s.Verifier = "https://127.0.0.1:1/persona/v2" }))
+	t.Run("no listener", broken(func(s *relyingpartytest.Settings) { s.Verifier = "https://127.0.0.1:1/persona/v2" }))
 	t.Run("no verifier there", broken(func(s *relyingpartytest.Settings) {
 		s.Verifier, s.CAFile = host.URL+"/", caFile(t, host)
 	}))
-	// An impostor could say of anybody that they are signed in.
+	// An impostor could claim any address.
 	t.Run("certificate not trusted", broken(func(s *relyingpartytest.Settings) { s.Verifier = host.URL + "/persona/v2" }))
 }
 

@@ -212,7 +212,7 @@ func (b *browser) cookie() string {
 	return strings.Join(values, "; ")
 }
 
-// setCookie lays a cookie into the browser, as somebody on a neighbouring host could.
+// setCookie lays a cookie into the browser, as another host of the same domain could.
 func (b *browser) setCookie(value string) {
 	b.t.Helper()
 	at, err := url.Parse(b.origin)
@@ -233,13 +233,13 @@ func (b *browser) token() string {
 	return found[1]
 }
 
-// signedIn is the address that the page greets, "" for nobody.
+// signedIn is the address that the page greets, "" when no one is signed in.
 func (b *browser) signedIn() string {
 	b.t.Helper()
 	body := b.get("/").body
 	found := regexp.MustCompile(`id="email">([^<]*)<`).FindStringSubmatch(body)
 	if found == nil {
-		if !strings.Contains(body, "Nobody is signed in.") {
+		if !strings.Contains(body, "You are not signed in.") {
 			b.t.Errorf("neither page:\n%s", body)
 		}
 		return ""

@@ -188,6 +188,6 @@ func TestRelyingPartyMistakes(t *testing.T) {
 		dialog := visitor.dialog()
 		dialog.screen("address")
 		do(t, dialog.ctx, idptest.Leave(idptest.Click("[data-screen=address] [data-action=cancel]")))
-		visitor.until("document.querySelector('#status').textContent === 'Nobody was signed in.'")
+		visitor.until("document.querySelector('#status').textContent === 'You were not signed in.'")
 	})
 }

@@ -1,5 +1,5 @@
 <?php
-// A page that does what websites behind persona do: it keeps a session in a cookie, takes a form, and believes the
+// A page that does what websites behind persona do: it keeps a session in a cookie, takes a form, and trusts the
 // forwarded headers, because persona alone reaches it.
 declare(strict_types=1);
 

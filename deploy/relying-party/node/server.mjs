@@ -67,7 +67,7 @@ async function signIn(id, form) {
     verdict = await verify(form.get("assertion") ?? "");
   } catch (error) {
     console.error("asking the verifier:", error);
-    return [502, "Nobody can be signed in at the moment."];
+    return [502, "Signing in is not possible at the moment."];
   }
   if (verdict.status !== "okay") {
     console.error("an assertion was refused:", JSON.stringify(verdict.reason));
@@ -75,7 +75,7 @@ async function signIn(id, form) {
   }
   for (const [other, { ends }] of sessions) if (other === id || ends < Date.now()) sessions.delete(other);
   const headers = { Location: "/" };
-  // Never the id from before: somebody else may know it.
+  // Never the id from before: an attacker may know it.
   sessions.set(newSession(headers), { email: verdict.email, ends: Date.now() + 8 * 3600 * 1000 });
   return [303, "", headers];
 }

@@ -22,5 +22,5 @@ form.addEventListener("submit", (event) => {
   }
   say("");
   // In the click itself, or the browser blocks the window.
-  navigator.id.request({ siteName: document.title, oncancel: () => say("Nobody was signed in.") });
+  navigator.id.request({ siteName: document.title, oncancel: () => say("You were not signed in.") });
 });

@@ -69,7 +69,7 @@ if ($route === 'POST /sign-in') {
     $verdict = verify($assertion, $audience, getenv('VERIFIER') ?: "$persona/persona/v2");
     if (!isset($verdict['status'])) {
         error_log('asking the verifier: ' . (error_get_last()['message'] ?? 'no JSON'));
-        answer(502, 'Nobody can be signed in at the moment.');
+        answer(502, 'Signing in is not possible at the moment.');
     }
     if ($verdict['status'] !== 'okay') {
         error_log('an assertion was refused: ' . json_encode($verdict['reason'] ?? ''));
@@ -77,6 +77,6 @@ if ($route === 'POST /sign-in') {
     }
     $new = ['email' => $verdict['email'], 'ends' => time() + 8 * 3600];
 }
-session_regenerate_id(true); // somebody else may know the one from before
+session_regenerate_id(true); // an attacker may know the one from before
 $_SESSION = $new;
 header('Location: /', true, 303);

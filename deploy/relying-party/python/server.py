@@ -60,13 +60,13 @@ class Site(http.server.BaseHTTPRequestHandler):
         if self.path not in ("/sign-in", "/sign-out"):
             return self.answer(404, "There is no such page.")
         headers = {"Location": "/"}
-        new_id = self.new_id(headers)  # never the one from before: somebody else may know it
+        new_id = self.new_id(headers)  # never the one from before: an attacker may know it
         if self.path == "/sign-in":
             try:
                 verdict = verify(form.get("assertion", ""))
             except (OSError, ValueError) as fault:
                 self.log_error("asking the verifier: %s", fault)
-                return self.answer(502, "Nobody can be signed in at the moment.")
+                return self.answer(502, "Signing in is not possible at the moment.")
             if verdict["status"] != "okay":
                 self.log_error("an assertion was refused: %r", verdict.get("reason"))
                 return self.answer(403, "You were not signed in.")

@@ -103,7 +103,7 @@ func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		s.Log.Printf("asking the verifier: %v", err)
-		http.Error(w, "Nobody can be signed in at the moment.", http.StatusBadGateway)
+		http.Error(w, "Signing in is not possible at the moment.", http.StatusBadGateway)
 	case verdict.Status != "okay":
 		s.Log.Printf("an assertion was refused: %q", verdict.Reason)
 		http.Error(w, "You were not signed in.", http.StatusForbidden)
@@ -118,7 +118,7 @@ func (s *Site) signOut(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// renew begins a session under a new id, because somebody else may know the one from before.
+// renew begins a session under a new id, because an attacker may know the one from before.
 func (s *Site) renew(w http.ResponseWriter, r *http.Request, email string) {
 	old, id := s.id(r), s.newID(w)
 	s.mu.Lock()
@@ -160,7 +160,7 @@ func (s *Site) verify(ctx context.Context, assertion string) (v verdict, err err
 	return v, json.NewDecoder(response.Body).Decode(&v)
 }
 
-// ours says whether a form comes from a page of this site, and refuses it otherwise.
+// ours reports whether a form comes from a page of this site, and refuses it otherwise.
 func (s *Site) ours(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	id := s.id(r)
