@@ -11,15 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/signin"
 
 	"github.com/rs/zerolog"
 )
-
-func newThrottle(clock *idptest.Clock, counters signin.Counters) *signin.Throttle {
-	return signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: clock.Now, Log: zerolog.Nop(), Counters: counters})
-}
 
 func TestThrottleTakesBackWhatWasNoFailure(t *testing.T) {
 	t.Parallel()
@@ -118,7 +113,7 @@ func TestThrottleBehindAnUntrustedGateway(t *testing.T) {
 // brokenCounters cannot answer.
 type brokenCounters struct{}
 
-func (brokenCounters) Take(context.Context, string, int, time.Duration) (time.Duration, error) {
+func (brokenCounters) Count(context.Context, string, int, time.Duration) (time.Duration, error) {
 	return 0, errors.New("no answer from 10.1.2.3")
 }
 func (brokenCounters) Return(context.Context, string) error { return nil }
@@ -126,29 +121,7 @@ func (brokenCounters) Forget(context.Context, string) error { return nil }
 
 func TestSignInWithoutCountersIsRefused(t *testing.T) {
 	t.Parallel()
-	throttle := newThrottle(idptest.NewClock(time.Now()), brokenCounters{})
+	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: zerolog.Nop(), Counters: brokenCounters{}})
 	b := newWorld(t, func(c *settings) { c.Throttle = throttle }).browser()
 	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
-}
-
-func TestMemoryCountersAreBounded(t *testing.T) {
-	t.Parallel()
-	clock := idptest.NewClock(time.Now())
-	counters := signin.NewMemoryCounters(clock.Now)
-	const bound = 1 << 17
-	for i := range bound + 10 {
-		if _, err := counters.Take(t.Context(), fmt.Sprint(i), 4, time.Minute); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := counters.Len(); got != bound {
-		t.Errorf("%d keys are remembered", got)
-	}
-	clock.Advance(time.Minute)
-	if _, err := counters.Take(t.Context(), "x", 4, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	if got := counters.Len(); got != 1 {
-		t.Errorf("%d keys are remembered after their window", got)
-	}
 }

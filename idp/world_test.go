@@ -22,6 +22,7 @@ import (
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
@@ -111,7 +112,7 @@ func (c *settings) build() (*idp.Server, *provision.Envelope, error) {
 	envelopes := []idp.Envelope{signin.New(pages), documents}
 	if c.Hub != nil {
 		h := *c.Hub
-		h.Respond, h.Sessions, h.Hosts, h.Lookups, h.Now, h.Rand = respond, c.Sessions, c.Hosts, signin.NewMemoryCounters(c.Now), c.Now, rand.Reader
+		h.Respond, h.Sessions, h.Hosts, h.Lookups, h.Now, h.Rand = respond, c.Sessions, c.Hosts, memory.New(memory.Config{Now: c.Now}), c.Now, rand.Reader
 		envelopes = append(envelopes, hub.New(h))
 	}
 	if c.Verifier != nil {
@@ -160,7 +161,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 	if err := w.ring.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: w.clock.Now, Log: log})
+	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: log, Counters: memory.New(memory.Config{Now: w.clock.Now})})
 	provider := identity.Host{
 		Role: identity.Provider, Directory: w.directory, DirectoryName: "corp", Domains: []string{"example.test", "sister.test"},
 		Hubs: []string{"https://hub.example.test/persona"}, CertificateLifetime: time.Hour, Website: true,

@@ -16,9 +16,9 @@ import (
 
 // Counters bound how many look-ups of other domains a client network may cause.
 type Counters interface {
-	// Take counts one event under key unless limit events lie within the window
+	// Count counts one event under key unless limit events lie within the window
 	// that ends now; then it returns how long to wait.
-	Take(ctx context.Context, key string, limit int, window time.Duration) (wait time.Duration, err error)
+	Count(ctx context.Context, key string, limit int, window time.Duration) (wait time.Duration, err error)
 }
 
 // Config is what a Hub needs. All fields but Discovery are required.

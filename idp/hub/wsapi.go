@@ -87,7 +87,7 @@ func (hub *Hub) getAddressInfo(w http.ResponseWriter, r *http.Request, h *identi
 // admitLookup counts a look-up, because strangers choose where it goes.
 func (hub *Hub) admitLookup(r *http.Request) error {
 	key := "lookup " + route.ClientNetwork(hub.Respond.ClientAddr(r)).String()
-	wait, err := hub.Lookups.Take(r.Context(), key, lookupLimit, lookupWindow)
+	wait, err := hub.Lookups.Count(r.Context(), key, lookupLimit, lookupWindow)
 	if err == nil && wait > 0 {
 		return &route.Error{Status: http.StatusTooManyRequests, Code: "too_many_lookups", RetryAfter: wait}
 	}

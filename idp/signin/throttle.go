@@ -22,17 +22,28 @@ const aloneBeforeWarning = 20
 // than one account.
 const networkFactor = 10
 
-// ThrottleConfig configures a Throttle.
+// Counters count recent events by key. All methods are atomic. An error means that
+// the counters could not answer; the sign-in is refused then.
+type Counters interface {
+	// Count counts one event under key unless limit events lie within the window
+	// that ends now. It returns 0 when it counted, else how long it takes until
+	// there is room for one.
+	Count(ctx context.Context, key string, limit int, window time.Duration) (wait time.Duration, err error)
+	// Return takes back the newest event counted under key, if there is one.
+	Return(ctx context.Context, key string) error
+	// Forget takes back all events counted under key.
+	Forget(ctx context.Context, key string) error
+}
+
+// ThrottleConfig configures a Throttle. All fields are required.
 type ThrottleConfig struct {
 	// Failures is how many failed sign-ins an account, or a typed name, may
 	// have within Window; a client network may have ten times as many. Keep
 	// it below the number at which the directory itself locks an account.
 	Failures int
 	Window   time.Duration
-	Now      func() time.Time
-	Log      zerolog.Logger
-	// Counters default to MemoryCounters.
 	Counters Counters
+	Log      zerolog.Logger
 }
 
 // Throttle slows down guessing: by account once the directory has found the
@@ -49,15 +60,7 @@ type Throttle struct {
 }
 
 // NewThrottle makes a Throttle.
-func NewThrottle(config ThrottleConfig) *Throttle {
-	if config.Now == nil {
-		config.Now = time.Now
-	}
-	if config.Counters == nil {
-		config.Counters = NewMemoryCounters(config.Now)
-	}
-	return &Throttle{config: config}
-}
+func NewThrottle(config ThrottleConfig) *Throttle { return &Throttle{config: config} }
 
 // attempt is one sign-in on its way: the keys counted for it, and how long to
 // wait where it was refused.
@@ -76,7 +79,7 @@ func (t *Throttle) begin(ctx context.Context, directory, login string, client ne
 	a = &attempt{throttle: t}
 	if t.limits(client) {
 		key := "network " + route.ClientNetwork(client).String()
-		wait, err := t.config.Counters.Take(ctx, key, networkFactor*t.config.Failures, t.config.Window)
+		wait, err := t.config.Counters.Count(ctx, key, networkFactor*t.config.Failures, t.config.Window)
 		if err != nil || wait > 0 {
 			a.wait = wait
 			return a, false, err
@@ -99,7 +102,7 @@ func (a *attempt) account(ctx context.Context, directory, id string) bool {
 
 func (a *attempt) take(ctx context.Context, key string) (admitted bool, err error) {
 	t := a.throttle
-	wait, err := t.config.Counters.Take(ctx, key, t.config.Failures, t.config.Window)
+	wait, err := t.config.Counters.Count(ctx, key, t.config.Failures, t.config.Window)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil || wait > 0 {

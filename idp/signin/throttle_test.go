@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"persona-sidecar/idp/idptest"
+	"persona-sidecar/idp/memory"
 
 	"github.com/rs/zerolog"
 )
 
 // newAccountGate returns a function that counts a sign-in to an account of a
 // directory, each in an attempt of its own.
-func newAccountGate(t *testing.T, clock *idptest.Clock, counters Counters) func(directory, id string) bool {
-	throttle := NewThrottle(ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Now: clock.Now, Log: zerolog.Nop(), Counters: counters})
+func newAccountGate(t *testing.T, counters Counters) func(directory, id string) bool {
+	throttle := NewThrottle(ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: zerolog.Nop(), Counters: counters})
 	return func(directory, id string) bool {
 		a := attempt{throttle: throttle}
 		return a.account(t.Context(), directory, id)
@@ -26,7 +27,7 @@ func newAccountGate(t *testing.T, clock *idptest.Clock, counters Counters) func(
 func TestThrottleByAccount(t *testing.T) {
 	t.Parallel()
 	clock := idptest.NewClock(time.Now())
-	admit := newAccountGate(t, clock, nil)
+	admit := newAccountGate(t, memory.New(memory.Config{Now: clock.Now}))
 	for i := range 4 {
 		if !admit("corp", "x") {
 			t.Fatalf("attempt %d is refused", i)
@@ -50,7 +51,7 @@ func TestThrottleByAccount(t *testing.T) {
 
 func TestThrottleCountsBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
-	admit := newAccountGate(t, idptest.NewClock(time.Now()), nil)
+	admit := newAccountGate(t, memory.New(memory.Config{Now: time.Now}))
 	var admitted atomic.Int32
 	var all sync.WaitGroup
 	for range 100 {
@@ -69,13 +70,13 @@ func TestThrottleCountsBeforeTheAnswer(t *testing.T) {
 // failingCounters cannot answer.
 type failingCounters struct{ Counters }
 
-func (failingCounters) Take(context.Context, string, int, time.Duration) (time.Duration, error) {
+func (failingCounters) Count(context.Context, string, int, time.Duration) (time.Duration, error) {
 	return 0, errors.New("no answer from 10.1.2.3")
 }
 
 func TestAccountIsRefusedWithoutCounters(t *testing.T) {
 	t.Parallel()
-	admit := newAccountGate(t, idptest.NewClock(time.Now()), failingCounters{})
+	admit := newAccountGate(t, failingCounters{})
 	if admit("corp", "x") {
 		t.Error("an attempt is admitted")
 	}

@@ -16,6 +16,7 @@ import (
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/signin"
@@ -112,6 +113,11 @@ func (a *App) Addr(listener string) net.Addr {
 	}
 }
 
+// mostCounters bounds what is counted for each purpose, at about 150 bytes each. The
+// purposes do not share a store, so that strangers who look up domains cannot push out
+// the failures of a sign-in.
+const mostCounters = 1 << 17
+
 // build makes the rooms, from the directories outward.
 func (a *App) build() error {
 	hosts := a.Config.Hosts()
@@ -121,7 +127,7 @@ func (a *App) build() error {
 	}
 	throttle := signin.NewThrottle(signin.ThrottleConfig{
 		Failures: a.Config.Throttle.Failures, Window: a.Config.Throttle.Window,
-		Now: a.Now, Log: a.Log,
+		Counters: memory.New(memory.Config{Now: a.Now, Most: mostCounters}), Log: a.Log,
 	})
 	if err := a.openDirectories(hosts); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
@@ -163,7 +164,7 @@ func (a *App) makeProvider(hosts []config.Host, respond *route.Responder, thrott
 		}
 		envelopes = append(envelopes, hub.New(hub.Config{
 			Respond: respond, Sessions: a.sessions, Hosts: published, RelyingParties: parties,
-			Discovery: lookup{a.discovery}, Lookups: signin.NewMemoryCounters(a.Now), Now: a.Now, Rand: a.Rand,
+			Discovery: lookup{a.discovery}, Lookups: memory.New(memory.Config{Now: a.Now, Most: mostCounters}), Now: a.Now, Rand: a.Rand,
 		}))
 	}
 	if a.Config.Verifier.Enabled {
