@@ -19,7 +19,7 @@ type listed struct {
 }
 
 // TestImportDirection keeps the direction of imports that ARCHITECTURE.md draws:
-// main → cli → {app, check, config}, app → everything below it, and the three big rooms
+// main → cli → {app, check, config, setup}, app → everything below it, and the three big rooms
 // proxy, idp and ldapauth strangers to one another.
 func TestImportDirection(t *testing.T) {
 	t.Parallel()
@@ -44,6 +44,7 @@ func TestImportRulesBite(t *testing.T) {
 		{ImportPath: "idp/browserid", Deps: []string{"golang.org/x/net/idna"}},
 		{ImportPath: "cmd/internal/config", Deps: []string{module + "/ldapauth"}},
 		{ImportPath: "cmd/internal/cli", Imports: []string{module + "/idp"}},
+		{ImportPath: "cmd/internal/setup", Imports: []string{module + "/cmd/internal/app"}},
 		{ImportPath: "cmd/persona", Imports: []string{module + "/cmd/internal/app"}},
 		{ImportPath: "cmd/internal/check", Imports: []string{module + "/cmd/internal/app"}},
 		{ImportPath: "idp", Deps: []string{module + "/cmd/internal/config"}},
@@ -105,8 +106,12 @@ func importFaults(p listed) (faults []string) {
 	case within("cmd/internal/cli"):
 		refuse(p.Imports, func(path string) bool {
 			return inside("")(path) || inside("idp", "proxy", "ldapauth", "cmd")(path) &&
-				!inside("cmd/internal/app", "cmd/internal/check", "cmd/internal/config", "cmd/internal/cli")(path)
-		}, "cli imports app, check and config alone")
+				!inside("cmd/internal/app", "cmd/internal/check", "cmd/internal/config", "cmd/internal/cli", "cmd/internal/setup")(path)
+		}, "cli imports app, check, config and setup alone")
+	case within("cmd/internal/setup"):
+		refuse(p.Imports, func(path string) bool {
+			return inside("idp", "proxy", "ldapauth", "cmd")(path) && !inside("cmd/internal/config")(path)
+		}, "setup knows the configuration alone")
 	case within("cmd/persona"):
 		refuse(p.Imports, func(path string) bool {
 			return inside("idp", "proxy", "ldapauth", "cmd")(path) && !inside("cmd/internal/cli")(path)

@@ -59,11 +59,11 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	summary, err := checkreport.Run(ctx, groups, reporter)
 	switch {
 	case errors.Is(err, context.Canceled):
-		return &failure{problem: "stopped before all was checked", code: exitWorld}
+		return &failure{problem: "stopped before all was checked", code: exitFailure}
 	case err != nil:
 		return fmt.Errorf("checking: %w", err)
 	case summary.Status() == checkreport.Failed:
-		return &failure{problem: counted(summary.Failed, "step") + " failed", hint: "mend the first one first: others may follow from it", code: exitWorld}
+		return &failure{problem: counted(summary.Failed, "step") + " failed", hint: "mend the first one first: others may follow from it", code: exitFailure}
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (f checkFlags) password(sh shellAsking, address string) (func(context.Conte
 		return nil, wrong("check: nobody can be asked for the password of "+address, "give it with -password-file")
 	}
 	return func(ctx context.Context) (string, error) {
-		password, err := sh.askHidden(ctx, "Password of "+address+": ")
+		password, err := sh.AskHidden(ctx, "Password of "+address+": ")
 		if err != nil {
 			sh.stop() // the person has had enough, by Ctrl-C or Ctrl-D
 		}

@@ -8,13 +8,15 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"persona-sidecar/cmd/internal/config"
 )
 
-// Exit codes. Whoever restarts the program looks at them.
+// Exit codes, which systemd and container engines look at.
 const (
-	exitFine  = 0
-	exitWorld = 1 // something is wrong with the world; a restart may help
-	exitUsage = 2 // wrong usage or configuration; a restart does not help
+	exitSuccess = 0
+	exitFailure = 1 // at run time; a restart may help
+	exitUsage   = 2 // wrong usage or configuration; a restart does not help
 )
 
 // shell is where a command was called from.
@@ -22,20 +24,21 @@ type shell struct {
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	// isTerminal says whether a person can be asked at stdin; readHidden reads
-	// a line of theirs that is not shown.
+	// isTerminal reports whether a person can be asked at stdin; readHidden reads
+	// a line that is not shown while it is typed.
 	isTerminal func(stdin io.Reader) bool
 	readHidden func(ctx context.Context, stdin io.Reader) (string, error)
-	root       bool // may give files to others
+	root       bool // runs as root
 }
 
 // command is one command of the program.
 type command struct {
-	name      string // words parted by a blank
+	name      string // words separated by a blank
 	arguments string // as in a usage line, without the flags
 	summary   string
 	// run does it. flags are the command's own, not parsed yet. It is nil for a
-	// command of a later release.
+	// command of a later release, which is refused as such and not in the usage
+	// text.
 	run func(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error
 }
 
@@ -43,7 +46,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "", "run the sidecar", serve},
-		{"setup", "", "write a configuration", setup},
+		{"setup", "", "write a configuration", writeSetup},
 		{"check", "[DOMAIN|ADDRESS]...", "look for what is wrong, from outside too", checkAll},
 		{"keys list", "", "show the keys, without their secrets", keysList},
 		{"keys rotate", "", "replace the keys of a domain", nil},
@@ -68,7 +71,7 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 func run(ctx context.Context, sh shell, args []string) int {
 	err := dispatch(ctx, sh, args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return exitFine
+		return exitSuccess
 	}
 	report(sh.stderr, err)
 	return exitCode(err)
@@ -105,7 +108,7 @@ func find(args []string) (command, []string, error) {
 	}
 	var family []string
 	for _, c := range commands() {
-		if strings.HasPrefix(c.name, args[0]+" ") {
+		if strings.HasPrefix(c.name, args[0]+" ") && c.run != nil {
 			family = append(family, "persona "+c.name)
 		}
 	}
@@ -117,15 +120,13 @@ func find(args []string) (command, []string, error) {
 
 func usage() string {
 	var b strings.Builder
-	b.WriteString("persona stands before a website and makes its domain the authority over its own e-mail addresses.\n\nUsage: persona COMMAND [flags]\n\n")
+	b.WriteString("persona is a reverse proxy and BrowserID identity provider for your domain.\n\nUsage: persona COMMAND [flags]\n\n")
 	for _, c := range commands() {
-		summary := c.summary
-		if c.run == nil {
-			summary += " (not available yet)"
+		if c.run != nil {
+			fmt.Fprintf(&b, "  %-16s %s\n", c.name, c.summary)
 		}
-		fmt.Fprintf(&b, "  %-16s %s\n", c.name, summary)
 	}
-	b.WriteString("  help COMMAND     show the flags of a command\n\nExit codes: 0 fine, 1 something is wrong with the world, 2 wrong usage or configuration.\n")
+	b.WriteString("  help COMMAND     show the flags of a command\n\nExit codes: 0 success, 1 runtime failure, 2 usage or configuration error.\n")
 	return b.String()
 }
 
@@ -185,4 +186,9 @@ func parseFlags(sh shell, flags *flag.FlagSet, args []string) error {
 		return wrong(fmt.Sprintf("%s: %v", flags.Name(), err), "persona help "+flags.Name())
 	}
 	return nil
+}
+
+// configFlag declares the flag -config.
+func configFlag(flags *flag.FlagSet) *string {
+	return flags.String("config", "", "`file` to read; by default "+config.DefaultPath+" if it exists, else the environment")
 }

@@ -26,7 +26,7 @@ var documents = []string{"README.md", "deploy/README.md", "docs/backup.md", "doc
 var runBy = map[string]string{
 	"go run ./cmd/demo":                                    "cmd/demo TestShow",
 	"go install ./cmd/persona":                             "cmd/internal/cli TestInstall",
-	"persona setup":                                        "cmd/internal/cli TestConversations",
+	"persona setup":                                        "cmd/internal/setup TestConversations",
 	"persona serve -config persona.yaml":                   "cmd/internal/cli TestScripts serve.txtar",
 	"persona check -config persona.yaml":                   "cmd/internal/app TestCheckOfAllThatRuns",
 	"persona check -config persona.yaml alice@example.com": "cmd/internal/app TestCheckOfAPerson",

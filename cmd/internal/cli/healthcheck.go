@@ -31,7 +31,7 @@ func healthcheck(ctx context.Context, sh shell, flags *flag.FlagSet, args []stri
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	if err := askLife(ctx, target); err != nil {
-		return &failure{problem: "no sign of life from " + target, cause: err, hint: "is persona running, and is this its listen.admin?", code: exitWorld}
+		return &failure{problem: "no sign of life from " + target, cause: err, hint: "is persona running, and is this its listen.admin?", code: exitFailure}
 	}
 	fmt.Fprintln(sh.stdout, "alive")
 	return nil
@@ -41,17 +41,17 @@ func healthcheck(ctx context.Context, sh shell, flags *flag.FlagSet, args []stri
 func adminAddress(sh shell, path string) (string, error) {
 	c, err := load(sh, path)
 	if err != nil {
-		return "", &failure{problem: "finding listen.admin", cause: err, code: exitWorld}
+		return "", &failure{problem: "finding listen.admin", cause: err, code: exitFailure}
 	}
 	if c.Listen.Admin == "" {
-		return "", &failure{problem: "listen.admin is turned off", hint: "set it, or ask elsewhere with -addr", code: exitWorld}
+		return "", &failure{problem: "listen.admin is turned off", hint: "set it, or ask elsewhere with -addr", code: exitFailure}
 	}
 	host, port, err := net.SplitHostPort(c.Listen.Admin)
 	if err != nil {
 		return "", fmt.Errorf("reading listen.admin: %w", err)
 	}
 	if port == "0" {
-		return "", &failure{problem: "listen.admin has the port 0, so the program chooses one", hint: "look it up in the log and ask with -addr", code: exitWorld}
+		return "", &failure{problem: "listen.admin has the port 0, so the program chooses one", hint: "look it up in the log and ask with -addr", code: exitFailure}
 	}
 	return net.JoinHostPort(reachable(host), port), nil
 }

@@ -31,7 +31,7 @@ func serve(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) er
 
 	c, err := load(sh, *path)
 	if errors.Is(err, config.ErrNone) {
-		return &failure{cause: config.ErrNone, hint: "give one by file or by environment", detail: "\n" + whatIsMissing, code: exitUsage}
+		return &failure{cause: config.ErrNone, hint: "give one by file or by environment", detail: []string{"", whatIsMissing}, code: exitUsage}
 	}
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func newLogger(sh shell, c config.Log) zerolog.Logger {
 	return zerolog.New(out).Level(level).With().Timestamp().Logger()
 }
 
-// colourful says whether standard error is a terminal whose user did not refuse
+// colourful reports whether standard error is a terminal whose user did not refuse
 // colours.
 func colourful(sh shell) bool {
 	file, ok := sh.stderr.(*os.File)

@@ -16,7 +16,7 @@ const maxAnswer = 4096
 
 // ask prints a prompt on standard error and returns the line that is typed,
 // without blanks around it. Its error ends the command: nobody answers any more.
-func (sh shell) ask(ctx context.Context, prompt string) (string, error) {
+func (sh shell) Ask(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(sh.stderr, prompt)
 	text, err := await(ctx, func() (string, error) { return readLine(sh.stdin) })
 	if err != nil {
@@ -27,7 +27,7 @@ func (sh shell) ask(ctx context.Context, prompt string) (string, error) {
 
 // askHidden is ask for what nobody may see: it is not shown while it is typed,
 // and is returned with all its blanks.
-func (sh shell) askHidden(ctx context.Context, prompt string) (string, error) {
+func (sh shell) AskHidden(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(sh.stderr, prompt)
 	text, err := sh.readHidden(ctx, sh.stdin)
 	if err != nil {

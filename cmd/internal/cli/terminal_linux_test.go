@@ -135,7 +135,7 @@ func (term *terminal) exitCode(t *testing.T) int {
 // allButThePassword are flags that leave one question.
 var allButThePassword = []string{
 	"setup", "-domain", "id.example.com", "-certifies", "example.com", "-behind-proxy", "private", "-directory-url", "ldaps://ldap", "-directory-ca-file", "",
-	"-base-dn", "dc=example", "-bind-dn", "cn=persona", "-owner", "", "-out", "conf/persona.yaml",
+	"-base-dn", "dc=example", "-bind-dn", "cn=persona", "-out", "conf/persona.yaml",
 }
 
 // TestTerminal types an answer and a password at a real terminal.
@@ -143,7 +143,7 @@ func TestTerminal(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	term := atTerminal(t, folder, "setup", "-certifies", "example.com", "-behind-proxy", "private", "-directory-url", "ldaps://ldap", "-directory-ca-file", "",
-		"-base-dn", "dc=example", "-bind-dn", "cn=persona", "-owner", "", "-out", "conf/persona.yaml")
+		"-base-dn", "dc=example", "-bind-dn", "cn=persona", "-out", "conf/persona.yaml")
 	term.until(t, "the question", func() bool { return strings.Contains(term.seen(), "[id.example.com] > ") })
 	term.typeIn(t, "login.example.com\n")
 	term.until(t, "the question for the password", func() bool {

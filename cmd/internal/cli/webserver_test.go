@@ -17,35 +17,51 @@ import (
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
 )
 
-// TestDelegationOnWebServers puts what setup prints for the present website on
-// real web servers, and fetches it as a verifier does.
+// TestDelegationOnWebServers puts what setup prints for the present website, and
+// what README.md shows, on real web servers, and fetches it as a verifier does.
+// nginx needs no file.
 func TestDelegationOnWebServers(t *testing.T) {
 	t.Parallel()
+	readme, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, server := range map[string]struct {
 		from, to string // what is around the lines in the notes
+		file     bool
 		start    func(t *testing.T, folder, addr, lines string) *exec.Cmd
 	}{
-		"apache2": {"Apache, in the site's section:\n", "     nginx,", startApache},
-		"nginx":   {"nginx, in the site's server block:\n", "     It must answer", startNginx},
+		"apache2": {"Apache, in the site's section:\n", "     It must answer", true, startApache},
+		"nginx":   {"nginx, in the site's server block:\n", "     Any other", false, startNginx},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			needServer(t, name)
-			folder := siteFolder(t)
-			notes := setupNotes(t, folder)
-			document := between(t, notes, "with this content:\n", "     and have it")
-			site := filepath.Join(folder, "site", ".well-known")
-			if err := os.MkdirAll(site, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, filepath.Join(site, "browserid"), document)
-			addr := relyingpartytest.FreeAddress(t)
-			runServer(t, server.start(t, folder, addr, between(t, notes, server.from, server.to)))
-			response, body := fetch(t, "http://"+addr+"/.well-known/browserid")
-			if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/json" || body != `{"authority":"id.example.com"}` {
-				t.Errorf("%s, %q, %s", response.Status, response.Header.Get("Content-Type"), body)
-			}
-		})
+		language := strings.TrimSuffix(name, "2")
+		for source, lines := range map[string]string{
+			"notes":  between(t, setupNotes(t, t.TempDir()), server.from, server.to),
+			"README": between(t, string(readme), "```"+language+"\n", "```"),
+		} {
+			t.Run(name+"/"+source, func(t *testing.T) {
+				t.Parallel()
+				needServer(t, name)
+				folder := siteFolder(t)
+				site := filepath.Join(folder, "site", ".well-known")
+				if err := os.MkdirAll(site, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if server.file {
+					document := between(t, setupNotes(t, folder), "with this content:\n", "     Apache,")
+					writeFile(t, filepath.Join(site, "browserid"), document)
+				}
+				addr := relyingpartytest.FreeAddress(t)
+				runServer(t, server.start(t, folder, addr, lines))
+				response, body := fetch(t, "http://"+addr+"/.well-known/browserid")
+				if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/json" || body != `{"authority":"id.example.com"}` {
+					t.Errorf("%s, %q, %s", response.Status, response.Header.Get("Content-Type"), body)
+				}
+				if caching := response.Header.Get("Cache-Control"); caching != "max-age=3600" {
+					t.Errorf("Cache-Control: %s", caching)
+				}
+			})
+		}
 	}
 }
 
@@ -102,7 +118,7 @@ func startApache(t *testing.T, folder, addr, lines string) *exec.Cmd {
 	t.Helper()
 	const modules = "/usr/lib/apache2/modules" // Debian's
 	var b strings.Builder
-	for _, name := range []string{"mpm_event", "authz_core", "mime"} {
+	for _, name := range []string{"mpm_event", "authz_core", "mime", "headers"} {
 		fmt.Fprintf(&b, "LoadModule %s_module %s/mod_%s.so\n", name, modules, name)
 	}
 	fmt.Fprintf(&b, "ServerRoot %[1]s\nServerName example.com\nListen %[2]s\nPidFile %[1]s/pid\nErrorLog /dev/stderr\nDocumentRoot %[1]s/site\nTypesConfig /dev/null\n", folder, addr)

@@ -1,4 +1,4 @@
-package cli
+package setup
 
 import (
 	"bytes"
@@ -9,31 +9,38 @@ import (
 	"text/template"
 )
 
-//go:embed setup.yaml.tmpl
-var setupFile string
+//go:embed persona.yaml.tmpl
+var fileTemplate string
 
 // render returns the configuration as YAML with comments.
 func (a *answers) render() ([]byte, error) {
-	file, err := template.New("setup").Funcs(template.FuncMap{"text": yamlText, "list": yamlList}).Parse(setupFile)
+	file, err := template.New("persona.yaml").Funcs(template.FuncMap{
+		"has":   a.has,
+		"is":    func(flag, text string) bool { return a.text(flag) == text },
+		"plain": a.text,
+		"text":  func(flag string) string { return yamlText(a.text(flag)) },
+		"list":  func(flag string) string { return yamlList(a.text(flag)) },
+		"sites": a.sites,
+	}).Parse(fileTemplate)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := file.Execute(&b, a); err != nil {
+	if err := file.Execute(&b, nil); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
 }
 
-// Sites are the websites of the domains that are signed for and served
-// elsewhere, as hub.relying_parties takes them. Without being named they could
-// not ask: by default only sites of our own hosts may.
-func (a *answers) Sites() string {
+// sites returns the websites of the domains that are signed for and served
+// elsewhere, for hub.relying_parties: by default only sites of our own hosts may
+// ask.
+func (a *answers) sites() string {
 	var sites []string
-	for _, domain := range split(a.Certifies) {
+	for _, domain := range split(a.text("certifies")) {
 		sites = append(sites, "https://"+domain, "https://*."+domain)
 	}
-	return strings.Join(sites, ",")
+	return yamlList(strings.Join(sites, ","))
 }
 
 // plainText is what needs no quotes in YAML: it begins with a letter or a slash
@@ -53,16 +60,11 @@ func yamlText(text string) string {
 	return strconv.Quote(text)
 }
 
-// yamlList returns texts that are parted by commas or blanks as a YAML list.
+// yamlList returns texts that are separated by commas or blanks as a YAML list.
 func yamlList(texts string) string {
 	items := split(texts)
 	for i := range items {
 		items[i] = yamlText(items[i])
 	}
 	return "[" + strings.Join(items, ", ") + "]"
-}
-
-// split returns texts that are parted by commas or blanks.
-func split(texts string) []string {
-	return strings.FieldsFunc(texts, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
 }

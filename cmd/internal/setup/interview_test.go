@@ -1,8 +1,11 @@
-package cli
+package setup_test
 
 import (
-	"bytes"
+	"bufio"
 	"context"
+	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,30 +13,70 @@ import (
 	"testing"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/setup"
 )
+
+// passwordFile is the name of the file that a typed password is written to.
+const passwordFile = "ldap_password"
+
+// typist types lines and then ends the input. A hidden answer is a line as well.
+type typist struct {
+	lines  *bufio.Scanner
+	screen io.Writer
+}
+
+func (p *typist) Ask(ctx context.Context, prompt string) (string, error) {
+	text, err := p.AskHidden(ctx, prompt)
+	return strings.TrimSpace(text), err
+}
+
+func (p *typist) AskHidden(_ context.Context, prompt string) (string, error) {
+	fmt.Fprint(p.screen, prompt)
+	if !p.lines.Scan() {
+		return "", io.EOF
+	}
+	return p.lines.Text(), nil
+}
 
 // talk is what a conversation came to.
 type talk struct {
-	code           int
-	stdout, stderr string
+	err         error
+	out, screen string
 }
 
-// converse runs setup in front of somebody who types text and then ends the
-// input. IN stands for the folder.
+// converse runs setup at a terminal where text is typed and then the input ends.
+// IN stands for the folder.
 func converse(t *testing.T, folder, typed string, root bool, args ...string) talk {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	sh := shell{
-		stdin: strings.NewReader(strings.ReplaceAll(typed, "IN", folder)), stdout: &stdout, stderr: &stderr, root: root,
-		isTerminal: func(io.Reader) bool { return true },
-		readHidden: func(_ context.Context, in io.Reader) (string, error) { return readLine(in) },
-	}
-	args = append([]string{"setup"}, args...)
+	var out, screen strings.Builder
+	lines := bufio.NewScanner(strings.NewReader(strings.ReplaceAll(typed, "IN", folder)))
+	return call(t, folder, setup.Env{Terminal: &typist{lines, &screen}, Screen: &screen, Out: &out, Root: root}, args)
+}
+
+// call runs setup with flags. IN stands for the folder.
+func call(t *testing.T, folder string, env setup.Env, args []string) talk {
+	t.Helper()
+	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
+	s := setup.New(flags)
+	inFolder := make([]string, len(args))
 	for i := range args {
-		args[i] = strings.ReplaceAll(args[i], "IN", folder)
+		inFolder[i] = strings.ReplaceAll(args[i], "IN", folder)
 	}
-	code := run(t.Context(), sh, args)
-	return talk{code, stdout.String(), stderr.String()}
+	if err := flags.Parse(inFolder); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Run(t.Context(), flags, env)
+	return talk{err, fmt.Sprint(env.Out), fmt.Sprint(env.Screen)}
+}
+
+// refusal returns an error of setup, which has to be a refusal, as it is reported.
+func (got talk) refusal(t *testing.T) string {
+	t.Helper()
+	refusal := (*setup.Refusal)(nil)
+	if !errors.As(got.err, &refusal) {
+		t.Fatalf("got %v, want a refusal; the screen:\n%s", got.err, got.screen)
+	}
+	return fmt.Sprintf("%s (hint: %s)\n%s", refusal.Error(), refusal.Hint(), strings.Join(refusal.Detail(), "\n"))
 }
 
 // folderFor returns a folder with the files that answers may name.
@@ -74,11 +117,11 @@ func TestConversations(t *testing.T) {
 				t.Parallel()
 				folder := folderFor(t)
 				got := converse(t, folder, strings.Join(c.lines(wrong), "\n")+"\n", true, c.args...)
-				if got.code != exitFine {
-					t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
+				if got.err != nil {
+					t.Fatalf("%v; the screen:\n%s", got.err, got.screen)
 				}
-				c.checkQuestions(t, got.stderr, wrong, folder)
-				c.checkResult(t, got.stdout, folder)
+				c.checkQuestions(t, got.screen, wrong, folder)
+				c.checkResult(t, got.out, folder)
 			})
 		}
 	}
@@ -104,7 +147,7 @@ func (c conversation) checkQuestions(t *testing.T, screen string, wrong bool, fo
 			continue
 		}
 		for _, bad := range turn.bad {
-			find("  Not so: ")
+			find("  Invalid answer: ")
 			find(bad.reason)
 		}
 	}
@@ -161,8 +204,8 @@ func TestEndOfInput(t *testing.T) {
 					typed += "\n"
 				}
 				got := converse(t, folder, typed, true, c.args...)
-				if got.code != exitUsage || !strings.Contains(got.stderr, "persona: the input ended before all was answered, so nothing was done") {
-					t.Errorf("after %d answers: exit code %d:\n%s", n, got.code, got.stderr)
+				if !errors.Is(got.err, io.EOF) {
+					t.Errorf("after %d answers: %v; the screen:\n%s", n, got.err, got.screen)
 				}
 				if _, err := os.Lstat(filepath.Join(folder, "conf")); err == nil {
 					t.Fatalf("after %d answers something was written", n)
@@ -178,8 +221,8 @@ func TestPasswordFile(t *testing.T) {
 	folder := folderFor(t)
 	c := conversations()["identity on its own host"]
 	typed := strings.Join(c.lines(false), "\n")
-	if got := converse(t, folder, strings.Replace(typed, "hunter2", ` "hunter2" #: \ü `, 1)+"\n", true); got.code != exitFine {
-		t.Fatal(got.stderr)
+	if got := converse(t, folder, strings.Replace(typed, "hunter2", ` "hunter2" #: \ü `, 1)+"\n", true); got.err != nil {
+		t.Fatal(got.err)
 	}
 	path := filepath.Join(folder, "conf", passwordFile)
 	info, err := os.Stat(path)
@@ -198,7 +241,7 @@ func TestPasswordFile(t *testing.T) {
 	}
 }
 
-// TestFlagsFirst: flags that no answer could mend are refused before a question
+// TestFlagsFirst: flags that no answer could correct are refused before a question
 // is asked.
 func TestFlagsFirst(t *testing.T) {
 	t.Parallel()
@@ -211,14 +254,13 @@ func TestFlagsFirst(t *testing.T) {
 		"flags that contradict":     {[]string{"-authority", "id.example.com", "-directory-url", "ldaps://ldap"}, "-authority is for a domain"},
 		"certifies with authority":  {[]string{"-authority", "id.example.com", "-certifies", "example.com"}, "-certifies is for the host that signs"},
 		"a file that is there":      {[]string{"-out", "IN/taken.yaml"}, "taken.yaml exists already"},
-		"an owner that is not":      {[]string{"-owner", "nobody-of-that-name"}, "-owner: there is no user"},
-		"two faults in one message": {[]string{"-domain", "Example.com", "-upstream", "cms"}, "setup found 2 faults"},
+		"two faults in one message": {[]string{"-domain", "Example.com", "-upstream", "cms"}, "-upstream: \"cms\" has no scheme"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := converse(t, folderFor(t), "", true, test.args...)
-			if got.code != exitUsage || !strings.Contains(got.stderr, test.want) || strings.Contains(got.stderr, " > ") {
-				t.Errorf("exit code %d:\n%s", got.code, got.stderr)
+			if refusal := got.refusal(t); !strings.Contains(refusal, test.want) || strings.Contains(got.screen, " > ") {
+				t.Errorf("got %s; the screen:\n%s", refusal, got.screen)
 			}
 		})
 	}
@@ -237,71 +279,51 @@ func TestPasswordInTheWay(t *testing.T) {
 		}
 	}
 	got := converse(t, folder, strings.Join(lines, "\n")+"\n", true, "-out", "IN/full/persona.yaml")
-	if got.code != exitUsage || !strings.Contains(got.stderr, passwordFile+" exists already, and setup overwrites nothing (hint: use it with -bind-password-file") {
-		t.Errorf("exit code %d:\n%s", got.code, got.stderr)
+	if refusal := got.refusal(t); !strings.Contains(refusal, passwordFile+" exists already, and setup overwrites nothing (hint: use it with -bind-password-file") {
+		t.Errorf("got %s", refusal)
 	}
 	if data, err := os.ReadFile(filepath.Join(folder, "full", passwordFile)); err != nil || len(data) > 0 {
 		t.Error("the file was changed")
 	}
 }
 
-// TestWithoutRights: who is not root is not asked for an owner.
+// TestWithoutRights: only root is told how to give files to another user.
 func TestWithoutRights(t *testing.T) {
 	t.Parallel()
-	c := conversations()["signed for elsewhere"]
-	lines := c.lines(false)
-	folder := folderFor(t)
-	got := converse(t, folder, strings.Join(lines[:len(lines)-1], "\n")+"\n", false)
-	if got.code != exitFine || strings.Contains(got.stderr, "User that will run persona") {
-		t.Errorf("exit code %d:\n%s", got.code, got.stderr)
+	lines := strings.Join(conversations()["signed for elsewhere"].lines(false), "\n") + "\n"
+	for _, root := range []bool{false, true} {
+		got := converse(t, folderFor(t), lines, root)
+		if got.err != nil || strings.Contains(got.out, "chown persona") != root {
+			t.Errorf("root %t: %v\n%s", root, got.err, got.out)
+		}
 	}
 }
 
-// TestInterrupted ends the context while an answer is awaited.
-func TestInterrupted(t *testing.T) {
-	t.Parallel()
-	typed, typing := io.Pipe()
-	defer func() { _ = typing.Close() }()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var screen bytes.Buffer
-	sh := shell{
-		stdin: &onRead{Reader: typed, then: cancel}, stdout: io.Discard, stderr: &screen,
-		isTerminal: func(io.Reader) bool { return true },
-	}
-	if code := run(ctx, sh, []string{"setup"}); code != exitUsage || !strings.Contains(screen.String(), "persona: stopped before all was answered, so nothing was done") {
-		t.Errorf("exit code %d:\n%s", code, &screen)
-	}
-}
-
-// onRead calls then before it reads.
-type onRead struct {
-	io.Reader
-	then func()
-}
-
-func (r *onRead) Read(p []byte) (int, error) {
-	r.then()
-	return r.Reader.Read(p)
-}
-
-// TestLongAnswer: nobody types so much.
-func TestLongAnswer(t *testing.T) {
-	t.Parallel()
-	got := converse(t, folderFor(t), strings.Repeat("x", maxAnswer+1)+"\n", true)
-	if got.code != exitUsage || !strings.Contains(got.stderr, "it is longer than 4096 bytes") {
-		t.Errorf("exit code %d:\n%s", got.code, got.stderr)
-	}
-}
-
-// TestDefaultStateDir: setup makes the folder that the configuration means.
+// TestDefaultStateDir: the state directory in the file is the one that the
+// configuration has by default.
 func TestDefaultStateDir(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load("", []string{"PERSONA_DOMAIN=example.com", "PERSONA_UPSTREAM=http://cms"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.StateDir != defaultStateDir {
-		t.Errorf("setup knows %s, the configuration %s", defaultStateDir, c.StateDir)
+	folder := t.TempDir()
+	got := call(t, folder, setup.Env{Screen: io.Discard, Out: io.Discard}, []string{"-domain", "example.com", "-authority", "id.example.org", "-out", "IN/persona.yaml"})
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	written, err := config.Load(filepath.Join(folder, "persona.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.StateDir != written.StateDir {
+		t.Errorf("setup writes %s, the configuration has %s", written.StateDir, c.StateDir)
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,0 +1,159 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"persona-sidecar/cmd/internal/config"
+)
+
+// none is the answer that leaves out what is optional.
+const none = "none"
+
+// interview asks at a terminal for what the flags leave open, one question at a
+// time. It writes nothing.
+type interview struct {
+	Env
+	*answers
+}
+
+// run asks. Flags that are wrong by themselves are refused before the first
+// question, so that no answer is given in vain.
+func (i *interview) run(ctx context.Context) error {
+	if err := i.checkFlags(); err != nil {
+		return err
+	}
+	fmt.Fprint(i.Screen, "An empty answer takes what stands in brackets. Nothing is written before the last answer.\n")
+	for _, ask := range []func(context.Context) error{
+		i.askDomain, i.askLayout, i.askWebsite, i.askCertificates, i.askDirectory, i.askFiles,
+	} {
+		if err := ask(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(i.Screen)
+	return nil
+}
+
+// checkFlags refuses what no answer could correct.
+func (i *interview) checkFlags() error {
+	if err := i.contradiction(); err != nil {
+		return err
+	}
+	var faults config.Faults
+	for _, q := range i.all {
+		if !q.given || q.text == "" {
+			continue
+		}
+		if q.flag == "out" && exists(q.text) {
+			return refuseExisting(q.text)
+		}
+		faults = append(faults, q.faults(q.text)...)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return i.refuseFaults(faults)
+}
+
+// ask asks for an answer until it is one that the configuration takes. It does
+// nothing when the flag was given. offer is what an empty line means, "" where
+// nothing can be guessed.
+func (i *interview) ask(ctx context.Context, flag, offer string) error {
+	return i.askFor(ctx, *i.of(flag), offer, false)
+}
+
+// askOptional is ask for what may be left out.
+func (i *interview) askOptional(ctx context.Context, flag, offer string) error {
+	return i.askFor(ctx, *i.of(flag), offer, true)
+}
+
+// askFor is ask in the words of q.
+func (i *interview) askFor(ctx context.Context, q answer, offer string, optional bool) error {
+	if q.given {
+		return nil
+	}
+	i.set(q.flag, "")
+	i.show(q.title, q.reason)
+	for {
+		text, err := i.Terminal.Ask(ctx, prompt(offer))
+		if err != nil {
+			return err
+		}
+		if text == "" {
+			text = offer
+		}
+		if optional && text == none {
+			return nil
+		}
+		problem := "an answer is needed here"
+		if text != "" {
+			problem = i.problem(i.of(q.flag), text)
+		}
+		if problem == "" {
+			i.set(q.flag, text)
+			return nil
+		}
+		i.refuse(problem)
+	}
+}
+
+// askHidden asks for a password.
+func (i *interview) askHidden(ctx context.Context, title, reason string) (config.Secret, error) {
+	i.show(title, reason)
+	for {
+		text, err := i.Terminal.AskHidden(ctx, prompt(""))
+		if err != nil {
+			return config.Secret{}, err
+		}
+		problem := unprintable(text)
+		if text == "" {
+			problem = "it is empty (a directory takes an empty password for an anonymous sign-in)"
+		}
+		if problem == "" {
+			return config.NewSecret(text), nil
+		}
+		i.refuse(problem)
+	}
+}
+
+// choice is one of several answers.
+type choice struct{ key, text string }
+
+// choose asks for one of several answers, by its number, and returns its key. The
+// first is offered.
+func (i *interview) choose(ctx context.Context, title, reason string, choices []choice) (string, error) {
+	i.show(title, reason)
+	for n, c := range choices {
+		fmt.Fprintf(i.Screen, "    %d  %s\n", n+1, c.text)
+	}
+	for {
+		text, err := i.Terminal.Ask(ctx, prompt("1"))
+		if err != nil {
+			return "", err
+		}
+		if text == "" {
+			text = "1"
+		}
+		if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(choices) {
+			return choices[n-1].key, nil
+		}
+		i.refuse(fmt.Sprintf("%q is not one of the answers (write a number from 1 to %d)", text, len(choices)))
+	}
+}
+
+func (i *interview) show(title, reason string) {
+	fmt.Fprintf(i.Screen, "\n%s\n  %s\n", title, reason)
+}
+
+func (i *interview) refuse(problem string) {
+	fmt.Fprintf(i.Screen, "  Invalid answer: %s\n", problem)
+}
+
+func prompt(offer string) string {
+	if offer == "" {
+		return "  > "
+	}
+	return "  [" + offer + "] > "
+}
