@@ -69,24 +69,21 @@ func page(w http.ResponseWriter, r *http.Request, p errorpage.Page) {
 func misdirected(w http.ResponseWriter, r *http.Request) {
 	page(w, r, errorpage.Page{
 		Status: http.StatusMisdirectedRequest,
-		Title:  "This website is not served here",
-		Text:   "The address that was asked for does not belong to this server, or the connection was opened for another one. Check the address and try again.",
+		Code:   "misdirected",
 	})
 }
 
 func badTarget(w http.ResponseWriter, r *http.Request) {
 	page(w, r, errorpage.Page{
 		Status: http.StatusBadRequest,
-		Title:  "Bad request",
-		Text:   "The address in the request is not well-formed.",
+		Code:   "bad_target",
 	})
 }
 
 func noTunnel(w http.ResponseWriter, r *http.Request) {
 	page(w, r, errorpage.Page{
 		Status: http.StatusMethodNotAllowed,
-		Title:  "Method not allowed",
-		Text:   "This server opens no tunnels.",
+		Code:   "no_tunnel",
 		Allow:  "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
 	})
 }
@@ -113,8 +110,7 @@ func noCertificate(w http.ResponseWriter, r *http.Request) {
 		"sign-in stays off until there is one; see the log lines of the certificate authority, and whether the name's DNS entry leads here")
 	page(w, r, errorpage.Page{
 		Status:     http.StatusServiceUnavailable,
-		Title:      "Not available yet",
-		Text:       "This page is only served over an encrypted connection, and this website does not have its TLS certificate yet. Try again in a minute.",
+		Code:       "no_certificate",
 		RetryAfter: time.Minute,
 	})
 }
@@ -126,8 +122,7 @@ func untrustedTerminator(w http.ResponseWriter, r *http.Request) {
 	rec.Fail(errUntrusted, "if "+rec.Client.String()+" is the proxy that terminates TLS, list its address in trusted_proxies")
 	page(w, r, errorpage.Page{
 		Status:     http.StatusServiceUnavailable,
-		Title:      "Not available over this connection",
-		Text:       "This page is only served over an encrypted connection. Open it with https:// at the beginning of the address; if you did, its operator has to complete the set-up.",
+		Code:       "untrusted_proxy",
 		RetryAfter: time.Minute,
 	})
 }

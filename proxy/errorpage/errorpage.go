@@ -2,40 +2,41 @@ package errorpage
 
 import (
 	"bytes"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/language"
 )
-
-//go:embed page.html
-var source string
-
-var page = template.Must(template.New("page.html").Parse(source))
 
 // Page is what the page says.
 type Page struct {
-	Status     int           // HTTP status
-	Title      string        // one line: what is wrong
-	Text       string        // what it means and what to do, without internals
-	RequestID  string        // by which the operator finds the log line; "": left out
-	RetryAfter time.Duration // when it is worth trying again, in whole seconds; 0: left out
-	Allow      string        // the Allow field of a 405
+	Status     int               // HTTP status
+	Code       string            // of the sentences in locales/: what is wrong, what it means and what to do
+	Args       map[string]string // for the {places} in the sentences
+	RequestID  string            // by which the operator finds the log line; "": left out
+	RetryAfter time.Duration     // when it is worth trying again, in whole seconds; 0: left out
+	Allow      string            // the Allow field of a 405
 }
 
-// Write answers r with the page: as HTML to those who accept HTML, as plain
-// text to all others. Whatever header was prepared before is dropped. It must
+// Write answers r with the page, in the client's language: as HTML to those who
+// accept HTML, as plain text to all others. Whatever header was prepared before is dropped. It must
 // be called before anything of the answer was written.
 func Write(w http.ResponseWriter, r *http.Request, p Page) {
+	c := load()
+	_, i := language.MatchStrings(c.matcher, r.Header["Accept-Language"]...)
+	l := c.catalogues[i]
+	said := l.sentence(p.Code, p.Args)
 	var buf bytes.Buffer
 	contentType := "text/html; charset=utf-8"
-	if !acceptsHTML(r.Header["Accept"]) || page.Execute(&buf, p) != nil {
+	if !acceptsHTML(r.Header["Accept"]) || c.page.Execute(&buf, struct {
+		Lang, Dir, Title, Text, RequestID string
+	}{l.Tag, l.Direction, said.Title, said.Text, p.RequestID}) != nil {
 		contentType = "text/plain; charset=utf-8"
 		buf.Reset()
-		fmt.Fprintf(&buf, "%s\n%s\n", p.Title, p.Text)
+		fmt.Fprintf(&buf, "%s\n%s\n", said.Title, said.Text)
 		if p.RequestID != "" {
 			fmt.Fprintf(&buf, "Request %s\n", p.RequestID)
 		}

@@ -75,8 +75,7 @@ func recovered(log zerolog.Logger, next http.Handler) http.Handler {
 			}
 			errorpage.Write(w, r, errorpage.Page{
 				Status:    http.StatusInternalServerError,
-				Title:     "Something went wrong",
-				Text:      "The server could not answer this request. The error has been logged.",
+				Code:      "internal",
 				RequestID: rec.ID,
 			})
 		}()

@@ -60,29 +60,18 @@ const retryAfter = 30 * time.Second
 
 // page answers with one of our own pages.
 func (p *Proxy) page(w http.ResponseWriter, r *http.Request, status int) {
-	page := errorpage.Page{Status: status, RequestID: middleware.RequestID(r)}
+	page := errorpage.Page{Status: status, Code: "bad_request", Args: map[string]string{"site": p.site}, RequestID: middleware.RequestID(r)}
 	switch status {
 	case http.StatusBadGateway:
-		page.Title = p.site + " is unavailable"
-		page.Text = "The website " + p.site + " cannot be reached right now. Try again in a moment."
-		page.RetryAfter = retryAfter
+		page.Code, page.RetryAfter = "unreachable", retryAfter
 	case http.StatusGatewayTimeout:
-		page.Title = p.site + " is not answering"
-		page.Text = "The website " + p.site + " took too long to answer. Try again in a moment."
-		page.RetryAfter = retryAfter
+		page.Code, page.RetryAfter = "too_slow", retryAfter
 	case http.StatusServiceUnavailable:
-		page.Title = p.site + " is restarting"
-		page.Text = "The server is being restarted. Try again in a moment."
-		page.RetryAfter = retryAfter
+		page.Code, page.RetryAfter = "restarting", retryAfter
 	case http.StatusLoopDetected:
-		page.Title = p.site + " is misconfigured"
-		page.Text = "Requests for the website " + p.site + " come back to the server that sent them. Its operator has to correct this."
+		page.Code = "loop"
 	case http.StatusRequestTimeout:
-		page.Title = "Request timeout"
-		page.Text = "The rest of the request did not arrive."
-	default:
-		page.Title = "Bad request"
-		page.Text = "The request is not well-formed."
+		page.Code = "request_timeout"
 	}
 	errorpage.Write(w, r, page)
 }
