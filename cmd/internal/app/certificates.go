@@ -15,13 +15,17 @@ import (
 // openCertificates makes the source of certificates that tls.mode names, for the listeners that are
 // already open, and starts obtaining and renewing; that goes on in the background until close.
 func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener) (certs.Source, error) {
+	var names []string
+	for _, host := range a.Config.Hosts() {
+		names = append(names, host.Name)
+	}
 	switch a.Config.TLS.Mode {
 	case config.ModeFiles:
 		return certs.NewFiles(certs.FilesConfig{
-			CertFile: a.Config.TLS.CertFile, KeyFile: a.Config.TLS.KeyFile, Log: a.Log, Now: a.Now,
+			CertFile: a.Config.TLS.CertFile, KeyFile: a.Config.TLS.KeyFile, Names: names, Log: a.Log, Now: a.Now,
 		})
 	case config.ModeACME:
-		acme, err := a.openACME(ctx, open)
+		acme, err := a.openACME(ctx, open, names)
 		if err != nil {
 			return nil, err
 		}
@@ -36,12 +40,8 @@ func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener
 	return nil, fmt.Errorf("tls.mode %q is unknown", a.Config.TLS.Mode)
 }
 
-func (a *App) openACME(ctx context.Context, open map[string]net.Listener) (*certs.ACME, error) {
+func (a *App) openACME(ctx context.Context, open map[string]net.Listener, names []string) (*certs.ACME, error) {
 	settings := a.Config.TLS.ACME
-	var names []string
-	for _, host := range a.Config.Hosts() {
-		names = append(names, host.Name)
-	}
 	return certs.NewACME(ctx, certs.ACMEConfig{
 		Names:       names,
 		Storage:     a.store,

@@ -4,7 +4,9 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"persona-sidecar/idp/idptest"
@@ -36,4 +38,30 @@ tls: {mode: files, cert_file: tls.pem, key_file: tls.key}
 // oneDomain is an identity host with a website.
 func oneDomain(upstream string) string {
 	return fmt.Sprintf("domains:\n  - {name: example.test, upstream: %s, directory: corp}\n", upstream)
+}
+
+// TestCertificateForOtherNames: a served name that the certificate files lack is degraded, and the
+// website is not served in clear text.
+func TestCertificateForOtherNames(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	yaml, _ := filesYAML(t, folder, "other.example")
+	p := start(t, folder, yaml+fmt.Sprintf("domains:\n  - {name: example.test, upstream: %q}\n", website(t).URL))
+	if _, body := p.admin(t, "/readyz"); !strings.Contains(body, `"certificate example.test"`) || !strings.Contains(body, "not for this name") || strings.Contains(body, "other.example") {
+		t.Errorf("readiness %s", body)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.Addr("http").String()+"/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "example.test"
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusPermanentRedirect {
+		t.Errorf("over plain HTTP: %s", response.Status)
+	}
 }
