@@ -1,33 +1,61 @@
 # The commands of development. `make test` is what CI runs, and all that it runs.
-GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI    = v2.15.0
+GOVULNCHECK = v1.9.0
+BENCHSTAT   = v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME   ?= 5s
+BENCHCOUNT ?= 6
 BENCHTIME  ?= 1s
 
-.PHONY: build test packages format vet staticcheck race fuzz demo-check test-compose bench clean
+TOOLS    = $(CURDIR)/.cache/tools
+LINT     = $(TOOLS)/golangci-lint-$(GOLANGCI)
+BASELINE = docs/benchmarks.txt
+
+.PHONY: build deps check lint words modules modules-update unit test race browser fuzz demo-check test-long test-compose bench vulns update clean
 
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
 
-test: packages format vet staticcheck race browser fuzz demo-check ## everything that CI runs
-
-packages: ## the servers and the browser that the tests talk to (Debian, as root)
+deps: ## the servers and browsers that the tests talk to (Debian, as root), and the tools
 	.ci/packages
 
+$(LINT):
+	mkdir -p $(TOOLS)/build
+	GOBIN=$(TOOLS)/build go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv $(TOOLS)/build/golangci-lint $@
+
+check: format vet staticcheck modules ## what needs no test: format, vet, lint, import rules, words, modules
+
 format:
-	@out=$$(go run $(GOFUMPT) -l .) && test -z "$$out" || { echo "not formatted by gofumpt:"; echo "$$out"; exit 1; }
+	@out=$$(go run mvdan.cc/gofumpt@v0.12.0 -l .) && test -z "$$out" || { echo "not formatted by gofumpt:"; echo "$$out"; exit 1; }
 
 vet:
 	go vet ./...
 
 staticcheck:
-	go run $(STATICCHECK) ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-race: ## all tests with the race detector, but those in a browser
+lint: $(LINT)
+	$(LINT) run
+
+words: ## the words of CONTRIBUTING.md
+	.ci/words
+
+modules: ## the modules in the binary are those of cmd/persona/modules.txt
+	.ci/modules
+
+modules-update:
+	.ci/modules -update
+
+unit: ## the tests that need no server, no browser and little time
+	go test -short ./...
+
+test: deps check race browser fuzz demo-check ## everything that CI runs
+
+race: ## all tests with the race detector, but those in Chromium
 	go test -race -timeout 15m ./...
 
-browser: ## the tests in a browser, without it: the library that drives Chromium has races of its own
-	go test -timeout 15m ./idp ./cmd/internal/app
+browser: ## the tests in Chromium, without it: the library that drives Chromium has races of its own
+	go test -timeout 15m -run '^TestBrowser' ./idp/... ./cmd/internal/app
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
@@ -35,11 +63,22 @@ fuzz: ## each fuzz target for FUZZTIME
 demo-check: ## the whole trip on one machine
 	go run ./cmd/demo -check
 
+test-long: test-compose ## what takes longer: the container image, a minute for each fuzz target, the browser tests ten times
+	.ci/fuzz 1m
+	go test -timeout 60m -count 10 -run '^TestBrowser' ./idp/... ./cmd/internal/app
+
 test-compose: ## the real image and the real deploy/compose.yaml under a real engine (Debian, as root)
 	.ci/test-compose
 
-bench: ## every benchmark, with allocations
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+bench: ## every benchmark BENCHCOUNT times, compared with the recorded ones; BENCH=record records them
+	.ci/bench $(BASELINE) $(BENCHCOUNT) $(BENCHTIME) golang.org/x/perf/cmd/benchstat@$(BENCHSTAT) $(BENCH)
+
+vulns: ## known vulnerabilities in what the program calls
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
+
+update: ## every module at its newest version
+	go get -u ./... && go mod tidy
+	.ci/modules -update
 
 clean:
 	rm -rf bin

@@ -34,7 +34,7 @@ func (n *network) byHand(site string) *network {
 
 // The dialog takes one request, of the window that opened it, and nothing that
 // comes from elsewhere, out of form, or a second time.
-func TestDialogChannel(t *testing.T) {
+func TestBrowserDialogChannel(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	d := n.byHand(farSite)
@@ -66,7 +66,7 @@ func TestDialogChannel(t *testing.T) {
 
 // Another request than the one that the dialog left with does not get the
 // answer: neither from another origin, nor from the same with another nonce.
-func TestDialogClaimed(t *testing.T) {
+func TestBrowserDialogClaimed(t *testing.T) {
 	t.Parallel()
 	for name, claim := range map[string]struct{ site, nonce string }{
 		"another origin":  {nearSite, "n1"},
@@ -98,7 +98,7 @@ func TestDialogClaimed(t *testing.T) {
 }
 
 // A site whose page goes elsewhere while the dialog is open gets nothing.
-func TestDialogOpenerGone(t *testing.T) {
+func TestBrowserDialogOpenerGone(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(farSite+"/", "alice@example.test")
@@ -121,7 +121,7 @@ func TestDialogOpenerGone(t *testing.T) {
 }
 
 // Two dialogs at once do not know of each other.
-func TestTwoDialogs(t *testing.T) {
+func TestBrowserTwoDialogs(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.open(farSite + "/")
@@ -143,7 +143,7 @@ func TestTwoDialogs(t *testing.T) {
 }
 
 // include.js hears its own dialog and nobody else.
-func TestIncludeChannel(t *testing.T) {
+func TestBrowserIncludeChannel(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	const forged = `JSON.stringify({a: "response", d: {assertion: "forged", email: "x", nonce: ""}})`

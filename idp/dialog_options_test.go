@@ -32,7 +32,7 @@ func (n *network) module(name, expression string) string {
 }
 
 // What a site may ask for, option by option.
-func TestDialogOptions(t *testing.T) {
+func TestBrowserDialogOptions(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.page("https://example.test/plain", "text/html", `<!doctype html><title>plain</title>`)
@@ -99,7 +99,7 @@ func TestDialogOptions(t *testing.T) {
 }
 
 // What the dialog demands of a certificate that it is handed.
-func TestDialogChecksCertificates(t *testing.T) {
+func TestBrowserDialogChecksCertificates(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.page("https://example.test/plain", "text/html", `<!doctype html><title>plain</title>`)

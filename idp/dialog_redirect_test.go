@@ -19,7 +19,7 @@ func (n *network) redirect(site, request string) {
 // A page of another site cannot ask in a site's name and have the answer, which
 // travels in the fragment, carried on to itself by a redirect of that site: the
 // request has to come from the site that the answer goes to.
-func TestDialogRedirectByAnother(t *testing.T) {
+func TestBrowserDialogRedirectByAnother(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(farSite+"/", "alice@example.test")

@@ -80,7 +80,7 @@ const hurry = `{ const slowly = window.setTimeout; window.setTimeout = (f, ms, .
 
 // Every failure ends in a screen that says what happened, and every screen can
 // be left.
-func TestDialogScreens(t *testing.T) {
+func TestBrowserDialogScreens(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	const blockStorage = `if (location.origin === "https://example.test") Object.defineProperty(window, "sessionStorage", {get() { throw new DOMException("blocked", "SecurityError"); }});`
@@ -159,7 +159,7 @@ func TestDialogScreens(t *testing.T) {
 }
 
 // The screens of somebody who has been at the sign-in page.
-func TestDialogScreensAfterSignIn(t *testing.T) {
+func TestBrowserDialogScreensAfterSignIn(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	// Cookies do not stick: the session that was just made is gone.
@@ -211,7 +211,7 @@ func TestDialogScreensAfterSignIn(t *testing.T) {
 }
 
 // On a shared computer nothing of the person stays behind.
-func TestDialogSharedComputer(t *testing.T) {
+func TestBrowserDialogSharedComputer(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.open(farSite + "/")
@@ -240,7 +240,7 @@ func TestDialogSharedComputer(t *testing.T) {
 }
 
 // Without IndexedDB there is a key for each time.
-func TestDialogWithoutIndexedDB(t *testing.T) {
+func TestBrowserDialogWithoutIndexedDB(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	end := n.before(`if (location.origin === "https://example.test") Object.defineProperty(window, "indexedDB", {value: {open() { throw new DOMException("blocked"); }}});`)
@@ -254,7 +254,7 @@ func TestDialogWithoutIndexedDB(t *testing.T) {
 }
 
 // An address of a domain that delegates to this host.
-func TestDialogDelegatedDomain(t *testing.T) {
+func TestBrowserDialogDelegatedDomain(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = append(a.Addresses, idptest.Addresses("alice@sister.test")...) })
@@ -262,7 +262,7 @@ func TestDialogDelegatedDomain(t *testing.T) {
 }
 
 // The identity host of its own, beside the company's website, is the hub.
-func TestDialogSecondHost(t *testing.T) {
+func TestBrowserDialogSecondHost(t *testing.T) {
 	t.Parallel()
 	n := newSites(t, func(c *settings) {
 		c.Hosts[1].Domains = []string{otherHost, "other.test"}
@@ -279,7 +279,7 @@ func TestDialogSecondHost(t *testing.T) {
 
 // A hub serves the other identity hosts of its site: their pages know it as a
 // hub, and the cookie of a sister is seen in its frame.
-func TestDialogSister(t *testing.T) {
+func TestBrowserDialogSister(t *testing.T) {
 	t.Parallel()
 	n := newSites(t, func(c *settings) {
 		c.Hosts[1] = named(c.Hosts[1], sisterHost)

@@ -12,7 +12,7 @@ import (
 
 // The main path: from a site's button to its assertion, a second time in one
 // click, with a wrong password on the way, wherever the site is.
-func TestDialogSignIn(t *testing.T) {
+func TestBrowserDialogSignIn(t *testing.T) {
 	t.Parallel()
 	for _, site := range []string{nearSite, farSite} {
 		t.Run(site, func(t *testing.T) {

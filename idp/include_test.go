@@ -11,7 +11,7 @@ import (
 )
 
 // What navigator.id throws, and what it does not.
-func TestIncludeArguments(t *testing.T) {
+func TestBrowserIncludeArguments(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	const f = `() => {}`
@@ -53,7 +53,7 @@ func TestIncludeArguments(t *testing.T) {
 
 // The silent frame, by what the site says of its user, before and after a
 // sign-in. It never says logout where it cannot know.
-func TestSilentFrame(t *testing.T) {
+func TestBrowserSilentFrame(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	user := func(site, value string) string { return site + "/?user=" + url.QueryEscape(value) }
@@ -102,7 +102,7 @@ func TestSilentFrame(t *testing.T) {
 
 // When the session at the hub has ended, its sites learn it; when the
 // directory is down, they do not.
-func TestSilentFrameSessionEnds(t *testing.T) {
+func TestBrowserSilentFrameSessionEnds(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(nearSite+"/?stateful", "alice@example.test")
@@ -122,7 +122,7 @@ func TestSilentFrameSessionEnds(t *testing.T) {
 
 // A frame that the browser refuses, as the site's own policy may have it, does
 // not keep the site waiting for ever.
-func TestSilentFrameRefused(t *testing.T) {
+func TestBrowserSilentFrameRefused(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.page("https://sub.evil.test/", "text/html", relyingPage)
@@ -134,7 +134,7 @@ func TestSilentFrameRefused(t *testing.T) {
 
 // A page whose Cross-Origin-Opener-Policy cuts the popup hears what it hears
 // when the person closes the window; with the milder policy all is well.
-func TestIncludeCutOff(t *testing.T) {
+func TestBrowserIncludeCutOff(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	for policy, events := range map[string]string{"same-origin": "ready cancel", "same-origin-allow-popups": "ready login"} {
@@ -158,7 +158,7 @@ func TestIncludeCutOff(t *testing.T) {
 }
 
 // get and getVerifiedEmail, which old sites use.
-func TestIncludeGet(t *testing.T) {
+func TestBrowserIncludeGet(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.open(farSite + "/?unwatched")
@@ -181,7 +181,7 @@ func TestIncludeGet(t *testing.T) {
 }
 
 // Where popups are blocked, the page goes to the dialog and comes back.
-func TestRedirect(t *testing.T) {
+func TestBrowserRedirect(t *testing.T) {
 	t.Parallel()
 	const blocked = `window.open = () => null; ""`
 	n := newSites(t)
@@ -225,7 +225,7 @@ func TestRedirect(t *testing.T) {
 }
 
 // Assertions of strangers are not taken, and requests that lie are refused.
-func TestRedirectForged(t *testing.T) {
+func TestBrowserRedirectForged(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.open(farSite + "/#persona_state=0123&persona_assertion=forged&persona_email=x")
@@ -255,7 +255,7 @@ func TestRedirectForged(t *testing.T) {
 }
 
 // Clicks that come before a person can have seen the dialog are not taken.
-func TestDialogIgnoresEarlyClicks(t *testing.T) {
+func TestBrowserDialogIgnoresEarlyClicks(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(farSite+"/", "alice@example.test")
@@ -276,7 +276,7 @@ func TestDialogIgnoresEarlyClicks(t *testing.T) {
 
 // Asked silently, a site that the person agreed to gets its assertion without
 // a click; any other does not.
-func TestDialogSilent(t *testing.T) {
+func TestBrowserDialogSilent(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(farSite+"/", "alice@example.test")

@@ -61,7 +61,7 @@ func (n *network) framing(site string) {
 
 // What is not of the protocol by its form, its scope or its method does
 // nothing: the site is not signed out, and nothing is answered.
-func TestSilentFrameMalformed(t *testing.T) {
+func TestBrowserSilentFrameMalformed(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(nearSite+"/", "alice@example.test")
@@ -90,7 +90,7 @@ func TestSilentFrameMalformed(t *testing.T) {
 
 // The frame hears the page that frames it, and no other window: neither of
 // another site nor of the same, neither before that page has spoken nor after.
-func TestSilentFrameWrongSource(t *testing.T) {
+func TestBrowserSilentFrameWrongSource(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(nearSite+"/", "alice@example.test")
@@ -121,7 +121,7 @@ func TestSilentFrameWrongSource(t *testing.T) {
 // The frame stays with the first origin. No browser lets a page change its
 // origin under a frame, so the events are made here, by a page that may look
 // into the frame.
-func TestSilentFramePinned(t *testing.T) {
+func TestBrowserSilentFramePinned(t *testing.T) {
 	t.Parallel()
 	const own = "https://example.test"
 	n := newSites(t)
@@ -141,7 +141,7 @@ func TestSilentFramePinned(t *testing.T) {
 
 // What a site says before the frame is ready is lost, and out of order or
 // twice it gives nobody more than in order and once.
-func TestSilentFrameOutOfOrder(t *testing.T) {
+func TestBrowserSilentFrameOutOfOrder(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(nearSite+"/", "alice@example.test")
@@ -184,7 +184,7 @@ func TestSilentFrameOutOfOrder(t *testing.T) {
 
 // Until the host has said that the site may ask, and when it says otherwise or
 // nothing, the frame is silent, even to a site that the person has agreed to.
-func TestSilentFrameAsksTheHost(t *testing.T) {
+func TestBrowserSilentFrameAsksTheHost(t *testing.T) {
 	t.Parallel()
 	const asked = "https://example.test/persona/wsapi/relying_party"
 	n := newSites(t)
@@ -207,7 +207,7 @@ func TestSilentFrameAsksTheHost(t *testing.T) {
 
 // A site that may not use the hub cannot frame it: neither by its own page nor
 // around the page of a site that may. A port is another site.
-func TestSilentFrameNotAllowed(t *testing.T) {
+func TestBrowserSilentFrameNotAllowed(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(nearSite+"/", "alice@example.test")
@@ -227,7 +227,7 @@ func TestSilentFrameNotAllowed(t *testing.T) {
 
 // On another site the frame answers, and says nothing: neither to a site that
 // the person has signed in to, nor to one on the hub's site that is inside.
-func TestSilentFrameElsewhere(t *testing.T) {
+func TestBrowserSilentFrameElsewhere(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.signInAt(nearSite+"/", "alice@example.test")

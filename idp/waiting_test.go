@@ -38,7 +38,7 @@ func TestBrowserWaits(t *testing.T) {
 }
 
 // An early press in the dialog is answered by words; Escape cancels.
-func TestDialogEarlyPress(t *testing.T) {
+func TestBrowserDialogEarlyPress(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	n.dialogFor(farSite, map[string]any{"email": "alice@example.test"})
@@ -55,7 +55,7 @@ func TestDialogEarlyPress(t *testing.T) {
 }
 
 // What historic sites send for "nothing" is nothing.
-func TestDialogEmptyOptions(t *testing.T) {
+func TestBrowserDialogEmptyOptions(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)
 	for _, options := range []string{

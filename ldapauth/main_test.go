@@ -43,6 +43,9 @@ func TestMain(m *testing.M) {
 
 func sharedSlapd(tb testing.TB) *ldaptest.Server {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("needs slapd")
+	}
 	company.once.Do(func() {
 		if company.dir, company.err = os.MkdirTemp("", "ldapauth"); company.err == nil {
 			company.server, company.err = ldaptest.Start(company.dir, ldaptest.Options{LDIF: ldaptest.CompanyOf(1000)})

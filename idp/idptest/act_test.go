@@ -12,9 +12,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestLeave: each way to end a page, many times: an answer that is lost is no
+// TestBrowserLeave: each way to end a page, many times: an answer that is lost is no
 // error, and afterwards the page is gone.
-func TestLeave(t *testing.T) {
+func TestBrowserLeave(t *testing.T) {
 	const here, there = "https://here.example.test/", "https://there.other.test/"
 	authority := idptest.NewAuthority(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -32,11 +32,19 @@ const browserDeadline = 2 * time.Minute
 
 // NewBrowser starts a Chromium of its own and returns the context of its first
 // tab, for chromedp. The browser ends with the test. Where there is no Chromium
-// the test is skipped, or fails when the environment says CI=true. Under the race
-// detector it is skipped, too: the library has races of its own.
+// the test is skipped, or fails where CI=true. It is skipped with -short, and
+// under the race detector: the library has races of its own. `make browser` runs
+// the tests whose names begin with TestBrowser without the detector, so another
+// name is an error.
 func NewBrowser(t testing.TB, options BrowserOptions) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a browser")
+	}
 	if underRace {
+		if !strings.HasPrefix(t.Name(), "TestBrowser") {
+			t.Fatal("a test in a browser needs a name that begins with TestBrowser, or no target of the Makefile runs it")
+		}
 		// Its fault would fail a good test now and then; what the server does is
 		// under the detector in all other tests.
 		t.Skip("chromedp v0.23 races with itself when it attaches to a popup: make browser runs this without the race detector")

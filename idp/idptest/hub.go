@@ -1,11 +1,13 @@
 package idptest
 
 import (
+	"cmp"
 	"embed"
 	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed hub
@@ -33,6 +35,9 @@ type Hub struct {
 	// Stubborn hubs send the browser to the authentication page after every
 	// failure, not after the first only.
 	Stubborn bool
+	// Patience is how long the hub waits for the provisioning page after it was
+	// loaded; 0: 20 seconds, as hubs did.
+	Patience time.Duration
 }
 
 // ServeHTTP serves the dialog.
@@ -61,5 +66,6 @@ func (h Hub) servePage(w http.ResponseWriter) {
 		"Audience":       h.Audience,
 		"Duration":       strconv.Itoa(h.Duration),
 		"Stubborn":       strconv.FormatBool(h.Stubborn),
+		"Patience":       strconv.FormatInt(cmp.Or(h.Patience, 20*time.Second).Milliseconds(), 10),
 	})
 }

@@ -47,11 +47,14 @@ type Server struct {
 	fatal        func(error)
 }
 
-// StartSlapd starts a server and stops it when the test ends. Where slapd is
-// not installed it skips the test, or fails it when the environment has
-// CI=true.
+// StartSlapd starts a server and stops it when the test ends. With -short it
+// skips the test; where slapd is not installed, too, or fails it when the
+// environment has CI=true.
 func StartSlapd(tb testing.TB, opts Options) *Server {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("needs slapd")
+	}
 	if _, err := findSlapd(); err != nil {
 		if os.Getenv("CI") == "true" {
 			tb.Fatal(err)

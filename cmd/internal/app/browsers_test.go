@@ -13,7 +13,7 @@ import (
 )
 
 // TestEveryBrowser takes the whole trip in Firefox and WebKitGTK: sign in to a website with the password, then with
-// one click, then sign out. TestHubApart and TestRelyingParties do so in Chromium.
+// one click, then sign out. TestBrowserHubApart and TestBrowserRelyingParties do so in Chromium.
 func TestEveryBrowser(t *testing.T) {
 	for name, open := range map[string]func(testing.TB, browsertest.Options) browsertest.Window{
 		"Firefox": browsertest.NewFirefox, "WebKitGTK": browsertest.NewWebKit,

@@ -54,9 +54,9 @@ domains:
 	return m, m.client(roots)
 }
 
-// TestHubApart: an app on another origin than the identity host signs a person in, and the verifier
+// TestBrowserHubApart: an app on another origin than the identity host signs a person in, and the verifier
 // says who that is.
-func TestHubApart(t *testing.T) {
+func TestBrowserHubApart(t *testing.T) {
 	m, client := startApart(t, "")
 	visitor := m.newShopper(t)
 	do(t, visitor.ctx, chromedp.Navigate("https://app.example.test/"))

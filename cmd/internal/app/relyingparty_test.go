@@ -123,9 +123,9 @@ func (s *shopper) signedIn(email string) {
 	s.until("document.querySelector('#email')?.textContent === " + strconv.Quote(email))
 }
 
-// TestRelyingParties: people sign in to the four example websites with the whole program, slapd and
+// TestBrowserRelyingParties: people sign in to the four example websites with the whole program, slapd and
 // Chromium: first with the password, then in one click.
-func TestRelyingParties(t *testing.T) {
+func TestBrowserRelyingParties(t *testing.T) {
 	m := startMall(t)
 	for _, example := range relyingpartytest.Examples() {
 		t.Run(example.Name, func(t *testing.T) {
@@ -152,8 +152,8 @@ func TestRelyingParties(t *testing.T) {
 	}
 }
 
-// TestRelyingPartyMistakes: what a developer gets wrong at first ends in words, and signs nobody in.
-func TestRelyingPartyMistakes(t *testing.T) {
+// TestBrowserRelyingPartyMistakes: what a developer gets wrong at first ends in words, and signs nobody in.
+func TestBrowserRelyingPartyMistakes(t *testing.T) {
 	m := startMall(t)
 	example := relyingpartytest.Examples()[0]
 

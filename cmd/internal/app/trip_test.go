@@ -54,7 +54,7 @@ domains:
   - {name: old.example.test, upstream: %s, disabled: true}
 identity: {hubs: [https://hub.example.test/persona]}
 log: {level: debug}
-`, httpsPort, httpPort, c.pebble.Directory(), site.URL, hub(t, "https://hub.example.test"), hub(t, "https://hub.elsewhere.test"), site.URL, site.URL)+
+`, httpsPort, httpPort, c.pebble.Directory(), site.URL, hub(t, "https://hub.example.test", 0), hub(t, "https://hub.elsewhere.test", 2*time.Second), site.URL, site.URL)+
 		directoryYAML(t, folder, c.slapd))
 	c.client = c.program.client(c.pebble.IssuerRoots())
 	eventually(t, "all names have certificates and keys", func() bool {
@@ -64,20 +64,20 @@ log: {level: debug}
 	return c
 }
 
-// hub serves a page that plays the dialog's part, and returns where.
-func hub(t *testing.T, audience string) string {
+// hub serves a page that plays the dialog's part, and returns where. For patience see idptest.Hub.
+func hub(t *testing.T, audience string, patience time.Duration) string {
 	server := httptest.NewServer(idptest.Hub{
 		Base: "/persona", Provider: "https://example.test",
 		Authentication: "/persona/authenticate", Provisioning: "/persona/provision",
-		Audience: audience, Duration: 3600,
+		Audience: audience, Duration: 3600, Patience: patience,
 	})
 	t.Cleanup(server.Close)
 	return server.URL
 }
 
-// TestWholeTrip is the main job on real parts: certificates from Pebble by themselves, the website
+// TestBrowserWholeTrip is the main job on real parts: certificates from Pebble by themselves, the website
 // unchanged, a person of slapd signs in with Chromium, and the browser's bundle verifies.
-func TestWholeTrip(t *testing.T) {
+func TestBrowserWholeTrip(t *testing.T) {
 	c := startCompany(t)
 
 	t.Run("the website is served unchanged", func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestWholeTrip(t *testing.T) {
 		}
 	})
 	t.Run("a person signs in and is certified", c.signInFromHub)
-	t.Run("a hub elsewhere ends in words", c.signInFromElsewhere)
+	t.Run("a hub that is not listed is refused with an explanation", c.signInFromUnlistedHub)
 	t.Run("nothing secret is logged", func(t *testing.T) {
 		for _, secret := range []string{ldaptest.Password, c.slapd.BindPassword, "__Host-persona="} {
 			if strings.Contains(c.log.String(), secret) {
@@ -153,9 +153,9 @@ func (c *company) signInFromHub(t *testing.T) {
 	}
 }
 
-// signInFromElsewhere: a hub of another site was never allowed to frame the provisioning page; with
+// signInFromUnlistedHub: a hub of another site was never allowed to frame the provisioning page; with
 // third-party cookies blocked it could not work anyway. The person ends on a page that says so.
-func (c *company) signInFromElsewhere(t *testing.T) {
+func (c *company) signInFromUnlistedHub(t *testing.T) {
 	ctx := idptest.NewBrowser(t, c.browser(t, true))
 	do(t, ctx,
 		chromedp.Navigate("https://hub.elsewhere.test/persona/sign_in"),

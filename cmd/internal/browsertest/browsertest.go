@@ -57,6 +57,9 @@ func until(t testing.TB, what string, holds func() bool) {
 // require finds a program, or skips the test; where CI=true it fails instead.
 func require(t testing.TB, program, debian string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a browser")
+	}
 	path, err := exec.LookPath(program)
 	if err == nil {
 		return path

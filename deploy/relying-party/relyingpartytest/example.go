@@ -128,6 +128,9 @@ func (e Example) Run(t testing.TB, settings Settings) *Process {
 // require demands the example's interpreter.
 func (e Example) require(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs " + e.program)
+	}
 	if _, err := exec.LookPath(e.program); err == nil {
 		return
 	}

@@ -3,11 +3,10 @@
 // messages (scope vep_prov) as JSON strings, a key pair of the browser, the
 // trip to the authentication page and back.
 
-const { authentication, provisioning, audience, duration, stubborn } = /** @type {Record<string, string>} */ (
+const { authentication, provisioning, audience, duration, stubborn, patience } = /** @type {Record<string, string>} */ (
   document.body.dataset
 );
 const scope = "vep_prov::";
-const TIMEOUT_MS = 20000;
 
 /** @param {string} id @param {string} text */
 function show(id, text) {
@@ -111,7 +110,7 @@ function provision(email) {
     }
 
     window.addEventListener("message", receive);
-    frame.addEventListener("load", () => setTimeout(() => fail("provisioning timed out"), TIMEOUT_MS));
+    frame.addEventListener("load", () => setTimeout(() => fail("provisioning timed out"), Number(patience)));
     document.body.append(frame);
     post({ method: scope + "__ready", params: "ping" });
   });

@@ -57,6 +57,9 @@ type Server struct {
 // (refuse no good nonces), PEBBLE_AUTHZREUSE=0 (check each order anew).
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a certificate authority")
+	}
 	for name, value := range map[string]string{
 		"PEBBLE_VA_NOSLEEP":      "1",
 		"PEBBLE_WFE_NONCEREJECT": "0",
