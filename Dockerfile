@@ -1,5 +1,5 @@
 # The static binary in an otherwise empty image, run by a user without rights; its root can be read-only.
-#   docker build -t persona .
+#   docker build -t persona --build-arg VERSION=v1.2.3 --build-arg REVISION="$(git rev-parse HEAD)" .
 #   docker run -d --name persona --read-only --cap-drop ALL --security-opt no-new-privileges \
 #     -p 443:8443 -p 80:8080 -v persona-state:/var/lib/persona -v ./persona.yaml:/etc/persona/persona.yaml:ro persona
 # deploy/compose.yaml is the whole set-up, and deploy/README.md says what to know about it.
@@ -11,7 +11,9 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /out/persona ./cmd/persona \
+ARG VERSION=dev
+ARG REVISION=unknown
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION -X main.revision=$REVISION" -o /out/persona ./cmd/persona \
  && mkdir -p /out/state /out/tmp && chmod 0700 /out/state && chmod 1777 /out/tmp
 
 FROM scratch

@@ -25,8 +25,8 @@ func TestCheckAsksForThePassword(t *testing.T) {
 	}
 }
 
-// TestCheckStoppedAtThePassword: whoever stops instead of typing gets their terminal back, and no
-// findings that would mean nothing.
+// TestCheckStoppedAtThePassword: stopping instead of typing restores the terminal and prints
+// no findings.
 func TestCheckStoppedAtThePassword(t *testing.T) {
 	t.Parallel()
 	c := startChecked(t)

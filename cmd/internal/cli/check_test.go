@@ -98,9 +98,9 @@ func TestCheckCommand(t *testing.T) {
 		"one domain":      {[]string{"example.test"}, 0, []string{"  ✓ published key "}, ""},
 		"one person":      {[]string{"alice@example.test", "-password-file", "password"}, 0, []string{`"email": "alice@example.test"`, `"aud": "https://relying-party.example"`, "  ✓ sign-out "}, ""},
 		"by another name": {[]string{"alice@example.test", "-password-file", "password", "-login", "alice"}, 0, []string{"  ✓ sign-in                 as alice\n"}, ""},
-		"wrong password":  {[]string{"-password-file", "wrong", "bob.brown@example.test"}, 1, []string{"  ✗ sign-in                 403: The user name or the password is wrong.\n      → is it the right password"}, "persona: 1 step failed (hint: mend the first one first: others may follow from it)\n"},
+		"wrong password":  {[]string{"-password-file", "wrong", "bob.brown@example.test"}, 1, []string{"  ✗ sign-in                 403: The user name or the password is wrong.\n      → is it the right password"}, "persona: 1 step failed (hint: fix the first one first: others may follow from it)\n"},
 		"both":            {[]string{"example.test", "alice@example.test", "-password-file", "password"}, 0, []string{"  ✓ published key ", "  ✓ sign-out "}, ""},
-		"nobody to ask":   {[]string{"alice@example.test"}, 2, nil, "persona: check: nobody can be asked"},
+		"no terminal":     {[]string{"alice@example.test"}, 2, nil, "persona: check: the password of alice@example.test cannot be asked for without a terminal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, code := c.check(t, test.args...)
@@ -149,8 +149,8 @@ func TestCheckCommand(t *testing.T) {
 	}
 }
 
-// TestCheckAsSomebodyElse: whoever may not look into the state directory is not told to take it.
-func TestCheckAsSomebodyElse(t *testing.T) {
+// TestCheckAsAnotherUser: a user who may not read the state directory is not told to chown it.
+func TestCheckAsAnotherUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can run it as another user")

@@ -1,15 +1,22 @@
+// Package cli is the command line of persona: its commands and their flags, usage
+// texts, errors with hints, exit codes. It reads the configuration and runs what
+// package app builds from it.
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/setup"
 )
 
 // Exit codes, which systemd and container engines look at.
@@ -19,7 +26,7 @@ const (
 	exitUsage   = 2 // wrong usage or configuration; a restart does not help
 )
 
-// shell is where a command was called from.
+// shell is where a command is called from.
 type shell struct {
 	environ        []string
 	stdin          io.Reader
@@ -29,6 +36,7 @@ type shell struct {
 	isTerminal func(stdin io.Reader) bool
 	readHidden func(ctx context.Context, stdin io.Reader) (string, error)
 	root       bool // runs as root
+	version    string
 }
 
 // command is one command of the program.
@@ -52,29 +60,61 @@ func commands() []command {
 		{"keys rotate", "", "replace the keys of a domain", nil},
 		{"directory check", "", "look for what is wrong with a directory", nil},
 		{"directory whois", "LOGIN", "show what a directory says of a person", nil},
-		{"healthcheck", "", "ask a running sidecar whether it lives", healthcheck},
+		{"healthcheck", "", "ask a running sidecar whether it is alive", healthcheck},
 		{"version", "", "print the version", version},
 	}
 }
 
-// Main runs the command that args (without the program's name) call for, and
-// returns the exit code. environ is as from os.Environ. It returns when the
-// command is done or, for one that serves, when ctx ends.
-func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return run(ctx, shell{
-		environ: environ, stdin: stdin, stdout: stdout, stderr: stderr,
-		isTerminal: isTerminal, readHidden: readHidden, root: os.Geteuid() == 0,
-	}, args)
+// Program is what the operating system and the linker give to the program.
+type Program struct {
+	Args           []string // without the program's name
+	Environ        []string // as from os.Environ
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Version and Revision name a build whose source was not in a repository;
+	// "" where the build information has them.
+	Version, Revision string
 }
 
-// run is Main for any shell.
+// Main runs the command that the arguments call for, and returns the exit code.
+// It returns when the command is done or, for one that serves, when ctx ends.
+func Main(ctx context.Context, p Program) int {
+	sh := shell{
+		environ: p.Environ, stdin: p.Stdin, stdout: p.Stdout, stderr: p.Stderr,
+		isTerminal: isTerminal, readHidden: readHidden, root: os.Geteuid() == 0, version: p.Version,
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		sh.version = describe(info, p.Version, p.Revision)
+	}
+	return run(ctx, sh, p.Args)
+}
+
+// run is Main for any shell. It prints an error as "persona: what (hint: what to
+// do)", and below it its details, such as the faults of a configuration, one a
+// line. An error that is not known to be a mistake of the caller is a failure at
+// run time.
 func run(ctx context.Context, sh shell, args []string) int {
 	err := dispatch(ctx, sh, args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitSuccess
 	}
-	report(sh.stderr, err)
-	return exitCode(err)
+	fmt.Fprintf(sh.stderr, "persona: %v", err)
+	if hinted, ok := errors.AsType[hinter](err); ok && hinted.Hint() != "" {
+		fmt.Fprintf(sh.stderr, " (hint: %s)", hinted.Hint())
+	}
+	fmt.Fprintln(sh.stderr)
+	if detailed, ok := errors.AsType[detailer](err); ok {
+		for _, line := range detailed.Detail() {
+			fmt.Fprintln(sh.stderr, line)
+		}
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.code
+	}
+	if _, ok := errors.AsType[*setup.Refusal](err); ok {
+		return exitUsage
+	}
+	return exitFailure
 }
 
 func dispatch(ctx context.Context, sh shell, args []string) error {
@@ -191,4 +231,51 @@ func parseFlags(sh shell, flags *flag.FlagSet, args []string) error {
 // configFlag declares the flag -config.
 func configFlag(flags *flag.FlagSet) *string {
 	return flags.String("config", "", "`file` to read; by default "+config.DefaultPath+" if it exists, else the environment")
+}
+
+// writeSetup writes a configuration. At a terminal it asks what the flags leave
+// open.
+func writeSetup(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error {
+	s := setup.New(flags)
+	if err := parse(sh, flags, args); err != nil {
+		return err
+	}
+	env := setup.Env{Screen: sh.stderr, Out: sh.stdout, Root: sh.root}
+	if sh.interactive() {
+		env.Terminal = sh
+	}
+	return s.Run(ctx, flags, env)
+}
+
+// version prints which build this is.
+func version(_ context.Context, sh shell, flags *flag.FlagSet, args []string) error {
+	if err := parse(sh, flags, args); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(sh.stdout, "persona %s %s %s/%s\n", sh.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+// describe names a build by what was stamped on it, or else by the version of the
+// module, with the revision where the version does not tell.
+func describe(info *debug.BuildInfo, version, revision string) string {
+	modified := ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && revision == "":
+			revision = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = "+changes"
+		}
+	}
+	if version == "" {
+		version = cmp.Or(info.Main.Version, "(devel)")
+		if version != "(devel)" { // it tells the revision
+			return version
+		}
+	}
+	if len(revision) < 12 {
+		return version
+	}
+	return version + " " + revision[:12] + modified
 }

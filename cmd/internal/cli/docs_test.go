@@ -235,7 +235,7 @@ func TestShownFlagsExist(t *testing.T) {
 		}
 		ours++
 		var out, errOut strings.Builder
-		if code := cli.Main(t.Context(), append(words[1:], "-help"), nil, strings.NewReader(""), &out, &errOut); code != 0 {
+		if code := cli.Main(t.Context(), cli.Program{Args: append(words[1:], "-help"), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errOut}); code != 0 {
 			t.Errorf("%s\n\t%s", s, errOut.String())
 		}
 	}
@@ -279,6 +279,31 @@ func TestInstall(t *testing.T) {
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join(folder, "persona"), "version").CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "persona ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestStampedVersion builds with the linker flags of the Dockerfile and no repository:
+// the version and the revision come from its arguments.
+func TestStampedVersion(t *testing.T) {
+	t.Parallel()
+	dockerfile, err := os.ReadFile(filepath.Join(repository, "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`go build -trimpath -ldflags "([^"]+)"`).FindSubmatch(dockerfile)
+	if flags == nil {
+		t.Fatal("the Dockerfile builds in another way")
+	}
+	program := filepath.Join(t.TempDir(), "persona")
+	stamp := strings.NewReplacer("$VERSION", "v1.2.3", "$REVISION", "0123456789abcdef0123456789abcdef01234567").Replace(string(flags[1]))
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags", stamp, "-o", program, "./cmd/persona")
+	build.Dir = repository
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), program, "version").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "persona v1.2.3 0123456789ab go1.") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

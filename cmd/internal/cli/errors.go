@@ -3,13 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
 
 	"persona-sidecar/cmd/internal/config"
-	"persona-sidecar/cmd/internal/setup"
 )
 
 // failure is an error with what to do about it and how to exit.
@@ -64,42 +62,23 @@ func wrong(problem, hint string) error {
 	return &failure{problem: problem, hint: hint, code: exitUsage}
 }
 
-// exitCode returns the code for an error. One that is not known to be a mistake
-// of the caller is a failure at run time.
-func exitCode(err error) int {
-	if f := (*failure)(nil); errors.As(err, &f) {
-		return f.code
+// configPath returns the file that -config names, or the default one if it
+// exists; "" for the environment alone.
+func configPath(path string) string {
+	if path != "" {
+		return path
 	}
-	if refusal := (*setup.Refusal)(nil); errors.As(err, &refusal) {
-		return exitUsage
+	if _, err := os.Stat(config.DefaultPath); errors.Is(err, fs.ErrNotExist) {
+		return ""
 	}
-	return exitFailure
-}
-
-// report prints an error as "persona: what (hint: what to do)", and below it its
-// details, such as the faults of a configuration, one a line.
-func report(w io.Writer, err error) {
-	fmt.Fprintf(w, "persona: %v", err)
-	if hinted, ok := errors.AsType[hinter](err); ok && hinted.Hint() != "" {
-		fmt.Fprintf(w, " (hint: %s)", hinted.Hint())
-	}
-	fmt.Fprintln(w)
-	if detailed, ok := errors.AsType[detailer](err); ok {
-		for _, line := range detailed.Detail() {
-			fmt.Fprintln(w, line)
-		}
-	}
+	return config.DefaultPath
 }
 
 // load reads the configuration that -config names, the default file if there is
 // one, or the environment. Its errors are those of config.Load in the words of
 // the command line.
 func load(sh shell, path string) (*config.Config, error) {
-	if path == "" {
-		if _, err := os.Stat(config.DefaultPath); err == nil || !errors.Is(err, fs.ErrNotExist) {
-			path = config.DefaultPath
-		}
-	}
+	path = configPath(path)
 	c, err := config.Load(path, sh.environ)
 	if err == nil {
 		return c, nil
@@ -130,3 +109,34 @@ func counted(n int, what string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
+
+// whatIsMissing explains on one screen how to give a configuration. The tests load
+// both of its examples.
+const whatIsMissing = `persona needs the domain that it signs for, the address of the website, and the directory with the people.
+
+By file, /etc/persona/persona.yaml or another with -config ("persona setup" writes one with comments):
+
+    domains:
+      - name: example.com
+        upstream: http://127.0.0.1:8080
+        directory: corp
+    directories:
+      corp:
+        preset: openldap
+        urls: [ldaps://ldap.example.com]
+        bind_dn: cn=persona,dc=example,dc=com
+        bind_password_file: /run/secrets/ldap
+        base_dn: dc=example,dc=com
+
+By environment, for one domain:
+
+    PERSONA_DOMAIN=example.com
+    PERSONA_UPSTREAM=http://127.0.0.1:8080
+    PERSONA_LDAP_PRESET=openldap
+    PERSONA_LDAP_URLS=ldaps://ldap.example.com
+    PERSONA_LDAP_BIND_DN=cn=persona,dc=example,dc=com
+    PERSONA_LDAP_BIND_PASSWORD_FILE=/run/secrets/ldap
+    PERSONA_LDAP_BASE_DN=dc=example,dc=com
+
+It listens on ports 80 and 443, keeps its keys in /var/lib/persona, and gets TLS certificates from
+Let's Encrypt, to whose terms of service running it agrees. Each of these can be configured.`

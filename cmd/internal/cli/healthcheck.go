@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// healthcheck asks the admin listener of a running sidecar whether it lives.
+// healthcheck asks the admin listener of a running sidecar whether it is alive.
 // Only wrong flags exit with 2, because container engines reserve that code.
 func healthcheck(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error {
 	path := configFlag(flags)
@@ -31,13 +31,13 @@ func healthcheck(ctx context.Context, sh shell, flags *flag.FlagSet, args []stri
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	if err := askLife(ctx, target); err != nil {
-		return &failure{problem: "no sign of life from " + target, cause: err, hint: "is persona running, and is this its listen.admin?", code: exitFailure}
+		return &failure{problem: "no answer from " + target, cause: err, hint: "is persona running, and is this its listen.admin?", code: exitFailure}
 	}
 	fmt.Fprintln(sh.stdout, "alive")
 	return nil
 }
 
-// adminAddress returns where the sidecar of a configuration is asked.
+// adminAddress returns the address to ask for a configuration.
 func adminAddress(sh shell, path string) (string, error) {
 	c, err := load(sh, path)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"persona-sidecar/cmd/internal/app"
 )
 
-// keysList prints the keys of the state directory. It makes neither keys nor
-// the directory.
+// keysList prints the keys of the state directory. It creates neither keys nor the
+// directory.
 func keysList(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error {
 	path := configFlag(flags)
 	if err := parse(sh, flags, args); err != nil {
@@ -27,22 +27,13 @@ func keysList(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	if _, err := os.Stat(c.StateDir); errors.Is(err, fs.ErrNotExist) {
 		return noKeys(sh, c.StateDir)
 	}
-	lines, err := app.Keys(ctx, app.Options{Config: c, Log: newLogger(sh, c.Log), Version: buildVersion()})
+	lines, err := app.Keys(ctx, app.Options{Config: c, Log: newLogger(sh, c.Log), Version: sh.version})
 	if err != nil {
 		return fmt.Errorf("listing the keys: %w", err)
 	}
 	if len(lines) == 0 {
 		return noKeys(sh, c.StateDir)
 	}
-	return printKeys(sh, lines)
-}
-
-func noKeys(sh shell, folder string) error {
-	_, err := fmt.Fprintf(sh.stdout, "no keys in %s: the first \"persona serve\" makes them\n", folder)
-	return err
-}
-
-func printKeys(sh shell, lines []app.KeyLine) error {
 	table := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "HOST\tUSE\tALGORITHM\tID\tCREATED\tRETIRES\tFINGERPRINT")
 	for _, l := range lines {
@@ -50,6 +41,11 @@ func printKeys(sh shell, lines []app.KeyLine) error {
 			orDash(l.Host), l.Use, l.Algorithm, l.ID, date(l.Created), date(l.Retires), orDash(l.Fingerprint))
 	}
 	return table.Flush()
+}
+
+func noKeys(sh shell, folder string) error {
+	_, err := fmt.Fprintf(sh.stdout, "no keys in %s: the first \"persona serve\" makes them\n", folder)
+	return err
 }
 
 func orDash(text string) string {

@@ -195,7 +195,7 @@ func (p *process) ask(ctx context.Context, method, host, path, cookie string, fo
 	return got, err
 }
 
-// signIn returns the cookie of somebody who has signed in.
+// signIn returns the cookie of a new session.
 func (p *process) signIn(t *testing.T, login string) (cookie string) {
 	t.Helper()
 	got, err := p.trySignIn(t.Context(), login)
@@ -210,7 +210,7 @@ func (p *process) trySignIn(ctx context.Context, login string) (answer, error) {
 		url.Values{"username": {login}, "password": {ldaptest.Password}, "computer": {"private"}})
 }
 
-// signedIn says whether a cookie is a session.
+// signedIn reports whether a cookie is a session.
 func (p *process) signedIn(t *testing.T, cookie string) bool {
 	t.Helper()
 	got, err := p.ask(t.Context(), http.MethodGet, "example.test", "/persona/api/session", cookie, nil)
@@ -239,7 +239,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	defer tick.Stop()
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting: %s", what)
 		}
 		<-tick.C
 	}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"persona": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			code := cli.Main(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+			code := cli.Main(ctx, cli.Program{Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
 			stop()
 			os.Exit(code)
 		},
@@ -124,7 +124,7 @@ func wait(ts *testscript.TestScript, what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			ts.Fatalf("waited for %s in vain", what)
+			ts.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

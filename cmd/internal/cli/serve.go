@@ -44,7 +44,7 @@ func serve(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) er
 	defer close(stop)
 	go logHangups(hangups, stop, log)
 
-	a, err := app.New(app.Options{Config: c, Log: log, Version: buildVersion()})
+	a, err := app.New(app.Options{Config: c, Log: log, Version: sh.version})
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}

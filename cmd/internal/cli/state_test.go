@@ -40,7 +40,7 @@ func run(t *testing.T, command *exec.Cmd) (code int, stderr string) {
 }
 
 // TestDamagedState: a keyset that cannot be used is named with its cure, and
-// nothing is overwritten, so that what is mended works again.
+// nothing is overwritten, so that it works again once fixed.
 func TestDamagedState(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -63,8 +63,8 @@ func TestDamagedState(t *testing.T) {
 		{"an empty key", key, rewrite(nothing), []string{"JSON"}},
 		{"a cookie secret cut short", secret, rewrite(half), []string{"JSON", "restore the file from a backup", "everyone has to sign in again"}},
 		{"an empty cookie secret", secret, rewrite(nothing), []string{"JSON"}},
-		{"a key that everybody may read", key, chmod(0o644), []string{"mode 0644", "(hint: chmod 0600 "}},
-		{"a cookie secret that everybody may change", secret, chmod(0o666), []string{"mode 0666", "(hint: chmod 0600 "}},
+		{"a key that all may read", key, chmod(0o644), []string{"mode 0644", "(hint: chmod 0600 "}},
+		{"a cookie secret that all may change", secret, chmod(0o666), []string{"mode 0666", "(hint: chmod 0600 "}},
 		{"a version of another day", "persona/version", func(path, _ string) error { return os.WriteFile(path, []byte("7\n"), 0o600) }, []string{"newer persona"}},
 		{"the version of an earlier persona", "persona/version", func(path, _ string) error { return os.WriteFile(path, []byte("1\n"), 0o600) }, []string{"older persona", "use another state_dir"}},
 	} {
@@ -96,7 +96,7 @@ func TestDamagedState(t *testing.T) {
 	p = serve(t, folder)
 	p.ready(t)
 	if diff := cmp.Diff(published, p.document(t, "example.test")); diff != "" {
-		t.Errorf("mended, it publishes another key:\n%s", diff)
+		t.Errorf("fixed, it publishes another key:\n%s", diff)
 	}
 }
 
@@ -115,7 +115,7 @@ func chmod(bits os.FileMode) func(path, text string) error {
 var cureLine = regexp.MustCompile(`\(hint: .*as root.*: ((?:mkdir|chown) .*)\)$`)
 
 // TestUnwritableState: a state directory that is another user's is told with the exact
-// command that mends it, and after that command it works.
+// command that fixes it, and after that command it works.
 func TestUnwritableState(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(t *testing.T, state string){
@@ -148,8 +148,8 @@ func TestUnwritableState(t *testing.T) {
 			}
 
 			// In a container the host's name for the folder is not known.
-			mend := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(cure[1], "FOLDER", state))
-			if out, err := mend.CombinedOutput(); err != nil {
+			fix := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(cure[1], "FOLDER", state))
+			if out, err := fix.CombinedOutput(); err != nil {
 				t.Fatalf("the cure %q: %v %s", cure[1], err, out)
 			}
 			p := newProcess(persona(t, folder, "serve", "-config", "persona.yaml"))

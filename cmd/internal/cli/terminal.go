@@ -14,8 +14,8 @@ import (
 // maxAnswer bounds an answer at the terminal, in bytes.
 const maxAnswer = 4096
 
-// ask prints a prompt on standard error and returns the line that is typed,
-// without blanks around it. Its error ends the command: nobody answers any more.
+// Ask prints a prompt on standard error and returns the line that is typed,
+// without blanks around it. Its error ends the command: no more answers come.
 func (sh shell) Ask(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(sh.stderr, prompt)
 	text, err := await(ctx, func() (string, error) { return readLine(sh.stdin) })
@@ -25,8 +25,8 @@ func (sh shell) Ask(ctx context.Context, prompt string) (string, error) {
 	return strings.TrimSpace(text), nil
 }
 
-// askHidden is ask for what nobody may see: it is not shown while it is typed,
-// and is returned with all its blanks.
+// AskHidden is Ask for a secret: it is not shown while it is typed, and is
+// returned with all its blanks.
 func (sh shell) AskHidden(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(sh.stderr, prompt)
 	text, err := sh.readHidden(ctx, sh.stdin)
@@ -37,10 +37,11 @@ func (sh shell) AskHidden(ctx context.Context, prompt string) (string, error) {
 	return text, nil
 }
 
-// interactive says whether somebody can be asked.
+// interactive reports whether a person can be asked.
 func (sh shell) interactive() bool { return sh.isTerminal(sh.stdin) }
 
-// noAnswer is the end of all questions. Whoever asked has done nothing yet.
+// noAnswer is the error of a question without an answer. Commands ask before they
+// do anything.
 func noAnswer(sh shell, err error) error {
 	fmt.Fprintln(sh.stderr)
 	switch {
@@ -52,7 +53,7 @@ func noAnswer(sh shell, err error) error {
 	return &failure{problem: "reading the answer", cause: err, hint: "give flags instead of answers", code: exitUsage}
 }
 
-// isTerminal says whether a person sits at the other end of a file.
+// isTerminal reports whether a file is a terminal.
 func isTerminal(in io.Reader) bool {
 	file, ok := in.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

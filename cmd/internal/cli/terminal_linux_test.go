@@ -88,7 +88,7 @@ func (term *terminal) seen() string {
 	return term.screen.String()
 }
 
-// shows says whether the terminal shows what is typed.
+// shows reports whether the terminal shows what is typed.
 func (term *terminal) shows(t *testing.T) bool {
 	t.Helper()
 	state, err := unix.IoctlGetTermios(int(term.line.Fd()), unix.TCGETS)
@@ -108,7 +108,7 @@ func (term *terminal) until(t *testing.T, what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("waited for %s in vain; the screen:\n%s", what, term.seen())
+			t.Fatalf("timed out waiting for %s; the screen:\n%s", what, term.seen())
 		}
 	}
 }

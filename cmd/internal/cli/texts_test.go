@@ -59,17 +59,22 @@ func TestExamplesOfWhatIsMissing(t *testing.T) {
 
 func TestVersionOfBuild(t *testing.T) {
 	t.Parallel()
-	revision := debug.BuildSetting{Key: "vcs.revision", Value: "0123456789abcdef0123456789abcdef01234567"}
+	const hash = "0123456789abcdef0123456789abcdef01234567"
+	revision := debug.BuildSetting{Key: "vcs.revision", Value: hash}
 	for _, test := range []struct {
-		info debug.BuildInfo
-		want string
+		info              debug.BuildInfo
+		version, revision string // stamped
+		want              string
 	}{
-		{debug.BuildInfo{}, "(devel)"},
-		{debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{revision}}, "v1.2.3"},
-		{debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: []debug.BuildSetting{revision}}, "(devel) 0123456789ab"},
-		{debug.BuildInfo{Settings: []debug.BuildSetting{revision, {Key: "vcs.modified", Value: "true"}}}, "(devel) 0123456789ab+changes"},
+		{debug.BuildInfo{}, "", "", "(devel)"},
+		{debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{revision}}, "", "", "v1.2.3"},
+		{debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: []debug.BuildSetting{revision}}, "", "", "(devel) 0123456789ab"},
+		{debug.BuildInfo{Settings: []debug.BuildSetting{revision, {Key: "vcs.modified", Value: "true"}}}, "", "", "(devel) 0123456789ab+changes"},
+		{debug.BuildInfo{Main: debug.Module{Version: "(devel)"}}, "v1.2.3", hash, "v1.2.3 0123456789ab"},
+		{debug.BuildInfo{Main: debug.Module{Version: "(devel)"}}, "", hash, "(devel) 0123456789ab"},
+		{debug.BuildInfo{Main: debug.Module{Version: "(devel)"}}, "dev", "unknown", "dev"},
 	} {
-		if got := describe(&test.info); got != test.want {
+		if got := describe(&test.info, test.version, test.revision); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}

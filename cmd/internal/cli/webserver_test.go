@@ -101,7 +101,7 @@ func setupNotes(t *testing.T, folder string) string {
 		"setup", "-domain", "id.example.com", "-certifies", "example.com", "-directory-url", "ldaps://ldap", "-base-dn", "dc=example",
 		"-out", filepath.Join(folder, "persona.yaml"),
 	}
-	if code := cli.Main(t.Context(), args, nil, strings.NewReader(""), &out, &errOut); code != 0 {
+	if code := cli.Main(t.Context(), cli.Program{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errOut}); code != 0 {
 		t.Fatal(errOut.String())
 	}
 	return out.String()
