@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"time"
 
+	"persona-sidecar/idp/memory"
+	"persona-sidecar/idp/route"
+
 	"github.com/rs/zerolog"
 )
 
@@ -21,6 +24,8 @@ type APIConfig struct {
 	Verifier *Verifier
 	// Rate is how many requests a caller may send in a second; 0 is DefaultRate.
 	Rate int
+	// Counters count the requests of each caller; nil is the memory of this process.
+	Counters Counters
 	// ClientAddr gives the address of the caller, as far as it is known. nil
 	// counts all callers as one.
 	ClientAddr func(*http.Request) netip.Addr
@@ -34,8 +39,17 @@ type APIConfig struct {
 // sets no header but those of its content; who routes to it sets the others.
 type API struct {
 	config APIConfig
-	limit  *limiter
 }
+
+// Counters count recent events by key. Count counts one event under key unless
+// limit events lie within the window that ends now; then it returns how long to
+// wait.
+type Counters interface {
+	Count(ctx context.Context, key string, limit int, window time.Duration) (wait time.Duration, err error)
+}
+
+// mostCallers bounds how many callers the default Counters count.
+const mostCallers = 1 << 14
 
 // NewAPI makes an API.
 func NewAPI(config APIConfig) *API {
@@ -48,7 +62,10 @@ func NewAPI(config APIConfig) *API {
 	if config.ClientAddr == nil {
 		config.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
 	}
-	return &API{config: config, limit: newLimiter(config.Rate, config.Now)}
+	if config.Counters == nil {
+		config.Counters = memory.New(memory.Config{Now: config.Now, Most: mostCallers})
+	}
+	return &API{config: config}
 }
 
 // ServeV1 answers POST /persona/verify.
@@ -58,17 +75,31 @@ func (a *API) ServeV1(w http.ResponseWriter, r *http.Request) { a.serve(w, r, re
 func (a *API) ServeV2(w http.ResponseWriter, r *http.Request) { a.serve(w, r, readV2) }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, read func(http.ResponseWriter, *http.Request) (question, error)) {
-	if !a.limit.allow(a.config.ClientAddr(r)) {
-		a.refuse(w, errTooBusy)
-		return
+	err := a.admit(r)
+	var q question
+	if err == nil {
+		q, err = read(w, r)
 	}
-	q, err := read(w, r)
 	if err == nil {
 		err = a.answer(w, r, q)
 	}
 	if err != nil {
 		a.refuse(w, err)
 	}
+}
+
+// admit counts a request of a client network. Unknown clients share one limit.
+func (a *API) admit(r *http.Request) error {
+	network := route.ClientNetwork(a.config.ClientAddr(r))
+	wait, err := a.config.Counters.Count(r.Context(), "verify "+network.String(), a.config.Rate, time.Second)
+	if err != nil {
+		a.config.Log.Warn().Err(err).Msg("no assertion can be verified: requests cannot be counted")
+		return errUnavailable
+	}
+	if wait > 0 {
+		return errTooBusy
+	}
+	return nil
 }
 
 // answer writes the verdict, or returns why there is none.

@@ -1,6 +1,7 @@
 package verifier_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -299,5 +300,19 @@ func TestAPILog(t *testing.T) {
 	}
 	if strings.Contains(log.String(), bundle[:40]) || strings.Contains(log.String(), strconv.Itoa(n.port)+"\n") {
 		t.Errorf("the log shows an assertion: %s", log.String())
+	}
+}
+
+type brokenCounters struct{}
+
+func (brokenCounters) Count(context.Context, string, int, time.Duration) (time.Duration, error) {
+	return 0, io.ErrUnexpectedEOF
+}
+
+func TestAPIWithoutCounters(t *testing.T) {
+	t.Parallel()
+	api := newInternet(t).api(func(c *verifier.APIConfig) { c.Counters = brokenCounters{} })
+	if code, answer := ask(t, api, "v2", jsonType, "{}"); code != http.StatusServiceUnavailable || answer["reason"] != "service unavailable" {
+		t.Errorf("%d %v", code, answer)
 	}
 }

@@ -1,13 +1,15 @@
 package verifier
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"persona-sidecar/idp/browserid"
 )
 
 const (
@@ -18,70 +20,94 @@ const (
 	usuallyKept = 5 * time.Minute
 	// failureKept is how long a failed look-up is not repeated.
 	failureKept = 30 * time.Second
-	// mostKept bounds the cache, at up to 64 KiB of document each, typically one.
+	// mostKept bounds the default cache, at up to 64 KiB of document each,
+	// typically one.
 	mostKept = 4096
 )
+
+// Cache keeps values for a time. Get of a value that is not there is an error.
+type Cache interface {
+	Get(ctx context.Context, key string) ([]byte, error)
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+}
 
 // cacheKey is a document: a delegate may answer differently for each domain
 // that it is asked about.
 type cacheKey struct{ name, domain string }
 
-type cached struct {
-	doc  browserid.Document
-	err  error
-	ends time.Time
+func (k cacheKey) String() string {
+	sum := sha256.Sum256([]byte(k.name + "?" + k.domain))
+	return "lookups/" + hex.EncodeToString(sum[:16])
 }
 
-// cache keeps documents, and failures to get one, for a while.
-type cache struct {
-	now func() time.Time
+// A value of the cache is one of these letters and a document as it was
+// published, or a keptFailure in JSON.
+const (
+	keptDocument = 'd'
+	keptError    = 'e'
+)
 
-	mu      sync.RWMutex
-	entries map[cacheKey]cached
+type keptFailure struct {
+	Kind   Kind
+	Domain string
+	Text   string
+	Cause  string
+	Hint   string
 }
 
-func newCache(now func() time.Time) *cache {
-	return &cache{now: now, entries: map[cacheKey]cached{}}
-}
-
-func (c *cache) get(key cacheKey) (doc browserid.Document, ok bool, err error) {
-	c.mu.RLock()
-	entry, ok := c.entries[key]
-	c.mu.RUnlock()
-	if !ok || !c.now().Before(entry.ends) {
-		return nil, false, nil
+// cached returns a look-up that was kept. A cache that does not answer, or answers
+// with what this program did not write, is as good as an empty one.
+func (d *Discovery) cached(ctx context.Context, key cacheKey) (step Lookup, ok bool) {
+	step = Lookup{Name: key.name, Domain: key.domain}
+	value, err := d.cache.Get(ctx, key.String())
+	if err != nil || len(value) == 0 {
+		return step, false
 	}
-	return entry.doc, true, entry.err
-}
-
-func (c *cache) put(key cacheKey, doc browserid.Document, err error, age time.Duration) {
-	if err != nil {
-		age = failureKept
-	}
-	if age <= 0 {
-		return
-	}
-	now := c.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.entries) >= mostKept {
-		c.makeRoom(now)
-	}
-	c.entries[key] = cached{doc, err, now.Add(age)}
-}
-
-// makeRoom drops what has ended, or else anything: it can be looked up again.
-func (c *cache) makeRoom(now time.Time) {
-	for key, entry := range c.entries {
-		if !now.Before(entry.ends) {
-			delete(c.entries, key)
+	switch value[0] {
+	case keptDocument:
+		step.Document, err = parseForeign(value[1:])
+		return step, err == nil
+	case keptError:
+		var kept keptFailure
+		if err := json.Unmarshal(value[1:], &kept); err != nil {
+			return step, false
 		}
+		failure := &LookupError{Kind: kept.Kind, Domain: kept.Domain, text: kept.Text}
+		if kept.Cause != "" {
+			failure.cause = errors.New(kept.Cause)
+		}
+		if kept.Hint != "" {
+			failure.cause = &hinted{failure.cause, kept.Hint}
+		}
+		step.Err = failure
+		return step, true
 	}
-	for key := range c.entries {
-		if len(c.entries) < mostKept {
+	return step, false
+}
+
+// keep keeps a look-up for a time; a failure for half a minute.
+func (d *Discovery) keep(ctx context.Context, key cacheKey, step Lookup, age time.Duration) {
+	value := append([]byte{keptDocument}, step.Body...)
+	if step.Err != nil {
+		failure, ok := errors.AsType[*LookupError](step.Err)
+		if !ok {
 			return
 		}
-		delete(c.entries, key)
+		kept := keptFailure{Kind: failure.Kind, Domain: failure.Domain, Text: failure.text}
+		if failure.cause != nil {
+			kept.Cause = failure.cause.Error()
+		}
+		if hinted, ok := errors.AsType[*hinted](failure.cause); ok {
+			kept.Hint = hinted.hint
+		}
+		text, err := json.Marshal(kept)
+		if err != nil {
+			return
+		}
+		value, age = append([]byte{keptError}, text...), failureKept
+	}
+	if age > 0 {
+		_ = d.cache.Set(ctx, key.String(), value, age) // it is looked up again
 	}
 }
 

@@ -62,7 +62,7 @@ type Discovery struct {
 	own     Own
 	observe func(Lookup)
 	fetcher *fetcher
-	cache   *cache
+	cache   Cache
 	flights singleflight.Group
 	slots   chan struct{} // one for each look-up that is under way
 	done    context.Context
@@ -80,7 +80,7 @@ func NewDiscovery(config DiscoveryConfig) *Discovery {
 		own:     config.Own,
 		observe: config.Observe,
 		fetcher: newFetcher(config),
-		cache:   newCache(config.Now),
+		cache:   config.Cache,
 		slots:   make(chan struct{}, mostLookups),
 		done:    done,
 		stop:    stop,
@@ -111,7 +111,7 @@ func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) 
 	chain[0] = authority
 	for {
 		key := cacheKey{chain[len(chain)-1], domain}
-		step, known := d.known(key)
+		step, known := d.known(ctx, key)
 		if !known {
 			if deadline.IsZero() {
 				deadline = time.Now().Add(lookupTime)
@@ -146,13 +146,11 @@ func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) 
 
 // known returns a document without a request: our own, or one that was looked up
 // a while ago.
-func (d *Discovery) known(key cacheKey) (Lookup, bool) {
-	step := Lookup{Name: key.name, Domain: key.domain}
-	var ok bool
-	if step.Document, ok, step.Err = d.own(key.name); !ok {
-		step.Document, ok, step.Err = d.cache.get(key)
+func (d *Discovery) known(ctx context.Context, key cacheKey) (Lookup, bool) {
+	if doc, ok, err := d.own(key.name); ok {
+		return Lookup{Name: key.name, Domain: key.domain, Document: doc, Err: err}, true
 	}
-	return step, ok
+	return d.cached(ctx, key)
 }
 
 // lookUp asks the domain's server. Callers that ask the same meanwhile wait for
@@ -161,11 +159,11 @@ func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	answer := d.flights.DoChan(key.name+"?"+key.domain, func() (any, error) {
-		if doc, ok, err := d.cache.get(key); ok { // a flight before this one ended just now
-			return Lookup{Name: key.name, Domain: key.domain, Document: doc, Err: err}, nil
-		}
 		ctx, cancel := context.WithTimeout(d.done, lookupTime)
 		defer cancel()
+		if step, ok := d.cached(ctx, key); ok { // a flight before this one ended just now
+			return step, nil
+		}
 		select {
 		case d.slots <- struct{}{}:
 			defer func() { <-d.slots }()
@@ -173,7 +171,7 @@ func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time
 			return Lookup{Name: key.name, Domain: key.domain, Err: timedOut(key.name, ctx.Err())}, nil
 		}
 		step, age := d.fetcher.fetch(ctx, key.name, key.domain)
-		d.cache.put(key, step.Document, step.Err, age)
+		d.keep(ctx, key, step, age)
 		return step, nil
 	})
 	select {

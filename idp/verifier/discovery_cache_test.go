@@ -1,12 +1,21 @@
 package verifier_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/memory"
+	"persona-sidecar/idp/verifier"
 )
 
 func TestDiscoverCache(t *testing.T) {
@@ -105,3 +114,83 @@ func TestDiscoverOneFlight(t *testing.T) {
 		t.Errorf("%d requests", got)
 	}
 }
+
+// Two discoveries with one cache are two processes: what one has looked up the
+// other knows, failures included.
+func TestDiscoveriesShareACache(t *testing.T) {
+	t.Parallel()
+	n := newInternet(t)
+	n.publish("foreign.test", support(t, foreignKey()))
+	n.publish("far.test", `{"authority":"foreign.test"}`)
+	n.publish("off.test", `{"disabled":true}`)
+	n.publish("malformed.test", `{"authority":3}`)
+	cache := memory.New(memory.Config{Now: n.clock.Now})
+	shared := func(c *verifier.DiscoveryConfig) { c.Cache = cache }
+	first, second := n.discovery(shared), n.discovery(shared)
+	for _, domain := range []string{"foreign.test", "far.test", "off.test", "malformed.test", "nothing.test"} {
+		want, wantErr := first.Discover(t.Context(), domain)
+		asked := len(n.requests())
+		got, gotErr := second.Discover(t.Context(), domain)
+		if more := len(n.requests()) - asked; more != 0 {
+			t.Errorf("%s: the second one asks %d times", domain, more)
+		}
+		if diff := cmp.Diff(want, got, cmp.Comparer((*browserid.PublicKey).Equal)); diff != "" {
+			t.Errorf("%s (-first +second):\n%s", domain, diff)
+		}
+		if diff := cmp.Diff(parts(wantErr), parts(gotErr)); diff != "" {
+			t.Errorf("%s (-first +second):\n%s", domain, diff)
+		}
+	}
+}
+
+// parts are what callers read of a failed look-up.
+func parts(err error) []string {
+	failed, ok := errors.AsType[*verifier.LookupError](err)
+	if !ok {
+		return []string{fmt.Sprint(err)}
+	}
+	all := []string{fmt.Sprint(failed.Kind), failed.Domain, failed.Error(), fmt.Sprint(failed.Unwrap())}
+	if hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		all = append(all, hinted.Hint())
+	}
+	return all
+}
+
+// A cache that cannot answer, or holds what another program wrote, only costs
+// requests.
+func TestDiscoverWithoutCache(t *testing.T) {
+	t.Parallel()
+	for name, cache := range map[string]verifier.Cache{
+		"down": brokenCache{}, "empty": constantCache(""), "garbage": constantCache("x"), "no document": constantCache("d{"),
+		"no failure": constantCache("e"), "another's failure": constantCache("e[]"),
+	} {
+		n := newInternet(t)
+		n.publish("foreign.test", support(t, foreignKey()))
+		d := n.discovery(func(c *verifier.DiscoveryConfig) { c.Cache = cache })
+		for range 2 {
+			if _, err := d.Discover(t.Context(), "foreign.test"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if got := len(n.requests()); got != 2 {
+			t.Errorf("%s: %d requests", name, got)
+		}
+	}
+}
+
+type brokenCache struct{}
+
+func (brokenCache) Get(context.Context, string) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
+
+func (brokenCache) Set(context.Context, string, []byte, time.Duration) error {
+	return io.ErrUnexpectedEOF
+}
+
+type constantCache string
+
+func (c constantCache) Get(context.Context, string) ([]byte, error) { return []byte(c), nil }
+
+func (constantCache) Set(context.Context, string, []byte, time.Duration) error { return nil }

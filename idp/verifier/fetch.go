@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/memory"
 )
 
 // DiscoveryConfig is how domains are looked up.
@@ -44,7 +45,10 @@ type DiscoveryConfig struct {
 	// Observe is told each step of each discovery, the last one included; nil
 	// for none. It is called by the goroutine that discovers.
 	Observe func(Lookup)
-	// Now is the clock of the cache; nil is time.Now.
+	// Cache keeps documents, and failures to get one, for a while; nil is the
+	// memory of this process.
+	Cache Cache
+	// Now is the clock of that memory; nil is time.Now.
 	Now func() time.Time
 }
 
@@ -60,6 +64,9 @@ func (c DiscoveryConfig) withDefaults() DiscoveryConfig {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Cache == nil {
+		c.Cache = memory.New(memory.Config{Now: c.Now, Most: mostKept, Evict: true})
 	}
 	return c
 }

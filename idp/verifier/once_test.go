@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/verifier"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestVerifyOnce(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)
-	v := n.verifier(func(c *verifier.Config) { c.Seen = verifier.NewMemorySeen(n.clock.Now) })
+	v := n.verifier(func(c *verifier.Config) { c.Seen = memory.New(memory.Config{Now: n.clock.Now}) })
 	p := alice()
 	assertion := n.assertion(p)
 	var accepted atomic.Int32
@@ -53,7 +54,7 @@ func TestVerifyOnce(t *testing.T) {
 func TestVerifyOnceCountsWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)
-	v := n.verifier(func(c *verifier.Config) { c.Seen = verifier.NewMemorySeen(n.clock.Now) })
+	v := n.verifier(func(c *verifier.Config) { c.Seen = memory.New(memory.Config{Now: n.clock.Now}) })
 	bundle := n.bundle(alice())
 	if _, err := v.Verify(t.Context(), bundle, "https://other.example"); err == nil {
 		t.Error("accepted for another website")
@@ -65,6 +66,6 @@ func TestVerifyOnceCountsWhatWasAccepted(t *testing.T) {
 
 type brokenSeen struct{}
 
-func (brokenSeen) First(context.Context, string, time.Time) (bool, error) {
-	return true, verifier.ErrBusy
+func (brokenSeen) Add(context.Context, string, []byte, time.Duration) (bool, error) {
+	return true, memory.ErrFull
 }

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,10 +27,18 @@ type Config struct {
 	// 1024 bit.
 	LegacyClientKeys bool
 	// Seen refuses an assertion that was accepted before; nil lets it be used
-	// again until it expires, as the protocol does.
+	// again until it expires, as the protocol does. A store that drops values
+	// before their time does not do.
 	Seen Seen
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+}
+
+// Seen remembers the assertions that were accepted. Add saves a value for a time
+// unless there is one already, and reports whether it did: of several callers one
+// is told so. An error means that it could not save; the assertion is not accepted.
+type Seen interface {
+	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (added bool, err error)
 }
 
 // Verifier verifies assertions. It is safe for concurrent use.
@@ -136,10 +145,14 @@ func (v *Verifier) see(ctx context.Context, b *browserid.Bundle) error {
 		return nil
 	}
 	use := b.Use()
-	first, err := v.config.Seen.First(ctx, string(use[:]), b.Assertion.Expires.Add(browserid.Skew))
+	// It is accepted up to and including its last millisecond.
+	ttl := b.Assertion.Expires.Add(browserid.Skew + time.Millisecond).Sub(v.config.Now())
+	first, err := v.config.Seen.Add(ctx, "assertions/"+hex.EncodeToString(use[:]), nil, ttl)
 	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("remembering the assertion: %w", ctx.Err())
 	case err != nil:
-		return fmt.Errorf("remembering the assertion: %w", err)
+		return fmt.Errorf("remembering the assertion: %w: %w", ErrBusy, err)
 	case !first:
 		return &Refusal{"the assertion was used before", nil}
 	}

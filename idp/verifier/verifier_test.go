@@ -337,38 +337,3 @@ func TestVerifyCannotSay(t *testing.T) {
 		t.Errorf("who has left got %v", err)
 	}
 }
-
-func TestMemorySeen(t *testing.T) {
-	t.Parallel()
-	n := newInternet(t)
-	memory := verifier.NewMemorySeen(n.clock.Now)
-	first := func(key string, lives time.Duration) bool {
-		t.Helper()
-		ok, err := memory.First(t.Context(), key, n.clock.Now().Add(lives))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ok
-	}
-	if !first("a", time.Minute) || first("a", time.Minute) || !first("b", time.Hour) {
-		t.Error("the first is not the first, or the second is")
-	}
-	n.clock.Advance(2 * time.Minute)
-	if !first("a", time.Minute) || first("b", time.Hour) {
-		t.Error("it forgot too much or too little")
-	}
-	var full error
-	for i := 0; full == nil && i < 1<<20; i++ {
-		_, full = memory.First(t.Context(), strconv.Itoa(i), n.clock.Now().Add(time.Minute))
-	}
-	if !errors.Is(full, verifier.ErrBusy) {
-		t.Errorf("without a bound: %v", full)
-	}
-	if first("b", time.Hour) {
-		t.Error("it forgot when it was full")
-	}
-	n.clock.Advance(2 * time.Minute)
-	if !first("c", time.Minute) {
-		t.Error("it stayed full")
-	}
-}

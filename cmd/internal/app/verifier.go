@@ -7,6 +7,7 @@ import (
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/hub"
+	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/verifier"
 	"persona-sidecar/proxy/middleware"
 )
@@ -28,6 +29,10 @@ func (a *App) makeDiscovery() {
 	})
 }
 
+// mostSeen bounds the memory of used assertions, at about 150 bytes each. Assertions live for ten
+// minutes at most.
+const mostSeen = 1 << 18
+
 // makeVerifier makes what answers the servers of websites.
 func (a *App) makeVerifier(hosts []config.Host) *verifier.API {
 	settings := a.Config.Verifier
@@ -37,7 +42,7 @@ func (a *App) makeVerifier(hosts []config.Host) *verifier.API {
 	}
 	var seen verifier.Seen
 	if settings.Once {
-		seen = verifier.NewMemorySeen(a.Now)
+		seen = memory.New(memory.Config{Now: a.Now, Most: mostSeen})
 	}
 	return verifier.NewAPI(verifier.APIConfig{
 		Verifier: verifier.New(verifier.Config{
