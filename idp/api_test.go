@@ -289,7 +289,7 @@ func TestCertificateWhileTheDirectoryIsDown(t *testing.T) {
 	b.certify(certificateRequest("alice@example.test"))
 }
 
-// A directory that answers about somebody else must not make them anybody.
+// A directory that answers about another person signs no one in.
 func TestDirectoryAnswersAboutAnotherPerson(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, provider(func(i *identity.Host) { i.DirectoryName = "guests" }))

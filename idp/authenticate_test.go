@@ -75,11 +75,11 @@ func TestSignInForAHub(t *testing.T) {
 	b.cookies = map[string]string{}
 	page = wantPage(t, b.get(next), http.StatusOK, "kept no cookie", `href="/persona/authenticate?email=alice%40example.test"`)
 	if strings.Contains(page, "data-complete") {
-		t.Error("the page returns to the hub although nobody is signed in")
+		t.Error("the page returns to the hub although no one is signed in")
 	}
 }
 
-func TestSignedInAsSomebodyElse(t *testing.T) {
+func TestSignedInAsAnotherPerson(t *testing.T) {
 	t.Parallel()
 	b := newWorld(t).browser()
 	b.signIn("bob", "bob's")
@@ -130,7 +130,7 @@ func TestAddressAskedForIsOnlyText(t *testing.T) {
 		form.Set("email", email)
 		wantStatus(t, b.postForm("/persona/authenticate", form), http.StatusBadRequest)
 		if b.signedIn() {
-			t.Fatal("somebody is signed in")
+			t.Fatal("a person is signed in")
 		}
 	}
 	page := wantPage(t, b.get("/persona/authenticate?email="+url.QueryEscape("a'`{|}&b@example.test")), http.StatusOK)
@@ -148,7 +148,7 @@ func TestSignInRefused(t *testing.T) {
 		words           string
 	}{
 		"wrong password":    {"alice", "wrong", 0, 403, wrongWords},
-		"unknown name":      {"nobody", "wrong", 0, 403, wrongWords},
+		"unknown name":      {"unknown", "wrong", 0, 403, wrongWords},
 		"empty name":        {"", password, 0, 400, "Type your user name"},
 		"empty password":    {"alice", "", 0, 400, "Type your user name"},
 		"not UTF-8":         {"al\xffice", password, 0, 403, wrongWords},
@@ -183,7 +183,7 @@ func TestSignInRefused(t *testing.T) {
 				t.Error("the page repeats the password")
 			}
 			if b.signedIn() || response.Header.Get("Set-Cookie") != "" {
-				t.Error("somebody is signed in")
+				t.Error("a person is signed in")
 			}
 			if log := w.logged.String(); !strings.Contains(log, `"event":"sign_in","ok":false`) || (test.password != "" && test.password != "*" && strings.Contains(log, test.password)) {
 				t.Errorf("log: %s", log)

@@ -11,19 +11,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// told are events as lines.
-type told struct{ lines []string }
+// recorder keeps events as lines.
+type recorder struct{ lines []string }
 
-func (e *told) SignIn(host, result string) { e.add("sign-in", host, result) }
+func (e *recorder) SignIn(host, result string) { e.add("sign-in", host, result) }
 
-func (e *told) Certificate(host, result string) { e.add("certificate", host, result) }
+func (e *recorder) Certificate(host, result string) { e.add("certificate", host, result) }
 
-func (e *told) SessionEnded(host, reason string) { e.add("session", host, reason) }
+func (e *recorder) SessionEnded(host, reason string) { e.add("session", host, reason) }
 
-func (e *told) add(words ...string) { e.lines = append(e.lines, strings.Join(words, " ")) }
+func (e *recorder) add(words ...string) { e.lines = append(e.lines, strings.Join(words, " ")) }
 
-// want compares what was told since the last call.
-func (e *told) want(t *testing.T, what string, lines ...string) {
+// want compares what was recorded since the last call.
+func (e *recorder) want(t *testing.T, what string, lines ...string) {
 	t.Helper()
 	if diff := cmp.Diff(lines, e.lines); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -31,11 +31,11 @@ func (e *told) want(t *testing.T, what string, lines ...string) {
 	e.lines = nil
 }
 
-// TestEvents: sign-ins, certificates and ends of sessions are told with their result,
-// and never with anything that somebody typed.
+// TestEvents: sign-ins, certificates and ends of sessions are counted with their result,
+// and never with anything that was typed.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	events := &told{}
+	events := &recorder{}
 	w := newWorld(t, func(c *settings) { c.Events = events })
 	b := w.browser()
 
@@ -46,14 +46,14 @@ func TestEvents(t *testing.T) {
 	b.postForm("/persona/authenticate", signInForm("al\x00ice", "x"))
 	events.want(t, "a malformed name", "sign-in example.test malformed")
 	b.postJSON("/persona/api/certificate", certificateRequest("alice@example.test"))
-	events.want(t, "a certificate for nobody", "certificate example.test not_signed_in")
+	events.want(t, "a certificate without a session", "certificate example.test not_signed_in")
 
 	b.signIn("alice", password)
 	events.want(t, "a sign-in", "sign-in example.test ok")
 	b.certify(certificateRequest("alice@example.test"))
 	events.want(t, "a certificate", "certificate example.test issued")
 	b.postJSON("/persona/api/certificate", certificateRequest("bob@example.test"))
-	events.want(t, "somebody else's address", "certificate example.test not_your_address")
+	events.want(t, "another person's address", "certificate example.test not_your_address")
 	b.postJSON("/persona/api/certificate", "{")
 	events.want(t, "no request", "certificate example.test bad_request")
 	b.signIn("alice", password)
@@ -61,7 +61,7 @@ func TestEvents(t *testing.T) {
 	b.postForm("/persona/logout", url.Values{})
 	events.want(t, "a sign-out", "session example.test signed_out")
 	b.postForm("/persona/logout", url.Values{})
-	events.want(t, "a sign-out of nobody")
+	events.want(t, "a sign-out without a session")
 
 	b.signIn("alice", password)
 	b.postForm("/persona/logout", url.Values{"everywhere": {"1"}})
@@ -82,7 +82,7 @@ func TestEvents(t *testing.T) {
 // TestEventsOfOutages: an outage is no refusal.
 func TestEventsOfOutages(t *testing.T) {
 	t.Parallel()
-	events := &told{}
+	events := &recorder{}
 	w := newWorld(t, func(c *settings) { c.Events = events })
 	b := w.browser()
 	b.signIn("alice", password)

@@ -44,7 +44,7 @@ func TestSignOut(t *testing.T) {
 	if !strings.Contains(w.logged.String(), `"event":"session_end","person":"alice-id","reason":"signed_out"`) {
 		t.Errorf("log: %s", w.logged)
 	}
-	wantStatus(t, b.postForm("/persona/logout", nil), http.StatusSeeOther) // nobody is signed in
+	wantStatus(t, b.postForm("/persona/logout", nil), http.StatusSeeOther) // no one is signed in
 }
 
 func TestSignOutEverywhere(t *testing.T) {
@@ -59,7 +59,7 @@ func TestSignOutEverywhere(t *testing.T) {
 		t.Error("a session of the person is left")
 	}
 	if !other.signedIn() {
-		t.Error("somebody else was signed out")
+		t.Error("another person was signed out")
 	}
 	second.signIn("alice", password)
 	if !second.signedIn() {

@@ -20,24 +20,24 @@ import (
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	const (
-		nobodyFrames = "frame-ancestors 'none'"
-		scripts      = "script-src https://example.test/persona/static/ https://example.test/persona/provisioning_api.js https://example.test/persona/authentication_api.js"
+		notFramed = "frame-ancestors 'none'"
+		scripts   = "script-src https://example.test/persona/static/ https://example.test/persona/provisioning_api.js https://example.test/persona/authentication_api.js"
 	)
 	tests := []struct {
 		path, contentType, csp, cache, resource, allow string
 		status                                         int // of a GET
 	}{
-		{"/.well-known/browserid", "application/json", nobodyFrames, "public, max-age=3600", "cross-origin", "GET, HEAD", 200},
-		{"/.well-known/browserid?domain=%00'\"", "application/json", nobodyFrames, "public, max-age=3600", "cross-origin", "GET, HEAD", 200},
-		{"/persona", "text/html; charset=utf-8", nobodyFrames, "no-store", "same-origin", "GET, HEAD", 200},
+		{"/.well-known/browserid", "application/json", notFramed, "public, max-age=3600", "cross-origin", "GET, HEAD", 200},
+		{"/.well-known/browserid?domain=%00'\"", "application/json", notFramed, "public, max-age=3600", "cross-origin", "GET, HEAD", 200},
+		{"/persona", "text/html; charset=utf-8", notFramed, "no-store", "same-origin", "GET, HEAD", 200},
 		{"/persona/", "text/html; charset=utf-8", scripts, "no-store", "same-origin", "GET, HEAD", 200},
-		{"/persona/authenticate", "text/html; charset=utf-8", nobodyFrames, "no-store", "same-origin", "GET, HEAD, POST", 200},
+		{"/persona/authenticate", "text/html; charset=utf-8", notFramed, "no-store", "same-origin", "GET, HEAD, POST", 200},
 		{"/persona/provision", "text/html; charset=utf-8", "frame-ancestors 'self' https://hub.example.test", "no-store", "cross-origin", "GET, HEAD", 200},
-		{"/persona/logout", "text/html; charset=utf-8", nobodyFrames, "no-store", "same-origin", "POST", 405},
-		{"/persona/api/session", "application/json", nobodyFrames, "no-store", "same-origin", "GET, HEAD", 200},
-		{"/persona/api/certificate", "application/json", nobodyFrames, "no-store", "same-origin", "POST", 405},
-		{"/persona/provisioning_api.js", "text/javascript; charset=utf-8", nobodyFrames, "public, max-age=300", "cross-origin", "GET, HEAD", 200},
-		{"/persona/authentication_api.js", "text/javascript; charset=utf-8", nobodyFrames, "public, max-age=300", "cross-origin", "GET, HEAD", 200},
+		{"/persona/logout", "text/html; charset=utf-8", notFramed, "no-store", "same-origin", "POST", 405},
+		{"/persona/api/session", "application/json", notFramed, "no-store", "same-origin", "GET, HEAD", 200},
+		{"/persona/api/certificate", "application/json", notFramed, "no-store", "same-origin", "POST", 405},
+		{"/persona/provisioning_api.js", "text/javascript; charset=utf-8", notFramed, "public, max-age=300", "cross-origin", "GET, HEAD", 200},
+		{"/persona/authentication_api.js", "text/javascript; charset=utf-8", notFramed, "public, max-age=300", "cross-origin", "GET, HEAD", 200},
 	}
 	for _, test := range tests {
 		t.Run(test.path, func(t *testing.T) {

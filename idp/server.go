@@ -124,7 +124,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// path of the table is not in the table.
 	entry, ok := site.routes[r.URL.EscapedPath()]
 	if !ok {
-		entry.Class = classOfUnknown(r.URL.Path)
+		entry.Class = route.Page
+		for _, prefix := range []string{"/persona/api/", "/persona/wsapi/", "/.well-known/"} {
+			if strings.HasPrefix(r.URL.Path, prefix) {
+				entry.Class = route.API
+			}
+		}
 		entry.header = site.unknown[entry.Class]
 	}
 	for name, values := range entry.header {
@@ -133,16 +138,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.serve(w, r, site.host, &entry.Route); err != nil {
 		s.config.Respond.Fail(w, r, site.host, entry.Class, err)
 	}
-}
-
-// classOfUnknown decides whether a path without a route is answered in JSON.
-func classOfUnknown(p string) route.Class {
-	for _, prefix := range []string{"/persona/api/", "/persona/wsapi/", "/.well-known/"} {
-		if strings.HasPrefix(p, prefix) {
-			return route.API
-		}
-	}
-	return route.Page
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host, to *route.Route) error {
@@ -159,7 +154,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host,
 	}
 	handle, ok := to.Methods[method]
 	if !ok {
-		w.Header().Set("Allow", allowed(to.Methods))
+		names := slices.Sorted(maps.Keys(to.Methods))
+		if _, ok := to.Methods[http.MethodGet]; ok {
+			names = slices.Insert(names, 1, http.MethodHead)
+		}
+		w.Header().Set("Allow", strings.Join(names, ", "))
 		return &route.Error{
 			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
 			Args: map[string]string{"method": route.Printable(r.Method, 16)},
@@ -175,13 +174,4 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host,
 		}
 	}
 	return handle(w, r)
-}
-
-// allowed lists methods for the Allow header.
-func allowed(methods map[string]route.Handler) string {
-	names := slices.Sorted(maps.Keys(methods))
-	if _, ok := methods[http.MethodGet]; ok {
-		names = slices.Insert(names, 1, http.MethodHead)
-	}
-	return strings.Join(names, ", ")
 }

@@ -42,11 +42,11 @@ func TestThrottleTakesBackWhatWasNoFailure(t *testing.T) {
 func TestThrottleUnknownNames(t *testing.T) {
 	t.Parallel()
 	b := newWorld(t).browser()
-	for _, name := range []string{"nobody", " Nobody", "NOBODY ", "nobody"} {
+	for _, name := range []string{"unknown", " Unknown", "UNKNOWN ", "unknown"} {
 		wantStatus(t, b.postForm("/persona/authenticate", signInForm(name, "x")), http.StatusForbidden)
 	}
-	wantStatus(t, b.postForm("/persona/authenticate", signInForm("nobody", "x")), http.StatusTooManyRequests)
-	wantStatus(t, b.postForm("/persona/authenticate", signInForm("nobody else", "x")), http.StatusForbidden)
+	wantStatus(t, b.postForm("/persona/authenticate", signInForm("unknown", "x")), http.StatusTooManyRequests)
+	wantStatus(t, b.postForm("/persona/authenticate", signInForm("unknown too", "x")), http.StatusForbidden)
 }
 
 func TestThrottleByClientNetwork(t *testing.T) {
@@ -69,8 +69,8 @@ func TestThrottleByClientNetwork(t *testing.T) {
 	}
 }
 
-// Whoever hangs up before the answer has guessed all the same.
-func TestThrottleCountsAttemptsOfThoseWhoLeave(t *testing.T) {
+// An attempt counts also when the client hangs up before the answer.
+func TestThrottleCountsAbandonedAttempts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	gone, leave := context.WithCancel(t.Context())
@@ -84,7 +84,7 @@ func TestThrottleCountsAttemptsOfThoseWhoLeave(t *testing.T) {
 	wantStatus(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusTooManyRequests)
 }
 
-// As long as everybody seems to be one private address, that is a proxy.
+// One private address from which all requests come is taken for a proxy.
 func TestThrottleBehindAnUntrustedGateway(t *testing.T) {
 	t.Parallel()
 	for _, gateway := range []string{"10.0.0.1", "127.0.0.1", "::1", "fd00::1"} {

@@ -85,11 +85,12 @@ type settings struct {
 	// Hub and Verifier are nil where they are off.
 	Hub              *hub.Config // RelyingParties and Discovery
 	Verifier         *verifier.API
+	More             []idp.Envelope
 	LegacyClientKeys bool
 	ClientAddr       func(*http.Request) netip.Addr
 	Now              func() time.Time
 	Log              zerolog.Logger
-	Events           *told
+	Events           *recorder
 }
 
 // build wires the packages together as the program does.
@@ -118,6 +119,7 @@ func (c *settings) build() (*idp.Server, *provision.Envelope, error) {
 	if c.Verifier != nil {
 		envelopes = append(envelopes, c.Verifier)
 	}
+	envelopes = append(envelopes, c.More...)
 	server, err := idp.New(idp.Config{
 		Hosts: c.Hosts, Respond: respond,
 		KeysReady: func(host string) error {
@@ -283,7 +285,7 @@ func signInForm(login, password string) url.Values {
 	return url.Values{"username": {login}, "password": {password}, "computer": {"private"}}
 }
 
-// signIn signs somebody in who can.
+// signIn signs a person in and expects success.
 func (b *browser) signIn(login, password string) {
 	b.t.Helper()
 	response := b.postForm("/persona/authenticate", signInForm(login, password))

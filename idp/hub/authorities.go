@@ -88,12 +88,23 @@ func (a *Authorities) AddressInfo(ctx context.Context, address browserid.Address
 	info := AddressInfo{Type: TypeSecondary, State: StateUnknown, NormalizedEmail: address.String()}
 	authority, own := a.own[domain]
 	var err error
-	if !own {
-		authority, err = a.discover(ctx, domain)
+	switch {
+	case own:
+	case a.discovery == nil:
+		err = &NoAuthority{Reason: "addresses of other domains cannot be looked up here"}
+	default:
+		authority, err = a.discovery.Discover(ctx, domain)
 	}
 	switch {
 	case err != nil:
-		info.explain(domain, err)
+		known, ok := errors.AsType[*NoAuthority](err)
+		if !ok {
+			known = &NoAuthority{Reason: domain + " could not be asked", Offline: true}
+		}
+		info.Reason = known.Reason
+		if known.Offline {
+			info.State = StateOffline
+		}
 		return info, err
 	case authority.Disabled:
 		info.Disabled = true
@@ -103,22 +114,4 @@ func (a *Authorities) AddressInfo(ctx context.Context, address browserid.Address
 		info.Authentication, info.Provisioning = authority.Authentication, authority.Provisioning
 	}
 	return info, nil
-}
-
-func (a *Authorities) discover(ctx context.Context, domain string) (Authority, error) {
-	if a.discovery == nil {
-		return Authority{}, &NoAuthority{Reason: "addresses of other domains cannot be looked up here"}
-	}
-	return a.discovery.Discover(ctx, domain)
-}
-
-func (i *AddressInfo) explain(domain string, err error) {
-	var known *NoAuthority
-	if !errors.As(err, &known) {
-		known = &NoAuthority{Reason: domain + " could not be asked", Offline: true}
-	}
-	i.Reason = known.Reason
-	if known.Offline {
-		i.State = StateOffline
-	}
 }

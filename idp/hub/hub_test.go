@@ -37,8 +37,8 @@ func TestRelyingParties(t *testing.T) {
 			[]string{"https://app.partner.test", "https://a.apps.test", "https://a.ports.test:8443", "http://localhost:3000"},
 			[]string{"https://apps.test", "http://a.apps.test", "https://a.ports.test", "https://partner.test", "http://localhost", "https://example.com"},
 		},
-		{"everybody", []string{"*"}, []string{"https://anything.test", "http://x.test:81"}, []string{"null", "file://", "https://x.test/"}},
-		{"nobody", nil, nil, []string{"https://example.com", "null"}},
+		{"any site", []string{"*"}, []string{"https://anything.test", "http://x.test:81"}, []string{"null", "file://", "https://x.test/"}},
+		{"no site", nil, nil, []string{"https://example.com", "null"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// others is the rest of the world.
+// others are the domains of others.
 type others map[string]error
 
 func (o others) Discover(_ context.Context, domain string) (hub.Authority, error) {

@@ -8,12 +8,12 @@ import (
 	"persona-sidecar/idp/browserid"
 )
 
-// Anybody is the pattern that opens a hub to every site.
-const Anybody = "*"
+// AnySite is the pattern that opens a hub to every site.
+const AnySite = "*"
 
-// RelyingParties are the sites that may use a hub. The zero value is nobody.
+// RelyingParties are the sites that may use a hub. The zero value allows none.
 type RelyingParties struct {
-	anybody bool
+	anySite bool
 	origins []string // canonical origins
 	below   []below
 }
@@ -26,7 +26,7 @@ type below struct {
 
 // NewRelyingParties reads patterns: an origin such as https://app.example.com
 // or http://localhost:3000; https://*.example.com for every host below
-// example.com, with a port if it is not 443; or [Anybody].
+// example.com, with a port if it is not 443; or [AnySite].
 func NewRelyingParties(patterns []string) (RelyingParties, error) {
 	var r RelyingParties
 	for _, pattern := range patterns {
@@ -38,8 +38,8 @@ func NewRelyingParties(patterns []string) (RelyingParties, error) {
 }
 
 func (r *RelyingParties) add(pattern string) error {
-	if pattern == Anybody {
-		r.anybody = true
+	if pattern == AnySite {
+		r.anySite = true
 		return nil
 	}
 	const wildcard = "https://*."
@@ -78,14 +78,14 @@ func DefaultRelyingParties(hosts []string, origins ...string) []string {
 	return slices.Compact(patterns)
 }
 
-// Allow says whether the site of an origin, as a browser writes it, may use
+// Allow reports whether the site of an origin, as a browser writes it, may use
 // the hub.
 func (r RelyingParties) Allow(origin string) bool {
 	canonical, err := browserid.ParseAudience(origin)
 	if err != nil || canonical != origin {
 		return false
 	}
-	if r.anybody || slices.Contains(r.origins, origin) {
+	if r.anySite || slices.Contains(r.origins, origin) {
 		return true
 	}
 	return slices.ContainsFunc(r.below, func(b below) bool {
@@ -96,7 +96,7 @@ func (r RelyingParties) Allow(origin string) bool {
 
 // Sources writes the sites as the sources of a Content-Security-Policy.
 func (r RelyingParties) Sources() []string {
-	if r.anybody {
+	if r.anySite {
 		return []string{"https:", "http:"}
 	}
 	sources := slices.Clone(r.origins)

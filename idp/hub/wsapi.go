@@ -58,7 +58,7 @@ func badParameters(w http.ResponseWriter, reason string) error {
 	return nil
 }
 
-// getAddressInfo says who confirms an address.
+// getAddressInfo tells who confirms an address.
 func (hub *Hub) getAddressInfo(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	query, reason := parameters(r, "email", "issuer")
 	if reason != "" {
@@ -135,7 +135,7 @@ func (hub *Hub) getSessionContext(w http.ResponseWriter, r *http.Request, h *ide
 	return nil
 }
 
-// getRelyingParty says whether the site of an origin may use the hub.
+// getRelyingParty tells whether the site of an origin may use the hub.
 func (hub *Hub) getRelyingParty(w http.ResponseWriter, r *http.Request) error {
 	query, reason := parameters(r, "origin")
 	if reason != "" {

@@ -28,7 +28,7 @@ type Keys interface {
 	Published(host string, use keys.Use) ([]keys.Public, error)
 }
 
-// Events is told what happened, for counting. Implementations are safe for
+// Events are counted. Implementations are safe for
 // concurrent use and do not block.
 type Events interface {
 	// Certificate: one was asked for. The host is the name of an identity host,

@@ -134,11 +134,14 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	return m.endEarly(w, r, h, current, "signed_out_everywhere")
 }
 
-// endEarly ends a session before its time.
+// endEarly ends a session before its time: its cookie is cleared, and every copy of it
+// is worthless from now on, in this process at once even when the error says that the
+// store could not record it. Sweep tries again.
 func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, h *identity.Host, current Session, reason string) error {
 	m.checks.forget(current.ID)
-	if err := m.end(r.Context(), w, current); err != nil {
-		return unavailable(err)
+	clearCookie(w)
+	if err := m.revoked.session(r.Context(), current); err != nil {
+		return unavailable(fmt.Errorf("ending a session: %w", err))
 	}
 	m.ended(r, h, current.Person, reason)
 	return nil

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -33,7 +34,8 @@ func (m *Manager) Refresh(w http.ResponseWriter, b Binding, session Session) err
 
 // End ends a session.
 func (m *Manager) End(ctx context.Context, w http.ResponseWriter, session Session) error {
-	return m.end(ctx, w, session)
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/persona/logout", nil)
+	return m.endEarly(w, r, &identity.Host{}, session, "signed_out")
 }
 
 // EndPerson ends all sessions of a person.

@@ -155,23 +155,9 @@ func (m *Manager) refresh(w http.ResponseWriter, b binding, session Session) err
 	return nil
 }
 
-// end ends a session: its cookie is cleared, and every copy of it is worthless from
-// now on, in this process at once even when the error says that the store could not
-// record it. Then the person has to be told that signing out did not succeed; Sweep
-// tries again.
-func (m *Manager) end(ctx context.Context, w http.ResponseWriter, session Session) error {
-	clearCookie(w)
-	if session.ID == "" {
-		return nil
-	}
-	if err := m.revoked.session(ctx, session); err != nil {
-		return fmt.Errorf("ending a session: %w", err)
-	}
-	return nil
-}
-
 // endPerson ends all sessions of a person that exist now, at every browser. Sessions
-// that start later are not touched. An error means the same as with end.
+// that start later are not touched. An error means the same as with
+// endEarly.
 func (m *Manager) endPerson(ctx context.Context, directory, person string) error {
 	var nonce [16]byte
 	if _, err := io.ReadFull(m.rand, nonce[:]); err != nil {

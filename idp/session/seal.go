@@ -18,7 +18,11 @@ const (
 	// key can pass for a session.
 	purpose = "persona session"
 
-	layout    = 2
+	layout = 2
+	// The kinds of computer.
+	kindPrivate byte = 'p'
+	kindShared  byte = 's'
+
 	idLen     = 16
 	headerLen = 2 + idLen + 6*8
 
@@ -97,8 +101,12 @@ func (s Session) marshal() ([]byte, error) {
 	if err != nil || len(id) != idLen || len(s.Person) == 0 || len(s.Person) > maxPersonLen {
 		return nil, errors.New("not a session that was started here")
 	}
+	kind := kindShared
+	if s.Computer == Private {
+		kind = kindPrivate
+	}
 	data := make([]byte, 0, headerLen+len(s.Person))
-	data = append(data, layout, s.Computer.code())
+	data = append(data, layout, kind)
 	data = append(data, id...)
 	for _, t := range []time.Time{s.Authenticated, s.Allowed, s.Seen, s.Ends, s.PasswordChanged} {
 		data = binary.BigEndian.AppendUint64(data, uint64(t.UnixMilli()))
@@ -112,8 +120,12 @@ func unmarshal(data []byte) (Session, error) {
 	if len(data) <= headerLen || len(data) > headerLen+maxPersonLen || data[0] != layout {
 		return Session{}, none("the session is of another program version")
 	}
-	s := Session{Computer: computerOf(data[1]), ID: hex.EncodeToString(data[2 : 2+idLen])}
-	if s.Computer == "" {
+	s := Session{Computer: Shared, ID: hex.EncodeToString(data[2 : 2+idLen])}
+	switch data[1] {
+	case kindPrivate:
+		s.Computer = Private
+	case kindShared:
+	default:
 		return Session{}, none("the session is of another program version")
 	}
 	rest := data[2+idLen:]
@@ -124,21 +136,4 @@ func unmarshal(data []byte) (Session, error) {
 	s.Epoch = binary.BigEndian.Uint64(rest)
 	s.Person = string(rest[8:])
 	return s, nil
-}
-
-func (c Computer) code() byte {
-	if c == Private {
-		return 'p'
-	}
-	return 's'
-}
-
-func computerOf(code byte) Computer {
-	switch code {
-	case 'p':
-		return Private
-	case 's':
-		return Shared
-	}
-	return ""
 }

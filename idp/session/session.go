@@ -95,29 +95,24 @@ func (m *Manager) longest(c Computer) time.Duration {
 	return m.lifetime
 }
 
-// checkTimes refuses a session that has expired or begins in the future.
+// checkTimes refuses a session that has expired or begins in the future. The latter
+// cannot be forged: our clock is wrong, or was. That is logged once an hour.
 func (m *Manager) checkTimes(session Session) error {
 	now := m.now()
 	if !now.Before(m.expires(session)) {
 		return none("the session has expired")
 	}
-	if soon := now.Add(skew); session.Authenticated.After(soon) || session.Seen.After(soon) {
-		m.warnFuture(session, now)
-		return none("its sign-in time is in the future")
+	if soon := now.Add(skew); !session.Authenticated.After(soon) && !session.Seen.After(soon) {
+		return nil
 	}
-	return nil
-}
-
-// warnFuture logs a session from the future, which cannot be forged: our clock is
-// wrong, or was. Once an hour is enough.
-func (m *Manager) warnFuture(session Session, now time.Time) {
 	last := m.warnedFuture.Load()
-	if since := now.Sub(time.UnixMilli(last)); last != 0 && since >= 0 && since < time.Hour || !m.warnedFuture.CompareAndSwap(last, now.UnixMilli()) {
-		return
+	since := now.Sub(time.UnixMilli(last))
+	if (last == 0 || since < 0 || since >= time.Hour) && m.warnedFuture.CompareAndSwap(last, now.UnixMilli()) {
+		m.log.Warn().Time("now", now).Time("signed_in", session.Authenticated).
+			Str("hint", "was this machine's clock set back? then check that it is right now; those who had signed in before sign in again").
+			Msg("session rejected: sign-in time is in the future")
 	}
-	m.log.Warn().Time("now", now).Time("signed_in", session.Authenticated).
-		Str("hint", "was this machine's clock set back? then check that it is right now; those who had signed in before sign in again").
-		Msg("session rejected: sign-in time is in the future")
+	return none("its sign-in time is in the future")
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -101,7 +101,7 @@ func (w *world) expectNone(t testing.TB, c *http.Cookie, reason string) {
 	t.Helper()
 	s, err := w.read(t, c)
 	if !errors.Is(err, session.ErrNone) || !strings.Contains(err.Error(), reason) || s != (session.Session{}) {
-		t.Errorf("Read: %+v, %v; want nobody signed in, with %q", s, err, reason)
+		t.Errorf("Read: %+v, %v; want not signed in, with %q", s, err, reason)
 	}
 }
 
@@ -229,7 +229,7 @@ func TestStartRefuses(t *testing.T) {
 		person   string
 		computer session.Computer
 	}{
-		"nobody":           {binding(), "", session.Private},
+		"no id":            {binding(), "", session.Private},
 		"a huge id":        {binding(), strings.Repeat("x", 513), session.Private},
 		"no computer":      {binding(), person, ""},
 		"another computer": {binding(), person, "public"},

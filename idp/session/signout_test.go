@@ -30,7 +30,7 @@ func TestSignOutEndsEveryCopy(t *testing.T) {
 	w.end(t, first) // again is no error
 }
 
-func TestSignOutOfNobodyClearsTheCookie(t *testing.T) {
+func TestSignOutWithoutSessionClearsTheCookie(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	if c := cookie(t, w.end(t, session.Session{})); c.MaxAge >= 0 || c.Value != "" {
@@ -183,7 +183,7 @@ func TestSweep(t *testing.T) {
 	sweep(2)
 	start := w.now
 
-	// A clock that ran a day ahead for a while brings nobody back.
+	// A clock that ran a day ahead for a while brings no session back.
 	w.pass(24*time.Hour + 8*time.Hour)
 	sweep(2)
 	w.now = start
@@ -242,7 +242,7 @@ func TestDamagedRecords(t *testing.T) {
 		}
 		w.expectNone(t, c, "signed out")
 		w.expectNone(t, elsewhere, "everywhere")
-		w.expectNone(t, before, "everywhere") // nobody can tell any more, so: sign in again
+		w.expectNone(t, before, "everywhere") // not known any more, so: sign in again
 		_, later := w.signIn(t, session.Private)
 		w.expectSignedIn(t, later)
 		w.pass(100 * 24 * time.Hour)

@@ -159,7 +159,10 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if fields["computer"] == string(session.Private) {
 		form.computer = session.Private
 	}
-	refusal, err := p.signIn(w, r, h, form)
+	person, refusal, err := p.authenticate(r, h, form)
+	if err == nil && refusal == nil {
+		err = p.Sessions.SignIn(w, r, h, person, form.computer)
+	}
 	if p.Events != nil {
 		result := route.Code(err, identity.OK.String())
 		if refusal != nil {
@@ -170,7 +173,9 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if err != nil {
 		return err
 	}
+	about := p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "sign_in").Bool("ok", refusal == nil).Str("person", person.ID)
 	if refusal != nil {
+		about.Str("reason", refusal.reason).Str("login", route.Printable(form.login, 64)).Msg("sign-in refused")
 		data := newPage(h, form.email, stateForm)
 		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
 		data.Private = form.computer == session.Private
@@ -182,6 +187,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 		}
 		return p.Respond.Render(w, r, refusal.status, "authenticate", data)
 	}
+	about.Str("login", route.Printable(person.Login, 64)).Str("computer", string(form.computer)).Msg("signed in")
 	next := PathAccount
 	if form.email != "" {
 		next = authenticateURL(form.email, true)

@@ -21,7 +21,7 @@ const (
 // longestSignIn bounds a sign-in; the directory has time-outs of its own.
 const longestSignIn = 30 * time.Second
 
-// Events is told what happened, for counting. The host is the name of an
+// Events are counted. The host is the name of an
 // identity host and every other word one of few: nothing names a person.
 // Implementations are safe for concurrent use and do not block.
 type Events interface {
@@ -78,7 +78,7 @@ type attempted struct {
 	computer        session.Computer
 }
 
-// refusal is what a person is told who could not sign in.
+// refusal is the answer to a person who could not sign in.
 type refusal struct {
 	status       int
 	code, detail string // of the sentence
@@ -89,26 +89,6 @@ type refusal struct {
 
 func refused(reason, code string) *refusal {
 	return &refusal{status: http.StatusForbidden, code: code, reason: reason}
-}
-
-// signIn checks a name and a password and begins a session. The error is an
-// outage; a refusal is not an error.
-func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, h *identity.Host, form attempted) (*refusal, error) {
-	person, refusal, err := p.authenticate(r, h, form)
-	if err != nil {
-		return nil, err
-	}
-	if refusal != nil {
-		p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "sign_in").Bool("ok", false).
-			Str("reason", refusal.reason).Str("login", route.Printable(form.login, 64)).Str("person", person.ID).Msg("sign-in refused")
-		return refusal, nil
-	}
-	if err := p.Sessions.SignIn(w, r, h, person, form.computer); err != nil {
-		return nil, err
-	}
-	p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "sign_in").Bool("ok", true).
-		Str("person", person.ID).Str("login", route.Printable(person.Login, 64)).Str("computer", string(form.computer)).Msg("signed in")
-	return nil, nil
 }
 
 // authenticate asks throttle and directory. The person may be known although
@@ -144,7 +124,7 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	return result.Person, judge(h, attempt, result), nil
 }
 
-// judge turns the directory's answer into what the person is told; nil: welcome.
+// judge turns the directory's answer into a refusal; nil: the person may sign in.
 func judge(h *identity.Host, attempt *attempt, result identity.Result) *refusal {
 	reason := result.Status.String()
 	switch {
@@ -168,7 +148,7 @@ func judge(h *identity.Host, attempt *attempt, result identity.Result) *refusal 
 
 // throttled tells how long to wait, in whole minutes rounded up.
 func throttled(attempt *attempt) *refusal {
-	wait := attempt.retryAfter()
+	wait := max(attempt.wait, time.Second)
 	to := &refusal{status: http.StatusTooManyRequests, code: "throttled", reason: identity.Throttled.String(), retryAfter: wait}
 	if minutes := int((wait + time.Minute - 1) / time.Minute); minutes > 1 {
 		to.args = map[string]string{"minutes": strconv.Itoa(minutes)}

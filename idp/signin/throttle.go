@@ -50,6 +50,9 @@ type ThrottleConfig struct {
 // entry, by the name as it was typed, and by client network. An attempt is
 // counted before the directory is asked, so that parallel attempts cannot
 // slip through, and is taken back when it was no failure.
+//
+// The counts are in Counters: a Throttle with other limits on the same ones goes
+// on with them.
 type Throttle struct {
 	config ThrottleConfig
 
@@ -66,11 +69,9 @@ func NewThrottle(config ThrottleConfig) *Throttle { return &Throttle{config: con
 // wait where it was refused.
 type attempt struct {
 	throttle *Throttle
-
-	mu      sync.Mutex
-	network string   // "" when not counted
-	names   []string // of the typed name and of the account
-	wait    time.Duration
+	network  string   // "" when not counted
+	names    []string // of the typed name and of the account
+	wait     time.Duration
 }
 
 // begin counts an attempt by typed name and client. admitted is false when
@@ -86,7 +87,9 @@ func (t *Throttle) begin(ctx context.Context, directory, login string, client ne
 		}
 		a.network = key
 	}
-	admitted, err = a.take(ctx, "name "+digest(directory, normalLogin(login)))
+	// Spellings that a directory takes for the same name are one.
+	name := strings.ToLower(strings.Join(strings.Fields(login), " "))
+	admitted, err = a.take(ctx, "name "+digest(directory, name))
 	return a, admitted, err
 }
 
@@ -103,8 +106,6 @@ func (a *attempt) account(ctx context.Context, directory, id string) bool {
 func (a *attempt) take(ctx context.Context, key string) (admitted bool, err error) {
 	t := a.throttle
 	wait, err := t.config.Counters.Count(ctx, key, t.config.Failures, t.config.Window)
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if err != nil || wait > 0 {
 		a.wait = max(a.wait, wait)
 		return false, err
@@ -114,19 +115,17 @@ func (a *attempt) take(ctx context.Context, key string) (admitted bool, err erro
 }
 
 // proven takes the attempt back, and with it the earlier failures of the same
-// name and account: whoever knows the password is not guessing.
+// name and account: a person who knows the password is not guessing.
 func (a *attempt) proven(ctx context.Context) {
 	a.undo(ctx, a.throttle.config.Counters.Forget)
 }
 
-// unanswered takes the attempt back: an outage is nobody's failure.
+// unanswered takes the attempt back: an outage is not a failed attempt.
 func (a *attempt) unanswered(ctx context.Context) {
 	a.undo(ctx, a.throttle.config.Counters.Return)
 }
 
 func (a *attempt) undo(ctx context.Context, undoName func(context.Context, string) error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	ctx = context.WithoutCancel(ctx) // also when the browser has left
 	counters, log := a.throttle.config.Counters, a.throttle.config.Log
 	for _, key := range a.names {
@@ -142,16 +141,9 @@ func (a *attempt) undo(ctx context.Context, undoName func(context.Context, strin
 	a.names, a.network = nil, ""
 }
 
-// retryAfter is how long to wait after a refusal, at least a second.
-func (a *attempt) retryAfter() time.Duration {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return max(a.wait, time.Second)
-}
-
-// limits says whether a client network is limited. As long as every attempt
+// limits reports whether a client network is limited. As long as every attempt
 // comes from one private address, that is most likely a reverse proxy that we
-// were not told to trust, and a limit would lock out everybody at once.
+// are not configured to trust, and a limit would lock out everyone at once.
 func (t *Throttle) limits(client netip.Addr) bool {
 	network := route.ClientNetwork(client)
 	if !network.IsValid() {
@@ -171,14 +163,10 @@ func (t *Throttle) limits(client netip.Addr) bool {
 	t.gateway = network
 	if t.alone++; t.alone == aloneBeforeWarning {
 		t.config.Log.Warn().Stringer("client", network).
-			Msg("all sign-ins come from one private address, so they are not limited by client address (hint: if this is a reverse proxy, list it in trusted_proxies)")
+			Str("hint", "if this is a reverse proxy, list it in trusted_proxies").
+			Msg("all sign-ins come from one private address, so they are not limited by client address")
 	}
 	return false
-}
-
-// normalLogin makes spellings equal that a directory takes for the same name.
-func normalLogin(login string) string {
-	return strings.ToLower(strings.Join(strings.Fields(login), " "))
 }
 
 // digest gives a key of bounded length, and keeps typed names out of the store.

@@ -50,7 +50,7 @@
     }
   }
 
-  /** Learns the address that the hub asked for: text that anybody can write, to show and nothing more. */
+  /** Learns the address that the hub asked for: untrusted text, only to be shown. */
   id.beginAuthentication = function (/** @type {(email: string) => void} */ callback) {
     if (typeof callback !== "function") throw new Error(".beginAuthentication() requires a callback argument");
     const email = new URLSearchParams(window.location.search).get("email") || "";

@@ -17,7 +17,7 @@
 
   /** What watch was given; null before. @type {any} */
   let observers = null;
-  /** Whom the site takes to be signed in: null nobody, undefined not said. @type {string | null | undefined} */
+  /** Whom the site takes to be signed in: null no one, undefined not said. @type {string | null | undefined} */
   let user;
   /** The window of the open dialog. @type {Window | null} */
   let dialog = null;
@@ -52,7 +52,7 @@
     try {
       return (typeof data === "string" && JSON.parse(data)) || {};
     } catch {
-      return {}; // somebody else's message
+      return {}; // a message of another script
     }
   }
 
@@ -135,7 +135,7 @@
       Object.assign(document.createElement("a"), { href, referrerPolicy: "origin", target: "_self" }).click();
       return true;
     } catch {
-      return false; // without storage no answer could be believed
+      return false; // without storage no answer could be verified
     }
   }
 

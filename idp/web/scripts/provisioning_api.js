@@ -3,7 +3,7 @@
 // document names as "provisioning". A hub frames that page invisibly; this
 // script speaks jschannel (scope vep_prov, JSON strings) with the hub.
 //
-// It answers nobody but the hubs below, checks source and origin of every
+// It answers only the hubs below, checks source and origin of every
 // message, stays with the first hub that speaks, and falls silent once the
 // page has registered a certificate or raised a failure.
 (function () {
@@ -62,7 +62,7 @@
     try {
       return JSON.parse(data);
     } catch {
-      return null; // somebody else's message
+      return null; // a message of another script
     }
   }
 

@@ -4,7 +4,7 @@
 // first origin that answers, and gets certificates by its own request.
 //
 // On another site the browser hides our cookies and storage from this frame,
-// and it would take everybody for signed out. There it says nothing at all.
+// and everyone would appear signed out. There it says nothing at all.
 
 import { certify, getClock, getSession, mayUse } from "./dialog/api.js";
 import { checkCertificate, makeBundle } from "./dialog/assertion.js";
@@ -19,7 +19,7 @@ const { issuer = "", sameSite } = document.body.dataset;
 let party = "";
 /** Whether that may use this hub. */
 let allowed = false;
-/** Whom the site takes to be signed in: null nobody, undefined not said. @type {string | null | undefined} */
+/** Whom the site takes to be signed in: null no one, undefined not said. @type {string | null | undefined} */
 let user;
 /** Whether a dialog is open: its answer comes another way. */
 let dialogOpen = false;
@@ -40,7 +40,7 @@ async function seesAll() {
   return !document.hasStorageAccess || document.hasStorageAccess();
 }
 
-/** The address that this site may know of; null: nobody; undefined: that cannot be said. */
+/** The address that this site may know of; null: no one; undefined: that cannot be said. */
 async function signedIn() {
   if (!(await seesAll())) return undefined;
   const session = await getSession();
@@ -115,7 +115,7 @@ function parse(data) {
   try {
     return (typeof data === "string" && JSON.parse(data)) || {};
   } catch {
-    return {}; // somebody else's message
+    return {}; // a message of another script
   }
 }
 

@@ -1,8 +1,8 @@
 // @ts-check
-// The module of the provisioning page. Nobody sees that page: whatever goes
+// The module of the provisioning page. The page is not seen: whatever goes
 // wrong travels to the hub by raiseProvisioningFailure.
 
-/** The words by which hubs have always recognised that somebody has to sign in. */
+/** The words by which hubs have always recognised that the person has to sign in. */
 const NOT_AUTHENTICATED = "user is not authenticated as target user";
 const DEADLINE_MS = 15000; // below the 20 s that hubs wait
 

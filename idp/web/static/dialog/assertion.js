@@ -12,7 +12,7 @@ const claims = (part) => JSON.parse(new TextDecoder().decode(bytesOf(part)));
 
 /**
  * Checks that a certificate is what was asked for. The signature is not looked
- * at: that is the relying party's business, and a wrong one harms nobody here.
+ * at: that is the relying party's business, and a wrong one does no harm here.
  * @param {string} certificate
  * @param {{issuer: string, email: string, publicKey: string, now: number}} wanted publicKey is JSON text, now in milliseconds
  */

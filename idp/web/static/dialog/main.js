@@ -13,7 +13,7 @@ import { answer, demandPresent, findRelyingParty, refuse } from "./relyingparty.
 import { element, onAction, settled, show, showAddresses, showSite } from "./screens.js";
 import { saveTrip } from "./trip.js";
 
-/** The reason by which providers have always said that somebody has to sign in. */
+/** The reason by which providers have always said that the person has to sign in. */
 const NOT_AUTHENTICATED = "user is not authenticated as target user";
 const PRIVATE_S = 6 * 3600;
 const SHARED_S = 3600;
@@ -28,7 +28,7 @@ let session;
 let now;
 /** The address on its way, and its sign-in page. */
 let current = { email: "", auth: "" };
-/** Whether the person has typed an address: nobody does that unawares. */
+/** Whether the person has typed an address: that is never done unawares. */
 let typed = false;
 
 /** The identity hosts that this hub serves: origins by name. @type {Map<string, string>} */
@@ -111,7 +111,7 @@ async function confirm(email, returned) {
   email = info.normalizedEmail;
   current = { email, auth: info.auth };
   const key = keyOf(email);
-  key.catch(() => {}); // told where it is awaited
+  key.catch(() => {}); // reported where it is awaited
   let certificate;
   try {
     certificate = await provision({

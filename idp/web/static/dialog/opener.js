@@ -1,6 +1,6 @@
 // @ts-check
 // The channel to the page that opened the dialog: JSON texts by postMessage,
-// {"a":"ready"} to whoever that is, {"a":"request","d":{…}} back. Who asks is
+// {"a":"ready"} to the opener, {"a":"request","d":{…}} back. Who asks is
 // known by the event's origin and by nothing else.
 
 /** @typedef {{origin: string, params: Record<string, unknown>, nonce: string}} Request */
@@ -12,7 +12,7 @@ function parse(data) {
   try {
     return (typeof data === "string" && JSON.parse(data)) || {};
   } catch {
-    return {}; // somebody else's message
+    return {}; // a message of another script
   }
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 // The checks of what a site may ask for. A fault names the option, so that
-// the site's developer can mend it.
+// the site's developer can fix it.
 
 /** A fault of a site's options, in words for its developer. */
 export class OptionError extends Error {}

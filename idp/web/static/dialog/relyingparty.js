@@ -24,7 +24,7 @@ function cameFrom() {
 }
 
 /**
- * Takes the request out of the fragment. Anybody can write one, in the name of
+ * Takes the request out of the fragment. Any page can write one, in the name of
  * any site, so the page that led here must be of the site that gets the answer:
  * the answer's fragment would outlive a redirect of that site to somewhere else.
  * @returns {RelyingParty | null}
