@@ -4,26 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
-	"persona-sidecar/cmd/internal/store"
-	"persona-sidecar/idp"
-	"persona-sidecar/idp/identity"
-	"persona-sidecar/idp/keys"
-	"persona-sidecar/idp/memory"
-	"persona-sidecar/idp/provision"
-	"persona-sidecar/idp/session"
-	"persona-sidecar/idp/signin"
-	"persona-sidecar/idp/verifier"
-	"persona-sidecar/ldapauth"
-	"persona-sidecar/proxy"
-	"persona-sidecar/proxy/upstream"
 
 	"github.com/rs/zerolog"
 )
@@ -50,52 +37,45 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// App is the whole program, built and not yet running. It runs once.
+// App is the whole program. It runs once; its configuration may change while it runs.
 type App struct {
-	Options
-
-	store       *store.Files
-	ring        *keys.Ring
-	sessions    *session.Manager
-	directories map[string]*ldapauth.Directory
-	identity    *idp.Server
-	documents   *provision.Envelope
-	discovery   *verifier.Discovery
-	sites       []proxy.Site
-	upstreams   []*upstream.Proxy
-	health      *health
-	metrics     *metrics
+	*process
+	certificates *certificates
 
 	ready chan struct{}
 	addrs map[string]net.Addr // complete when ready is closed
+
+	// current serves all new requests.
+	current atomic.Pointer[generation]
+
+	mu sync.Mutex // guards what follows, and is held while the generation changes
+	// background is the context of all work beside requests; nil while no reload is possible.
+	background context.Context
+	// live are the current generation and those that still serve a request.
+	live map[*generation]struct{}
 }
 
-// New builds an App: it opens the store and loads the keys that lie there, and does no other
-// input or output. No lock is taken, so that nothing a crash left behind delays the start.
-// An error names what is wrong with the world (an unwritable folder, a corrupted key) and the cure.
+// New builds an App: it opens the store and loads the keys in it, and does no other input or
+// output. No lock is taken, so that nothing a crash left behind delays the start. An error names
+// the cause, such as an unwritable folder or a corrupted key, and what to do about it.
 func New(o Options) (*App, error) {
-	o = o.withDefaults()
-	files, err := store.OpenFiles(o.Config.StateDir, o.Now, o.Log)
+	p, err := newProcess(o.withDefaults())
 	if err != nil {
 		return nil, err
 	}
 	a := &App{
-		Options:     o,
-		store:       files,
-		ring:        keys.New(keys.Config{Store: files, Now: o.Now, Rand: o.Rand, Log: o.Log}),
-		directories: map[string]*ldapauth.Directory{},
-		health:      newHealth(o.Now),
-		metrics:     newMetrics(o.Version),
-		ready:       make(chan struct{}),
-		addrs:       map[string]net.Addr{},
+		process:      p,
+		certificates: new(certificates),
+		ready:        make(chan struct{}),
+		addrs:        map[string]net.Addr{},
+		live:         map[*generation]struct{}{},
 	}
-	if err := a.ring.Load(context.Background()); err != nil {
-		return nil, fmt.Errorf("loading the keys: %w", err)
+	first, err := newGeneration(p, a.certificates, o.Config)
+	if err != nil {
+		return nil, err
 	}
-	a.suspectClock()
-	if err := a.build(); err != nil {
-		return nil, errors.Join(err, a.closeRooms())
-	}
+	a.live[first] = struct{}{}
+	a.current.Store(first)
 	return a, nil
 }
 
@@ -113,59 +93,14 @@ func (a *App) Addr(listener string) net.Addr {
 	}
 }
 
-// mostCounters bounds what is counted for each purpose, at about 150 bytes each. The
-// purposes do not share a store, so that strangers who look up domains cannot push out
-// the failures of a sign-in.
-const mostCounters = 1 << 17
-
-// build makes the rooms, from the directories outward.
-func (a *App) build() error {
-	hosts := a.Config.Hosts()
-	respond, err := a.makeResponder()
-	if err != nil {
-		return err
-	}
-	throttle := signin.NewThrottle(signin.ThrottleConfig{
-		Failures: a.Config.Throttle.Failures, Window: a.Config.Throttle.Window,
-		Counters: memory.New(memory.Config{Now: a.Now, Most: mostCounters}), Log: a.Log,
-	})
-	if err := a.openDirectories(hosts); err != nil {
-		return err
-	}
-	a.sessions = session.New(session.Config{
-		Sealer: sessionSealer{a.ring}, Store: a.store, Now: a.Now, Rand: a.Rand,
-		Lifetime: a.Config.Identity.SessionLifetime, Log: a.Log,
-		Ended: func(r *http.Request, h *identity.Host, personID, reason string) {
-			respond.SessionEnded(r, h, personID, reason)
-			a.metrics.SessionEnded(h.Name, reason)
-		},
-	})
-	if err := a.makeSites(hosts); err != nil {
-		return err
-	}
-	return a.makeProvider(hosts, respond, throttle)
-}
-
-// closeRooms ends what New opened, the outermost first.
-func (a *App) closeRooms() error {
+// closeGenerations closes all generations, whether their requests are over or not.
+func (a *App) closeGenerations() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var errs []error
-	for _, up := range a.upstreams {
-		up.Close()
-	}
-	if a.discovery != nil {
-		a.discovery.Close()
-	}
-	for _, name := range sortedNames(a.directories) {
-		errs = append(errs, a.directories[name].Close())
+	for g := range a.live {
+		g.endBackground()
+		errs = append(errs, g.close())
 	}
 	return errors.Join(errs...)
-}
-
-func sortedNames[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"maps"
+	"slices"
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
@@ -20,95 +22,87 @@ const (
 	sweepEvery           = 10 * time.Minute
 )
 
-// startBackground starts what goes on beside requests: making keys that are missing, watching the
-// directories, sweeping outlived revocations. All of it ends with ctx.
-func (a *App) startBackground(ctx context.Context) *sync.WaitGroup {
-	work := new(sync.WaitGroup)
-	work.Go(func() { a.makeKeys(ctx) })
-	for _, name := range sortedNames(a.directories) {
-		work.Go(func() { a.watchDirectory(ctx, name) })
+// startBackground starts what a generation does beside requests: it makes keys that are missing and
+// watches the directories, until endBackground.
+func (g *generation) startBackground(ctx context.Context) {
+	ctx, g.stopWork = context.WithCancel(ctx)
+	g.work.Go(func() { g.makeKeys(ctx) })
+	for _, name := range slices.Sorted(maps.Keys(g.directories)) {
+		g.work.Go(func() { g.watchDirectory(ctx, name) })
 	}
-	work.Go(func() { a.sweepSessions(ctx) })
-	return work
 }
 
-// makeKeys makes the keys that the store lacks, again and again until it succeeds. It is no part
-// of the start because another process may be making them, and because a disk may be full; until it
-// is done the identity paths answer 503 and the website is served.
-func (a *App) makeKeys(ctx context.Context) {
+// makeKeys makes the keys that the store lacks, and tries until it succeeds. It is no part of the
+// start because another process may be making them, and because a disk may be full; until it is done
+// the identity paths answer 503 and the website is served.
+func (g *generation) makeKeys(ctx context.Context) {
 	want := []keys.Want{{Use: keys.UseSession}}
-	for _, host := range a.Config.Hosts() {
+	for _, host := range g.hosts {
 		if host.Role == config.RoleIdentity {
 			want = append(want, keys.Want{Host: host.Name, Use: keys.UseCertificates})
 		}
 	}
 	if len(want) == 1 {
-		return // nobody signs in here
+		return // there is no sign-in here
 	}
 	for pause := keysRetryFirst; ; pause = min(2*pause, keysRetryMost) {
-		err := a.ring.Ensure(ctx, want...)
+		err := g.ring.Ensure(ctx, want...)
 		if ctx.Err() != nil {
 			return
 		}
-		if a.health.report("keys", err) && err != nil {
-			hint := "check that state_dir is writable and has room"
-			if hinted, ok := errors.AsType[interface {
-				error
-				Hint() string
-			}](err); ok {
-				hint = hinted.Hint()
-			}
-			a.Log.Error().Err(err).Str("hint", hint+"; until the keys are created no one can sign in").Msg("creating keys")
+		if g.health.report("keys", err) && err != nil {
+			hint := cmp.Or(identity.Hint(err), "check that state_dir is writable and has room")
+			g.log.Error().Err(err).Str("hint", hint+"; until the keys are created no one can sign in").Msg("creating keys")
 		}
-		if err == nil || !wait(ctx, pause) {
+		if err == nil {
 			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
 		}
 	}
 }
 
 // watchDirectory keeps the state of a directory in the health, and logs when it changes.
-func (a *App) watchDirectory(ctx context.Context, name string) {
+func (g *generation) watchDirectory(ctx context.Context, name string) {
+	tick := time.NewTicker(directoryPollEvery)
+	defer tick.Stop()
 	for {
-		err := a.pingDirectory(ctx, name)
+		ping, cancel := context.WithTimeout(ctx, directoryPollTimeout)
+		err := g.directories[name].Ping(ping)
+		cancel()
 		if ctx.Err() != nil {
 			return
 		}
-		if a.health.report("directory "+name, err) {
+		if g.health.report("directory "+name, err) {
 			if err != nil {
-				a.Log.Warn().Err(err).Str("directory", name).Str("hint", identity.Hint(err)).
-					Msg("directory unavailable")
+				g.log.Warn().Err(err).Str("directory", name).Str("hint", identity.Hint(err)).Msg("directory unavailable")
 			} else {
-				a.Log.Info().Str("directory", name).Msg("directory answers")
+				g.log.Info().Str("directory", name).Msg("directory answers")
 			}
 		}
-		if !wait(ctx, directoryPollEvery) {
+		select {
+		case <-ctx.Done():
 			return
+		case <-tick.C:
 		}
 	}
 }
 
-func (a *App) pingDirectory(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, directoryPollTimeout)
-	defer cancel()
-	return a.directories[name].Ping(ctx)
-}
-
+// sweepSessions deletes revocations that have outlived their sessions, until ctx ends.
 func (a *App) sweepSessions(ctx context.Context) {
-	for wait(ctx, sweepEvery) {
-		if err := a.sessions.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			a.Log.Warn().Err(fmt.Errorf("sweeping revocations: %w", err)).Msg("old revocations stay in the store")
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
-	}
-}
-
-// wait passes the time d and says whether ctx still goes on then.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+		if err := a.current.Load().sessions.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			a.log.Warn().Err(fmt.Errorf("sweeping revocations: %w", err)).Msg("old revocations stay in the store")
+		}
 	}
 }

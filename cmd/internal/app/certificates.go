@@ -2,9 +2,13 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
@@ -12,20 +16,101 @@ import (
 	"persona-sidecar/proxy/certs"
 )
 
-// openCertificates makes the source of certificates that tls.mode names, for the listeners that are
-// already open, and starts obtaining and renewing; that goes on in the background until close.
-func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener) (certs.Source, error) {
-	var names []string
-	for _, host := range a.Config.Hosts() {
-		names = append(names, host.Name)
+// certificates are the TLS certificates of all generations. A reload that changes neither the TLS
+// settings nor the names leaves the source in place, with its orders and its pauses between them.
+type certificates struct {
+	// listeners are those that answer the challenges.
+	listeners map[string]net.Listener
+	current   atomic.Pointer[certificateSource]
+}
+
+// certificateSource is a source with the settings that it was made from.
+type certificateSource struct {
+	certs.Source
+	tls      *tls.Config
+	settings config.TLS
+	names    []string
+}
+
+// has reports whether there is a usable certificate for a host.
+func (c *certificates) has(host string) bool { return c.current.Load().HasCertificate(host) }
+
+// handleChallenge answers an ACME HTTP-01 challenge, and reports whether the request was one.
+func (c *certificates) handleChallenge(w http.ResponseWriter, r *http.Request) bool {
+	return c.current.Load().HandleHTTPChallenge(w, r)
+}
+
+// status is the state of each name's certificate.
+func (c *certificates) status() []certs.Status { return c.current.Load().Status() }
+
+// tlsConfig is for the TLS listener; nil in mode off. Each handshake takes the source that is
+// current.
+func (c *certificates) tlsConfig() *tls.Config {
+	first := c.current.Load().tls
+	if first == nil {
+		return nil
 	}
-	switch a.Config.TLS.Mode {
+	settings := first.Clone()
+	settings.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load().tls, nil }
+	return settings
+}
+
+// prepare returns the source for a generation: the current one where nothing has changed, else a new
+// one that has begun to obtain and renew, which goes on until ctx ends or it is closed.
+func (c *certificates) prepare(ctx context.Context, g *generation) (*certificateSource, error) {
+	settings, names := g.config.TLS, slices.Sorted(slices.Values(g.names()))
+	if now := c.current.Load(); now != nil && sameTLS(now.settings, settings) && slices.Equal(now.names, names) {
+		return now, nil
+	}
+	source, err := c.open(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return &certificateSource{Source: source, tls: source.TLSConfig(), settings: settings, names: names}, nil
+}
+
+// use makes a prepared source the current one, and closes the one before.
+func (c *certificates) use(next *certificateSource) {
+	if before := c.current.Swap(next); before != nil && before != next {
+		before.Close()
+	}
+}
+
+// sameTLS reports whether two settings are equal, secrets and roots included.
+func sameTLS(a, b config.TLS) bool {
+	secret := a.ACME.EABMACKey.Reveal() == b.ACME.EABMACKey.Reveal()
+	roots := a.ACME.Roots.Equal(b.ACME.Roots)
+	a.ACME.EABMACKey, b.ACME.EABMACKey = config.Secret{}, config.Secret{}
+	a.ACME.Roots, b.ACME.Roots = nil, nil
+	return a == b && secret && roots
+}
+
+// open makes the source that tls.mode names, for the listeners that are already open.
+func (c *certificates) open(ctx context.Context, g *generation) (certs.Source, error) {
+	settings := g.config.TLS
+	switch settings.Mode {
 	case config.ModeFiles:
 		return certs.NewFiles(certs.FilesConfig{
-			CertFile: a.Config.TLS.CertFile, KeyFile: a.Config.TLS.KeyFile, Names: names, Log: a.Log, Now: a.Now,
+			CertFile: settings.CertFile, KeyFile: settings.KeyFile, Names: g.names(), Log: g.log, Now: g.now,
 		})
 	case config.ModeACME:
-		acme, err := a.openACME(ctx, open, names)
+		acme, err := certs.NewACME(ctx, certs.ACMEConfig{
+			Names:       g.names(),
+			Storage:     g.store,
+			Directory:   settings.ACME.Directory,
+			Roots:       settings.ACME.Roots,
+			Email:       settings.ACME.Email,
+			EABKeyID:    settings.ACME.EABKeyID,
+			EABMACKey:   settings.ACME.EABMACKey.Reveal(),
+			CertFile:    settings.CertFile,
+			KeyFile:     settings.KeyFile,
+			ListenHost:  host(c.listeners[listenHTTPS]),
+			HTTPPort:    port(c.listeners[listenHTTP]),
+			TLSALPNPort: port(c.listeners[listenHTTPS]),
+			Log:         g.log,
+			Public:      verifier.PublicAddress,
+			Now:         g.now,
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -37,35 +122,18 @@ func (a *App) openCertificates(ctx context.Context, open map[string]net.Listener
 	case config.ModeOff:
 		return certs.None{}, nil
 	}
-	return nil, fmt.Errorf("tls.mode %q is unknown", a.Config.TLS.Mode)
-}
-
-func (a *App) openACME(ctx context.Context, open map[string]net.Listener, names []string) (*certs.ACME, error) {
-	settings := a.Config.TLS.ACME
-	return certs.NewACME(ctx, certs.ACMEConfig{
-		Names:       names,
-		Storage:     a.store,
-		Directory:   settings.Directory,
-		Roots:       settings.Roots,
-		Email:       settings.Email,
-		EABKeyID:    settings.EABKeyID,
-		EABMACKey:   settings.EABMACKey.Reveal(),
-		CertFile:    a.Config.TLS.CertFile,
-		KeyFile:     a.Config.TLS.KeyFile,
-		ListenHost:  host(open[listenHTTPS]),
-		HTTPPort:    port(open[listenHTTP]),
-		TLSALPNPort: port(open[listenHTTPS]),
-		Log:         a.Log,
-		Public:      verifier.PublicAddress,
-		Now:         a.Now,
-	})
+	return nil, fmt.Errorf("tls.mode %q is unknown", settings.Mode)
 }
 
 // reportCertificates brings the health of each name's certificate up to date.
-func (a *App) reportCertificates(from certs.Source) {
-	for _, status := range from.Status() {
-		a.health.report("certificate "+status.Name, certificateFault(status, a.Now()))
+func (a *App) reportCertificates() {
+	parts := map[string]bool{}
+	for _, status := range a.certificates.status() {
+		part := "certificate " + status.Name
+		a.health.report(part, certificateFault(status, a.now()))
+		parts[part] = true
 	}
+	a.health.keep("certificate ", parts)
 }
 
 func certificateFault(status certs.Status, now time.Time) error {

@@ -55,7 +55,7 @@ func TestClockWrongByADay(t *testing.T) {
 
 	clock.set(-day)
 	p = startAt(t, folder, yaml, clock.now)
-	for _, want := range []string{"the certificate is not valid yet", "a key was made in the future", "check this machine's clock"} {
+	for _, want := range []string{"the certificate is not valid yet", "key creation time is in the future", "check this machine's clock"} {
 		if !strings.Contains(p.log.String(), want) {
 			t.Errorf("the start a day behind did not log %q", want)
 		}

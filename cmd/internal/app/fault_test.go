@@ -33,7 +33,7 @@ func TestStartFaults(t *testing.T) {
 	}{
 		"port taken": {
 			yaml: fmt.Sprintf("state_dir: state\nlisten: {http: %q, admin: \"\"}\ntls: {mode: off}\ntrusted_proxies: [private]\n", taken.Addr()),
-			want: []string{"listen.http", taken.Addr().String(), "hint: another program listens there"},
+			want: []string{"listen.http", taken.Addr().String(), "another program listens there"},
 		},
 		"state_dir is a file": {
 			prepare: func(t *testing.T, folder string) { write(t, filepath.Join(folder, "state"), "") },

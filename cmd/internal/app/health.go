@@ -55,7 +55,7 @@ func (h *health) enter(p phase) {
 	h.phase = p
 }
 
-// report notes the state of a part, such as "directory corp", and says whether it changed.
+// report notes the state of a part, such as "directory corp", and reports whether it changed.
 func (h *health) report(name string, err error) (changed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -69,6 +69,17 @@ func (h *health) report(name string, err error) (changed bool) {
 	}
 	h.parts[name] = now
 	return !known || before.State != now.State
+}
+
+// keep forgets the parts whose names begin with a kind, except those in the set.
+func (h *health) keep(kind string, set map[string]bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name := range h.parts {
+		if strings.HasPrefix(name, kind) && !set[name] {
+			delete(h.parts, name)
+		}
+	}
 }
 
 // readiness is the JSON of /readyz.

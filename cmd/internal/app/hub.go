@@ -3,15 +3,14 @@ package app
 import (
 	"fmt"
 
-	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/hub"
 )
 
 // relyingParties are the sites that may use the identity hosts as hubs.
-func (a *App) relyingParties(hosts []config.Host) (hub.RelyingParties, error) {
-	patterns := a.Config.Hub.RelyingParties
+func (g *generation) relyingParties() (hub.RelyingParties, error) {
+	patterns := g.config.Hub.RelyingParties
 	if len(patterns) == 0 {
-		patterns = a.ownSites(hosts)
+		patterns = g.ownSites()
 	}
 	parties, err := hub.NewRelyingParties(patterns)
 	if err != nil {
@@ -21,11 +20,11 @@ func (a *App) relyingParties(hosts []config.Host) (hub.RelyingParties, error) {
 }
 
 // ownSites are the patterns of the sites of our own hosts: on the default port, and as they are served.
-func (a *App) ownSites(hosts []config.Host) []string {
+func (g *generation) ownSites() []string {
 	var names, origins []string
-	for _, host := range hosts {
+	for _, host := range g.hosts {
 		names = append(names, host.Name)
-		origins = append(origins, a.origin(host.Name))
+		origins = append(origins, g.origin(host.Name))
 	}
 	return hub.DefaultRelyingParties(names, origins...)
 }

@@ -23,8 +23,8 @@ type KeyLine struct {
 func Keys(ctx context.Context, o Options) ([]KeyLine, error) {
 	o = o.withDefaults()
 	if _, err := os.Stat(o.Config.StateDir); err != nil {
-		// Opening would make the folder, owned by whoever lists the keys.
-		return nil, fmt.Errorf("reading state_dir: %w (hint: `persona serve` makes it at its first start)", err)
+		// Opening would make the folder, owned by the user who lists the keys.
+		return nil, &hinted{fmt.Errorf("reading state_dir: %w", err), "`persona serve` makes it at its first start"}
 	}
 	files, err := store.OpenFiles(o.Config.StateDir, o.Now, o.Log)
 	if err != nil {

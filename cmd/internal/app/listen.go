@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+
+	"persona-sidecar/cmd/internal/config"
 )
 
 // The names of the listeners, as [App.Addr] takes them.
@@ -17,12 +19,12 @@ const (
 
 // listen opens every configured listener before anything is served, so that a port that is taken is
 // an error of the start, and so that certmagic finds its challenge ports open.
-func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
+func listen(ctx context.Context, addresses config.Listen) (map[string]net.Listener, error) {
 	open := map[string]net.Listener{}
 	for _, l := range []struct{ name, address string }{
-		{listenHTTPS, a.Config.Listen.HTTPS},
-		{listenHTTP, a.Config.Listen.HTTP},
-		{listenAdmin, a.Config.Listen.Admin},
+		{listenHTTPS, addresses.HTTPS},
+		{listenHTTP, addresses.HTTP},
+		{listenAdmin, addresses.Admin},
 	} {
 		if l.address == "" {
 			continue
@@ -30,7 +32,11 @@ func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", l.address)
 		if err != nil {
 			closeListeners(open)
-			return nil, fmt.Errorf("opening listen.%s %s: %w%s", l.name, l.address, err, listenHint(l.name, err))
+			failed := fmt.Errorf("opening listen.%s %s: %w", l.name, l.address, err)
+			if hint := listenHint(l.name, err); hint != "" {
+				failed = &hinted{failed, hint}
+			}
+			return nil, failed
 		}
 		open[l.name] = listener
 	}
@@ -40,14 +46,23 @@ func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
 func listenHint(name string, err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Sprintf(" (hint: another program listens there; stop it, or set listen.%s to a free port)", name)
+		return fmt.Sprintf("another program listens there; stop it, or set listen.%s to a free port", name)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf(" (hint: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; or set listen.%s to a higher port)", name)
+		return fmt.Sprintf("ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; or set listen.%s to a higher port", name)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Sprintf(" (hint: this machine has no such address; correct listen.%s)", name)
+		return fmt.Sprintf("this machine has no such address; correct listen.%s", name)
 	}
 	return ""
 }
+
+// hinted is an error with what the operator can do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+func (e *hinted) Hint() string  { return e.hint }
 
 func closeListeners(open map[string]net.Listener) {
 	for _, listener := range open {

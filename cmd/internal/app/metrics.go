@@ -112,6 +112,24 @@ func (m *metrics) ofDirectory(name string) func(ldapauth.Operation, ldapauth.Out
 	}
 }
 
+// forgetSite, forgetHost and forgetDirectory remove the series of what is configured no more.
+
+func (m *metrics) forgetSite(name string) {
+	m.requests.DeletePartialMatch(prometheus.Labels{"site": name})
+	m.requestTime.DeletePartialMatch(prometheus.Labels{"site": name})
+	m.upstreamErrors.DeletePartialMatch(prometheus.Labels{"site": name})
+}
+
+func (m *metrics) forgetHost(name string) {
+	m.signIns.DeletePartialMatch(prometheus.Labels{"host": name})
+	m.certificates.DeletePartialMatch(prometheus.Labels{"host": name})
+	m.sessionsRevoked.DeletePartialMatch(prometheus.Labels{"host": name})
+}
+
+func (m *metrics) forgetDirectory(name string) {
+	m.directoryTime.DeletePartialMatch(prometheus.Labels{"directory": name})
+}
+
 // SignIn, Certificate and SessionEnded make metrics the idp.Events of the provider.
 
 func (m *metrics) SignIn(host, result string) { m.signIns.WithLabelValues(host, result).Inc() }

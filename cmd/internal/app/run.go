@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
-	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/proxy"
-	"persona-sidecar/proxy/certs"
-	"persona-sidecar/proxy/middleware"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -23,116 +21,124 @@ const drainTime = 8 * time.Second
 
 // Run opens the listeners, serves until ctx ends, and then stops in order: not ready, listeners
 // closed, requests drained up to a deadline, websockets closed, directories closed. It returns nil
-// after such a stop. An error of the start names the listener or file and the cure.
+// after such a stop. An error of the start names the listener or file and what to do about it.
 func (a *App) Run(ctx context.Context) error {
-	open, err := a.listen(ctx)
+	first := a.current.Load()
+	open, err := listen(ctx, first.config.Listen)
 	if err != nil {
-		return errors.Join(err, a.closeRooms())
+		return errors.Join(err, a.closeGenerations())
 	}
 	// Certificates and other work in the background outlive ctx until requests are drained.
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackground()
-	tlsSource, err := a.openCertificates(background, open)
+	a.certificates.listeners = open
+	source, err := a.certificates.prepare(background, first)
 	if err != nil {
 		closeListeners(open)
-		return errors.Join(err, a.closeRooms())
+		return errors.Join(err, a.closeGenerations())
 	}
-	defer tlsSource.Close()
-	servers, err := a.servers(open, tlsSource)
-	if err != nil {
-		closeListeners(open)
-		return errors.Join(err, a.closeRooms())
+	a.certificates.use(source)
+	defer func() { a.certificates.current.Load().Close() }()
+	a.metrics.registry.MustRegister(newStates(a.health, a.reportCertificates, a.certificates.status))
+	public, admin := a.servers(open)
+	var work sync.WaitGroup
+	work.Go(func() { a.sweepSessions(background) })
+	failed := make(chan error, len(open))
+	for name, s := range public {
+		go serve(name, s, failed)
 	}
-	work := a.startBackground(background)
-	failed := serve(servers)
-	a.becomeReady(open)
+	for name, s := range admin {
+		go serve(name, s, failed)
+	}
+	a.becomeReady(background, open)
 
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	a.mu.Lock()
+	a.background = nil // no reload from here on
+	a.mu.Unlock()
 	a.health.enter(stopping)
-	a.Log.Info().Msg("stopping: no new requests")
-	// The admin listener goes last: it tells that the program lives and takes no requests.
-	public, admin := apart(servers, listenAdmin)
+	a.log.Info().Msg("stopping: no new requests")
 	err = errors.Join(err, stop(public))
 	endBackground()
 	work.Wait()
-	err = errors.Join(err, a.closeRooms(), stop(admin))
-	a.Log.Info().Msg("stopped")
+	// The admin listener goes last: it tells that the program lives and takes no requests.
+	err = errors.Join(err, a.closeGenerations(), stop(admin))
+	a.log.Info().Msg("stopped")
 	return err
 }
 
-// server is an HTTP server with the listener that it serves.
-type server struct {
-	name     string
-	http     *http.Server
+// server is what serves one listener.
+type server interface {
+	// Serve serves until Shutdown or Close, and returns http.ErrServerClosed then.
+	Serve() error
+	// Shutdown takes no new requests and waits for those under way.
+	Shutdown(ctx context.Context) error
+	// Close ends all connections.
+	Close() error
+}
+
+// tcpServer serves HTTP/1.1, and HTTP/2 over TLS, on a listener.
+type tcpServer struct {
+	*http.Server
 	listener net.Listener
 }
 
-func (a *App) servers(open map[string]net.Listener, from certs.Source) ([]server, error) {
-	edge, err := proxy.New(proxy.Config{
-		Sites:          a.sites,
-		Intercepts:     []proxy.Intercept{{Name: "identity", Match: a.identity.Match, Handler: a.identity}},
-		Challenge:      from.HandleHTTPChallenge,
-		HasCertificate: from.HasCertificate,
-		PublicHTTPS:    a.Config.Listen.PublicHTTPS,
-		Log:            a.Log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("setting up the edge: %w", err)
+func (s tcpServer) Serve() error {
+	if s.TLSConfig != nil {
+		return s.ServeTLS(s.listener, "", "")
 	}
-	record := middleware.New(middleware.Config{Trusted: a.Config.TrustedProxies, Now: a.Now, Rand: a.Rand, Log: a.Log, FailuresOnly: !a.Config.Log.Requests, Observe: a.metrics.served})
-	plain := edge.Plain()
-	if a.Config.TLS.Mode == config.ModeOff {
-		plain = edge.Terminated()
-	}
-	var servers []server
-	add := func(name string, handler http.Handler, settings *tls.Config) {
-		if listener := open[name]; listener != nil {
-			servers = append(servers, server{name, proxy.NewServer(handler, settings, a.Log), listener})
-		}
-	}
-	if settings := from.TLSConfig(); settings != nil {
-		add(listenHTTPS, record(edge.Secure()), settings)
-	}
-	add(listenHTTP, record(plain), nil)
-	refresh := func() { a.reportCertificates(from) }
-	if err := a.metrics.registry.Register(newStates(a.health, refresh, from.Status)); err != nil {
-		return nil, fmt.Errorf("setting up the metrics: %w", err)
-	}
-	add(listenAdmin, a.health.admin(refresh, a.metrics.handler()), nil)
-	return servers, nil
+	return s.Server.Serve(s.listener)
 }
 
-// serve starts all servers; the first that fails is told on the channel.
-func serve(servers []server) <-chan error {
-	failed := make(chan error, len(servers))
-	for _, s := range servers {
-		go func() {
-			serveOne := s.http.Serve
-			if s.http.TLSConfig != nil {
-				serveOne = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
-			}
-			if err := serveOne(s.listener); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("serving listen.%s: %w", s.name, err)
-			}
-		}()
+// servers makes the servers of the public listeners and of the admin listener, by listener.
+func (a *App) servers(open map[string]net.Listener) (public, admin map[string]server) {
+	public, admin = map[string]server{}, map[string]server{}
+	add := func(to map[string]server, name string, handler http.Handler, settings *tls.Config) {
+		if listener := open[name]; listener != nil {
+			to[name] = tcpServer{proxy.NewServer(handler, settings, a.log), listener}
+		}
 	}
-	return failed
+	if settings := a.certificates.tlsConfig(); settings != nil {
+		add(public, listenHTTPS, a.handler(listenHTTPS), settings)
+	}
+	add(public, listenHTTP, a.handler(listenHTTP), nil)
+	add(admin, listenAdmin, a.health.admin(a.reportCertificates, a.metrics.handler()), nil)
+	return public, admin
+}
+
+// handler passes the requests of a listener to the generation that is current when they begin.
+func (a *App) handler(listener string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g := a.current.Load()
+		for !g.acquire() {
+			g = a.current.Load()
+		}
+		defer g.release()
+		g.handlers[listener].ServeHTTP(w, r)
+	})
+}
+
+// serve runs a server, and sends the error that ends it early.
+func serve(name string, s server, failed chan<- error) {
+	if err := s.Serve(); !errors.Is(err, http.ErrServerClosed) {
+		failed <- fmt.Errorf("serving listen.%s: %w", name, err)
+	}
 }
 
 // stop closes the listeners and waits for running requests, all servers at once, up to drainTime;
 // what still runs then is cut off.
-func stop(servers []server) error {
+func stop(servers map[string]server) error {
 	deadline, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	var group errgroup.Group
 	for _, s := range servers {
 		group.Go(func() error {
-			err := s.http.Shutdown(deadline)
+			err := s.Shutdown(deadline)
 			if errors.Is(err, context.DeadlineExceeded) {
-				return s.http.Close()
+				return s.Close()
 			}
 			return err
 		})
@@ -140,24 +146,18 @@ func stop(servers []server) error {
 	return group.Wait()
 }
 
-// apart takes the server of one name out of the others.
-func apart(servers []server, name string) (others, named []server) {
-	for _, s := range servers {
-		if s.name == name {
-			named = append(named, s)
-		} else {
-			others = append(others, s)
-		}
-	}
-	return others, named
-}
-
-func (a *App) becomeReady(open map[string]net.Listener) {
-	started := a.Log.Info().Str("version", a.Version)
+// becomeReady starts the work of the first generation and allows reloads, which go on until
+// background ends.
+func (a *App) becomeReady(background context.Context, open map[string]net.Listener) {
+	started := a.log.Info().Str("version", a.version)
 	for name, listener := range open {
 		a.addrs[name] = listener.Addr()
 		started = started.Stringer(name, listener.Addr())
 	}
+	a.mu.Lock()
+	a.current.Load().startBackground(background)
+	a.background = background
+	a.mu.Unlock()
 	a.health.enter(running)
 	close(a.ready)
 	started.Msg("ready")

@@ -7,52 +7,47 @@ import (
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/hub"
-	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/verifier"
 	"persona-sidecar/proxy/middleware"
 )
 
 // makeDiscovery makes what the verifier and the hub look domains up with. Our own domains are
 // answered by the identity provider, which is made after it.
-func (a *App) makeDiscovery() {
-	lookups := a.Config.Lookups
-	a.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
+func (g *generation) makeDiscovery() {
+	lookups := g.config.Lookups
+	g.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
 		Own: func(domain string) (browserid.Document, bool, error) {
-			return a.documents.Document(domain)
+			return g.documents.Document(domain)
 		},
 		Ports:               lookups.Ports,
 		AllowPrivate:        lookups.AllowPrivate.Networks,
 		AllowPrivateDomains: lookups.AllowPrivate.Names,
 		Roots:               lookups.Roots,
-		UserAgent:           "persona/" + a.Version,
-		Now:                 a.Now,
+		UserAgent:           "persona/" + g.version,
+		Now:                 g.now,
 	})
 }
 
-// mostSeen bounds the memory of used assertions, at about 150 bytes each. Assertions live for ten
-// minutes at most.
-const mostSeen = 1 << 18
-
 // makeVerifier makes what answers the servers of websites.
-func (a *App) makeVerifier(hosts []config.Host) *verifier.API {
-	settings := a.Config.Verifier
+func (g *generation) makeVerifier() *verifier.API {
+	settings := g.config.Verifier
 	domains := settings.Domains
 	if len(domains) == 0 {
-		domains = ownMailDomains(hosts)
+		domains = ownMailDomains(g.hosts)
 	}
 	var seen verifier.Seen
 	if settings.Once {
-		seen = memory.New(memory.Config{Now: a.Now, Most: mostSeen})
+		seen = g.seen
 	}
 	return verifier.NewAPI(verifier.APIConfig{
 		Verifier: verifier.New(verifier.Config{
-			Discovery: a.discovery, Domains: domains, Seen: seen, Now: a.Now,
-			LegacyClientKeys: a.Config.Identity.LegacyClientKeys,
+			Discovery: g.discovery, Domains: domains, Seen: seen, Now: g.now,
+			LegacyClientKeys: g.config.Identity.LegacyClientKeys,
 		}),
 		Rate:       settings.Rate,
 		ClientAddr: middleware.ClientAddr,
-		Now:        a.Now,
-		Log:        a.Log,
+		Now:        g.now,
+		Log:        g.log,
 	})
 }
 

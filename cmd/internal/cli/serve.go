@@ -40,26 +40,52 @@ func serve(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) er
 	for _, warning := range c.Warnings {
 		log.Warn().Msg(warning.String())
 	}
-	stop := make(chan struct{})
-	defer close(stop)
-	go logHangups(hangups, stop, log)
-
 	a, err := app.New(app.Options{Config: c, Log: log, Version: sh.version})
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go reloadOnHangup(ctx, hangups, a, log, func() (*config.Config, error) { return config.Load(configPath(*path), sh.environ) })
 	return a.Run(ctx)
 }
 
-// logHangups says of each SIGHUP that it changes nothing.
-func logHangups(hangups <-chan os.Signal, stop <-chan struct{}, log zerolog.Logger) {
+// reloadOnHangup reloads the configuration at each SIGHUP, once the program is ready, until ctx ends.
+func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, a *app.App, log zerolog.Logger, load func() (*config.Config, error)) {
+	select {
+	case <-a.Ready():
+	case <-ctx.Done():
+	}
 	for {
 		select {
-		case <-hangups:
-			log.Warn().Msg("SIGHUP: reading the configuration again is not available yet; restart to do so")
-		case <-stop:
+		case <-ctx.Done():
 			return
+		case <-hangups:
 		}
+		err := a.Reload(func() (*config.Config, error) {
+			c, err := load()
+			if err == nil {
+				for _, warning := range c.Warnings {
+					log.Warn().Msg(warning.String())
+				}
+			}
+			return c, err
+		})
+		if err == nil {
+			log.Info().Msg("configuration reloaded")
+			continue
+		}
+		if faults, ok := errors.AsType[config.Faults](err); ok {
+			for _, fault := range faults {
+				log.Error().Msg(fault.String())
+			}
+			err = fmt.Errorf("the configuration has %s", counted(len(faults), "fault"))
+		}
+		line := log.Error().Err(err)
+		if hinted, ok := errors.AsType[hinter](err); ok {
+			line = line.Str("hint", hinted.Hint())
+		}
+		line.Msg("configuration not reloaded; the previous one stays in use")
 	}
 }
 

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/memory"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/web"
+	"persona-sidecar/proxy/middleware"
+
+	"github.com/rs/zerolog"
+)
+
+// process is what lasts as long as the program and is the same for every configuration: the state
+// directory, the keys, and everything that a reload must not forget.
+type process struct {
+	log     zerolog.Logger
+	version string
+	now     func() time.Time
+	rand    io.Reader
+
+	store    *store.Files
+	ring     *keys.Ring
+	failures *memory.Store // of sign-ins
+	lookups  *memory.Store // of other domains, by the hub
+	seen     *memory.Store // assertions that were verified
+	respond  *route.Responder
+	health   *health
+	metrics  *metrics
+}
+
+// mostCounters bounds what is counted for each purpose, at about 150 bytes each. The purposes do not
+// share a store, so that strangers who look up domains cannot push out the failures of a sign-in.
+const mostCounters = 1 << 17
+
+// mostSeen bounds the memory of used assertions, at about 150 bytes each. Assertions live for ten
+// minutes at most.
+const mostSeen = 1 << 18
+
+func newProcess(o Options) (*process, error) {
+	state, err := store.OpenFiles(o.Config.StateDir, o.Now, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	files, err := web.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{
+		log:      o.Log,
+		version:  o.Version,
+		now:      o.Now,
+		rand:     o.Rand,
+		store:    state,
+		ring:     keys.New(keys.Config{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
+		failures: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
+		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
+		seen:     memory.New(memory.Config{Now: o.Now, Most: mostSeen}),
+		respond:  &route.Responder{Web: files, Log: o.Log, ClientAddr: middleware.ClientAddr, RequestID: middleware.RequestID},
+		health:   newHealth(o.Now),
+		metrics:  newMetrics(o.Version),
+	}
+	if err := p.ring.Load(context.Background()); err != nil {
+		return nil, fmt.Errorf("loading the keys: %w", err)
+	}
+	p.warnOfClock()
+	return p, nil
+}
+
+// clockSkew is how far the clocks of machines that share keys may differ.
+const clockSkew = time.Minute
+
+// warnOfClock warns if a key was created later than now. A clock that is behind makes certificates
+// that have expired when they arrive, and refuses sessions as being from the future. A clock that is
+// ahead cannot be told from the passing of time.
+func (p *process) warnOfClock() {
+	now := p.now()
+	for _, entry := range p.ring.Entries() {
+		if entry.Created.After(now.Add(clockSkew)) {
+			p.log.Warn().Str("use", string(entry.Use)).Str("host", entry.Host).Str("kid", entry.KID).
+				Time("created", entry.Created).Time("now", now).
+				Str("hint", "check this machine's clock").Msg("key creation time is in the future")
+			return
+		}
+	}
+}
+
+// sessionSealer lends session the one key of the ring that is for cookies.
+type sessionSealer struct{ ring *keys.Ring }
+
+func (s sessionSealer) Seal(plaintext, associated []byte) ([]byte, error) {
+	return s.ring.Seal(keys.UseSession, plaintext, associated)
+}
+
+func (s sessionSealer) Open(sealed, associated []byte) ([]byte, error) {
+	return s.ring.Open(keys.UseSession, sealed, associated)
+}
