@@ -202,6 +202,18 @@ func TestPasswordPromptUnavailable(t *testing.T) {
 	})).expect(t, want{"password", report.Failed, "the input ended", "-password-file"})
 }
 
+// TestAddressWithoutConfiguration: the domain of the address is checked, and no
+// password is asked for.
+func TestAddressWithoutConfiguration(t *testing.T) {
+	t.Parallel()
+	world := newInternet(t)
+	world.serve("example.org", newProvider(t))
+	found := look(t, world.checker(nil).Address(check.SignIn{Address: target(t, "alice@example.org").Address}))
+	found.expect(t, want{"authority", report.OK, "example.org is its own authority", ""})
+	found.expect(t, want{"provisioning page", report.OK, "https://example.org/provision", ""})
+	found.nothingElse(t)
+}
+
 // TestForeignPerson: no password goes to a host that is not ours, and the answer
 // says who it would be.
 func TestForeignPerson(t *testing.T) {

@@ -7,7 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"persona-sidecar/cmd/internal/check/report"
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/store"
+	"persona-sidecar/proxy/certs"
 )
 
 // configurationSteps check the configuration, which has no faults when it could
@@ -24,6 +29,9 @@ func (c *Checker) configurationSteps() []report.Step {
 		}})
 	}
 	steps = append(steps, report.Step{Name: "secrets", Run: c.checkSecrets})
+	if c.Config.TLS.Mode == config.ModeFiles {
+		steps = append(steps, report.Step{Name: "certificate files", Run: c.checkCertificateFiles})
+	}
 	if c.publicPort() != 443 {
 		steps = append(steps, report.Step{Name: "public port", Run: func(context.Context) report.Finding {
 			return report.Warn("use port 443, by listen.public_https or by forwarding it", "outsiders look for documents on port 443 only, and listen.public_https is %d", c.publicPort())
@@ -47,13 +55,39 @@ func (c *Checker) checkSecrets(context.Context) report.Finding {
 			continue
 		}
 		if mode := info.Mode().Perm(); mode&0o007 != 0 {
-			f.Warn("chmod 0600 "+quote(file), "%s has mode %04o: every user of this machine may read it", file, mode)
+			f.Warn("chmod 0600 "+store.Quote(file), "%s has mode %04o: every user of this machine may read it", file, mode)
 		}
 	}
 	if len(files) == 0 {
 		return report.Skip("no secret is in a file")
 	}
 	return f.Finding("%s: not readable for other users", strings.Join(files, ", "))
+}
+
+// checkCertificateFiles reads the files as the program does, and looks for names
+// that the certificate lacks.
+func (c *Checker) checkCertificateFiles(context.Context) report.Finding {
+	var names []string
+	for _, host := range c.hosts {
+		names = append(names, host.Name)
+	}
+	files, err := certs.NewFiles(certs.FilesConfig{
+		CertFile: c.Config.TLS.CertFile, KeyFile: c.Config.TLS.KeyFile, Names: names, Log: zerolog.Nop(), Now: c.Now,
+	})
+	if err != nil {
+		return report.Error("", err, "look at tls.cert_file and tls.key_file")
+	}
+	defer files.Close()
+	var lacking []string
+	for _, status := range files.Status() {
+		if status.Problem != "" {
+			lacking = append(lacking, status.Name)
+		}
+	}
+	if len(lacking) > 0 {
+		return report.Fail("put a certificate for all of them into the file, or take them out of domains", "%s is not for %s", c.Config.TLS.CertFile, strings.Join(lacking, ", "))
+	}
+	return report.Pass("%s is for all %s", c.Config.TLS.CertFile, counted(len(names), "name"))
 }
 
 func counted(n int, what string) string {
@@ -64,15 +98,4 @@ func counted(n int, what string) string {
 		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// quote writes a file's name so that a shell takes it as one word.
-func quote(name string) string {
-	special := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-", r))
-	}
-	if name != "" && !strings.ContainsFunc(name, special) {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }

@@ -24,6 +24,31 @@ func TestForeignProvider(t *testing.T) {
 	found.expect(t, want{"provisioning page", report.OK, "https://example.org/provision", ""})
 }
 
+// onlyKeys moves the key of a document into "keys".
+func onlyKeys(t *testing.T, document string) string {
+	t.Helper()
+	parsed, err := browserid.ParseDocument([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	support := parsed.(browserid.Support)
+	support.Keys = []*browserid.PublicKey{support.PublicKey}
+	text, err := browserid.MarshalDocument(support)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		t.Fatal(err)
+	}
+	delete(members, "public-key")
+	text, err = json.Marshal(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestDocumentRules breaks each rule of a support document over real TLS.
 func TestDocumentRules(t *testing.T) {
 	t.Parallel()
@@ -57,6 +82,7 @@ func TestDocumentRules(t *testing.T) {
 		"relative path":       {published(strings.Replace(good, "/sign-in", "sign-in", 1)), want{"content", report.Failed, "start with a slash", "from the root"}, nil},
 		"path with a query":   {published(strings.Replace(good, "/sign-in", "/sign-in?a=b", 1)), want{"content", report.Failed, "invalid path", "query"}, nil},
 		"path elsewhere":      {published(strings.Replace(good, "/provision", "//evil.example/", 1)), want{"content", report.Failed, "one slash only", "from the root"}, nil},
+		"only keys":           {published(onlyKeys(t, good)), want{"key", report.Warning, "historic clients do not know", "public-key"}, nil},
 		"short key":           {published(withKey(t, good, 1024)), want{"key", report.Failed, "bad key size", "2048"}, nil},
 		"long key":            {published(withKey(t, good, 4096)), want{"content", report.Failed, "bad key size", "2048"}, nil},
 		"DSA key":             {published(strings.Replace(good, `{"algorithm":"RS"`, dsaKey+`,"old":{"algorithm":"RS"`, 1)), want{"content", report.Failed, "", "2048"}, nil},

@@ -2,6 +2,9 @@ package check_test
 
 import (
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -89,6 +92,47 @@ func TestModesOfSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(t, newInternet(t).checker(c).Everything()).expect(t, want{"secrets", report.Failed, "no such file", "as the user that runs persona"})
+}
+
+// TestCertificateFiles: the files are read as the program reads them, and names
+// that the certificate lacks are named.
+func TestCertificateFiles(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		names []string
+		want  want
+	}{
+		"all names": {[]string{"example.test", "*.example.test"}, want{"certificate files", report.OK, "is for all 2 names", ""}},
+		"one lacks": {[]string{"example.test"}, want{"certificate files", report.Failed, "is not for www.example.test", "a certificate for all of them"}},
+		"no file":   {nil, want{"certificate files", report.Failed, "tls.pem", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder, world := folder(t), newInternet(t)
+			if test.names != nil {
+				writePair(t, folder, world.authority.TLS(t, test.names...).Certificates[0])
+			}
+			yaml := replaced(identityYAML, "{mode: \"off\"}", "{mode: files, cert_file: tls.pem, key_file: tls.key}")
+			yaml = replaced(yaml, "directory: corp}", `directory: corp, hosts: [www.example.test], upstream: "http://127.0.0.1:1"}`)
+			found := look(t, world.checker(load(t, folder, yaml)).Offline())
+			found.expect(t, test.want)
+			for _, f := range found.findings {
+				if f.Subject != "configuration" {
+					t.Errorf("offline, and %s was checked", f.Subject)
+				}
+			}
+		})
+	}
+}
+
+func writePair(t *testing.T, folder string, pair tls.Certificate) {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "tls.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})), 0o644)
+	write(t, filepath.Join(folder, "tls.key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})), 0o600)
 }
 
 func TestState(t *testing.T) {

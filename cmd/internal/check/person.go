@@ -30,8 +30,11 @@ type SignIn struct {
 
 // Address plans the whole way of a person: a sign-in as in a browser, a
 // certificate for a key made here, an assertion, their verification, and the
-// sign-out.
+// sign-out. Without a configuration it is the domain that is checked.
 func (c *Checker) Address(who SignIn) []report.Group {
+	if c.Config == nil {
+		return c.Domain(who.Address.Domain())
+	}
 	if who.Login == "" {
 		who.Login = who.Address.String()
 	}

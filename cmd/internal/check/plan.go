@@ -15,7 +15,7 @@ import (
 
 // Everything plans all steps for the own configuration.
 func (c *Checker) Everything() []report.Group {
-	groups := []report.Group{{Subject: "configuration", Steps: slices.Concat(c.configurationSteps(), c.stateSteps())}}
+	groups := c.Offline()
 	if c.usesACME() {
 		groups = append(groups, c.acmeGroup())
 	}
@@ -38,6 +38,11 @@ func (c *Checker) Everything() []report.Group {
 		}
 	}
 	return append(groups, c.clockGroup())
+}
+
+// Offline plans the steps that need neither the network nor the directory.
+func (c *Checker) Offline() []report.Group {
+	return []report.Group{{Subject: "configuration", Steps: slices.Concat(c.configurationSteps(), c.stateSteps())}}
 }
 
 // Domain plans the steps for one domain, host or host:port: for a host of ours as

@@ -20,7 +20,7 @@ import (
 type checkCommand struct {
 	shell
 	config, resolve, caFile, login, passwordFile *string
-	json                                         *bool
+	json, offline                                *bool
 	stop                                         context.CancelFunc
 }
 
@@ -32,6 +32,7 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	c := checkCommand{
 		shell: sh, stop: stop, config: configFlag(flags),
 		json:         flags.Bool("json", false, "print one JSON object at the end instead of lines"),
+		offline:      flags.Bool("offline", false, "check the configuration, the files and the state directory alone, without the network"),
 		resolve:      flags.String("resolve", "", "`address[:port]` at which the names that are checked are looked for, as 127.0.0.1:8443, before DNS points here"),
 		caFile:       flags.String("ca-file", "", "`file` of roots to trust for HTTPS besides the system's, in PEM, for an internal authority"),
 		login:        flags.String("login", "", "`name` to sign in with, if it is not the address"),
@@ -96,11 +97,16 @@ func (c checkCommand) plan(flags *flag.FlagSet, args []string) ([]checkreport.Gr
 		}
 		args = flags.Args()[1:]
 	}
-	checker, err := c.checker(len(targets) == 0)
-	if err != nil {
-		return nil, err
+	if *c.offline && len(targets) > 0 {
+		return nil, wrong("check: -offline checks no domain and no address", "leave them out, or leave -offline out")
 	}
-	if len(targets) == 0 {
+	checker, err := c.checker(len(targets) == 0)
+	switch {
+	case err != nil:
+		return nil, err
+	case *c.offline:
+		return checker.Offline(), nil
+	case len(targets) == 0:
 		return checker.Everything(), nil
 	}
 	var groups []checkreport.Group

@@ -101,6 +101,8 @@ func TestCheckCommand(t *testing.T) {
 		"wrong password":  {[]string{"-password-file", "wrong", "bob.brown@example.test"}, 1, []string{"  ✗ sign-in                 403: The user name or the password is wrong.\n      → is it the right password"}, "persona: 1 step failed (hint: fix the first one first: others may follow from it)\n"},
 		"both":            {[]string{"example.test", "alice@example.test", "-password-file", "password"}, 0, []string{"  ✓ published key ", "  ✓ sign-out "}, ""},
 		"no terminal":     {[]string{"alice@example.test"}, 2, nil, "persona: check: the password of alice@example.test cannot be asked for without a terminal"},
+		"offline":         {[]string{"-offline"}, 0, []string{"  ✓ read ", "  ✓ certificate files ", "  ✓ keys "}, ""},
+		"offline domain":  {[]string{"-offline", "example.test"}, 2, nil, "persona: check: -offline checks no domain and no address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, code := c.check(t, test.args...)

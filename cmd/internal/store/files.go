@@ -70,7 +70,7 @@ func OpenFiles(dir string, now func() time.Time, log zerolog.Logger) (*Files, er
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, &Error{
 				Op: "creating the state directory", Err: err,
-				fix: fmt.Sprintf("as root: mkdir -p %s && chown %s %[1]s && chmod 0700 %[1]s", quote(dir), user()),
+				fix: fmt.Sprintf("as root: mkdir -p %s && chown %s %[1]s && chmod 0700 %[1]s", Quote(dir), user()),
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func Inspect(dir string) []Problem {
 	var problems []Problem
 	if hasModes() && info.Mode().Perm()&0o002 != 0 { // they could replace what is in it; some volumes are made so
 		problems = append(problems, Problem{
-			Path: dir, Mode: info.Mode().Perm(), Text: "every user may write into the state directory", Fix: "chmod 0700 " + quote(dir),
+			Path: dir, Mode: info.Mode().Perm(), Text: "every user may write into the state directory", Fix: "chmod 0700 " + Quote(dir),
 		})
 	}
 	// A program once started as another user leaves sub-directories that only that
@@ -146,13 +146,13 @@ func (f *Files) explain(op, key, name string, err error) error {
 func fixFor(dir, name string, err error) string {
 	switch {
 	case errors.Is(err, errExposed):
-		return "chmod 0600 " + quote(name)
+		return "chmod 0600 " + Quote(name)
 	case errors.Is(err, fs.ErrPermission):
 		return fixOwner(dir)
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Sprintf("mount %s writable", quote(dir))
+		return fmt.Sprintf("mount %s writable", Quote(dir))
 	case full(err):
-		return "make room on the disk that holds " + quote(dir)
+		return "make room on the disk that holds " + Quote(dir)
 	}
 	return ""
 }
@@ -165,9 +165,9 @@ func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(e
 // container.
 func fixOwner(dir string) string {
 	if os.Getpid() == 1 {
-		return fmt.Sprintf("on the host, as root, for the folder that is mounted at %s: chown -R %s FOLDER && chmod -R u+rwX FOLDER", quote(dir), user())
+		return fmt.Sprintf("on the host, as root, for the folder that is mounted at %s: chown -R %s FOLDER && chmod -R u+rwX FOLDER", Quote(dir), user())
 	}
-	return fmt.Sprintf("as root: chown -R %s %s && chmod -R u+rwX %[2]s", user(), quote(dir))
+	return fmt.Sprintf("as root: chown -R %s %s && chmod -R u+rwX %[2]s", user(), Quote(dir))
 }
 
 func user() string { return fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid()) }
@@ -175,8 +175,8 @@ func user() string { return fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid()) }
 // hasModes reports whether the bits of a file's mode tell who may read it.
 func hasModes() bool { return runtime.GOOS != "windows" }
 
-// quote returns name as a shell takes it for one word.
-func quote(name string) string {
+// Quote returns name as a shell takes it for one word.
+func Quote(name string) string {
 	special := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,", r))
 	}

@@ -249,6 +249,10 @@ func Key(p *Published) report.Finding {
 			return report.Fail(keyHint, "%v", err)
 		}
 	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(p.Body, &members); err == nil && members["public-key"] == nil {
+		return report.Warn("publish the first of the keys as public-key, too", "there are only \"keys\", which the historic clients do not know: they find no key")
+	}
 	seen := fmt.Sprintf("RSA, %d bits, fingerprint %s", support.PublicKey.Size(), Short(support.PublicKey.Fingerprint()))
 	if more := len(support.SigningKeys()) - 1; more > 0 {
 		seen += fmt.Sprintf(", and %d more", more)

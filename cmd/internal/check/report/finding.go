@@ -72,8 +72,6 @@ func Error(doing string, err error, hint string) Finding {
 	var known hinted
 	if errors.As(err, &known) && known.Hint() != "" {
 		hint = known.Hint()
-	} else if text, cut := CutHint(err.Error()); cut != "" {
-		err, hint = errors.New(text), cut
 	}
 	if doing == "" {
 		return Finding{Status: Failed, Message: err.Error(), Hint: hint}
@@ -113,14 +111,4 @@ func (f *Faults) Finding(format string, args ...any) Finding {
 		return Pass(format, args...)
 	}
 	return Finding{Status: f.status, Message: strings.Join(f.messages, "; "), Hint: strings.Join(f.hints, "; ")}
-}
-
-// CutHint parts "what (hint: what to do)".
-func CutHint(text string) (seen, hint string) {
-	const mark = " (hint: "
-	at := strings.LastIndex(text, mark)
-	if at < 0 || !strings.HasSuffix(text, ")") {
-		return text, ""
-	}
-	return text[:at], strings.TrimSuffix(text[at+len(mark):], ")")
 }
