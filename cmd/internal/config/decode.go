@@ -153,10 +153,12 @@ func (l *loader) overlay(p place, k key, path string) place {
 	return p
 }
 
+var entryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
 // keys returns the places of the keys that are written in a mapping. It records
-// repeated and malformed keys, and those that are not known, unless known is
-// nil. A key without a value, or with the empty text where that means nothing,
-// has no node.
+// repeated and malformed keys, and those that are not known; known is nil where
+// the keys are names. A key without a value, or with the empty text where that
+// means nothing, has no node.
 func (l *loader) keys(at place, path string, known []key) map[string]place {
 	if at.node == nil {
 		return nil
@@ -175,6 +177,9 @@ func (l *loader) keys(at place, path string, known []key) map[string]place {
 		}
 		if !l.count(path) {
 			return found
+		}
+		if known == nil && name.Kind == yaml.ScalarNode && !entryName.MatchString(name.Value) {
+			fault(path, quote(name.Value)+" cannot name a directory", "use letters, digits, dots, hyphens")
 		}
 		switch k := slices.IndexFunc(known, func(k key) bool { return k.name == name.Value }); {
 		case name.ShortTag() == "!!merge":
@@ -207,33 +212,32 @@ func unknownKey(name string, known []key) string {
 	return "known here: " + strings.Join(names, ", ")
 }
 
-var entryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-
 // entries reads a list or a mapping of sections. Variables describe one entry,
 // so the environment can give the only one, or complete it.
 func (l *loader) entries(v reflect.Value, k key, at place, path string) {
 	section := k.typ.Elem()
 	set := l.set(section)
-	if at.node == nil && len(set) > 0 {
-		entry := &yaml.Node{Kind: yaml.MappingNode}
-		at = place{variable: k.variable, node: &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{entry}}}
-		if v.Kind() == reflect.Map {
-			at.node = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalar(EnvironmentDirectory), entry}}
+	kind := yaml.SequenceNode
+	if v.Kind() == reflect.Map {
+		kind = yaml.MappingNode
+	}
+	if len(set) > 0 && (at.node == nil || at.node.Kind == kind && len(at.node.Content) == 0) {
+		at = place{variable: k.variable, node: &yaml.Node{Kind: kind, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}}
+		if kind == yaml.MappingNode {
+			at.node.Content = slices.Insert(at.node.Content, 0, scalar(EnvironmentDirectory))
 		}
 		l.places[path] = at
 	}
 	if at.node == nil {
 		return
 	}
-	if v.Kind() == reflect.Slice {
-		if len(at.node.Content) > 1 {
+	if kind == yaml.SequenceNode {
+		n := len(at.node.Content)
+		if at.node.Kind == kind && n > 1 {
 			l.refuse(set, path)
 		}
-		l.items(at, path, func(item place, here string) {
-			entry := reflect.New(section).Elem()
-			l.section(entry, item, here)
-			v.Set(reflect.Append(v, entry))
-		})
+		v.Set(reflect.MakeSlice(k.typ, n, n)) // an entry without a value keeps its index
+		l.items(at, path, func(i int, item place, here string) { l.section(v.Index(i), item, here) })
 		return
 	}
 	v.Set(reflect.MakeMap(k.typ))
@@ -244,9 +248,6 @@ func (l *loader) entries(v reflect.Value, k key, at place, path string) {
 	for _, name := range sortedKeys(named) {
 		here := join(path, name)
 		l.places[here] = named[name]
-		if !entryName.MatchString(name) {
-			l.faults = append(l.faults, Fault{File: l.file, Line: named[name].line, Key: path, Problem: quote(name) + " cannot name a directory", Cure: "use letters, digits, dots, hyphens"})
-		}
 		entry := reflect.New(section).Elem()
 		l.section(entry, named[name], here)
 		v.SetMapIndex(reflect.ValueOf(name), entry)
@@ -265,7 +266,7 @@ func (l *loader) refuse(set []string, path string) {
 }
 
 // items calls each for every item of a list that has a value.
-func (l *loader) items(at place, path string, each func(item place, here string)) {
+func (l *loader) items(at place, path string, each func(i int, item place, here string)) {
 	if at.node.Kind != yaml.SequenceNode {
 		l.fault(path, "is not a list", "write each item on a line of its own after a hyphen")
 		return
@@ -281,7 +282,7 @@ func (l *loader) items(at place, path string, each func(item place, here string)
 			l.fault(here, "is empty", "write a value or remove the line")
 			continue
 		}
-		each(item, here)
+		each(i, item, here)
 	}
 }
 
@@ -294,7 +295,7 @@ func (l *loader) value(v reflect.Value, k key, p place, path string) {
 		return
 	}
 	seen := map[string]bool{}
-	l.items(p, path, func(item place, here string) {
+	l.items(p, path, func(_ int, item place, here string) {
 		value, ok := l.read(k, item, here)
 		if !ok {
 			return

@@ -272,6 +272,7 @@ func TestFileAndEnvironment(t *testing.T) {
 		{"a key that the file leaves out", fileWithoutPassword, []string{"PERSONA_LDAP_BIND_PASSWORD=x", "PERSONA_LOG_LEVEL=debug", "PERSONA_UPSTREAM=http://cms", "PERSONA_LISTEN_HTTP="}, ""},
 		{"no directories in the file", "domains: [{name: example.com}]\n", whole()[3:], ""},
 		{"no domains in the file", "log: {level: info}\n", whole(), ""},
+		{"empty in the file", "domains: []\ndirectories: {}\n", whole(), ""},
 		{"null in the file", "domains:\nlog: {level: }\n", whole("PERSONA_LOG_LEVEL=info"), ""},
 		{
 			"the same key", fileWithoutPassword + "log: {level: info}\n",

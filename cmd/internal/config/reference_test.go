@@ -38,6 +38,24 @@ func TestReference(t *testing.T) { // not parallel: other tests read what it wri
 	}
 }
 
+// TestVariablesAreUnique checks that no variable sets two keys: only the first
+// would be set.
+func TestVariablesAreUnique(t *testing.T) {
+	t.Parallel()
+	first := map[string]string{}
+	var check func(keys []documented)
+	check = func(keys []documented) {
+		for _, d := range keys {
+			check(d.keys)
+			if other := first[d.variable]; d.variable != "" && other != "" {
+				t.Errorf("%s sets %s and %s", d.variable, other, d.path)
+			}
+			first[d.variable] = d.path
+		}
+	}
+	check(reference(t, reflect.TypeFor[config.Config](), "", comments(t)))
+}
+
 // documented is one key as the documents show it.
 type documented struct {
 	path     string // as in domains[].name and directories.NAME.urls
