@@ -195,6 +195,24 @@ func TestSignInRefused(t *testing.T) {
 	}
 }
 
+// A name that belongs to no entry may be a password in the wrong field; the log gives
+// its length. One that belongs to an entry is in the log.
+func TestTypedNameInLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const mistyped = "Zx9SECRET"
+	for _, password := range []string{"x", "", "\xff"} {
+		w.browser().postForm("/persona/authenticate", signInForm(mistyped, password))
+	}
+	if log := w.logged.String(); strings.Contains(log, mistyped) || !strings.Contains(log, `"login_length":9`) {
+		t.Errorf("log: %s", log)
+	}
+	w.browser().postForm("/persona/authenticate", signInForm("ALICE@example.test", "wrong"))
+	if log := w.logged.String(); !strings.Contains(log, `"person":"alice-id","reason":"refused","login":"ALICE@example.test"`) {
+		t.Errorf("log: %s", log)
+	}
+}
+
 func TestSignInBadRequests(t *testing.T) {
 	t.Parallel()
 	b := newWorld(t).browser()

@@ -256,6 +256,7 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 		signIn(t, d, login, wrong)
 		signIn(t, d, login, ldaptest.Password)
 	}
+	signIn(t, d, wrong, ldaptest.Password) // typed into the wrong field
 	for _, secret := range []string{wrong, ldaptest.Password, s.BindPassword} {
 		if contains(log.String(), secret) {
 			t.Errorf("%q is in the log:\n%s", secret, log.String())

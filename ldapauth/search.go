@@ -59,7 +59,7 @@ func (d *Directory) search(ctx context.Context, filter string, attributes []stri
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		SizeLimit: 2, TimeLimit: secondsLeft(ctx), Filter: filter, Attributes: attributes,
 	}
-	d.log.Debug().Str("filter", filter).Msg("searching")
+	d.log.Debug().Str("base", d.cfg.BaseDN).Msg("searching") // the filter may hold a password that was typed as a name
 	var res *ldap.SearchResult
 	err = d.servers.do(ctx, searchConn, func(c *conn) (err error) {
 		res, err = c.ldap.Search(req)

@@ -175,7 +175,13 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	}
 	about := p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "sign_in").Bool("ok", refusal == nil).Str("person", person.ID)
 	if refusal != nil {
-		about.Str("reason", refusal.reason).Str("login", route.Printable(form.login, 64)).Msg("sign-in refused")
+		about = about.Str("reason", refusal.reason)
+		if person.ID != "" {
+			about = about.Str("login", route.Printable(form.login, 64))
+		} else { // a name of no entry may be a password in the wrong field
+			about = about.Int("login_length", len(form.login))
+		}
+		about.Msg("sign-in refused")
 		data := newPage(h, form.email, stateForm)
 		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
 		data.Private = form.computer == session.Private
