@@ -15,7 +15,7 @@ BASELINE = docs/benchmarks.txt
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
 
-deps: ## the servers and browsers that the tests talk to (Debian, as root), and the tools
+deps: $(LINT) ## the servers and browsers that the tests talk to (Debian, as root), and the tools
 	.ci/packages
 
 $(LINT):
@@ -23,16 +23,7 @@ $(LINT):
 	GOBIN=$(TOOLS)/build go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	mv $(TOOLS)/build/golangci-lint $@
 
-check: format vet staticcheck modules ## what needs no test: format, vet, lint, import rules, words, modules
-
-format:
-	@out=$$(go run mvdan.cc/gofumpt@v0.12.0 -l .) && test -z "$$out" || { echo "not formatted by gofumpt:"; echo "$$out"; exit 1; }
-
-vet:
-	go vet ./...
-
-staticcheck:
-	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+check: lint modules ## what needs no test: format, vet, lint, import rules, words, modules
 
 lint: $(LINT)
 	$(LINT) run

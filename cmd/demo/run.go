@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		demo = check
 	}
 	if err := demo(ctx, o.listen, out); err != nil {
-		if err != errTripFailed { // which has told everything
+		if !errors.Is(err, errTripFailed) { // which has told everything
 			fmt.Fprintf(errOut, "demo: %v\n", err)
 		}
 		return exitWorld

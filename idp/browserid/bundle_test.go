@@ -134,7 +134,7 @@ func TestBundleAudience(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = b.Verify(domainKeys(t), test.expected, now)
-			if test.want == malformed {
+			if errors.Is(test.want, malformed) {
 				wantError(t, err, "audience mismatch: ")
 				wantError(t, err, "write the whole origin")
 			} else if !errors.Is(err, test.want) {

@@ -1,9 +1,7 @@
 package browserid
 
-//lint:file-ignore SA1019 browsers of 2012 made DSA keys; nothing but reading their signatures is done with it
-
 import (
-	"crypto/dsa"
+	"crypto/dsa" //nolint:staticcheck // browsers of 2012 made DSA keys; nothing but reading their signatures is done with it
 	"crypto/fips140"
 	"crypto/sha1"
 	"crypto/sha256"

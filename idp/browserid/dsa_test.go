@@ -1,9 +1,7 @@
 package browserid_test
 
-//lint:file-ignore SA1019 the keys of historic browsers are DSA keys
-
 import (
-	"crypto/dsa"
+	"crypto/dsa" //nolint:staticcheck // the keys of historic browsers are DSA keys
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"

@@ -12,9 +12,10 @@ const (
 	// BackDated is how long before its making a certificate says it was issued.
 	// The historic verifiers allowed no skew at all.
 	BackDated = 10 * time.Second
-	// ShortestCertificate and LongestCertificate bound a certificate's lifetime.
+	// ShortestCertificate is the shortest lifetime of a certificate.
 	ShortestCertificate = time.Minute
-	LongestCertificate  = 24 * time.Hour
+	// LongestCertificate is the longest lifetime of a certificate.
+	LongestCertificate = 24 * time.Hour
 	// LongestAssertion is how far ahead an assertion may expire.
 	LongestAssertion = 10 * time.Minute
 )

@@ -17,9 +17,9 @@ import (
 type Freshness int
 
 const (
-	// Recent: an answer of the last five minutes is good enough.
+	// Recent means: an answer of the last five minutes is good enough.
 	Recent Freshness = iota
-	// Now: the directory is asked each time.
+	// Now means: the directory is asked each time.
 	Now
 )
 

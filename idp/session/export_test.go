@@ -50,8 +50,8 @@ func (m *Manager) Confirm(session Session) { m.checks.confirm(session.ID, check{
 func (m *Manager) Stale(session Session) bool { return m.stale(m.checks.last(session.ID)) }
 
 // PasswordChangedSince compares with what the directory said when the session began.
-func (session Session) PasswordChangedSince(changed time.Time) bool {
-	return session.passwordChangedSince(changed)
+func (s Session) PasswordChangedSince(changed time.Time) bool {
+	return s.passwordChangedSince(changed)
 }
 
 // Expires returns when a session ends if it is not used any more.

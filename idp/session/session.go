@@ -9,9 +9,9 @@ import (
 type Computer string
 
 const (
-	// Private: the cookie outlives the browser, up to the configured lifetime.
+	// Private means: the cookie outlives the browser, up to the configured lifetime.
 	Private Computer = "private"
-	// Shared: the cookie ends with the browser, after 30 minutes without use, and 2
+	// Shared means: the cookie ends with the browser, after 30 minutes without use, and 2
 	// hours after sign-in.
 	Shared Computer = "shared"
 )
@@ -74,8 +74,8 @@ type Session struct {
 // passwordChangedSince reports whether the directory, which says now that the password
 // was last changed at some time, said an earlier one when the session began. Clocks
 // other than the directory's do not matter.
-func (session Session) passwordChangedSince(changed time.Time) bool {
-	return millis(changed).After(session.PasswordChanged)
+func (s Session) passwordChangedSince(changed time.Time) bool {
+	return millis(changed).After(s.PasswordChanged)
 }
 
 // expires returns when a session ends if it is not used any more.

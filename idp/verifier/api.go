@@ -138,7 +138,7 @@ func cause(err error) error {
 		if inner == nil {
 			return err
 		}
-		if _, ok := inner.(*LookupError); !ok {
+		if _, ok := inner.(*LookupError); !ok { //nolint:errorlint // goes down one error at a time
 			return inner
 		}
 		err = inner

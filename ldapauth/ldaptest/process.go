@@ -108,7 +108,7 @@ func (p *process) freeze() error {
 	}
 	for {
 		_, err := syscall.Wait4(p.cmd.Process.Pid, nil, syscall.WUNTRACED, nil)
-		if err != syscall.EINTR { //nolint:errorlint // a system call's own error
+		if err != syscall.EINTR { // a system call's own error
 			p.frozen = err == nil
 			return err
 		}

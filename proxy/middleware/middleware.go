@@ -63,7 +63,7 @@ func recovered(log zerolog.Logger, next http.Handler) http.Handler {
 			if value == nil {
 				return
 			}
-			if value == http.ErrAbortHandler {
+			if value == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 				panic(value)
 			}
 			rec := FromContext(r.Context())

@@ -105,7 +105,7 @@ func (l *loader) section(v reflect.Value, at place, path string) {
 		if !found {
 			p = place{line: at.line}
 		}
-		p = l.overlay(p, k, here)
+		p = l.overlay(p, k)
 		l.places[here] = p
 		field := v.Field(k.field)
 		switch fallback, has := k.tag.Lookup("default"); {
@@ -127,7 +127,7 @@ func (l *loader) section(v reflect.Value, at place, path string) {
 }
 
 // overlay completes the place of a key by its variable.
-func (l *loader) overlay(p place, k key, path string) place {
+func (l *loader) overlay(p place, k key) place {
 	p.variable = k.variable
 	text, set := l.environment[k.variable]
 	if !set || k.isEntries() {

@@ -153,6 +153,6 @@ func TestClockStreams(t *testing.T) {
 	if err := server.Close(); err != nil {
 		t.Errorf("a stream keeps the server from stopping: %v", err)
 	}
-	for lines.Scan() { //nolint:revive // the stream has to end by itself
+	for lines.Scan() { // the stream has to end by itself
 	}
 }

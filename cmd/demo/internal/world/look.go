@@ -45,7 +45,7 @@ func (w *World) AdminURL() string { return "http://" + w.app.Addr("admin").Strin
 // Folder holds everything that the world wrote.
 func (w *World) Folder() string { return string(w.folder) }
 
-// ConfigFile, CAFile and LogFile are the files that a visitor may want to see.
+// ConfigFile is the configuration that persona runs with.
 func (w *World) ConfigFile() string { return w.folder.path(fileConfig) }
 
 // CAFile is the throw-away CA's certificate, as PEM.

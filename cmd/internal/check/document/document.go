@@ -124,7 +124,7 @@ func Follow(way []Published, err error, skip int) (f Followed, finding report.Fi
 	return f, report.Pass("%s", Arrows(f.Chain))
 }
 
-// Status: exactly 200, and no redirect, not even to www.
+// Status checks for exactly 200, and no redirect, not even to www.
 func Status(p *Published) report.Finding {
 	status := p.Response.StatusCode
 	location := p.Response.Header.Get("Location")
@@ -145,7 +145,7 @@ func Status(p *Published) report.Finding {
 	return report.Fail("answer with status 200: clients take nothing else", "%d instead of 200", status)
 }
 
-// ContentType: application/json as text, in lower case.
+// ContentType checks for application/json, in lower case.
 func ContentType(p *Published) report.Finding {
 	got := p.Response.Header.Get("Content-Type")
 	const want = "application/json"
@@ -160,7 +160,7 @@ func ContentType(p *Published) report.Finding {
 	return report.Fail("send the header Content-Type: application/json; a file without an ending needs it by configuration", "%s", got)
 }
 
-// Size: readers refuse large documents.
+// Size checks the length: readers refuse large documents.
 func Size(p *Published) report.Finding {
 	size := len(p.Body)
 	switch {
@@ -172,8 +172,8 @@ func Size(p *Published) report.Finding {
 	return report.Pass("%d bytes", size)
 }
 
-// Caching: the document is the same for all clients, so it may be kept for a
-// while, and carries no cookie.
+// Caching checks the headers of caches: the document is the same for all
+// clients, so it may be kept for a while, and carries no cookie.
 func Caching(p *Published) report.Finding {
 	var f report.Faults
 	header := p.Response.Header
@@ -273,8 +273,8 @@ func (p *Published) kind() string {
 	return "no document"
 }
 
-// Role: the document of a host of ours is the one that the configuration
-// asks for.
+// Role checks that the document of a host of ours is the one that the
+// configuration asks for.
 func Role(p *Published, host config.Host) report.Finding {
 	var same bool
 	switch document := p.Document.(type) {
