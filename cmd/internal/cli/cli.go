@@ -15,6 +15,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"golang.org/x/term"
+
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/setup"
 )
@@ -81,7 +83,11 @@ type Program struct {
 func Main(ctx context.Context, p Program) int {
 	sh := shell{
 		environ: p.Environ, stdin: p.Stdin, stdout: p.Stdout, stderr: p.Stderr,
-		isTerminal: isTerminal, readHidden: readHidden, root: os.Geteuid() == 0, version: p.Version,
+		isTerminal: func(in io.Reader) bool {
+			file, ok := in.(*os.File)
+			return ok && term.IsTerminal(int(file.Fd()))
+		},
+		readHidden: readHidden, root: os.Geteuid() == 0, version: p.Version,
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		sh.version = describe(info, p.Version, p.Revision)
@@ -122,9 +128,14 @@ func dispatch(ctx context.Context, sh shell, args []string) error {
 		fmt.Fprint(sh.stderr, usage())
 		return wrong("no command is given", `"persona serve" runs the sidecar`)
 	}
+	asked := false
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		return help(sh, args[1:])
+		asked, args = true, args[1:]
+		if len(args) == 0 {
+			_, err := fmt.Fprint(sh.stdout, usage())
+			return err
+		}
 	case "-version", "--version":
 		args[0] = "version"
 	}
@@ -135,7 +146,17 @@ func dispatch(ctx context.Context, sh shell, args []string) error {
 	if c.run == nil {
 		return wrong(fmt.Sprintf("the command %q is not available yet", c.name), "persona help")
 	}
-	return c.run(ctx, sh, newFlags(c), rest)
+	if asked { // the flags are declared where they are used: ask the command itself
+		rest = []string{"-help"}
+	}
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // errors are reported once, by run
+	flags.Usage = func() {
+		line := strings.TrimSpace(fmt.Sprintf("Usage: persona %s [flags] %s", c.name, c.arguments))
+		fmt.Fprintf(flags.Output(), "%s\n\n%s.\n\n", line, strings.ToUpper(c.summary[:1])+c.summary[1:])
+		flags.PrintDefaults()
+	}
+	return c.run(ctx, sh, flags, rest)
 }
 
 // find returns the command that args begin with, and what follows it.
@@ -168,35 +189,6 @@ func usage() string {
 	}
 	b.WriteString("  help COMMAND     show the flags of a command\n\nExit codes: 0 success, 1 runtime failure, 2 usage or configuration error.\n")
 	return b.String()
-}
-
-// help prints the usage of a command, or of the program.
-func help(sh shell, args []string) error {
-	if len(args) == 0 {
-		fmt.Fprint(sh.stdout, usage())
-		return nil
-	}
-	c, _, err := find(args)
-	if err != nil {
-		return err
-	}
-	if c.run == nil {
-		return wrong(fmt.Sprintf("the command %q is not available yet", c.name), "persona help")
-	}
-	// The flags are declared where they are used: ask the command itself.
-	return c.run(context.Background(), sh, newFlags(c), []string{"-help"})
-}
-
-// newFlags returns an empty set of flags whose usage text is that of a command.
-func newFlags(c command) *flag.FlagSet {
-	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // errors are reported once, by Main
-	flags.Usage = func() {
-		line := strings.TrimSpace(fmt.Sprintf("Usage: persona %s [flags] %s", c.name, c.arguments))
-		fmt.Fprintf(flags.Output(), "%s\n\n%s.\n\n", line, strings.ToUpper(c.summary[:1])+c.summary[1:])
-		flags.PrintDefaults()
-	}
-	return flags
 }
 
 // parse parses the flags of a command that takes no other arguments. It returns

@@ -30,8 +30,27 @@ func healthcheck(ctx context.Context, sh shell, flags *flag.FlagSet, args []stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
-	if err := askLife(ctx, target); err != nil {
-		return &failure{problem: "no answer from " + target, cause: err, hint: "is persona running, and is this its listen.admin?", code: exitFailure}
+	problem := func(cause error) error {
+		return &failure{problem: "no answer from " + target, cause: cause, hint: "is persona running, and is this its listen.admin?", code: exitFailure}
+	}
+	if strings.Contains(target, "/") {
+		return problem(fmt.Errorf("%q is not host and port", target))
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+"/livez", nil)
+	if err != nil {
+		return problem(err)
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return problem(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return problem(fmt.Errorf("/livez answered %s", response.Status))
 	}
 	fmt.Fprintln(sh.stdout, "alive")
 	return nil
@@ -66,28 +85,4 @@ func reachable(host string) string {
 		return "::1"
 	}
 	return host
-}
-
-// askLife returns nil when /livez answers 200.
-func askLife(ctx context.Context, addr string) error {
-	if strings.Contains(addr, "/") {
-		return fmt.Errorf("%q is not host and port", addr)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/livez", nil)
-	if err != nil {
-		return err
-	}
-	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	_ = response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("/livez answered %s", response.Status)
-	}
-	return nil
 }

@@ -53,12 +53,6 @@ func noAnswer(sh shell, err error) error {
 	return &failure{problem: "reading the answer", cause: err, hint: "give flags instead of answers", code: exitUsage}
 }
 
-// isTerminal reports whether a file is a terminal.
-func isTerminal(in io.Reader) bool {
-	file, ok := in.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}
-
 // readHidden reads a line from a terminal that shows nothing meanwhile. However
 // it ends, the terminal is as it was. Ctrl-C and Ctrl-D are the end of the input.
 func readHidden(ctx context.Context, in io.Reader) (string, error) {

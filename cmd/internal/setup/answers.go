@@ -2,11 +2,9 @@ package setup
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,13 +42,9 @@ type answers struct {
 	password config.Secret // typed; it is written to -bind-password-file
 }
 
-// newAnswers returns the table of all answers, in no particular order: the
-// interview has an order. A further answer is one entry here, its line in the
-// template, and a question where the interview needs it.
-func newAnswers() *answers {
-	return &answers{all: slices.Concat(siteAnswers(), directoryAnswers(), serverAnswers())}
-}
-
+// siteAnswers, directoryAnswers and serverAnswers are the table of all answers. A
+// further answer is one entry there, its line in the template, and a question
+// where the interview needs it.
 func siteAnswers() []*answer {
 	return []*answer{
 		{
@@ -145,23 +139,6 @@ func serverAnswers() []*answer {
 	}
 }
 
-// declare makes each answer a flag.
-func (a *answers) declare(flags *flag.FlagSet) {
-	for _, q := range a.all {
-		if q.kind != toggle {
-			flags.StringVar(&q.text, q.flag, q.text, q.usage)
-			continue
-		}
-		flags.BoolFunc(q.flag, q.usage, func(text string) error {
-			on, err := strconv.ParseBool(text)
-			if q.text = ""; on {
-				q.text = "true"
-			}
-			return err
-		})
-	}
-}
-
 // of returns the answer of a flag.
 func (a *answers) of(flag string) *answer {
 	i := slices.IndexFunc(a.all, func(q *answer) bool { return q.flag == flag })
@@ -214,8 +191,15 @@ func (a *answers) problem(q *answer, text string) string {
 	if faults := q.faults(text); len(faults) > 0 {
 		return faultText(faults[0])
 	}
-	if q.kind == name {
-		return a.twice(q, text)
+	for _, other := range a.all {
+		if q.kind != name || other.kind != name || other == q {
+			continue
+		}
+		for _, host := range split(text) {
+			if slices.Contains(split(other.text), host) {
+				return fmt.Sprintf("%q is given as -%s already (use each name once)", host, other.flag)
+			}
+		}
 	}
 	return ""
 }
@@ -238,21 +222,6 @@ func (q *answer) faults(text string) config.Faults {
 		faults[i].Key = q.key
 	}
 	return faults
-}
-
-// twice refuses host names that another answer holds.
-func (a *answers) twice(q *answer, text string) string {
-	for _, other := range a.all {
-		if other == q || other.kind != name {
-			continue
-		}
-		for _, host := range split(text) {
-			if slices.Contains(split(other.text), host) {
-				return fmt.Sprintf("%q is given as -%s already (use each name once)", host, other.flag)
-			}
-		}
-	}
-	return ""
 }
 
 // unprintable returns what is wrong with a text that holds more than characters,

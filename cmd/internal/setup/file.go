@@ -14,13 +14,19 @@ var fileTemplate string
 
 // render returns the configuration as YAML with comments.
 func (a *answers) render() ([]byte, error) {
+	// The websites of domains that are signed for and served elsewhere, for
+	// hub.relying_parties: by default only sites of our own hosts may ask.
+	var sites []string
+	for _, domain := range split(a.text("certifies")) {
+		sites = append(sites, "https://"+domain, "https://*."+domain)
+	}
 	file, err := template.New("persona.yaml").Funcs(template.FuncMap{
 		"has":   a.has,
 		"is":    func(flag, text string) bool { return a.text(flag) == text },
 		"plain": a.text,
 		"text":  func(flag string) string { return yamlText(a.text(flag)) },
 		"list":  func(flag string) string { return yamlList(a.text(flag)) },
-		"sites": a.sites,
+		"sites": func() string { return yamlList(strings.Join(sites, ",")) },
 	}).Parse(fileTemplate)
 	if err != nil {
 		return nil, err
@@ -30,17 +36,6 @@ func (a *answers) render() ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
-}
-
-// sites returns the websites of the domains that are signed for and served
-// elsewhere, for hub.relying_parties: by default only sites of our own hosts may
-// ask.
-func (a *answers) sites() string {
-	var sites []string
-	for _, domain := range split(a.text("certifies")) {
-		sites = append(sites, "https://"+domain, "https://*."+domain)
-	}
-	return yamlList(strings.Join(sites, ","))
 }
 
 // plainText is what needs no quotes in YAML: it begins with a letter or a slash

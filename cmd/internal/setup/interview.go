@@ -19,25 +19,8 @@ type interview struct {
 }
 
 // run asks. Flags that are wrong by themselves are refused before the first
-// question, so that no answer is given in vain.
+// question, so that no answer is given for nothing.
 func (i *interview) run(ctx context.Context) error {
-	if err := i.checkFlags(); err != nil {
-		return err
-	}
-	fmt.Fprint(i.Screen, "An empty answer takes what stands in brackets. Nothing is written before the last answer.\n")
-	for _, ask := range []func(context.Context) error{
-		i.askDomain, i.askLayout, i.askWebsite, i.askCertificates, i.askDirectory, i.askFiles,
-	} {
-		if err := ask(ctx); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintln(i.Screen)
-	return nil
-}
-
-// checkFlags refuses what no answer could correct.
-func (i *interview) checkFlags() error {
 	if err := i.contradiction(); err != nil {
 		return err
 	}
@@ -51,10 +34,19 @@ func (i *interview) checkFlags() error {
 		}
 		faults = append(faults, q.faults(q.text)...)
 	}
-	if len(faults) == 0 {
-		return nil
+	if len(faults) > 0 {
+		return i.refuseFaults(faults)
 	}
-	return i.refuseFaults(faults)
+	fmt.Fprint(i.Screen, "An empty answer takes what stands in brackets. Nothing is written before the last answer.\n")
+	for _, ask := range []func(context.Context) error{
+		i.askDomain, i.askWebsite, i.askCertificates, i.askDirectory, i.askFiles,
+	} {
+		if err := ask(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(i.Screen)
+	return nil
 }
 
 // ask asks for an answer until it is one that the configuration takes. It does
@@ -94,25 +86,6 @@ func (i *interview) askFor(ctx context.Context, q answer, offer string, optional
 		if problem == "" {
 			i.set(q.flag, text)
 			return nil
-		}
-		i.refuse(problem)
-	}
-}
-
-// askHidden asks for a password.
-func (i *interview) askHidden(ctx context.Context, title, reason string) (config.Secret, error) {
-	i.show(title, reason)
-	for {
-		text, err := i.Terminal.AskHidden(ctx, prompt(""))
-		if err != nil {
-			return config.Secret{}, err
-		}
-		problem := unprintable(text)
-		if text == "" {
-			problem = "it is empty (a directory takes an empty password for an anonymous sign-in)"
-		}
-		if problem == "" {
-			return config.NewSecret(text), nil
 		}
 		i.refuse(problem)
 	}

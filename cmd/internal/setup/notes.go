@@ -55,7 +55,13 @@ func (a *answers) steps(c *config.Config, root bool) []string {
 		steps = append(steps, fmt.Sprintf("Let %s sign for the domain; in the configuration of a persona there: certifies: [%s]", a.text("authority"), a.text("domain")))
 	}
 	if root {
-		steps = append(steps, a.handOver(c))
+		written := a.text("out")
+		if !a.password.Empty() {
+			written += " " + a.text("bind-password-file")
+		}
+		steps = append(steps, fmt.Sprintf(`If a user of its own runs it, such as persona of deploy/persona.service, give it the files and the state:
+         chown persona %s
+         install -d -o persona -m 0700 %s`, written, c.StateDir))
 	}
 	options := ""
 	if a.text("out") != config.DefaultPath {
@@ -69,18 +75,6 @@ func (a *answers) steps(c *config.Config, root bool) []string {
 		steps = append(steps, "Until here browsers warn. Once everything else works, remove the line \"directory: staging\" and start it again")
 	}
 	return steps
-}
-
-// handOver returns the commands that give files and state to the user of the
-// service. A copy by install has the owner and the mode from the start.
-func (a *answers) handOver(c *config.Config) string {
-	written := []string{a.text("out")}
-	if !a.password.Empty() {
-		written = append(written, a.text("bind-password-file"))
-	}
-	return fmt.Sprintf(`If a user of its own runs it, such as persona of deploy/persona.service, give it the files and the state:
-         chown persona %s
-         install -d -o persona -m 0700 %s`, strings.Join(written, " "), c.StateDir)
 }
 
 // delegation returns how the present website of a domain publishes who signs for
@@ -116,7 +110,14 @@ func delegation(domain, authority string) string {
 func (a *answers) notes(c *config.Config) []string {
 	var notes []string
 	if c.TLS.Mode == config.ModeACME {
-		notes = append(notes, "Running persona agrees to the terms of service of "+a.certificateAuthority()+".")
+		authority := "the authority at " + a.text("acme-directory")
+		switch a.text("acme-directory") {
+		case "":
+			authority = "Let's Encrypt (https://letsencrypt.org/repository/)"
+		case staging:
+			authority = "Let's Encrypt (https://letsencrypt.org/repository/), whose staging server is asked first"
+		}
+		notes = append(notes, "Running persona agrees to the terms of service of "+authority+".")
 	}
 	if !a.has("authority", "id-host") && a.has("upstream") {
 		notes = append(notes, fmt.Sprintf("Website and identity share one origin: a script injected into the website can read passwords typed on /persona/.\n"+
@@ -132,16 +133,4 @@ func (a *answers) notes(c *config.Config) []string {
 		notes = append(notes, "Without -bind-dn the directory is searched anonymously, which most directories do not allow.")
 	}
 	return notes
-}
-
-func (a *answers) certificateAuthority() string {
-	const letsEncrypt = "Let's Encrypt (https://letsencrypt.org/repository/)"
-	switch directory := a.text("acme-directory"); directory {
-	case "":
-		return letsEncrypt
-	case staging:
-		return letsEncrypt + ", whose staging server is asked first"
-	default:
-		return "the authority at " + directory
-	}
 }

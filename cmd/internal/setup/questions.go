@@ -8,15 +8,6 @@ import (
 	"persona-sidecar/cmd/internal/config"
 )
 
-func (i *interview) askDomain(ctx context.Context) error {
-	if !i.given("certifies") {
-		return i.ask(ctx, "domain", "")
-	}
-	q := *i.of("domain")
-	q.title, q.reason = i.of("id-host").title, "People sign in there, and it signs for the domains of -certifies."
-	return i.askFor(ctx, q, identityHost(i.mailDomain()), false)
-}
-
 // The layouts.
 const (
 	layoutAlone     = "alone"     // an identity host; the website stays where it is
@@ -25,10 +16,15 @@ const (
 	layoutElsewhere = "elsewhere" // another host signs
 )
 
-// askLayout asks where people sign in.
-func (i *interview) askLayout(ctx context.Context) error {
-	if i.given("id-host", "authority", "certifies") {
-		return nil
+// askDomain asks for the domain and where its people sign in.
+func (i *interview) askDomain(ctx context.Context) error {
+	if i.given("certifies") {
+		q := *i.of("domain")
+		q.title, q.reason = i.of("id-host").title, "People sign in there, and it signs for the domains of -certifies."
+		return i.askFor(ctx, q, identityHost(i.mailDomain()), false)
+	}
+	if err := i.ask(ctx, "domain", ""); err != nil || i.given("id-host", "authority") {
+		return err
 	}
 	domain := i.text("domain")
 	id := identityHost(domain)
@@ -183,13 +179,23 @@ func (i *interview) askFiles(ctx context.Context) error {
 	if exists(file) {
 		return refusePassword(file)
 	}
-	password, err := i.askHidden(ctx, "Password of "+i.text("bind-dn"), "It is not shown, and is written to "+file+" alone.")
-	if err != nil {
-		return err
+	i.show("Password of "+i.text("bind-dn"), "It is not shown, and is written to "+file+" alone.")
+	for {
+		text, err := i.Terminal.AskHidden(ctx, prompt(""))
+		if err != nil {
+			return err
+		}
+		problem := unprintable(text)
+		if text == "" {
+			problem = "it is empty (a directory takes an empty password for an anonymous sign-in)"
+		}
+		if problem == "" {
+			i.set("bind-password-file", file)
+			i.password = config.NewSecret(text)
+			return nil
+		}
+		i.refuse(problem)
 	}
-	i.set("bind-password-file", file)
-	i.password = password
-	return nil
 }
 
 // identityHost returns the name that is offered for the identity host of a

@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 )
 
 // Terminal asks the person who runs setup. Its errors end setup.
@@ -29,11 +31,23 @@ type Env struct {
 // Setup is one call of the command.
 type Setup struct{ answers *answers }
 
-// New declares the flags of setup.
+// New declares the flags of setup: each answer is one.
 func New(flags *flag.FlagSet) *Setup {
-	s := &Setup{newAnswers()}
-	s.answers.declare(flags)
-	return s
+	a := &answers{all: slices.Concat(siteAnswers(), directoryAnswers(), serverAnswers())}
+	for _, q := range a.all {
+		if q.kind != toggle {
+			flags.StringVar(&q.text, q.flag, q.text, q.usage)
+			continue
+		}
+		flags.BoolFunc(q.flag, q.usage, func(text string) error {
+			on, err := strconv.ParseBool(text)
+			if q.text = ""; on {
+				q.text = "true"
+			}
+			return err
+		})
+	}
+	return &Setup{a}
 }
 
 // Run writes the configuration, after flags have been parsed. At a terminal it
