@@ -126,7 +126,7 @@ func startApache(t *testing.T, folder, addr, lines string) *exec.Cmd {
 	}
 	fmt.Fprintf(&b, "ServerRoot %[1]s\nServerName example.com\nListen %[2]s\nPidFile %[1]s/pid\nErrorLog /dev/stderr\nDocumentRoot %[1]s/site\nTypesConfig /dev/null\n", folder, addr)
 	if os.Geteuid() == 0 {
-		b.WriteString("User nobody\nGroup nogroup\n")
+		b.WriteString("User www-data\nGroup www-data\n")
 	}
 	fmt.Fprintf(&b, "<VirtualHost %s>\n%s\n</VirtualHost>\n", addr, lines)
 	writeFile(t, filepath.Join(folder, "apache.conf"), b.String())

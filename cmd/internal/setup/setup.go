@@ -22,7 +22,7 @@ type Terminal interface {
 
 // Env is where setup is called from.
 type Env struct {
-	Terminal Terminal  // nil where nobody can be asked
+	Terminal Terminal  // nil where no person can be asked
 	Screen   io.Writer // for the questions
 	Out      io.Writer // for what was written, and what to do next
 	Root     bool      // setup runs as root, so the files may need another owner
