@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,5 +90,23 @@ func serve(b *testing.B, server *idp.Server, r *http.Request) {
 	server.ServeHTTP(recorder, r)
 	if recorder.Code != http.StatusOK {
 		b.Fatalf("status %d: %s", recorder.Code, recorder.Body)
+	}
+}
+
+// BenchmarkManyHosts is what a start with 1,000 identity hosts costs here.
+func BenchmarkManyHosts(b *testing.B) {
+	var config settings
+	newWorld(b, asHub, func(c *settings) {
+		config = *c
+		config.Hosts = nil
+		for i := range 1000 {
+			config.Hosts = append(config.Hosts, named(c.Hosts[0], fmt.Sprintf("host%d.test", i)))
+		}
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := config.build(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

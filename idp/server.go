@@ -29,7 +29,7 @@ type Server struct {
 type site struct {
 	host    *identity.Host
 	routes  map[string]entry
-	unknown map[route.Class]http.Header // of paths without a route
+	headers map[route.Class]http.Header // of routes without Sources
 }
 
 // entry is a route with its headers.
@@ -57,9 +57,9 @@ func New(config Config, envelopes ...Envelope) (*Server, error) {
 }
 
 func (s *Server) newSite(h *identity.Host, envelopes []Envelope) (*site, error) {
-	to := &site{host: h, routes: map[string]entry{}, unknown: map[route.Class]http.Header{}}
-	for _, class := range []route.Class{route.Page, route.API} {
-		to.unknown[class] = route.Headers(h.Origin, class, nil)
+	to := &site{host: h, routes: map[string]entry{}, headers: map[route.Class]http.Header{}}
+	for _, class := range []route.Class{route.Page, route.API} { // also of paths without a route
+		to.headers[class] = route.Headers(h.Origin, class, nil)
 	}
 	if h.Role == identity.Provider {
 		for where, asset := range s.config.Respond.Web.Static() {
@@ -90,7 +90,14 @@ func (s *site) add(r route.Route) error {
 	if _, taken := s.routes[r.Path]; taken {
 		return fmt.Errorf("two envelopes have a route %s", r.Path)
 	}
-	s.routes[r.Path] = entry{r, route.Headers(s.host.Origin, r.Class, r.Sources)}
+	header, known := s.headers[r.Class]
+	if len(r.Sources) > 0 || !known {
+		header = route.Headers(s.host.Origin, r.Class, r.Sources)
+	}
+	if len(r.Sources) == 0 {
+		s.headers[r.Class] = header
+	}
+	s.routes[r.Path] = entry{r, header}
 	return nil
 }
 
@@ -130,7 +137,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				entry.Class = route.API
 			}
 		}
-		entry.header = site.unknown[entry.Class]
+		entry.header = site.headers[entry.Class]
 	}
 	for name, values := range entry.header {
 		w.Header()[name] = values[:1:1]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -41,12 +40,18 @@ type Config struct {
 type Hub struct {
 	Config
 	authorities *Authorities
+	naming      map[string][]*identity.Host // the identity hosts that name a hub, by its base URL
 }
 
 // New makes a Hub.
 func New(c Config) *Hub {
 	own := map[string]Authority{}
-	for _, host := range c.Hosts {
+	naming := map[string][]*identity.Host{}
+	for i := range c.Hosts {
+		host := &c.Hosts[i]
+		for _, base := range host.Hubs {
+			naming[base] = append(naming[base], host)
+		}
 		for _, domain := range host.Domains {
 			own[domain] = Authority{
 				Issuer: host.Name, Authentication: host.Origin + signin.PathAuthenticate, Provisioning: host.Origin + provision.PathProvision,
@@ -56,7 +61,7 @@ func New(c Config) *Hub {
 			own[host.Name] = Authority{Disabled: true}
 		}
 	}
-	return &Hub{Config: c, authorities: NewAuthorities(own, c.Discovery)}
+	return &Hub{Config: c, authorities: NewAuthorities(own, c.Discovery), naming: naming}
 }
 
 // Routes returns the routes of an identity host; other hosts have none.
@@ -70,8 +75,8 @@ func (hub *Hub) Routes(h *identity.Host) ([]route.Route, error) {
 	}
 	dialog := dialogPage{Frame: route.NewFrame(h), Issuers: []issuer{{h.Name, h.Origin}}}
 	dialog.Website = false // a popup does not lead on to the website
-	for _, other := range hub.Hosts {
-		if other.Role == identity.Provider && other.Name != h.Name && slices.Contains(other.Hubs, h.Hub()) {
+	for _, other := range hub.naming[h.Hub()] {
+		if other.Name != h.Name {
 			dialog.Issuers = append(dialog.Issuers, issuer{other.Name, other.Origin})
 		}
 	}
