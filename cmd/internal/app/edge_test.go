@@ -4,12 +4,19 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"persona-sidecar/deploy/relying-party/relyingpartytest"
 )
 
 // TestBehindATerminator: in mode off a trusted proxy tells client and scheme; nobody else is
@@ -148,5 +155,63 @@ func TestLogWithoutRequests(t *testing.T) {
 	}
 	if log := p.log.String(); strings.Contains(log, `"host":"up.test"`) || strings.Count(log, `"message":"request"`) != 1 || !strings.Contains(log, `"status":502`) {
 		t.Errorf("logged %s", log)
+	}
+}
+
+// TestClaimsBeforePHP: PHP takes X.Forwarded.For for X-Forwarded-For and lets the last one win, so
+// no spelling of a field that is made here, or that names a person, reaches it from a client.
+func TestClaimsBeforePHP(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("php"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no php is installed (apt-get install php-cli)")
+		}
+		t.Skip("no php is installed (apt-get install php-cli)")
+	}
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "index.php"), "<?php echo json_encode($_SERVER);")
+	listen := relyingpartytest.FreeAddress(t)
+	php := exec.CommandContext(t.Context(), "php", "-S", listen, filepath.Join(folder, "index.php"))
+	if err := php.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = php.Process.Kill()
+		_ = php.Wait()
+	})
+	eventually(t, "PHP listens", func() bool {
+		conn, err := net.Dial("tcp", listen)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	p := start(t, folder, "state_dir: state\nlisten: {http: \"127.0.0.1:0\", admin: \"\"}\ntls: {mode: off}\ntrusted_proxies: [private]\n"+
+		fmt.Sprintf("domains:\n  - {name: example.test, upstream: \"http://%s\"}\n", listen))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.test/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, claim := range []string{
+		"X.Forwarded.For", "X-Forwarded.For", "X_Forwarded_For", "X.Real.Ip", "X.Forwarded.Proto", "X.Forwarded.Host", "X.Request.Id",
+		"x.forwarded.user", "Remote-User", "Remote_User", "X.Remote.User", "X-Webauth-User", "X.Auth.Request.User",
+	} {
+		request.Header[claim] = []string{"forged!"}
+	}
+	response, err := p.client(nil).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var server map[string]any
+	if err := json.Unmarshal([]byte(read(t, response)), &server); err != nil {
+		t.Fatal(err)
+	}
+	if server["HTTP_X_FORWARDED_FOR"] != "127.0.0.1" || server["HTTP_X_FORWARDED_HOST"] != "example.test" || server["HTTP_VIA"] != "1.1 persona" {
+		t.Errorf("PHP got %v", server)
+	}
+	for name, value := range server {
+		if value == "forged!" {
+			t.Errorf("PHP got %s from the client", name)
+		}
 	}
 }
