@@ -244,7 +244,7 @@ func TestSessionStoreDown(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	b.signIn("alice", password)
-	w.sessions.Fail(errors.New("the disk of 10.1.2.3 is gone"))
+	w.sessions.Fail = func(string, string) error { return errors.New("the disk of 10.1.2.3 is gone") }
 	for _, path := range []string{"/persona/", "/persona/authenticate?email=alice@example.test", "/persona/api/session"} {
 		response := b.get(path)
 		wantStatus(t, response, http.StatusServiceUnavailable)
@@ -256,7 +256,7 @@ func TestSessionStoreDown(t *testing.T) {
 	wantError(t, b.postJSON("/persona/api/certificate", certificateRequest("alice@example.test")), http.StatusServiceUnavailable, "sessions_unavailable")
 	wantStatus(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
 
-	w.sessions.Fail(nil)
+	w.sessions.Fail = nil
 	if !b.signedIn() {
 		t.Error("the outage has ended the session")
 	}

@@ -43,7 +43,7 @@ const (
 
 // ringStore holds the keys of the hosts, made once for all tests.
 var ringStore = sync.OnceValue(func() *idptest.Store {
-	store := idptest.NewStore()
+	store := idptest.NewStore(time.Now)
 	ring := keys.New(keys.Config{Store: store, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
 	err := ring.Ensure(context.Background(),
 		keys.Want{Host: host, Use: keys.UseCertificates}, keys.Want{Host: otherHost, Use: keys.UseCertificates},
@@ -154,10 +154,10 @@ func newWorld(t testing.TB, changes ...change) *world {
 		t:         t,
 		clock:     idptest.NewClock(time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)),
 		directory: idptest.NewDirectory("corp", alice(), bob()),
-		sessions:  idptest.NewStore(),
 		logged:    &bytes.Buffer{},
 		client:    netip.MustParseAddr("192.0.2.7"),
 	}
+	w.sessions = idptest.NewStore(w.clock.Now)
 	log := zerolog.New(w.logged)
 	w.ring = keys.New(keys.Config{Store: ringStore(), Now: w.clock.Now, Rand: rand.Reader, Log: log})
 	if err := w.ring.Load(t.Context()); err != nil {

@@ -2,122 +2,86 @@ package idptest
 
 import (
 	"context"
-	"io/fs"
-	"maps"
-	"slices"
-	"strings"
-	"sync"
+	"time"
+
+	"persona-sidecar/idp/memory"
 )
 
-// Store keeps lasting things in memory, in the shape that packages keys and
-// session ask for. Use NewStore. It is safe for concurrent use.
+type memoryStore = memory.Store
+
+// Store is a store in memory that can fail at any step. Several rings and managers
+// can share one, as processes share a directory.
 type Store struct {
-	mu     sync.Mutex
-	values map[string][]byte
-	locks  map[string]chan struct{}
-	down   error
+	*memoryStore
+
+	// Fail, when set, is asked before each operation of the key ring and of sessions
+	// (load, store, list, lock, get, set); its error is the operation's, which then
+	// does nothing. Set it while nothing else uses the store.
+	Fail func(op, key string) error
+	// After, when set, is asked after each store; its error is the operation's, which
+	// yet has taken place.
+	After func(op, key string) error
 }
 
-// NewStore makes an empty store.
-func NewStore() *Store {
-	return &Store{values: map[string][]byte{}, locks: map[string]chan struct{}{}}
+// NewStore returns an empty store that reads the time from now.
+func NewStore(now func() time.Time) *Store {
+	return &Store{memoryStore: memory.New(memory.Config{Now: now})}
 }
 
-// Fail makes every operation end in err, until it is nil.
-func (s *Store) Fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.down = err
+func (s *Store) fail(op, key string) error {
+	if s.Fail == nil {
+		return nil
+	}
+	return s.Fail(op, key)
 }
 
-// Load returns a value, or fs.ErrNotExist.
-func (s *Store) Load(_ context.Context, key string) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.down != nil {
-		return nil, s.down
+// Load returns a value.
+func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
+	if err := s.fail("load", key); err != nil {
+		return nil, err
 	}
-	value, ok := s.values[key]
-	if !ok {
-		return nil, fs.ErrNotExist
-	}
-	return slices.Clone(value), nil
+	return s.memoryStore.Load(ctx, key)
 }
 
-// Store keeps a value.
-func (s *Store) Store(_ context.Context, key string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.down != nil {
-		return s.down
+// Store saves a value.
+func (s *Store) Store(ctx context.Context, key string, value []byte) error {
+	if err := s.fail("store", key); err != nil {
+		return err
 	}
-	s.values[key] = slices.Clone(value)
-	return nil
+	if err := s.memoryStore.Store(ctx, key, value); err != nil || s.After == nil {
+		return err
+	}
+	return s.After("store", key)
 }
 
-// Delete forgets a value and everything below it, or says fs.ErrNotExist.
-func (s *Store) Delete(_ context.Context, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.down != nil {
-		return s.down
+// List returns the keys below a prefix.
+func (s *Store) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
+	if err := s.fail("list", prefix); err != nil {
+		return nil, err
 	}
-	before := len(s.values)
-	maps.DeleteFunc(s.values, func(other string, _ []byte) bool {
-		return other == key || strings.HasPrefix(other, key+"/")
-	})
-	if len(s.values) == before {
-		return fs.ErrNotExist
-	}
-	return nil
-}
-
-// List returns the keys below a prefix, or fs.ErrNotExist; not recursive: the
-// next element of each path only.
-func (s *Store) List(_ context.Context, prefix string, recursive bool) ([]string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.down != nil {
-		return nil, s.down
-	}
-	found := map[string]bool{}
-	for key := range s.values {
-		rest, ok := strings.CutPrefix(key, strings.TrimSuffix(prefix, "/")+"/")
-		if !ok {
-			continue
-		}
-		if first, _, deeper := strings.Cut(rest, "/"); deeper && !recursive {
-			key = strings.TrimSuffix(key, rest) + first
-		}
-		found[key] = true
-	}
-	if len(found) == 0 {
-		return nil, fs.ErrNotExist
-	}
-	return slices.Sorted(maps.Keys(found)), nil
+	return s.memoryStore.List(ctx, prefix, recursive)
 }
 
 // Lock waits for a lock.
 func (s *Store) Lock(ctx context.Context, name string) error {
-	select {
-	case s.lock(name) <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := s.fail("lock", name); err != nil {
+		return err
 	}
+	return s.memoryStore.Lock(ctx, name)
 }
 
-// Unlock gives a lock back.
-func (s *Store) Unlock(_ context.Context, name string) error {
-	<-s.lock(name)
-	return nil
+// Get returns a value that expires.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := s.fail("get", key); err != nil {
+		return nil, err
+	}
+	return s.memoryStore.Get(ctx, key)
 }
 
-func (s *Store) lock(name string) chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.locks[name] == nil {
-		s.locks[name] = make(chan struct{}, 1)
+// Set saves a value that expires.
+func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := s.fail("set", key); err != nil {
+		return err
 	}
-	return s.locks[name]
+	return s.memoryStore.Set(ctx, key, value, ttl)
 }

@@ -17,11 +17,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/keys"
-	"persona-sidecar/idp/keys/keystest"
 )
 
-func get(t *testing.T, m *keystest.Memory, key string) []byte {
+func get(t *testing.T, m *idptest.Store, key string) []byte {
 	t.Helper()
 	data, err := m.Load(t.Context(), key)
 	if err != nil {
@@ -30,10 +30,10 @@ func get(t *testing.T, m *keystest.Memory, key string) []byte {
 	return data
 }
 
-func snapshot(t *testing.T, m *keystest.Memory) contents {
+func snapshot(t *testing.T, m *idptest.Store) contents {
 	t.Helper()
 	all := contents{}
-	for _, key := range m.Keys() {
+	for _, key := range stored(t, m) {
 		all[key] = get(t, m, key)
 	}
 	return all
@@ -220,7 +220,7 @@ func TestBitFlips(t *testing.T) {
 		bad := bytes.Clone(der)
 		bad[at] ^= 1 << (at % 8)
 		good.Keys[0]["pkcs8"] = bad
-		m := keystest.NewMemory()
+		m := idptest.NewStore(start)
 		put(t, m, hostKeyset, encode(t, good))
 		if r := ring(m); r.Load(t.Context()) == nil && sign(t, r, host) != kid {
 			t.Errorf("byte %d: another key", at)
@@ -308,7 +308,7 @@ func TestFaultsWhileCreating(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left on device")
 	for _, late := range []bool{false, true} {
-		m := keystest.NewMemory()
+		m := idptest.NewStore(start)
 		hook := func(op, key string) error {
 			if op == "store" {
 				return full
@@ -346,7 +346,7 @@ func TestFaultsWhileCreating(t *testing.T) {
 
 func TestLockRefused(t *testing.T) {
 	t.Parallel()
-	m := keystest.NewMemory()
+	m := idptest.NewStore(start)
 	m.Fail = func(op, _ string) error {
 		if op == "lock" {
 			return syscall.EROFS
@@ -365,7 +365,7 @@ func TestLockRefused(t *testing.T) {
 
 func TestOtherFilesAreIgnoredAndKept(t *testing.T) {
 	t.Parallel()
-	m := keystest.NewMemory()
+	m := idptest.NewStore(start)
 	others := []string{"persona/keys/README", "persona/keys/example.test.json.bak", "persona/keys/Example.test.json", "persona/keys/.json", "persona/keys/old/example.test.json"}
 	for _, other := range others {
 		put(t, m, other, []byte("half a key"))

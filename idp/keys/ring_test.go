@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/keys"
-	"persona-sidecar/idp/keys/keystest"
 )
 
 const host = "example.test"
@@ -62,13 +63,13 @@ type contents map[string][]byte
 // keys take long to generate, so all tests share them.
 var created = sync.OnceValue(func() (all [4]contents) {
 	for age := range all {
-		m := keystest.NewMemory()
+		m := idptest.NewStore(start)
 		r := ringAt(m, func() time.Time { return start().Add(-time.Duration(age) * time.Hour) })
 		if err := r.Ensure(context.Background(), certificates, session); err != nil {
 			panic(err)
 		}
 		all[age] = contents{}
-		for _, key := range m.Keys() {
+		for _, key := range []string{hostKeyset, programKeyset} {
 			value, err := m.Load(context.Background(), key)
 			if err != nil {
 				panic(err)
@@ -80,9 +81,9 @@ var created = sync.OnceValue(func() (all [4]contents) {
 })
 
 // filled returns a store with one of the created contents.
-func filled(t *testing.T, age int) *keystest.Memory {
+func filled(t *testing.T, age int) *idptest.Store {
 	t.Helper()
-	m := keystest.NewMemory()
+	m := idptest.NewStore(start)
 	for key, value := range created()[age] {
 		put(t, m, key, value)
 	}
@@ -135,7 +136,7 @@ func expectOpens(t *testing.T, r *keys.Ring, sealed []byte, associated, want str
 
 func TestRing(t *testing.T) {
 	t.Parallel()
-	m := keystest.NewMemory()
+	m := idptest.NewStore(start)
 	r := loaded(t, m)
 	if err := r.Ensure(t.Context(), certificates, session, certificates); err != nil {
 		t.Fatal(err)
@@ -208,11 +209,11 @@ func TestEnsureRefusesSenselessWants(t *testing.T) {
 		{Host: "_program", Use: keys.UseCertificates},
 		{Host: strings.Repeat("a", 251), Use: keys.UseCertificates},
 	} {
-		m := keystest.NewMemory()
+		m := idptest.NewStore(start)
 		if err := ring(m).Ensure(t.Context(), want, session); err == nil {
 			t.Errorf("%v was created", want)
 		}
-		if diff := cmp.Diff([]string{programKeyset}, m.Keys()); diff != "" {
+		if diff := cmp.Diff([]string{programKeyset}, stored(t, m)); diff != "" {
 			t.Errorf("%v: in the store (-want +got):\n%s", want, diff)
 		}
 	}
@@ -220,11 +221,11 @@ func TestEnsureRefusesSenselessWants(t *testing.T) {
 
 func TestNotReady(t *testing.T) {
 	t.Parallel()
-	otherHost := keystest.NewMemory()
+	otherHost := idptest.NewStore(start)
 	put(t, otherHost, "persona/keys/other.test.json", bytes.ReplaceAll(created()[0][hostKeyset], []byte(host), []byte("other.test")))
 	for name, r := range map[string]*keys.Ring{
-		"never loaded": ring(keystest.NewMemory()),
-		"empty store":  loaded(t, keystest.NewMemory()),
+		"never loaded": ring(idptest.NewStore(start)),
+		"empty store":  loaded(t, idptest.NewStore(start)),
 		"other host":   loaded(t, otherHost),
 	} {
 		if _, _, err := r.Signer(host, keys.UseCertificates); !errors.Is(err, keys.ErrNotReady) {
@@ -244,7 +245,7 @@ func TestNotReady(t *testing.T) {
 
 func TestTwoRingsAtOnceCreateOneKey(t *testing.T) {
 	t.Parallel()
-	m := keystest.NewMemory()
+	m := idptest.NewStore(start)
 	rings := []*keys.Ring{ring(m), ring(m), ring(m)}
 	var wg sync.WaitGroup
 	for _, r := range rings {
@@ -264,8 +265,8 @@ func TestTwoRingsAtOnceCreateOneKey(t *testing.T) {
 		}
 		expectOpens(t, r, sealed, "", "text")
 	}
-	if got := len(m.Keys()); got != 2 {
-		t.Errorf("the store holds %q", m.Keys())
+	if got := len(stored(t, m)); got != 2 {
+		t.Errorf("the store holds %q", stored(t, m))
 	}
 }
 
@@ -288,7 +289,22 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-func put(t *testing.T, m *keystest.Memory, key string, data []byte) {
+// stored returns the names of all values in a store.
+func stored(t *testing.T, m *idptest.Store) (names []string) {
+	t.Helper()
+	all, err := m.List(t.Context(), "persona", true)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		if _, err := m.Load(t.Context(), name); err == nil { // else it is a prefix
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func put(t *testing.T, m *idptest.Store, key string, data []byte) {
 	t.Helper()
 	if err := m.Store(t.Context(), key, data); err != nil {
 		t.Fatal(err)
@@ -302,13 +318,13 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestNoRandomness(t *testing.T) {
 	t.Parallel()
-	m := keystest.NewMemory()
+	m := idptest.NewStore(start)
 	r := keys.New(keys.Config{Store: m, Now: start, Rand: failing{}, Log: zerolog.Nop()})
 	if err := r.Ensure(t.Context(), session); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
-	if len(m.Keys()) != 0 {
-		t.Errorf("it wrote %q", m.Keys())
+	if len(stored(t, m)) != 0 {
+		t.Errorf("it wrote %q", stored(t, m))
 	}
 }
 

@@ -135,8 +135,8 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request, h *identity.Ho
 }
 
 // endEarly ends a session before its time: its cookie is cleared, and every copy of it
-// is worthless from now on, in this process at once even when the error says that the
-// store could not record it. Sweep tries again.
+// is worthless from now on, with a [Pending] even when the error is that the store
+// could not record it.
 func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, h *identity.Host, current Session, reason string) error {
 	m.checks.forget(current.ID)
 	clearCookie(w)

@@ -79,10 +79,7 @@ func TestCurrentWithoutStore(t *testing.T) {
 	w := newWorld(t)
 	_, c := w.signIn(t, session.Private)
 	host := &identity.Host{Name: "example.test", DirectoryName: "corp"}
-	store := idptest.NewStore()
-	store.Fail(errors.New("no disk"))
-	w.config.Store = store
-	w.restart()
+	w.store.Fail = func(string, string) error { return errors.New("no disk") }
 	subject, err := w.Current(httptest.NewRecorder(), request(c.Name+"="+c.Value), host, session.Recent)
 	if subject != nil || !errors.Is(err, session.ErrUnavailable) {
 		t.Errorf("%+v, %v", subject, err)

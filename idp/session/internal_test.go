@@ -1,13 +1,12 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // FuzzUnmarshal reads foreign plaintexts, as an older or newer program would seal them.
@@ -58,16 +57,25 @@ func TestChecksAreBounded(t *testing.T) {
 	}
 }
 
+// fullStore refuses.
+type fullStore struct{ Store }
+
+func (fullStore) Set(context.Context, string, []byte, time.Duration) error {
+	return errors.New("no room")
+}
+
 func TestPendingIsBounded(t *testing.T) {
 	t.Parallel()
-	r := newRevocations(nil, zerolog.Nop())
+	p := NewPending(fullStore{}, time.Now)
 	for i := range maxPending + 100 {
-		r.remember(fmt.Sprint(i), nil)
+		if err := p.Set(t.Context(), fmt.Sprint(i), nil, time.Hour); err == nil {
+			t.Fatal("it was stored")
+		}
 	}
-	if len(r.pending) != maxPending {
-		t.Errorf("%d records are remembered", len(r.pending))
+	if len(p.kept) != maxPending {
+		t.Errorf("%d sign-outs are remembered", len(p.kept))
 	}
-	if _, kept := r.pending[fmt.Sprint(maxPending+99)]; !kept {
+	if _, kept := p.kept[fmt.Sprint(maxPending+99)]; !kept {
 		t.Error("the last one is forgotten")
 	}
 }

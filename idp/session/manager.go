@@ -22,13 +22,11 @@ type Sealer interface {
 	Open(sealed, associated []byte) ([]byte, error)
 }
 
-// Store keeps the sign-outs. Keys are slash-separated paths; Store replaces a value
-// as a whole and durably; a missing value or prefix is fs.ErrNotExist.
+// Store keeps the sign-outs, as values that expire. Set replaces an earlier value
+// and its time; Get of a value that is not there is fs.ErrNotExist. See [Pending].
 type Store interface {
-	Load(ctx context.Context, key string) ([]byte, error)
-	Store(ctx context.Context, key string, value []byte) error
-	Delete(ctx context.Context, key string) error
-	List(ctx context.Context, prefix string, recursive bool) ([]string, error)
+	Get(ctx context.Context, key string) ([]byte, error)
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
 
 // Config is what a Manager needs. All fields but Lifetime and Ended are required.
@@ -52,7 +50,7 @@ type Manager struct {
 	now      func() time.Time
 	rand     io.Reader
 	lifetime time.Duration
-	revoked  *revocations
+	revoked  revocations
 	checks   *checks
 	log      zerolog.Logger
 	ended    func(r *http.Request, h *identity.Host, personID, reason string)
@@ -74,7 +72,7 @@ func New(c Config) *Manager {
 		now:      func() time.Time { return millis(c.Now()) },
 		rand:     c.Rand,
 		lifetime: min(lifetime, MaxLifetime),
-		revoked:  newRevocations(c.Store, c.Log),
+		revoked:  revocations{store: c.Store, now: c.Now},
 		checks:   newChecks(),
 		log:      c.Log,
 		ended:    c.Ended,
@@ -168,7 +166,3 @@ func (m *Manager) endPerson(ctx context.Context, directory, person string) error
 	}
 	return nil
 }
-
-// Sweep deletes the records of sign-outs that no cookie can outlive, and records those
-// that the store refused before.
-func (m *Manager) Sweep(ctx context.Context) error { return m.revoked.sweep(ctx, m.now()) }

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/keys"
-	"persona-sidecar/idp/keys/keystest"
 	"persona-sidecar/idp/session"
 )
 
@@ -40,20 +40,22 @@ func (s sealer) Open(sealed, associated []byte) ([]byte, error) {
 // world is one store, one key ring, one clock, and Sessions on them.
 type world struct {
 	*session.Manager
-	store  *keystest.Memory
+	store *idptest.Store
+	*session.Pending
 	config session.Config
 	now    time.Time
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{store: keystest.NewMemory(), now: time.Date(2026, 11, 20, 12, 0, 0, 123456789, time.UTC)}
+	w := &world{now: time.Date(2026, 11, 20, 12, 0, 0, 123456789, time.UTC)}
+	w.store = idptest.NewStore(w.clock)
 	ring := keys.New(keys.Config{Store: w.store, Now: w.clock, Rand: rand.Reader, Log: zerolog.Nop()})
 	if err := ring.Ensure(t.Context(), keys.Want{Use: keys.UseSession}); err != nil {
 		t.Fatal(err)
 	}
-	w.config = session.Config{Sealer: sealer{ring}, Store: w.store, Now: w.clock, Rand: rand.Reader, Log: zerolog.Nop()}
-	w.Manager = session.New(w.config)
+	w.config = session.Config{Sealer: sealer{ring}, Now: w.clock, Rand: rand.Reader, Log: zerolog.Nop()}
+	w.restart()
 	return w
 }
 
@@ -61,8 +63,25 @@ func (w *world) clock() time.Time { return w.now }
 
 func (w *world) pass(d time.Duration) { w.now = w.now.Add(d) }
 
+// signOuts returns the keys of the sign-outs in the store.
+func (w *world) signOuts(t testing.TB) []string {
+	t.Helper()
+	keys, err := w.store.Keys(t.Context(), "revoked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
 // restart is a new process on the same store, or another one beside it.
-func (w *world) restart() { w.Manager = session.New(w.config) }
+func (w *world) restart() {
+	w.Pending = session.NewPending(w.store, w.clock)
+	w.config.Store = w.Pending
+	w.reload()
+}
+
+// reload is the same process with another configuration.
+func (w *world) reload() { w.Manager = session.New(w.config) }
 
 // signIn starts a session and returns it with its cookie.
 func (w *world) signIn(t testing.TB, c session.Computer) (session.Session, *http.Cookie) {
@@ -163,10 +182,8 @@ func TestSession(t *testing.T) {
 		if other, _ := w.signIn(t, c); other.ID == started.ID {
 			t.Error("two sessions have one id")
 		}
-		for _, key := range w.store.Keys() {
-			if !strings.HasPrefix(key, "persona/keys/") {
-				t.Errorf("signing in left %s in the store", key)
-			}
+		if got := w.signOuts(t); len(got) != 0 {
+			t.Errorf("signing in left %q in the store", got)
 		}
 	}
 }

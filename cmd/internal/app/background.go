@@ -3,8 +3,6 @@ package app
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -91,8 +89,9 @@ func (g *generation) watchDirectory(ctx context.Context, name string) {
 	}
 }
 
-// sweepSessions deletes revocations that have outlived their sessions, until ctx ends.
-func (a *App) sweepSessions(ctx context.Context) {
+// sweepStore writes the sign-outs that the store refused before, and deletes what has expired, until
+// ctx ends.
+func (a *App) sweepStore(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -101,8 +100,11 @@ func (a *App) sweepSessions(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := a.current.Load().sessions.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			a.log.Warn().Err(fmt.Errorf("sweeping revocations: %w", err)).Msg("old revocations stay in the store")
+		if err := a.signOuts.Retry(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn().Err(err).Str("hint", identity.Hint(err)).Msg("sign-outs are not in the store yet; they count until a restart")
+		}
+		if err := a.store.Sweep(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn().Err(err).Str("hint", identity.Hint(err)).Msg("expired values stay in the store")
 		}
 	}
 }

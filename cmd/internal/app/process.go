@@ -10,6 +10,7 @@ import (
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/web"
 	"persona-sidecar/proxy/middleware"
 
@@ -26,6 +27,7 @@ type process struct {
 
 	store    *store.Files
 	ring     *keys.Ring
+	signOuts *session.Pending
 	failures *memory.Store // of sign-ins
 	lookups  *memory.Store // of other domains, by the hub
 	seen     *memory.Store // assertions that were verified
@@ -58,6 +60,7 @@ func newProcess(o Options) (*process, error) {
 		rand:     o.Rand,
 		store:    state,
 		ring:     keys.New(keys.Config{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
+		signOuts: session.NewPending(state, o.Now),
 		failures: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		seen:     memory.New(memory.Config{Now: o.Now, Most: mostSeen}),

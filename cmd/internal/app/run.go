@@ -42,7 +42,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.metrics.registry.MustRegister(newStates(a.health, a.reportCertificates, a.certificates.status))
 	public, admin := a.servers(open)
 	var work sync.WaitGroup
-	work.Go(func() { a.sweepSessions(background) })
+	work.Go(func() { a.sweepStore(background) })
 	failed := make(chan error, len(open))
 	for name, s := range public {
 		go serve(name, s, failed)
