@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
@@ -38,7 +39,7 @@ func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *ch
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := check.SystemEnv()
+	world := check.SystemEnv(app.DirectoryConfig)
 	world.Resolver = names{}
 	world.Roots = roots
 	world.Interfaces = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil }

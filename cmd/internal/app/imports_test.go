@@ -46,6 +46,7 @@ func TestImportRulesBite(t *testing.T) {
 		{ImportPath: "cmd/internal/cli", Imports: []string{module + "/idp"}},
 		{ImportPath: "cmd/internal/setup", Imports: []string{module + "/cmd/internal/app"}},
 		{ImportPath: "cmd/persona", Imports: []string{module + "/cmd/internal/app"}},
+		{ImportPath: "cmd/internal/visitor", Imports: []string{module + "/cmd/internal/app"}},
 		{ImportPath: "cmd/internal/check", Imports: []string{module + "/cmd/internal/app"}},
 		{ImportPath: "idp", Deps: []string{module + "/cmd/internal/config"}},
 		{ImportPath: "cmd/internal/app", Deps: []string{"testing"}},
@@ -116,6 +117,8 @@ func importFaults(p listed) (faults []string) {
 		refuse(p.Imports, func(path string) bool {
 			return inside("idp", "proxy", "ldapauth", "cmd")(path) && !inside("cmd/internal/cli")(path)
 		}, "main is thin")
+	case within("cmd/internal/visitor"):
+		refuse(p.Imports, inside("cmd", "proxy", "ldapauth"), "a visitor knows the program from outside")
 	case within("cmd/internal/check"):
 		refuse(p.Imports, inside("cmd/internal/app", "cmd/internal/cli"), "check looks from outside")
 	case within("cmd/internal/app"):

@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -25,26 +24,37 @@ import (
 // openDirectories makes each directory that an identity host uses, once, whatever the number of its
 // hosts. Nothing is dialled: a directory that is down never keeps the program from starting.
 func (g *generation) openDirectories() error {
-	domains := map[string][]string{}
 	for _, host := range g.hosts {
-		if host.Role == config.RoleIdentity {
-			domains[host.Directory] = append(domains[host.Directory], host.MailDomains...)
+		if host.Role != config.RoleIdentity || g.directories[host.Directory] != nil {
+			continue
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(domains)) {
-		directory, err := g.openDirectory(name, domains[name])
+		settings := DirectoryConfig(g.config, g.hosts, host.Directory)
+		settings.Now, settings.Log, settings.Observe = g.now, g.log, g.metrics.ofDirectory(host.Directory)
+		directory, err := ldapauth.New(settings)
 		if err != nil {
-			return fmt.Errorf("setting up directory %s: %w", name, err)
+			return fmt.Errorf("setting up directory %s: %w", host.Directory, err)
 		}
-		g.directories[name] = directory
+		g.directories[host.Directory] = directory
 	}
 	return nil
 }
 
-func (g *generation) openDirectory(name string, domains []string) (*ldapauth.Directory, error) {
-	from := g.config.Directories[name]
+// DirectoryConfig translates the directory called name of a configuration with these hosts. Clock, log and observer are
+// the caller's.
+func DirectoryConfig(c *config.Config, hosts []config.Host, name string) ldapauth.Config {
+	from := c.Directories[name]
+	var preset ldapauth.Schema
+	if from.Preset == config.PresetOpenLDAP {
+		preset = ldapauth.OpenLDAP()
+	}
+	var domains []string
+	for _, host := range hosts {
+		if host.Role == config.RoleIdentity && host.Directory == name {
+			domains = append(domains, host.MailDomains...)
+		}
+	}
 	slices.Sort(domains)
-	return ldapauth.New(ldapauth.Config{
+	return ldapauth.Config{
 		Name:              name,
 		URLs:              from.URLs,
 		StartTLS:          from.StartTLS,
@@ -53,24 +63,12 @@ func (g *generation) openDirectory(name string, domains []string) (*ldapauth.Dir
 		BindDN:            from.BindDN,
 		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
 		BaseDN:            from.BaseDN,
-		Schema:            directorySchema(from),
-		Domains:           slices.Compact(domains),
-		Now:               g.now,
-		Log:               g.log,
-		Observe:           g.metrics.ofDirectory(name),
-	})
-}
-
-// directorySchema is the preset's schema with what the configuration overrides.
-func directorySchema(from config.Directory) ldapauth.Schema {
-	var preset ldapauth.Schema
-	if from.Preset == config.PresetOpenLDAP {
-		preset = ldapauth.OpenLDAP()
+		Schema: preset.Override(ldapauth.Schema{
+			UserFilter: from.UserFilter, LoginAttributes: from.LoginAttributes,
+			AddressAttributes: from.AddressAttributes, IDAttribute: from.IDAttribute,
+		}),
+		Domains: slices.Compact(domains),
 	}
-	return preset.Override(ldapauth.Schema{
-		UserFilter: from.UserFilter, LoginAttributes: from.LoginAttributes,
-		AddressAttributes: from.AddressAttributes, IDAttribute: from.IDAttribute,
-	})
 }
 
 // makeSites groups the hosts by the domain entry they come from: the unit of "misdirected".

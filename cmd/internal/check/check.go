@@ -15,6 +15,7 @@ import (
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/visitor"
+	"persona-sidecar/ldapauth"
 	"persona-sidecar/proxy/certs"
 )
 
@@ -34,12 +35,15 @@ type Env struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Interfaces returns the IP addresses of this machine.
 	Interfaces func() ([]netip.Addr, error)
+	// Directory is the directory called name as the program opens it, but for
+	// Now, Log and Observe: package app's DirectoryConfig.
+	Directory func(c *config.Config, hosts []config.Host, name string) ldapauth.Config
 	// Roots are the CAs that outsiders trust for HTTPS; nil: the system's.
 	Roots *x509.CertPool
 }
 
-// SystemEnv is this machine, with the system's roots.
-func SystemEnv() Env {
+// SystemEnv is this machine, with the system's roots. The argument is Env.Directory.
+func SystemEnv(directory func(*config.Config, []config.Host, string) ldapauth.Config) Env {
 	return Env{
 		Now:        time.Now,
 		Rand:       rand.Reader,
@@ -47,6 +51,7 @@ func SystemEnv() Env {
 		Resolver:   network.DNS{},
 		Dial:       new(net.Dialer).DialContext,
 		Interfaces: certs.InterfaceAddrs,
+		Directory:  directory,
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 
 	"persona-sidecar/cmd/internal/check/report"
@@ -67,49 +66,15 @@ func (c *Checker) reachServer(ctx context.Context, server string) report.Finding
 }
 
 // openDirectory is the directory as the program opens it, on some of its servers.
-func (c *Checker) openDirectory(name string, from config.Directory, servers []string) (*ldapauth.Directory, error) {
-	return ldapauth.New(ldapauth.Config{
-		Name:              name,
-		URLs:              servers,
-		StartTLS:          from.StartTLS,
-		InsecurePlaintext: from.InsecurePlaintext,
-		Roots:             from.Roots,
-		BindDN:            from.BindDN,
-		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
-		BaseDN:            from.BaseDN,
-		Schema:            directorySchema(from),
-		Domains:           c.domainsOf(name),
-		Now:               c.Now,
-		Log:               c.Log,
-	})
-}
-
-// directorySchema is the preset's schema with whatever the configuration overrides.
-func directorySchema(from config.Directory) ldapauth.Schema {
-	var preset ldapauth.Schema
-	if from.Preset == config.PresetOpenLDAP {
-		preset = ldapauth.OpenLDAP()
-	}
-	return preset.Override(ldapauth.Schema{
-		UserFilter: from.UserFilter, LoginAttributes: from.LoginAttributes,
-		AddressAttributes: from.AddressAttributes, IDAttribute: from.IDAttribute,
-	})
-}
-
-// domainsOf returns the mail domains that are signed for with a directory.
-func (c *Checker) domainsOf(directory string) []string {
-	var domains []string
-	for _, host := range c.hosts {
-		if host.Role == config.RoleIdentity && host.Directory == directory {
-			domains = append(domains, host.MailDomains...)
-		}
-	}
-	slices.Sort(domains)
-	return slices.Compact(domains)
+func (c *Checker) openDirectory(name string, servers []string) (*ldapauth.Directory, ldapauth.Config, error) {
+	settings := c.Directory(c.Config, c.hosts, name)
+	settings.URLs, settings.Now, settings.Log = servers, c.Now, c.Log
+	directory, err := ldapauth.New(settings)
+	return directory, settings, err
 }
 
 func (c *Checker) bindToServer(ctx context.Context, name string, from config.Directory, server string) report.Finding {
-	directory, err := c.openDirectory(name, from, []string{server})
+	directory, _, err := c.openDirectory(name, []string{server})
 	if err != nil {
 		return report.Error("", err, "correct the directory's section of the configuration")
 	}
@@ -125,13 +90,13 @@ func (c *Checker) bindToServer(ctx context.Context, name string, from config.Dir
 }
 
 func (c *Checker) sampleAddresses(ctx context.Context, name string, from config.Directory) report.Finding {
-	directory, err := c.openDirectory(name, from, from.URLs)
+	directory, settings, err := c.openDirectory(name, from.URLs)
 	if err != nil {
 		return report.Error("", err, "correct the directory's section of the configuration")
 	}
 	defer func() { _ = directory.Close() }()
 	sample, err := directory.Sample(ctx, wantedSamples)
-	domains := strings.Join(c.domainsOf(name), ", ")
+	domains := strings.Join(settings.Domains, ", ")
 	who := from.BindDN
 	if who == "" {
 		who = "an anonymous client"

@@ -24,6 +24,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
@@ -134,6 +135,7 @@ func (i *internet) world(roots *x509.CertPool) check.Env {
 	return check.Env{
 		Now: i.now, Rand: rand.Reader, Log: zerolog.Nop(), Resolver: i, Dial: i.dial, Roots: roots,
 		Interfaces: func() ([]netip.Addr, error) { return i.machine, nil },
+		Directory:  app.DirectoryConfig,
 	}
 }
 

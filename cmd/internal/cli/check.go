@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	checkreport "persona-sidecar/cmd/internal/check/report"
@@ -133,7 +134,7 @@ func (c checkCommand) checker(needed bool) (*check.Checker, error) {
 	if err != nil {
 		return nil, wrong(fmt.Sprintf("check: -resolve: %v", err), "persona help check")
 	}
-	env := check.SystemEnv()
+	env := check.SystemEnv(app.DirectoryConfig)
 	if *c.caFile != "" {
 		env.Roots, err = config.ReadRoots(*c.caFile)
 		if faults := (config.Faults{}); errors.As(err, &faults) {
