@@ -41,7 +41,7 @@ func (a *App) Reload(load func() (*config.Config, error)) error {
 // change swaps in the generation of a configuration. The caller holds mu.
 func (a *App) change(c *config.Config) error {
 	old := a.current.Load()
-	if keys := unchangeable(old.config, c); len(keys) > 0 {
+	if keys := config.NeedRestart(old.config, c); len(keys) > 0 {
 		return &UnchangeableError{Keys: keys}
 	}
 	next, err := newGeneration(a.process, a.certificates, c)
@@ -60,28 +60,6 @@ func (a *App) change(c *config.Config) error {
 	next.startBackground(a.background)
 	a.retire(old)
 	return nil
-}
-
-// unchangeable lists the keys that differ between two configurations and cannot change.
-func unchangeable(old, now *config.Config) []string {
-	var keys []string
-	for _, k := range []struct {
-		key     string
-		differs bool
-	}{
-		{"state_dir", old.StateDir != now.StateDir},
-		{"listen.https", old.Listen.HTTPS != now.Listen.HTTPS},
-		{"listen.http", old.Listen.HTTP != now.Listen.HTTP},
-		{"listen.admin", old.Listen.Admin != now.Listen.Admin},
-		{"tls.mode from or to off", (old.TLS.Mode == config.ModeOff) != (now.TLS.Mode == config.ModeOff)},
-		{"log.level", old.Log.Level != now.Log.Level},
-		{"log.format", old.Log.Format != now.Log.Format},
-	} {
-		if k.differs {
-			keys = append(keys, k.key)
-		}
-	}
-	return keys
 }
 
 // retire lets a generation go, and closes it when its last request is over. The caller holds mu.

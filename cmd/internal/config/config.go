@@ -28,6 +28,7 @@ const EnvironmentDirectory = "ldap"
 //	min, max the bounds of a number or a duration
 //	later    words that a later release will know
 //	example  its value in the documentation
+//	restart  "yes" for a key whose change a running program cannot apply
 //
 // A [Secret] has a second key, with the suffix _file, which names a file that
 // holds the secret.
@@ -36,7 +37,7 @@ type Config struct {
 	// certificates, the ACME account, the secret of the sign-in cookie. Only the
 	// program's user may read it. Back it up: without the keys, certificates that
 	// people hold stop being valid.
-	StateDir string `yaml:"state_dir" env:"PERSONA_STATE_DIR" as:"path" default:"/var/lib/persona"`
+	StateDir string `yaml:"state_dir" env:"PERSONA_STATE_DIR" as:"path" default:"/var/lib/persona" restart:"yes"`
 	// Where the program listens. The container image sets https and http in its
 	// environment, to ports that need no privileges: a file for containers leaves
 	// both out, because the same key in file and environment is an error.
@@ -83,12 +84,12 @@ type Config struct {
 // none.
 type Listen struct {
 	// HTTPS, and ACME's TLS-ALPN challenge. Not opened with tls.mode off.
-	HTTPS string `yaml:"https" env:"PERSONA_LISTEN_HTTPS" as:"listen :443" default:":443"`
+	HTTPS string `yaml:"https" env:"PERSONA_LISTEN_HTTPS" as:"listen :443" default:":443" restart:"yes"`
 	// ACME's HTTP challenge and the redirect to https; "" turns it off.
-	HTTP string `yaml:"http" env:"PERSONA_LISTEN_HTTP" as:"listen :80" default:":80"`
+	HTTP string `yaml:"http" env:"PERSONA_LISTEN_HTTP" as:"listen :80" default:":80" restart:"yes"`
 	// Health and metrics: /livez, /readyz, /metrics; "" turns it off. In a pod
 	// ":9180", for the probes.
-	Admin string `yaml:"admin" env:"PERSONA_LISTEN_ADMIN" as:"listen :9180" default:"127.0.0.1:9180"`
+	Admin string `yaml:"admin" env:"PERSONA_LISTEN_ADMIN" as:"listen :9180" default:"127.0.0.1:9180" restart:"yes"`
 	// The port on which clients reach the program, for redirects and origins,
 	// where it is another than 443.
 	PublicHTTPS int `yaml:"public_https" env:"PERSONA_PUBLIC_HTTPS" default:"443" min:"1" max:"65535"`
@@ -279,9 +280,9 @@ type Throttle struct {
 // Log configures the log.
 type Log struct {
 	// The least level that is logged.
-	Level string `yaml:"level" env:"PERSONA_LOG_LEVEL" as:"word debug info warn error" default:"info"`
+	Level string `yaml:"level" env:"PERSONA_LOG_LEVEL" as:"word debug info warn error" default:"info" restart:"yes"`
 	// The form of a line.
-	Format Format `yaml:"format" env:"PERSONA_LOG_FORMAT" as:"word json console" default:"json"`
+	Format Format `yaml:"format" env:"PERSONA_LOG_FORMAT" as:"word json console" default:"json" restart:"yes"`
 	// A line for each request. Without it, only requests that failed on our side
 	// or the website's leave one.
 	Requests bool `yaml:"requests" env:"PERSONA_LOG_REQUESTS" default:"true"`

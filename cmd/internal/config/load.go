@@ -88,6 +88,30 @@ func CheckText(path, text string) error {
 	return l.faults
 }
 
+// NeedRestart returns the keys that differ between two configurations and that a
+// running program cannot change.
+func NeedRestart(from, to *Config) []string {
+	changed := needRestart(reflect.ValueOf(*from), reflect.ValueOf(*to), "")
+	if from.TLS.Mode != to.TLS.Mode && (from.TLS.Mode == ModeOff || to.TLS.Mode == ModeOff) {
+		changed = append(changed, "tls.mode from or to off")
+	}
+	return changed
+}
+
+func needRestart(from, to reflect.Value, path string) []string {
+	var changed []string
+	for _, k := range keysOf(from.Type()) {
+		here := join(path, k.name)
+		switch a, b := from.Field(k.field), to.Field(k.field); {
+		case k.isSection():
+			changed = append(changed, needRestart(a, b, here)...)
+		case k.tag.Get("restart") == "yes" && !a.Equal(b):
+			changed = append(changed, here)
+		}
+	}
+	return changed
+}
+
 func newLoader(file string) *loader {
 	return &loader{file: file, environment: map[string]string{}, places: map[string]place{}, pools: map[string]*x509.CertPool{}}
 }

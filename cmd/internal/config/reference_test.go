@@ -65,6 +65,7 @@ type documented struct {
 	kind     string // what its text is
 	fallback string // default, in YAML
 	example  string // in YAML
+	restart  bool   // its change needs a restart
 	keys     []documented
 }
 
@@ -117,7 +118,7 @@ func reference(t *testing.T, section reflect.Type, path string, comments map[str
 			d.keys = reference(t, inner, d.path, comments)
 		default:
 			d.variable, d.kind, d.example = field.Tag.Get("env"), kind(t, field), field.Tag.Get("example")
-			d.fallback = inYAML(t, field)
+			d.fallback, d.restart = inYAML(t, field), field.Tag.Get("restart") == "yes"
 		}
 		if inner == reflect.TypeFor[config.Secret]() && !strings.HasSuffix(name, "_file") {
 			text, file := d, d
@@ -210,6 +211,8 @@ same key in both is an error.
   ` + "`PERSONA_LISTEN_`" + ` variable turns the listener off.
 - A secret can be given as a text or, with ` + "`_file`" + ` after its key, as the path of a file that holds it; one line end at the end
   of the file is ignored. Secrets appear in no log and no message.
+- SIGHUP makes the running program read the configuration again, without dropping a connection. One with faults is refused, and the
+  previous one stays in use. A key that needs a restart says so below; so does a change of ` + "`tls.mode`" + ` from or to ` + "`off`" + `.
 - YAML's anchors and aliases are read, merge keys (` + "`<<`" + `) are refused.
 
 [deploy/persona.example.yaml](../deploy/persona.example.yaml) shows every key in a file.
@@ -238,6 +241,9 @@ func manual(t *testing.T, keys []documented) string {
 			}
 			if d.example != "" {
 				fmt.Fprintf(&parts, "- Example: %s\n", code(d.name+": "+d.example))
+			}
+			if d.restart {
+				parts.WriteString("- A change needs a restart.\n")
 			}
 			parts.WriteString("\n")
 		}

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"persona-sidecar/cmd/internal/config"
@@ -68,6 +69,29 @@ func TestReadRoots(t *testing.T) {
 	} {
 		if _, err := config.ReadRoots(file); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", file, err, want)
+		}
+	}
+}
+
+func TestNeedRestart(t *testing.T) {
+	t.Parallel()
+	base := whole()
+	for want, more := range map[string][]string{
+		"":                                     {"PERSONA_TRUSTED_PROXIES=private", "PERSONA_HOSTS=www.example.com", "PERSONA_PUBLIC_HTTPS=8443"},
+		"state_dir log.level":                  {"PERSONA_STATE_DIR=elsewhere", "PERSONA_LOG_LEVEL=debug"},
+		"listen.https listen.http":             {"PERSONA_LISTEN_HTTPS=:8443", "PERSONA_LISTEN_HTTP="},
+		"listen.https tls.mode from or to off": {"PERSONA_TLS_MODE=off", "PERSONA_TRUSTED_PROXIES=private"},
+	} {
+		from, err := config.Load("", base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := config.Load("", whole(more...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(config.NeedRestart(from, to), " "); got != want {
+			t.Errorf("%v: got %q, want %q", more, got, want)
 		}
 	}
 }
