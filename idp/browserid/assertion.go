@@ -46,13 +46,9 @@ func SignAssertion(signer crypto.Signer, random io.Reader, audience string, expi
 	return text, nil
 }
 
-// ParseAssertion reads an assertion and checks its form: three parts, an
+// parseAssertion reads an assertion and checks its form: three parts, an
 // audience that is an origin, an expiry in integer milliseconds. Other claims
 // are left to [Assertion.OtherClaims].
-func ParseAssertion(s string) (*Assertion, error) {
-	return parseAssertion([]byte(s))
-}
-
 func parseAssertion(raw []byte) (*Assertion, error) {
 	a, err := readAssertion(raw)
 	if err != nil {

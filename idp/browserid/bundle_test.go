@@ -169,8 +169,8 @@ func TestReasonsAreTheHistoricWords(t *testing.T) {
 	}
 }
 
-// A historic browser's key of 1024 bit is not certified by us any more, but
-// whoever did certify it is believed.
+// A historic browser's key of 1024 bit is not certified by us any more, but a
+// certificate of another authority for one is accepted.
 func TestBundleWithShortClientKey(t *testing.T) {
 	t.Parallel()
 	long, err := publicKey(t, clientSigner()).MarshalJSON()

@@ -10,8 +10,8 @@
 //
 //   - A certificate: idp parses the browser's key with [ParsePublicKey], asks
 //     [Issuer.CheckClientKey] and signs with [Issuer.Sign].
-//   - A support document: idp writes it with [MarshalDocument]; whoever looks a
-//     domain up reads it with [ParseDocument].
+//   - A support document: idp writes it with [MarshalDocument]; a look-up of a
+//     domain reads it with [ParseDocument].
 //   - A verification: [ParseBundle], then the keys of the issuer are found, then
 //     [Bundle.Verify]. That the issuer may speak for the address's domain is
 //     not decided here: it needs a look-up, and is the caller's duty.
@@ -24,7 +24,7 @@
 //
 // # How strict
 //
-// What is read comes from anybody, so each thing has one spelling: base64url
+// Input is not trusted, so each thing has one spelling: base64url
 // without padding, line breaks or stray bits; JSON without repeated members;
 // numbers without leading zeros; addresses and authorities in lower case.
 // What the historic verifiers tolerated beyond that is refused, with these

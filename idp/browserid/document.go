@@ -146,8 +146,9 @@ func parseDomainKeys(obj object) (*PublicKey, []*PublicKey, error) {
 	return key, keys, key.refuseDSA()
 }
 
-// refuseDSA keeps DSA for browsers: whoever holds a domain's signatures made
-// with bad randomness can compute its DSA key, and with it be anybody there.
+// refuseDSA keeps DSA for browsers: from a domain's signatures made with bad
+// randomness its DSA key can be computed, and with it certificates for every
+// address there.
 func (k *PublicKey) refuseDSA() error {
 	if k.dsa != nil {
 		return fmt.Errorf("public key: a DSA key is %w for a domain", ErrNotSupported)

@@ -121,7 +121,7 @@ func hexNumber(obj object, name string) (*big.Int, error) {
 }
 
 // checkOrder checks that y generates the group that q is the order of (NIST SP
-// 800-89 section 5.3.1). A key with another y verifies what nobody signed.
+// 800-89 section 5.3.1). A key with another y verifies forged signatures.
 func (k *dsaKey) checkOrder() error {
 	if new(big.Int).Exp(k.y, k.group.q, k.group.p).Cmp(big.NewInt(1)) != 0 {
 		return errors.New("DSA key is not in its group")
@@ -130,7 +130,7 @@ func (k *dsaKey) checkOrder() error {
 }
 
 // verify checks a signature of full size: r and s, which must both lie between
-// 0 and q. A verifier that let r=1, s=q pass believed anything of anybody.
+// 0 and q. With r=1 and s=q, a verifier without this check accepts any input.
 func (k *dsaKey) verify(input, signature []byte) error {
 	if fips140.Enforced() {
 		return fmt.Errorf("a DSA key is %w in FIPS 140 mode", ErrNotSupported)

@@ -41,7 +41,7 @@ func TestLegacyBundle(t *testing.T) {
 	}
 }
 
-// Forgeries that the reference verifier believed, and other edges of r and s.
+// Forgeries that the reference verifier accepted, and other edges of r and s.
 func TestDSASignaturesRefused(t *testing.T) {
 	t.Parallel()
 	for _, g := range groups(t) {
@@ -95,8 +95,8 @@ func TestDSASignaturesRefused(t *testing.T) {
 	}
 }
 
-// A key outside the group of order q verifies what nobody signed: Go's
-// crypto/dsa believes r=s=1 of y=1, which does not even parse, and so on.
+// A key outside the group of order q verifies forged signatures: Go's
+// crypto/dsa accepts r=s=1 for y=1, which does not even parse, and so on.
 func TestDSAKeyOutsideItsGroupVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	g := groups(t)[0]

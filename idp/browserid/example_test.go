@@ -12,7 +12,7 @@ import (
 )
 
 // A whole trip: an identity host certifies a browser's key, the browser asserts
-// who it is at a website, the website's verifier believes it.
+// who it is at a website, the website's verifier accepts it.
 func Example() {
 	now := time.Now()
 

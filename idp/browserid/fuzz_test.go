@@ -118,12 +118,12 @@ func FuzzParseBundle(f *testing.F) {
 			t.Error("it changed its text")
 		}
 		if err := b.Verify(keys, audience, now); err == nil && !signedLike(b, genuine) {
-			t.Errorf("a forgery was believed: %s", s)
+			t.Errorf("a forgery was accepted: %s", s)
 		}
 	})
 }
 
-// signedLike says whether what was signed is that of genuine; a signature may
+// signedLike reports whether what was signed is that of genuine; a signature may
 // have been spelled without leading zeros.
 func signedLike(b *browserid.Bundle, genuine string) bool {
 	certificate, assertion, _ := strings.Cut(genuine, "~")

@@ -81,7 +81,7 @@ func checkLabel(label string, underscores bool) error {
 	return nil
 }
 
-// numeric says whether browsers would take a last label for a part of an IPv4
+// numeric reports whether browsers would take a last label for a part of an IPv4
 // address: decimal, or hexadecimal after 0x.
 func numeric(label string) bool {
 	digits := "0123456789"

@@ -105,11 +105,11 @@ func (k *PublicKey) RSA() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).Set(k.rsa.N), E: k.rsa.E}
 }
 
-// Legacy says whether the key is of a kind that browsers of 2012 made and that
+// Legacy reports whether the key is of a kind that browsers of 2012 made and that
 // is too weak for today: DSA, or RSA of 1024 bit.
 func (k *PublicKey) Legacy() bool { return k.Algorithm() != "RS256" }
 
-// Equal says whether both are the same number, however they were written.
+// Equal reports whether both are the same number, however they were written.
 func (k *PublicKey) Equal(other *PublicKey) bool {
 	switch {
 	case k == nil || other == nil:
@@ -155,7 +155,7 @@ func (k *PublicKey) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// CheckClientKey says whether a browser's key may be certified: RSA of exactly
+// CheckClientKey checks that a browser's key may be certified: RSA of exactly
 // 2048 bit. Otherwise the error is an [ErrKeySize], or [ErrNotSupported] for a
 // DSA key.
 func (k *PublicKey) CheckClientKey() error { return k.checkSize("client key") }
@@ -176,7 +176,7 @@ func (k *PublicKey) CheckLegacyClientKey() error {
 	return k.checkSize("client key")
 }
 
-// CheckDomainKey says whether a key may sign certificates: RSA of exactly 2048
+// CheckDomainKey checks that a key may sign certificates: RSA of exactly 2048
 // bit, the only kind that all verifiers take. Otherwise the error is an
 // [ErrKeySize], or [ErrNotSupported] for a DSA key.
 func (k *PublicKey) CheckDomainKey() error { return k.checkSize("domain key") }

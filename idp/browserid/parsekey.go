@@ -76,7 +76,7 @@ func parseKey(obj object) (*PublicKey, error) {
 }
 
 func errPrivate() error {
-	return errors.New("this is a private key, which nobody but its owner may see")
+	return errors.New("this is a private key, which only its owner may see")
 }
 
 func parseClassic(obj object) (*PublicKey, error) {

