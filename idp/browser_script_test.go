@@ -20,7 +20,7 @@ window.say = (message) => { frame.contentWindow.postMessage(JSON.stringify(messa
 </script>`
 
 // provisions is a page of the website that uses the provisioning script and
-// may be framed by anybody.
+// may be framed by every origin.
 const provisions = `<!doctype html><title>child</title><script src="https://example.test/persona/provisioning_api.js"></script><script>
 window.got = [];
 navigator.id.beginProvisioning((email, seconds) => {

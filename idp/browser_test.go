@@ -71,7 +71,7 @@ func TestBrowserSignInFromAHub(t *testing.T) {
 			n.ask(hub, "a.liddell@example.test")
 			n.verified(hub, "a.liddell@example.test")
 
-			// Somebody else's address: in words, with a way to switch.
+			// Another person's address: an explanation, and a way to switch.
 			n.ask(hub, "bob@example.test")
 			n.see("https://example.test/persona/authenticate", "#switch")
 			n.do(idptest.Leave(idptest.Click("#switch")))

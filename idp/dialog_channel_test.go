@@ -142,7 +142,7 @@ func TestBrowserTwoDialogs(t *testing.T) {
 	other.verify(nearSite, "bob@example.test")
 }
 
-// include.js hears its own dialog and nobody else.
+// include.js takes messages from its own dialog only.
 func TestBrowserIncludeChannel(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)

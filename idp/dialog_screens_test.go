@@ -158,7 +158,7 @@ func TestBrowserDialogScreens(t *testing.T) {
 	}
 }
 
-// The screens of somebody who has been at the sign-in page.
+// The screens after a visit to the sign-in page.
 func TestBrowserDialogScreensAfterSignIn(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)

@@ -79,7 +79,7 @@ func (n *network) serve(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// page puts a page of somebody else's into the browser's web.
+// page adds a page of another website to the browser's web.
 func (n *network) page(where, contentType, body string) {
 	n.pages.Store(where, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)

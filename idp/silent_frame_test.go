@@ -140,7 +140,7 @@ func TestBrowserSilentFramePinned(t *testing.T) {
 }
 
 // What a site says before the frame is ready is lost, and out of order or
-// twice it gives nobody more than in order and once.
+// twice it gets no more than in order and once.
 func TestBrowserSilentFrameOutOfOrder(t *testing.T) {
 	t.Parallel()
 	n := newSites(t)

@@ -130,7 +130,7 @@ async function run(returned) {
     const reason = /** @type {Error} */ (error).message;
     show("reason", reason);
     if (!returned || stubborn === "true") {
-      // Kept for whoever watches: the page itself is gone in a moment.
+      // Kept for the test: the page itself is gone in a moment.
       sessionStorage.setItem("reason", reason);
       window.location.assign(authentication + "?email=" + encodeURIComponent(email));
       return;
