@@ -65,6 +65,25 @@ func TestDelegationOnWebServers(t *testing.T) {
 	}
 }
 
+// TestDocrootOnApache serves the folder that setup wrote the document to, as the
+// first persona's users have it: nothing but the site's own .htaccess is needed.
+func TestDocrootOnApache(t *testing.T) {
+	t.Parallel()
+	needServer(t, "apache2")
+	folder := siteFolder(t)
+	site := filepath.Join(folder, "site")
+	if err := os.Mkdir(site, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	setupNotes(t, folder, "-d", "example.com", "-r", site, "-id-host", "id.example.com")
+	addr := relyingpartytest.FreeAddress(t)
+	runServer(t, startApache(t, folder, addr, "<Directory "+site+">\nAllowOverride FileInfo\n</Directory>"))
+	response, body := fetch(t, "http://"+addr+"/.well-known/browserid")
+	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/json" || body != `{"authority":"id.example.com"}` {
+		t.Errorf("%s, %q, %s", response.Status, response.Header.Get("Content-Type"), body)
+	}
+}
+
 func needServer(t *testing.T, name string) {
 	t.Helper()
 	if testing.Short() {
@@ -94,13 +113,15 @@ func siteFolder(t *testing.T) string {
 	return folder
 }
 
-func setupNotes(t *testing.T, folder string) string {
+// setupNotes returns what setup prints, by default for an identity host that
+// certifies example.com.
+func setupNotes(t *testing.T, folder string, domain ...string) string {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	args := []string{
-		"setup", "-domain", "id.example.com", "-certifies", "example.com", "-directory-url", "ldaps://ldap", "-base-dn", "dc=example",
-		"-out", filepath.Join(folder, "persona.yaml"),
+	if len(domain) == 0 {
+		domain = []string{"-domain", "id.example.com", "-certifies", "example.com"}
 	}
+	args := append([]string{"setup", "-directory-url", "ldaps://ldap", "-base-dn", "dc=example", "-out", filepath.Join(folder, "persona.yaml")}, domain...)
 	if code := cli.Main(t.Context(), cli.Program{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errOut}); code != 0 {
 		t.Fatal(errOut.String())
 	}

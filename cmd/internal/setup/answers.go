@@ -3,6 +3,8 @@ package setup
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,10 +18,11 @@ import (
 // for, and stands in the template of the file under the name of the flag.
 type answer struct {
 	flag   string
-	key    string // of the configuration; "" for none
-	usage  string // of the flag, as package flag takes it
-	title  string // of the question
-	reason string // one line below the title
+	also   []string // further names of the flag, which the first persona had
+	key    string   // of the configuration; "" for none
+	usage  string   // of the flag, as package flag takes it
+	title  string   // of the question
+	reason string   // one line below the title
 	kind   kind
 	text   string // "true" or "" for a switch
 	given  bool   // by the flag, even with an empty text
@@ -48,7 +51,7 @@ type answers struct {
 func siteAnswers() []*answer {
 	return []*answer{
 		{
-			flag: "domain", key: "domains[0].name", kind: name, usage: "the `domain`: mail domain and host name of the website, as example.com (required)",
+			flag: "domain", also: []string{"d"}, key: "domains[0].name", kind: name, usage: "the `domain`: mail domain and host name of the website, as example.com (required)",
 			title: "Domain of the e-mail addresses", reason: "The part after the @. It becomes the authority over its own addresses.",
 		},
 		{
@@ -70,6 +73,11 @@ func siteAnswers() []*answer {
 		{
 			flag: "certifies", key: "domains[0].certifies", kind: name,
 			usage: "mail `domains`, separated by commas, that are served elsewhere and name -domain as their authority",
+		},
+		{flag: "website", also: []string{"w"}, usage: "`URL` of the present website, as https://example.com: its host is the domain unless -domain is given"},
+		{
+			flag: "docroot", also: []string{"r"}, kind: path,
+			usage: "`folder` that the present website is served from: with -id-host or -certifies it gets the file .well-known/browserid",
 		},
 	}
 }
@@ -125,7 +133,8 @@ func serverAnswers() []*answer {
 			flag: "behind-proxy", key: "trusted_proxies", usage: "`networks` of a proxy that ends TLS in front of persona, or private",
 			title: "Address of what ends TLS", reason: "Its X-Forwarded-For and X-Forwarded-Proto are trusted: addresses, networks, or private.",
 		},
-		{flag: "state-dir", key: "state_dir", kind: path, usage: "`folder` for keys and certificates (default /var/lib/persona)"},
+		{flag: "group", also: []string{"g"}, usage: "`group` of the files, in the commands that setup prints"},
+		{flag: "state-dir", also: []string{"s", "secrets"}, key: "state_dir", kind: path, usage: "`folder` for keys and certificates (default /var/lib/persona)"},
 		{flag: "listen-https", key: "listen.https", usage: "`address` for https (default :443)"},
 		{
 			flag: "listen-http", key: "listen.http", usage: "`address` for http (default :80)",
@@ -141,7 +150,7 @@ func serverAnswers() []*answer {
 
 // of returns the answer of a flag.
 func (a *answers) of(flag string) *answer {
-	i := slices.IndexFunc(a.all, func(q *answer) bool { return q.flag == flag })
+	i := slices.IndexFunc(a.all, func(q *answer) bool { return q.flag == flag || slices.Contains(q.also, flag) })
 	if i < 0 {
 		panic("setup: no flag -" + flag) // a misspelling, which every conversation of the tests meets
 	}
@@ -236,6 +245,56 @@ func unprintable(text string) string {
 	return ""
 }
 
+// publishes reports whether setup writes the document of a website that stays
+// where it is.
+func (a *answers) publishes() bool { return a.has("docroot") && a.has("certifies") }
+
+// noFiles answers -docroot where persona is in front of the website.
+const noFiles = "persona keeps no files in a docroot: it answers /.well-known/browserid and /persona/ itself.\n" +
+	"Give -upstream with the address of your website, or -id-host with a host of its own for identity, and the website stays as it is."
+
+// adoptWebsite takes the domain from -website.
+func (a *answers) adoptWebsite() error {
+	if !a.has("website") || a.has("domain") {
+		return nil
+	}
+	u, err := url.Parse(a.text("website"))
+	if err != nil || u.Host == "" {
+		return refuse(fmt.Sprintf("-website: %q is not an absolute URL", a.text("website")), "write it as in https://example.com")
+	}
+	a.set("domain", u.Host)
+	a.of("domain").given = true
+	return nil
+}
+
+// adoptDocroot checks -docroot, and lets the identity host certify the domain
+// whose website has its own server.
+func (a *answers) adoptDocroot() error {
+	if !a.has("docroot") {
+		return nil
+	}
+	docroot := a.text("docroot")
+	if info, err := os.Stat(docroot); err != nil || !info.IsDir() {
+		return refuse("-docroot: "+docroot+" is not a folder", "name the folder that the website is served from")
+	}
+	if a.has("id-host") && !a.has("upstream") {
+		var faults config.Faults
+		for _, flag := range []string{"domain", "id-host"} {
+			faults = append(faults, a.of(flag).faults(a.text(flag))...)
+		}
+		if len(faults) > 0 {
+			return a.refuseFaults(faults)
+		}
+		a.set("certifies", strings.TrimSuffix(a.text("domain")+","+a.text("certifies"), ","))
+		a.set("domain", a.text("id-host"))
+		a.set("id-host", "")
+	}
+	if file := documentIn(docroot); a.publishes() && exists(file) {
+		return refuse(file+" exists already, and setup overwrites nothing", "leave -docroot out, or move the file away")
+	}
+	return nil
+}
+
 // complete refuses answers that are missing or exclude one another, and makes
 // paths independent of the working directory.
 func (a *answers) complete() error {
@@ -251,7 +310,11 @@ func (a *answers) complete() error {
 	}
 	needed = slices.DeleteFunc(needed, func(flag string) bool { return a.has(flag) })
 	if len(needed) > 0 {
-		return refuse("setup needs -"+strings.Join(needed, ", -"), "persona help setup")
+		refusal := &Refusal{problem: "setup needs -" + strings.Join(needed, ", -"), hint: "persona help setup"}
+		if a.has("docroot") && !a.has("id-host", "certifies", "upstream") {
+			refusal.detail = []string{noFiles}
+		}
+		return refusal
 	}
 	if a.has("cert-file") != a.has("key-file") {
 		return refuse("-cert-file and -key-file belong together", "give both")
@@ -269,7 +332,7 @@ func (a *answers) complete() error {
 		}
 		q.text = absolute
 	}
-	return nil
+	return a.adoptDocroot()
 }
 
 // contradiction refuses flags that exclude one another.

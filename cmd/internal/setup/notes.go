@@ -1,7 +1,6 @@
 package setup
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -15,6 +14,9 @@ const staging = "staging"
 func (a *answers) explain(c *config.Config, root bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Wrote %s. It holds no secret itself.\n", a.text("out"))
+	if a.publishes() {
+		fmt.Fprintf(&b, "Wrote %s: %s\n", documentIn(a.text("docroot")), a.document())
+	}
 	if !a.password.Empty() {
 		fmt.Fprintf(&b, "Wrote the password of %s to %s.\n", a.text("bind-dn"), a.text("bind-password-file"))
 	}
@@ -49,19 +51,22 @@ func (a *answers) steps(c *config.Config, root bool) []string {
 		steps = append(steps, "Let the Internet reach its ports 80 and 443: the certificate authority connects to them")
 	}
 	for _, domain := range split(a.text("certifies")) {
-		steps = append(steps, delegation(domain, identity))
+		steps = append(steps, a.delegation(domain))
 	}
 	if a.has("authority") {
 		steps = append(steps, fmt.Sprintf("Let %s sign for the domain; in the configuration of a persona there: certifies: [%s]", a.text("authority"), a.text("domain")))
 	}
-	if root {
-		written := a.text("out")
+	if root || a.has("group") {
+		written, owner := a.text("out"), "persona"
 		if !a.password.Empty() {
 			written += " " + a.text("bind-password-file")
 		}
+		if a.has("group") {
+			owner += ":" + a.text("group")
+		}
 		steps = append(steps, fmt.Sprintf(`If a user of its own runs it, such as persona of deploy/persona.service, give it the files and the state:
-         chown persona %s
-         install -d -o persona -m 0700 %s`, written, c.StateDir))
+         chown %s %s
+         install -d -o persona -m 0700 %s`, owner, written, c.StateDir))
 	}
 	options := ""
 	if a.text("out") != config.DefaultPath {
@@ -80,12 +85,11 @@ func (a *answers) steps(c *config.Config, root bool) []string {
 // delegation returns how the present website of a domain publishes who signs for
 // it. Verifiers take the document with exactly this content type alone, and follow
 // no redirect.
-func delegation(domain, authority string) string {
-	document, err := json.Marshal(struct {
-		Authority string `json:"authority"`
-	}{authority})
-	if err != nil { // a struct of one string
-		return ""
+func (a *answers) delegation(domain string) string {
+	const check = `It must answer 200 at https://%[1]s itself, without a redirect (not even to www), as application/json:
+         curl -i https://%[1]s/.well-known/browserid`
+	if a.publishes() {
+		return fmt.Sprintf("The present website of %[1]s has the file now, and Apache what it needs. "+check, domain)
 	}
 	return fmt.Sprintf(`Let the present website of %[1]s answer /.well-known/browserid.
      nginx, in the site's server block:
@@ -103,8 +107,16 @@ func delegation(domain, authority string) string {
                  Header set Cache-Control "max-age=3600"
              </IfModule>
          </Files>
-     It must answer 200 at https://%[1]s itself, without a redirect (not even to www):
-         curl -i https://%[1]s/.well-known/browserid`, domain, document)
+     `+check, domain, a.document())
+}
+
+// document returns the document that names the identity host.
+func (a *answers) document() string {
+	authority := a.text("domain")
+	if a.has("id-host") {
+		authority = a.text("id-host")
+	}
+	return fmt.Sprintf(`{"authority":%q}`, authority)
 }
 
 func (a *answers) notes(c *config.Config) []string {
@@ -125,6 +137,9 @@ func (a *answers) notes(c *config.Config) []string {
 	}
 	if !a.has("authority") {
 		notes = append(notes, "Keys are made at the first start in "+c.StateDir+". Back that folder up.")
+	}
+	if a.has("docroot") && !a.publishes() {
+		notes = append(notes, strings.ReplaceAll(noFiles, "\n", "\n    "))
 	}
 	if a.has("insecure-plaintext") {
 		notes = append(notes, "Passwords cross the network to the directory in clear text. Use ldaps:// or -start-tls for anything but a test.")

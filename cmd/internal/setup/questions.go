@@ -66,7 +66,8 @@ func (i *interview) askDomain(ctx context.Context) error {
 
 // askWebsite asks for the website, unless persona does not stand in front of one.
 func (i *interview) askWebsite(ctx context.Context) error {
-	if i.has("certifies") && !i.has("id-host") && !i.given("upstream") {
+	ownServer := i.has("certifies") && !i.has("id-host") || i.has("docroot") && i.has("id-host")
+	if ownServer && !i.given("upstream") {
 		return nil
 	}
 	if err := i.askOptional(ctx, "upstream", "http://127.0.0.1:8080"); err != nil || !i.has("upstream") {

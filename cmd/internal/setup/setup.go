@@ -37,6 +37,9 @@ func New(flags *flag.FlagSet) *Setup {
 	for _, q := range a.all {
 		if q.kind != toggle {
 			flags.StringVar(&q.text, q.flag, q.text, q.usage)
+			for _, flag := range q.also {
+				flags.StringVar(&q.text, flag, q.text, "the same as -"+q.flag)
+			}
 			continue
 		}
 		flags.BoolFunc(q.flag, q.usage, func(text string) error {
@@ -56,6 +59,9 @@ func New(flags *flag.FlagSet) *Setup {
 func (s *Setup) Run(ctx context.Context, flags *flag.FlagSet, env Env) error {
 	a := s.answers
 	flags.Visit(func(f *flag.Flag) { a.of(f.Name).given = true })
+	if err := a.adoptWebsite(); err != nil {
+		return err
+	}
 	if env.Terminal != nil {
 		if err := (&interview{env, a}).run(ctx); err != nil {
 			return err

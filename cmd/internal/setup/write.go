@@ -15,6 +15,10 @@ import (
 // password is written to. deploy/persona.service reads it there too.
 func passwordBeside(out string) string { return filepath.Join(filepath.Dir(out), "ldap_password") }
 
+// documentIn returns where a website that is served from a folder has the document
+// that names its authority.
+func documentIn(docroot string) string { return filepath.Join(docroot, ".well-known", "browserid") }
+
 // exists reports whether a path is taken, even by a link that leads nowhere.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
@@ -61,6 +65,9 @@ func (a *answers) write(text []byte) (*config.Config, error) {
 	if err == nil {
 		err = w.file(out, text, 0o640)
 	}
+	if err == nil && a.publishes() {
+		err = w.document(documentIn(a.text("docroot")), a.document())
+	}
 	if err != nil {
 		return nil, errors.Join(&writeError{err}, w.undo())
 	}
@@ -72,6 +79,22 @@ func (a *answers) write(text []byte) (*config.Config, error) {
 		err = a.refuseFaults(faults)
 	}
 	return nil, errors.Join(err, w.undo())
+}
+
+// document writes the document of a website, and what makes Apache serve it as
+// JSON unless the folder has such a file.
+func (w *writer) document(path, text string) error {
+	if err := w.folder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := w.file(path, []byte(text), 0o644); err != nil {
+		return err
+	}
+	htaccess := filepath.Join(filepath.Dir(path), ".htaccess")
+	if exists(htaccess) {
+		return nil
+	}
+	return w.file(htaccess, []byte("<Files \"browserid\">\n    ForceType application/json\n</Files>\n"), 0o644)
 }
 
 // writer creates files and folders and remembers them.
