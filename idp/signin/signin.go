@@ -115,11 +115,11 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 		return attempt.account(ctx, h.DirectoryName, id)
 	})
 	if err != nil {
-		attempt.unanswered(ctx)
+		attempt.takeBack(ctx, false)
 		return identity.Person{}, nil, &route.Error{Cause: err, Link: authenticateURL(form.email, false)}
 	}
 	if result.Status == identity.OK || (result.MayTell && result.Status != identity.Throttled) {
-		attempt.proven(ctx)
+		attempt.takeBack(ctx, true)
 	}
 	return result.Person, judge(h, attempt, result), nil
 }

@@ -114,22 +114,18 @@ func (a *attempt) take(ctx context.Context, key string) (admitted bool, err erro
 	return true, nil
 }
 
-// proven takes the attempt back, and with it the earlier failures of the same
-// name and account: a person who knows the password is not guessing.
-func (a *attempt) proven(ctx context.Context) {
-	a.undo(ctx, a.throttle.config.Counters.Forget)
-}
-
-// unanswered takes the attempt back: an outage is not a failed attempt.
-func (a *attempt) unanswered(ctx context.Context) {
-	a.undo(ctx, a.throttle.config.Counters.Return)
-}
-
-func (a *attempt) undo(ctx context.Context, undoName func(context.Context, string) error) {
+// takeBack undoes the counting of an attempt that was no failure. When the person has
+// proven to know the password, the earlier failures of the same name and account go
+// with it: that is not guessing.
+func (a *attempt) takeBack(ctx context.Context, proven bool) {
 	ctx = context.WithoutCancel(ctx) // also when the browser has left
 	counters, log := a.throttle.config.Counters, a.throttle.config.Log
+	undo := counters.Return
+	if proven {
+		undo = counters.Forget
+	}
 	for _, key := range a.names {
-		if err := undoName(ctx, key); err != nil {
+		if err := undo(ctx, key); err != nil {
 			log.Warn().Err(err).Msg("taking back a counted sign-in failed")
 		}
 	}
