@@ -65,8 +65,16 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 	if policy == nil {
 		policy = ldap.NewControlBeheraPasswordPolicy()
 	}
-	if err == nil {
-		return judgeSuccess(policy), nil
+	if err == nil { // the password was right; that alone is no sign-in
+		switch {
+		case policy.Error == policyChangeAfterReset:
+			return verdict{status: identity.MustChange, mayTell: true}, nil
+		case policy.Error == policyAccountLocked:
+			return verdict{status: identity.Locked, mayTell: true}, nil
+		case policy.Error == policyPasswordExpired, policy.Grace >= 0: // let in by grace, once more
+			return verdict{status: identity.Expired, mayTell: true}, nil
+		}
+		return verdict{status: identity.OK, mayTell: true}, nil
 	}
 	var e *ldap.Error
 	var unconnected *connectError
@@ -75,7 +83,13 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 	}
 	switch e.ResultCode {
 	case ldap.LDAPResultInvalidCredentials:
-		return judgeRefusal(policy), nil
+		switch policy.Error { // expiry is told only to the right password, a lock to any
+		case policyPasswordExpired:
+			return verdict{status: identity.Expired, mayTell: true}, nil
+		case policyAccountLocked:
+			return verdict{status: identity.Locked, reason: "the directory says that the account is locked"}, nil
+		}
+		return verdict{status: identity.Refused}, nil
 	case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax:
 		return verdict{status: identity.Refused, reason: "the entry went away between the search and the bind"}, nil
 	case ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultConstraintViolation,
@@ -84,28 +98,4 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 		return verdict{status: identity.NotAllowed, reason: e.Error()}, nil
 	}
 	return verdict{}, fmt.Errorf("checking a password: %w", withHint(err, resultHint(err)))
-}
-
-// judgeSuccess knows that the password was right; that alone is no sign-in.
-func judgeSuccess(policy *ldap.ControlBeheraPasswordPolicy) verdict {
-	switch {
-	case policy.Error == policyChangeAfterReset:
-		return verdict{status: identity.MustChange, mayTell: true}
-	case policy.Error == policyAccountLocked:
-		return verdict{status: identity.Locked, mayTell: true}
-	case policy.Error == policyPasswordExpired, policy.Grace >= 0: // let in by grace, once more
-		return verdict{status: identity.Expired, mayTell: true}
-	}
-	return verdict{status: identity.OK, mayTell: true}
-}
-
-// judgeRefusal: expiry is told only to the right password, a lock to any.
-func judgeRefusal(policy *ldap.ControlBeheraPasswordPolicy) verdict {
-	switch policy.Error {
-	case policyPasswordExpired:
-		return verdict{status: identity.Expired, mayTell: true}
-	case policyAccountLocked:
-		return verdict{status: identity.Locked, reason: "the directory says that the account is locked"}
-	}
-	return verdict{status: identity.Refused}
 }

@@ -38,10 +38,15 @@ func New(cfg Config) (*Directory, error) {
 	}
 	cfg.setDefaults()
 	cfg.Log = cfg.Log.With().Str("directory", cfg.Name).Logger()
-	srv, err := newServers(&cfg)
-	if err != nil {
-		return nil, err
+	srv := &servers{log: cfg.Log, timeout: cfg.Timeout, state: make([]serverState, len(cfg.URLs))}
+	for _, u := range cfg.URLs {
+		one, err := newServer(u, &cfg)
+		if err != nil {
+			return nil, err
+		}
+		srv.list = append(srv.list, one)
 	}
+	srv.closing, srv.close = context.WithCancel(context.Background())
 	d := &Directory{
 		cfg: cfg, log: cfg.Log, servers: srv,
 		domains:     make(map[string]bool),
@@ -116,7 +121,11 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 // find returns the one entry that the typed name means; none (a nil Entry) if
 // there is no such, or more than one.
 func (d *Directory) find(ctx context.Context, login string) (entry, error) {
-	f, err := d.search(ctx, d.loginFilter(login), d.claims)
+	var terms []string
+	for _, attribute := range d.cfg.Schema.LoginAttributes {
+		terms = append(terms, equals(attribute, login))
+	}
+	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+anyOf(terms)+")", d.claims)
 	if err != nil {
 		return entry{}, err
 	}

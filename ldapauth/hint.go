@@ -80,14 +80,6 @@ func connectHint(err error) string {
 	return resultHint(err)
 }
 
-// serviceHint is connectHint for the bind of the service account.
-func serviceHint(err error) string {
-	if ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials) {
-		return "check bind_dn and bind_password, and that the account is not locked"
-	}
-	return connectHint(err)
-}
-
 // resultHint explains the server's own refusals.
 func resultHint(err error) string {
 	var e *ldap.Error

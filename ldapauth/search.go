@@ -100,15 +100,6 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxIDLength && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// loginFilter finds the people whom a typed name may mean.
-func (d *Directory) loginFilter(login string) string {
-	var terms []string
-	for _, attribute := range d.cfg.Schema.LoginAttributes {
-		terms = append(terms, equals(attribute, login))
-	}
-	return "(&" + d.cfg.Schema.UserFilter + anyOf(terms) + ")"
-}
-
 // ownerFilter finds everything in the directory, people or not, that claims
 // one of the addresses.
 func (d *Directory) ownerFilter(addresses ...browserid.Address) string {

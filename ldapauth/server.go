@@ -124,9 +124,13 @@ func (s *server) connect(ctx context.Context, p purpose) (*conn, error) {
 	if p == searchConn && s.bindDN != "" {
 		if err := c.run(ctx, s.bindService); err != nil {
 			c.close()
+			hint := connectHint(err)
+			if ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials) {
+				hint = "check bind_dn and bind_password, and that the account is not locked"
+			}
 			return nil, &connectError{
 				doing: "binding as the service account to " + s.url, err: err,
-				hint: serviceHint(err), elsewhere: unavailable(err),
+				hint: hint, elsewhere: unavailable(err),
 			}
 		}
 	}

@@ -34,19 +34,6 @@ type serverState struct {
 	nextProbe time.Time
 }
 
-func newServers(cfg *Config) (*servers, error) {
-	s := &servers{log: cfg.Log, timeout: cfg.Timeout, state: make([]serverState, len(cfg.URLs))}
-	for _, u := range cfg.URLs {
-		srv, err := newServer(u, cfg)
-		if err != nil {
-			return nil, err
-		}
-		s.list = append(s.list, srv)
-	}
-	s.closing, s.close = context.WithCancel(context.Background())
-	return s, nil
-}
-
 // do runs an operation on the first server that can do it. Each server gets an
 // equal share of the time that is left, so that a silent one leaves time for
 // the next.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"persona-sidecar/idp/browserid"
@@ -102,8 +103,8 @@ func (d *Discovery) Discover(ctx context.Context, domain string) (Authority, err
 // the domain at a port of its own.
 func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) (Authority, error) {
 	for _, name := range []string{authority, domain} {
-		if err := checkDomain(name); err != nil {
-			return Authority{}, err
+		if _, err := browserid.ParseAuthority(name); err != nil {
+			return Authority{}, invalidDomain(name, err)
 		}
 	}
 	var deadline time.Time // of all look-ups together; what is known needs none
@@ -131,11 +132,12 @@ func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) 
 		case browserid.Support:
 			return Authority{Name: key.name, Chain: chain, Support: doc}, nil
 		case browserid.Delegation:
+			way := strings.Join(append(chain, doc.Authority), " > ")
 			if slices.Contains(chain, doc.Authority) {
-				return Authority{}, circular(chain, doc.Authority)
+				return Authority{}, &LookupError{Circular, chain[0], "Circular reference in delegating authority: " + way, nil}
 			}
 			if len(chain) > MostHops {
-				return Authority{}, tooManyHops(chain, doc.Authority)
+				return Authority{}, &LookupError{TooManyHops, chain[0], "Too many hops while delegating authority: " + way, nil}
 			}
 			chain = append(chain, doc.Authority)
 		default:

@@ -137,7 +137,8 @@ func (f *fetcher) fetch(ctx context.Context, name, domain string) (step Lookup, 
 		step.Err = connectionError(name, err)
 	default:
 		if step.Document, err = parseForeign(step.Body); err != nil {
-			step.Document, step.Err = nil, malformed(name, err)
+			step.Document = nil
+			step.Err = &LookupError{Malformed, name, fmt.Sprintf("bad support document for '%s': Error: %v", name, err), nil}
 		}
 	}
 	return step, keepFor(step.Response.Header)
@@ -192,9 +193,9 @@ func connectionError(name string, err error) error {
 	)
 	switch {
 	case errors.As(err, &refused):
-		return forbidden(name, err)
+		return notPrimary(Forbidden, name, "cannot be reached", err) // the same words as below
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return timedOut(name, err)
 	}
-	return unreachable(name, err)
+	return notPrimary(Unreachable, name, "cannot be reached", err)
 }

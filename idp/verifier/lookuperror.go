@@ -1,11 +1,6 @@
 package verifier
 
-import (
-	"fmt"
-	"strings"
-
-	"persona-sidecar/idp/browserid"
-)
+import "fmt"
 
 // Kind is why a domain has no authority.
 type Kind int
@@ -46,34 +41,14 @@ func (e *LookupError) Error() string { return e.text }
 
 func (e *LookupError) Unwrap() error { return e.cause }
 
+// notPrimary is a LookupError in the historic words for a domain without an
+// identity provider.
 func notPrimary(kind Kind, domain, why string, cause error) *LookupError {
 	return &LookupError{kind, domain, domain + " is not a browserid primary - " + why, cause}
 }
 
-func unreachable(domain string, cause error) *LookupError {
-	return notPrimary(Unreachable, domain, "cannot be reached", cause)
-}
-
-func forbidden(domain string, cause error) *LookupError {
-	e := unreachable(domain, cause)
-	e.Kind = Forbidden
-	return e
-}
-
 func timedOut(domain string, cause error) *LookupError {
 	return &LookupError{Unreachable, domain, "timeout trying to load well-known for " + domain, cause}
-}
-
-func malformed(domain string, cause error) *LookupError {
-	return &LookupError{Malformed, domain, fmt.Sprintf("bad support document for '%s': Error: %v", domain, cause), nil}
-}
-
-func circular(chain []string, next string) *LookupError {
-	return &LookupError{Circular, chain[0], "Circular reference in delegating authority: " + strings.Join(append(chain, next), " > "), nil}
-}
-
-func tooManyHops(chain []string, next string) *LookupError {
-	return &LookupError{TooManyHops, chain[0], "Too many hops while delegating authority: " + strings.Join(append(chain, next), " > "), nil}
 }
 
 func invalidDomain(domain string, cause error) *LookupError {
@@ -81,13 +56,4 @@ func invalidDomain(domain string, cause error) *LookupError {
 		domain = domain[:80] + "..."
 	}
 	return &LookupError{Invalid, "", fmt.Sprintf("invalid domain: %q", domain), cause}
-}
-
-// checkDomain returns an error unless domain is a host, or host:port, in its
-// only spelling.
-func checkDomain(domain string) error {
-	if _, err := browserid.ParseAuthority(domain); err != nil {
-		return invalidDomain(domain, err)
-	}
-	return nil
 }

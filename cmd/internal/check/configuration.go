@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ import (
 // be loaded.
 func (c *Checker) configurationSteps() []report.Step {
 	steps := []report.Step{{Name: "read", Run: func(context.Context) report.Finding {
-		return report.Pass("%s: %s, %s", c.Source, counted(len(c.Config.Domains), "domain"), counted(len(c.Config.Directories), "directory"))
+		return report.Pass("%s: %s, %s", c.Source, report.Counted(len(c.Config.Domains), "domain"), report.Counted(len(c.Config.Directories), "directory"))
 	}}}
 	for _, warning := range c.Config.Warnings {
 		steps = append(steps, report.Step{Name: "warning", Run: func(context.Context) report.Finding {
@@ -87,15 +86,5 @@ func (c *Checker) checkCertificateFiles(context.Context) report.Finding {
 	if len(lacking) > 0 {
 		return report.Fail("put a certificate for all of them into the file, or take them out of domains", "%s is not for %s", c.Config.TLS.CertFile, strings.Join(lacking, ", "))
 	}
-	return report.Pass("%s is for all %s", c.Config.TLS.CertFile, counted(len(names), "name"))
-}
-
-func counted(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case strings.HasSuffix(what, "y"):
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return report.Pass("%s is for all %s", c.Config.TLS.CertFile, report.Counted(len(names), "name"))
 }

@@ -73,7 +73,7 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 		return errors.Join(err, reporter.End(summary))
 	}
 	if summary.Status() == checkreport.Failed {
-		return &failure{problem: counted(summary.Failed, "step") + " failed", hint: "fix the first one first: others may follow from it", code: exitFailure}
+		return &failure{problem: checkreport.Counted(summary.Failed, "step") + " failed", hint: "fix the first one first: others may follow from it", code: exitFailure}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	checkreport "persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 )
 
@@ -87,7 +88,7 @@ func load(sh shell, path string) (*config.Config, error) {
 	var faults config.Faults
 	switch {
 	case errors.As(err, &faults):
-		f = &failure{problem: "the configuration has " + counted(len(faults), "fault"), hint: "fix the errors listed; nothing was started", code: exitUsage}
+		f = &failure{problem: "the configuration has " + checkreport.Counted(len(faults), "fault"), hint: "fix the errors listed; nothing was started", code: exitUsage}
 		for _, fault := range faults {
 			f.detail = append(f.detail, fault.String())
 		}
@@ -100,14 +101,6 @@ func load(sh shell, path string) (*config.Config, error) {
 		f.hint = `"persona setup" writes one; its flags: persona help setup`
 	}
 	return nil, f
-}
-
-// counted returns "1 fault" or "3 faults".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // whatIsMissing explains on one screen how to give a configuration. The tests load

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/cmd/internal/app"
+	checkreport "persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 )
 
@@ -79,7 +80,7 @@ func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, a *app.App, l
 			for _, fault := range faults {
 				log.Error().Msg(fault.String())
 			}
-			err = fmt.Errorf("the configuration has %s", counted(len(faults), "fault"))
+			err = fmt.Errorf("the configuration has %s", checkreport.Counted(len(faults), "fault"))
 		}
 		line := log.Error().Err(err)
 		if hinted, ok := errors.AsType[hinter](err); ok {

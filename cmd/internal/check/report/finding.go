@@ -112,3 +112,14 @@ func (f *Faults) Finding(format string, args ...any) Finding {
 	}
 	return Finding{Status: f.status, Message: strings.Join(f.messages, "; "), Hint: strings.Join(f.hints, "; ")}
 }
+
+// Counted returns "1 step" or "3 steps".
+func Counted(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
