@@ -341,3 +341,32 @@ func TestEndedContext(t *testing.T) {
 	}
 	sign(t, r, host)
 }
+
+// TestLoadReadsEachKeysetOnce: with many hosts the start takes as long as reading
+// their files.
+func TestLoadReadsEachKeysetOnce(t *testing.T) {
+	t.Parallel()
+	const hosts = 50
+	m := idptest.NewStore(start)
+	var want []keys.Want
+	for i := range hosts {
+		name := fmt.Sprintf("host%d.test", i)
+		put(t, m, "persona/keys/"+name+".json", bytes.ReplaceAll(created()[0][hostKeyset], []byte(host), []byte(name)))
+		want = append(want, keys.Want{Host: name, Use: keys.UseCertificates})
+	}
+	ops := map[string]int{}
+	m.Fail = func(op, _ string) error {
+		ops[op]++
+		return nil
+	}
+	r := loaded(t, m)
+	if err := r.Ensure(t.Context(), want...); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"list": 1, "load": hosts}, ops); diff != "" {
+		t.Errorf("operations (-want +got):\n%s", diff)
+	}
+	for _, w := range want {
+		sign(t, r, w.Host)
+	}
+}

@@ -3,6 +3,7 @@
 package store_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -180,5 +181,46 @@ func BenchmarkSessionRead(b *testing.B) {
 		if subject, err := sessions.Current(rec, req, host, session.Recent); err != nil || subject == nil {
 			b.Fatal(subject, err)
 		}
+	}
+}
+
+// BenchmarkOpenKeysets opens a state directory with the keysets of many identity hosts,
+// as a start does.
+func BenchmarkOpenKeysets(b *testing.B) {
+	for _, hosts := range []int{200, 1000} {
+		b.Run(fmt.Sprint(hosts), func(b *testing.B) {
+			dir := b.TempDir()
+			f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := newRing(f).Ensure(b.Context(), wanted()...); err != nil {
+				b.Fatal(err)
+			}
+			keyset, err := f.Load(b.Context(), "persona/keys/example.test.json")
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := range hosts - 1 {
+				name := fmt.Sprintf("host%d.test", i)
+				err := f.Store(b.Context(), "persona/keys/"+name+".json", bytes.ReplaceAll(keyset, []byte("example.test"), []byte(name)))
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
+				if err != nil {
+					b.Fatal(err)
+				}
+				r := newRing(f)
+				if err := r.Load(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				if got := len(r.Entries()); got != hosts+1 {
+					b.Fatalf("%d entries", got)
+				}
+			}
+		})
 	}
 }
