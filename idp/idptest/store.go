@@ -14,12 +14,12 @@ type memoryStore = memory.Store
 type Store struct {
 	*memoryStore
 
-	// Fail, when set, is asked before each operation of the key ring and of sessions
+	// Fail, when set, is called before each operation of the key ring and of sessions
 	// (load, store, list, lock, get, set); its error is the operation's, which then
 	// does nothing. Set it while nothing else uses the store.
 	Fail func(op, key string) error
-	// After, when set, is asked after each store; its error is the operation's, which
-	// yet has taken place.
+	// After, when set, is called after each store; its error is the operation's, which
+	// has taken place nevertheless.
 	After func(op, key string) error
 }
 

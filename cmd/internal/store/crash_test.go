@@ -25,8 +25,8 @@ import (
 // certmagic takes over a lock that was left behind.
 const patience = 8 * time.Second
 
-// holdLock is a process that dies while it holds the lock: it says that it has it, and
-// never gives it back.
+// holdLock is a process that dies while it holds the lock: it prints that it has it, and
+// never releases it.
 func holdLock(dir string) int {
 	f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
 	if err == nil {
@@ -83,29 +83,29 @@ func TestLockEndsWithACrash(t *testing.T) {
 	}
 }
 
-// TestWaitingForAHungProcessIsTold: a process that holds the lock and does nothing, such
+// TestWaitingForAHungProcessIsLogged: a process that holds the lock and does nothing, such
 // as a stopped one, is looked for by the operator.
-func TestWaitingForAHungProcessIsTold(t *testing.T) {
+func TestWaitingForAHungProcessIsLogged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	hung := open(t, dir)
 	if err := hung.Lock(t.Context(), "persona/keys"); err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan string, 10)
-	waiting, err := store.OpenFiles(dir, time.Now, zerolog.New(lines(told)))
+	logged := make(chan string, 10)
+	waiting, err := store.OpenFiles(dir, time.Now, zerolog.New(lines(logged)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := make(chan error, 1)
 	go func() { got <- waiting.Lock(t.Context(), "persona/keys") }()
 	select {
-	case line := <-told:
+	case line := <-logged:
 		if !strings.Contains(line, filepath.Join(dir, "locks/persona/keys.flock")) || !strings.Contains(line, "hint") {
-			t.Errorf("told %s", line)
+			t.Errorf("logged %s", line)
 		}
 	case <-time.After(patience):
-		t.Error("nothing was told")
+		t.Error("nothing was logged")
 	}
 	if err := hung.Unlock(t.Context(), "persona/keys"); err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestGarbageLockNamesTheCure(t *testing.T) {
+func TestGarbageLockHasAHint(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	f := open(t, dir)
@@ -134,8 +134,8 @@ func TestGarbageLockNamesTheCure(t *testing.T) {
 	}
 }
 
-// TestGarbageInALockOfOursIsNothing: only the operating system's lock counts.
-func TestGarbageInALockOfOursIsNothing(t *testing.T) {
+// TestGarbageInALockOfOursIsIgnored: only the operating system's lock counts.
+func TestGarbageInALockOfOursIsIgnored(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	f := open(t, dir)
@@ -156,7 +156,7 @@ func TestLockInAnUnusablePlaceIsAnError(t *testing.T) {
 }
 
 // TestLeftoversOfACrash: what an interrupted write left behind is never listed, goes
-// when it is old, and is left alone as long as somebody may be writing it.
+// when it is old, and is left alone as long as a process may be writing it.
 func TestLeftoversOfACrash(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "state")
@@ -169,12 +169,12 @@ func TestLeftoversOfACrash(t *testing.T) {
 		age  time.Duration
 		stay bool
 	}{
-		"persona/keys/hosts/example.test/.tmp-1": {2 * time.Hour, false},
-		"persona/keys/hosts/example.test/.tmp-2": {time.Minute, true},
+		"persona/keys/example.test/.tmp-1": {2 * time.Hour, false},
+		"persona/keys/example.test/.tmp-2": {time.Minute, true},
 		"persona/keys/.tmp-3":                    {-24 * time.Hour, true},
 		"certificates/x/.tmp-4":                  {61 * time.Minute, false},
 		".tmp-5":                                 {24 * time.Hour, false},
-		"persona/keys/old.pem":                   {1000 * time.Hour, true},
+		"persona/keys/old.json":                   {1000 * time.Hour, true},
 		".tmp-dir/value":                         {1000 * time.Hour, true},
 	}
 	for name, file := range files {
@@ -183,7 +183,7 @@ func TestLeftoversOfACrash(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mustChmod(t, filepath.Join(state, "persona/keys/hosts/example.test"), 0o700)
+	mustChmod(t, filepath.Join(state, "persona/keys/example.test"), 0o700)
 	var log bytes.Buffer
 	f, err := store.OpenFiles(link, time.Now, zerolog.New(&log))
 	if err != nil {
@@ -194,11 +194,11 @@ func TestLeftoversOfACrash(t *testing.T) {
 		if file.stay && err != nil || !file.stay && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s, %v old: %v", name, file.age, err)
 		}
-		if told := strings.Contains(log.String(), filepath.Join(link, name)); told == file.stay {
-			t.Errorf("%s: logged %v", name, told)
+		if removed := strings.Contains(log.String(), filepath.Join(link, name)); removed == file.stay {
+			t.Errorf("%s: logged %v", name, removed)
 		}
 	}
-	if keys, err := f.List(t.Context(), "persona/keys/hosts/example.test", true); err != nil || len(keys) != 0 {
+	if keys, err := f.List(t.Context(), "persona/keys/example.test", true); err != nil || len(keys) != 0 {
 		t.Errorf("listed %q, %v", keys, err)
 	}
 }

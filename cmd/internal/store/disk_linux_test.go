@@ -68,10 +68,10 @@ func TestStartOnADiskWithoutRoom(t *testing.T) {
 	}
 }
 
-// TestFullDiskAtEachStepOfMakingKeys lets the disk fill up after each page, and each
+// TestFullDiskAtEachStepOfCreatingKeys lets the disk fill up after each page, and each
 // file, that the creation of keys writes. Nothing half-made is ever loaded, and once
-// there is room the keys are made, without a restart.
-func TestFullDiskAtEachStepOfMakingKeys(t *testing.T) {
+// there is room the keys are created, without a restart.
+func TestFullDiskAtEachStepOfCreatingKeys(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{"size=%dk", "nr_inodes=%d"} {
 		faults := 0

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(child(dir))
 	}
 	if dir := os.Getenv("PERSONA_TEST_KEYS"); dir != "" {
-		os.Exit(makeKeys(dir))
+		os.Exit(createKeys(dir))
 	}
 	if dir := os.Getenv("PERSONA_TEST_LOCK"); dir != "" {
 		os.Exit(holdLock(dir))
@@ -139,7 +139,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestUnwritableDirectoryNamesTheCommand(t *testing.T) {
+func TestUnwritableDirectoryHasACommandAsHint(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, dir string) (open string)

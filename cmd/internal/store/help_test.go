@@ -24,7 +24,7 @@ func hinted(err error) string {
 
 func noContext() context.Context { return context.Background() }
 
-// write makes a file with a mode, whatever the umask, and returns its name.
+// write creates a file with a mode, whatever the umask, and returns its name.
 func write(t *testing.T, name, text string, mode fs.FileMode) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -44,7 +44,7 @@ func mustChmod(t *testing.T, name string, mode fs.FileMode) {
 	}
 }
 
-// publicDir makes a directory that other users can reach, unlike t.TempDir.
+// publicDir creates a directory that other users can reach, unlike t.TempDir.
 func publicDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "persona")

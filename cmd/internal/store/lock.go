@@ -13,17 +13,17 @@ import (
 
 const (
 	lockPoll = 20 * time.Millisecond // how often a taken lock of ours is tried again
-	lockLong = 3 * time.Second       // after which waiting for one is told
+	lockLong = 3 * time.Second       // after which waiting for one is logged
 )
 
 var _ certmagic.TryLocker = (*Files)(nil)
 
 // Lock takes the lock called name and blocks until it has it or ctx ends.
 //
-// Locks under "persona/" are the operating system's: it gives them back when the
-// process ends, however it ends, so none is ever left behind, and two never hold
-// one. All others are certmagic's, which are files with a time in them: one that a
-// crashed process left behind is taken over after 10 s, and then two may get in.
+// Locks under "persona/" are the operating system's: it releases them when the
+// process ends, however it ends, so none is ever left behind, and no two processes
+// hold one. All others are certmagic's, which are files with a time in them: one that a
+// crashed process left behind is taken over after 10 s, and then two may hold it.
 // Nothing that the start of the program waits for may take one of those.
 func (f *Files) Lock(ctx context.Context, name string) error {
 	if !kernelLock(name) {
@@ -41,7 +41,7 @@ func (f *Files) Lock(ctx context.Context, name string) error {
 		select {
 		case <-poll.C:
 		case <-long.C:
-			f.log.Warn().Str("lock", f.lockFile(name)).Str("hint", "another persona uses the same state_dir; when it hangs, end it: `fuser` with the lock's name tells which").
+			f.log.Warn().Str("lock", f.lockFile(name)).Str("hint", "another persona uses the same state_dir; if it hangs, end it: `fuser` with the name of the lock's file prints its process id").
 				Msg("waiting for another process")
 		case <-ctx.Done():
 			return fmt.Errorf("locking %q: another process holds %s: %w", name, f.lockFile(name), ctx.Err())
@@ -76,8 +76,8 @@ func (f *Files) Unlock(ctx context.Context, name string) error {
 	return nil
 }
 
-// takeLock takes a lock of ours if nobody holds it. Its file is never removed: a
-// process that is about to lock a removed file would be alone with it.
+// takeLock takes a lock of ours if it is free. Its file is never removed: a process
+// that is about to lock a removed file would not exclude others.
 func (f *Files) takeLock(ctx context.Context, name string) (bool, error) {
 	if err := f.admit(ctx, name); err != nil {
 		return false, fmt.Errorf("locking %q: %w", name, err)
@@ -126,6 +126,6 @@ func (f *Files) explainLock(name string, err error) error {
 		name, err, f.Path, filepath.Join(f.Path, "locks"))
 }
 
-// kernelLock says whether the lock called name is the operating system's. Where there
-// are none that end with the process, certmagic's have to do.
+// kernelLock reports whether the lock called name is the operating system's. Where
+// there are none that end with the process, certmagic's are used.
 func kernelLock(name string) bool { return hasLocks && secret(name) }

@@ -10,8 +10,8 @@ import (
 
 const hasLocks = true
 
-// lockFile locks an open file for this process alone and says whether nobody else
-// held it. The lock ends with unlockFile, or with the process.
+// lockFile locks an open file for this process alone, and reports false when another
+// one holds it. The lock ends with unlockFile, or with the process.
 func lockFile(file *os.File) (bool, error) {
 	err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -20,8 +20,8 @@ func lockFile(file *os.File) (bool, error) {
 	return err == nil, err
 }
 
-// unlockFile does not leave it to closing: a child that is just being started
-// has a copy of the open file for a moment.
+// unlockFile unlocks explicitly, because a child that is just being started has a
+// copy of the open file for a moment.
 func unlockFile(file *os.File) error { return flock(file, syscall.LOCK_UN) }
 
 func flock(file *os.File, how int) error {

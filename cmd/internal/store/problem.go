@@ -172,7 +172,7 @@ func fixOwner(dir string) string {
 
 func user() string { return fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid()) }
 
-// hasModes reports whether the bits of a file's mode tell who may read it.
+// hasModes reports whether the system has the mode bits of Unix.
 func hasModes() bool { return runtime.GOOS != "windows" }
 
 // Quote returns name as a shell takes it for one word.

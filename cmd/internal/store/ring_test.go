@@ -42,8 +42,8 @@ func wanted() []keys.Want {
 	return []keys.Want{{Host: "example.test", Use: keys.UseCertificates}, {Use: keys.UseSession}}
 }
 
-// makeKeys is what a starting process does with the directory; it prints its ring.
-func makeKeys(dir string) int {
+// createKeys is what a starting process does with the directory; it prints its ring.
+func createKeys(dir string) int {
 	f, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
 	if err == nil {
 		r := newRing(f)
@@ -61,7 +61,7 @@ func makeKeys(dir string) int {
 	return 0
 }
 
-func TestProcessesStartingAtOnceMakeOneKey(t *testing.T) {
+func TestProcessesStartingAtOnceCreateOneKey(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	type result struct {
@@ -113,7 +113,7 @@ func TestKeyFilesAndTheirFaults(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "persona/keys/*"))
 	if err != nil || len(files) != 2 {
-		t.Fatalf("made %q, %v", files, err)
+		t.Fatalf("created %q, %v", files, err)
 	}
 	for _, file := range files {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {

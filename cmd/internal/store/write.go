@@ -45,12 +45,12 @@ func (f *Files) write(name string, value []byte) (err error) {
 	return syncDir(dir)
 }
 
-// leftoverAge is when nobody can still be writing a temporary file.
+// leftoverAge is when no process can still be writing a temporary file.
 const leftoverAge = time.Hour
 
-// removeLeftovers removes the temporary files that a crash has left behind. They harm
-// nobody, but hold parts of secrets and take room. What cannot be read is somebody
-// else's, such as the lost+found of a disk.
+// removeLeftovers removes the temporary files that a crash has left behind: they hold
+// parts of secrets, and take room. What cannot be read is not ours, such as the
+// lost+found of a disk. Their age is by the system's clock, which also dated them.
 func (f *Files) removeLeftovers() {
 	root := f.Path + string(filepath.Separator) // followed when it is a link
 	_ = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
@@ -63,16 +63,16 @@ func (f *Files) removeLeftovers() {
 		}
 		switch err := os.Remove(name); {
 		case err == nil:
-			f.log.Info().Str("file", name).Msg("removed what an interrupted write left behind")
+			f.log.Info().Str("file", name).Msg("removed a temporary file of an interrupted write")
 		case !errors.Is(err, fs.ErrNotExist):
-			f.log.Warn().Err(err).Str("hint", fixOwner(f.Path)).Msg("what an interrupted write left behind stays")
+			f.log.Warn().Err(err).Str("hint", fixOwner(f.Path)).Msg("a temporary file of an interrupted write cannot be removed")
 		}
 		return nil
 	})
 }
 
-// makeDirs creates dir and what is missing above it, and makes the new names
-// last as well.
+// makeDirs creates dir and what is missing above it, and syncs the directories that
+// hold the new names.
 func (f *Files) makeDirs(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -89,8 +89,7 @@ func (f *Files) makeDirs(dir string) error {
 	return nil
 }
 
-// syncDir makes the names in dir last. Systems that cannot sync a directory do
-// without.
+// syncDir makes the names in dir durable, where the system can sync a directory.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

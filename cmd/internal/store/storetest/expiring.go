@@ -19,7 +19,7 @@ import (
 // Keys are slash-separated paths, of their own beside those of lasting values. A
 // value is there until its time to live is over, unless it is taken or replaced; a
 // value that is not there is fs.ErrNotExist. A store that can be full refuses, or
-// drops other values, as it was made to.
+// drops other values, as it was configured.
 type Expiring interface {
 	// Add saves a value unless there is one already, and reports whether it did. Of
 	// several callers, in all processes, one adds.
