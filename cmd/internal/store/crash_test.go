@@ -171,11 +171,11 @@ func TestLeftoversOfACrash(t *testing.T) {
 	}{
 		"persona/keys/example.test/.tmp-1": {2 * time.Hour, false},
 		"persona/keys/example.test/.tmp-2": {time.Minute, true},
-		"persona/keys/.tmp-3":                    {-24 * time.Hour, true},
-		"certificates/x/.tmp-4":                  {61 * time.Minute, false},
-		".tmp-5":                                 {24 * time.Hour, false},
-		"persona/keys/old.json":                   {1000 * time.Hour, true},
-		".tmp-dir/value":                         {1000 * time.Hour, true},
+		"persona/keys/.tmp-3":              {-24 * time.Hour, true},
+		"certificates/x/.tmp-4":            {61 * time.Minute, false},
+		".tmp-5":                           {24 * time.Hour, false},
+		"persona/keys/old.json":            {1000 * time.Hour, true},
+		".tmp-dir/value":                   {1000 * time.Hour, true},
 	}
 	for name, file := range files {
 		path := write(t, filepath.Join(state, name), "half", 0o600)

@@ -18,13 +18,13 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Files keeps values as files in one directory. It is a certmagic.Storage and
-// satisfies the stores that idp/keys and idp/session ask for.
+// Files keeps values as files in one directory: lasting ones, as a
+// certmagic.Storage, values that expire, and counters.
 //
 // A value is either the old one or the new one, whole, also after a crash or on
-// a full disk: Store writes a temporary file, syncs it, renames it and syncs the
-// directory. Files have mode 0600, directories 0700. Keys under "persona/" are
-// secrets, so Load looks at the mode of their files.
+// a full disk: it is written to a temporary file, which is synced and renamed, and
+// the directory is synced. Files have mode 0600, directories 0700. Keys under
+// "persona/" are secrets, so the mode of their files is checked when they are read.
 //
 // All methods may be called at once from many goroutines and processes.
 type Files struct {
