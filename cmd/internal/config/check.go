@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"persona-sidecar/cmd/internal/config/kind"
 )
 
 // check checks what no value shows by itself.
@@ -106,7 +108,7 @@ func (l *loader) checkListeners(listen Listen) {
 	for i, one := range all {
 		for _, other := range all[:i] {
 			if sameAddress(one.address, other.address) {
-				l.fault(one.path, fmt.Sprintf("%s is the address of %s too", quote(one.address), l.name(other.path)), "give each listener its own port")
+				l.fault(one.path, fmt.Sprintf("%s is the address of %s too", kind.Quote(one.address), l.name(other.path)), "give each listener its own port")
 			}
 		}
 	}
@@ -146,7 +148,7 @@ func (l *loader) checkDirectory(d Directory, path string) {
 	}
 	for _, text := range d.URLs {
 		if strings.HasPrefix(text, "ldap:") && !d.StartTLS && !d.InsecurePlaintext {
-			l.fault(at("urls"), fmt.Sprintf("%s would send passwords in clear text", quote(text)),
+			l.fault(at("urls"), fmt.Sprintf("%s would send passwords in clear text", kind.Quote(text)),
 				fmt.Sprintf("use ldaps://, or %s; for a test alone, %s", l.setting(at("start_tls"), "true"), l.setting(at("insecure_plaintext"), "true")))
 		}
 	}
@@ -181,7 +183,7 @@ func (l *loader) checkHubs(hosts []Host) {
 	}
 	l.each("identity.hubs", func(hub, path string) {
 		if u, err := url.Parse(hub); err != nil || !sites[site(u.Hostname())] {
-			l.fault(path, fmt.Sprintf("%s is not on the site of an identity host", quote(hub)),
+			l.fault(path, fmt.Sprintf("%s is not on the site of an identity host", kind.Quote(hub)),
 				"remove it: browsers block cookies of third parties, so a hub of another site never sees who is signed in")
 		}
 	})
@@ -202,7 +204,7 @@ func (l *loader) checkVerifier(v Verifier, hosts []Host) {
 			// An identity host of its own is hardly a part of an address.
 			alone := domain == host.Name && len(host.MailDomains) > 1 && host.Upstream == nil
 			if !alone && !listed[domain] {
-				l.warn("verifier.domains", fmt.Sprintf("does not list %s, which %s signs for", quote(domain), host.Name),
+				l.warn("verifier.domains", fmt.Sprintf("does not list %s, which %s signs for", kind.Quote(domain), host.Name),
 					"list it too, if its people shall sign in to websites that ask this verifier")
 			}
 		}

@@ -22,8 +22,8 @@ const EnvironmentDirectory = "ldap"
 //
 //	yaml     its key
 //	env      the environment variable that sets it, or describes an entry of it
-//	as       how its text is read and checked, see (*loader).convert, and an
-//	         argument; a string without it is any text
+//	as       how its text is read and checked, see kind.Read, and an argument;
+//	         a string without it is any text
 //	default  its value when neither file nor environment give one
 //	min, max the bounds of a number or a duration
 //	later    words that a later release will know

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"persona-sidecar/cmd/internal/config/kind"
 )
 
 // maxValues bounds how many values are read, because aliases can make a small
@@ -171,7 +173,7 @@ func (l *loader) keys(at place, path string, known []key) map[string]place {
 	first := map[string]int{}
 	for i := 0; i+1 < len(at.node.Content); i += 2 {
 		name, node := resolve(at.node.Content[i]), resolve(at.node.Content[i+1])
-		here := join(path, shorten(name.Value))
+		here := join(path, kind.Shorten(name.Value))
 		fault := func(key, problem, cure string) {
 			l.faults = append(l.faults, Fault{File: l.file, Line: name.Line, Key: key, Problem: problem, Cure: cure})
 		}
@@ -179,7 +181,7 @@ func (l *loader) keys(at place, path string, known []key) map[string]place {
 			return found
 		}
 		if known == nil && name.Kind == yaml.ScalarNode && !entryName.MatchString(name.Value) {
-			fault(path, quote(name.Value)+" cannot name a directory", "use letters, digits, dots, hyphens")
+			fault(path, kind.Quote(name.Value)+" cannot name a directory", "use letters, digits, dots, hyphens")
 		}
 		switch k := slices.IndexFunc(known, func(k key) bool { return k.name == name.Value }); {
 		case name.ShortTag() == "!!merge":
@@ -217,13 +219,13 @@ func unknownKey(name string, known []key) string {
 func (l *loader) entries(v reflect.Value, k key, at place, path string) {
 	section := k.typ.Elem()
 	set := l.set(section)
-	kind := yaml.SequenceNode
+	shape := yaml.SequenceNode
 	if v.Kind() == reflect.Map {
-		kind = yaml.MappingNode
+		shape = yaml.MappingNode
 	}
-	if len(set) > 0 && (at.node == nil || at.node.Kind == kind && len(at.node.Content) == 0) {
-		at = place{variable: k.variable, node: &yaml.Node{Kind: kind, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}}
-		if kind == yaml.MappingNode {
+	if len(set) > 0 && (at.node == nil || at.node.Kind == shape && len(at.node.Content) == 0) {
+		at = place{variable: k.variable, node: &yaml.Node{Kind: shape, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}}
+		if shape == yaml.MappingNode {
 			at.node.Content = slices.Insert(at.node.Content, 0, scalar(EnvironmentDirectory))
 		}
 		l.places[path] = at
@@ -231,9 +233,9 @@ func (l *loader) entries(v reflect.Value, k key, at place, path string) {
 	if at.node == nil {
 		return
 	}
-	if kind == yaml.SequenceNode {
+	if shape == yaml.SequenceNode {
 		n := len(at.node.Content)
-		if at.node.Kind == kind && n > 1 {
+		if at.node.Kind == shape && n > 1 {
 			l.refuse(set, path)
 		}
 		v.Set(reflect.MakeSlice(k.typ, n, n)) // an entry without a value keeps its index
@@ -305,7 +307,7 @@ func (l *loader) value(v reflect.Value, k key, p place, path string) {
 			item.text = canonical
 		}
 		if seen[item.text] {
-			l.fault(here, fmt.Sprintf("%s is listed twice", quote(item.text)), "remove one")
+			l.fault(here, fmt.Sprintf("%s is listed twice", kind.Quote(item.text)), "remove one")
 			return
 		}
 		seen[item.text] = true
@@ -345,11 +347,47 @@ func (l *loader) read(k key, p place, path string) (any, bool) {
 	}
 	value, problem := l.convert(k, p)
 	switch {
-	case problem.warning:
-		l.warn(path, problem.text, problem.cure)
-	case problem.text != "":
-		l.fault(path, problem.text, problem.cure)
+	case problem.Warning:
+		l.warn(path, problem.Text, problem.Cure)
+	case problem.Text != "":
+		l.fault(path, problem.Text, problem.Cure)
 		return value, false
 	}
 	return value, true
+}
+
+// convert returns what a text means. The kinds that are more than their text are
+// read here, all others by package kind.
+func (l *loader) convert(k key, p place) (any, kind.Problem) {
+	switch k.kind {
+	case "bool":
+		return boolean(p)
+	case "path":
+		return l.path(p), kind.Problem{}
+	case "roots":
+		return l.roots(l.path(p))
+	case "moreRoots":
+		return moreRoots(l.path(p))
+	case "secret":
+		return NewSecret(p.node.Value), kind.Problem{}
+	case "secretFile":
+		return l.secretFile(l.path(p))
+	case "macKeyFile":
+		return l.macKeyFile(l.path(p))
+	}
+	return kind.Read(k.kind, k.argument, k.tag, p.node.Value)
+}
+
+// boolean returns true or false. The words in quotes are texts in YAML, and a
+// variable has nothing but texts.
+func boolean(p place) (bool, kind.Problem) {
+	text := p.node.Value
+	unquoted := ""
+	if p.line > 0 {
+		unquoted = ", without quotes"
+	}
+	if text != "true" && text != "false" || p.line > 0 && p.node.ShortTag() != "!!bool" {
+		return text == "true", kind.Bad("write true or false"+unquoted, "%s is neither true nor false", kind.Quote(text))
+	}
+	return text == "true", kind.Problem{}
 }

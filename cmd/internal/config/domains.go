@@ -2,8 +2,11 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+
+	"persona-sidecar/cmd/internal/config/kind"
 )
 
 func domainPath(i int, key string) string { return fmt.Sprintf("domains[%d].%s", i, key) }
@@ -61,7 +64,7 @@ func (l *loader) checkDomain(d Domain, i int) {
 		l.missing(at("upstream"), "a domain without a website needs directory, authority or disabled")
 	}
 	if d.Upstream != nil && (d.Upstream.Hostname() == d.Name || slices.Contains(d.Hosts, d.Upstream.Hostname())) {
-		l.warn(at("upstream"), fmt.Sprintf("%s is a host name that is served here", quote(d.Upstream.Hostname())),
+		l.warn(at("upstream"), fmt.Sprintf("%s is a host name that is served here", kind.Quote(d.Upstream.Hostname())),
 			"if it leads back to persona, each request goes in circles: name the website's own host")
 	}
 }
@@ -79,7 +82,7 @@ func (l *loader) checkUnique(domains []Domain) {
 	first := map[string]string{}
 	look := func(name, path string) {
 		if other, taken := first[name]; taken {
-			l.fault(path, fmt.Sprintf("%s is served already by %s", quote(name), l.called(other)), "list each host name once")
+			l.fault(path, fmt.Sprintf("%s is served already by %s", kind.Quote(name), l.called(other)), "list each host name once")
 			return
 		}
 		first[name] = path
@@ -104,9 +107,9 @@ func (l *loader) checkReferences(c *Config, d Domain, i int, hosts map[string]Ho
 		if near := nearest(d.Directory, names); near != "" {
 			cure = fmt.Sprintf("did you mean %s?", near)
 		} else if len(names) > 0 {
-			cure = "there is " + alternatives(names)
+			cure = "there is " + kind.Alternatives(names)
 		}
-		l.fault(at, fmt.Sprintf("there is no directory %s", quote(d.Directory)), cure)
+		l.fault(at, fmt.Sprintf("there is no directory %s", kind.Quote(d.Directory)), cure)
 	}
 	if d.Authority != "" && !d.Disabled {
 		l.checkAuthority(d, domainPath(i, "authority"), hosts)
@@ -115,8 +118,8 @@ func (l *loader) checkReferences(c *Config, d Domain, i int, hosts map[string]Ho
 		return
 	}
 	l.each(domainPath(i, "hosts"), func(host, path string) {
-		if isAddress(host) {
-			l.fault(path, fmt.Sprintf("%s is an IP address, for which no certificate is obtained", quote(host)), "write a host name, or bring certificates in files")
+		if _, err := netip.ParseAddr(host); err == nil {
+			l.fault(path, fmt.Sprintf("%s is an IP address, for which no certificate is obtained", kind.Quote(host)), "write a host name, or bring certificates in files")
 		}
 	})
 }
@@ -129,7 +132,7 @@ func (l *loader) checkAuthority(d Domain, at string, hosts map[string]Host) {
 	host, served := hosts[name]
 	switch {
 	case hasPort && d.Directory != "":
-		l.fault(at, fmt.Sprintf("the identity host %s cannot have a port of its own", quote(d.Authority)), "write "+name)
+		l.fault(at, fmt.Sprintf("the identity host %s cannot have a port of its own", kind.Quote(d.Authority)), "write "+name)
 	case hasPort && served:
 		l.fault(at, fmt.Sprintf("%s is served here and not on port %s", host.Name, port), "write "+name)
 	case d.Authority == d.Name && d.Directory != "":
@@ -142,7 +145,7 @@ func (l *loader) checkAuthority(d Domain, at string, hosts map[string]Host) {
 	case host.Role != RoleIdentity:
 		l.fault(at, fmt.Sprintf("%s is served here and is no identity host", d.Authority), "give that domain a directory, or name another host")
 	case d.Directory != "" && host.Directory != d.Directory:
-		l.fault(at, fmt.Sprintf("%s signs with the directory %s already", d.Authority, quote(host.Directory)), "use one directory for each identity host")
+		l.fault(at, fmt.Sprintf("%s signs with the directory %s already", d.Authority, kind.Quote(host.Directory)), "use one directory for each identity host")
 	}
 }
 
@@ -154,10 +157,10 @@ func (l *loader) checkCertifies(domains []Domain, hosts map[string]Host) {
 	for i, d := range domains {
 		l.each(domainPath(i, "certifies"), func(domain, path string) {
 			if _, served := hosts[domain]; served {
-				l.fault(path, fmt.Sprintf("%s is served here, so its own entry says who signs for it", quote(domain)),
+				l.fault(path, fmt.Sprintf("%s is served here, so its own entry says who signs for it", kind.Quote(domain)),
 					"remove it here, and write "+l.setting(domainPath(i, "authority"), d.signer())+" in its entry")
 			} else if other, taken := first[domain]; taken {
-				l.fault(path, fmt.Sprintf("%s is certified already by %s", quote(domain), l.called(other)), "one host signs for each address: keep one")
+				l.fault(path, fmt.Sprintf("%s is certified already by %s", kind.Quote(domain), l.called(other)), "one host signs for each address: keep one")
 			} else {
 				first[domain] = path
 			}

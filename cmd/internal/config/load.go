@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"persona-sidecar/cmd/internal/config/kind"
 )
 
 // Load reads the configuration from the file at path, completed by the PERSONA_*
@@ -154,7 +156,7 @@ func (l *loader) readEnvironment(environ []string) {
 		case strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT"):
 			cure = "if Kubernetes made it for another service, set enableServiceLinks: false for the pod"
 		}
-		l.faults = append(l.faults, Fault{File: Environment, Key: shorten(name), Problem: "is not a known variable", Cure: cure})
+		l.faults = append(l.faults, Fault{File: Environment, Key: kind.Shorten(name), Problem: "is not a known variable", Cure: cure})
 	}
 }
 

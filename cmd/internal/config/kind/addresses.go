@@ -1,4 +1,4 @@
-package config
+package kind
 
 import (
 	"fmt"
@@ -16,34 +16,34 @@ import (
 // final dot. Letters beyond ASCII are turned into A-labels; every other form is
 // refused with its cure, because the operator would not find it again in logs
 // and documents.
-func hostName(text string) (string, problem) {
+func hostName(text string) (string, Problem) {
 	switch {
 	case text == "":
-		return "", bad("write a host name", "is empty")
+		return "", Bad("write a host name", "is empty")
 	case strings.Contains(text, "/"):
-		return "", bad("write the host name alone, without https:// and without a path", "%s is not a host name", quote(text))
+		return "", Bad("write the host name alone, without https:// and without a path", "%s is not a host name", Quote(text))
 	case strings.Contains(text, "@"):
-		return "", bad("write the host name alone, the part after the @", "holds an @")
+		return "", Bad("write the host name alone, the part after the @", "holds an @")
 	case strings.Contains(text, "*"):
-		return "", bad("list each host name", "%s is a wildcard", quote(text))
+		return "", Bad("list each host name", "%s is a wildcard", Quote(text))
 	case strings.HasSuffix(text, "."):
-		return "", bad("write "+strings.TrimRight(shorten(text), "."), "%s ends in a dot", quote(text))
+		return "", Bad("write "+strings.TrimRight(Shorten(text), "."), "%s ends in a dot", Quote(text))
 	case isAddress(text):
-		return "", bad("write a host name", "%s is an IP address", quote(text))
+		return "", Bad("write a host name", "%s is an IP address", Quote(text))
 	}
 	if host, _, err := net.SplitHostPort(text); err == nil {
-		return "", bad(fmt.Sprintf("write %s; ports belong under listen", shorten(host)), "%s has a port", quote(text))
+		return "", Bad(fmt.Sprintf("write %s; ports belong under listen", Shorten(host)), "%s has a port", Quote(text))
 	}
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
 	name, err := profile.ToASCII(text)
 	// Browsers take a name whose last label is a number for a malformed address.
 	if err != nil || strings.Trim(name[strings.LastIndex(name, ".")+1:], "0123456789") == "" {
-		return "", bad("write letters, digits, hyphens and dots, as in www.example.com", "%s is not a host name", quote(text))
+		return "", Bad("write letters, digits, hyphens and dots, as in www.example.com", "%s is not a host name", Quote(text))
 	}
 	if text != strings.ToLower(text) {
-		return "", bad("write "+name, "%s has upper-case letters", quote(text))
+		return "", Bad("write "+name, "%s has upper-case letters", Quote(text))
 	}
-	return name, problem{}
+	return name, Problem{}
 }
 
 func isAddress(text string) bool {
@@ -57,32 +57,32 @@ func isPort(text string) bool {
 }
 
 // authority returns a host name, with its port if that is not 443.
-func authority(text string) (string, problem) {
+func authority(text string) (string, Problem) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil || strings.Contains(text, "/") {
 		host, port = text, ""
 	}
 	name, p := hostName(host)
 	switch {
-	case p.text != "":
+	case p.Text != "":
 		return "", p
 	case port == "" || port == "443":
-		return name, problem{}
+		return name, Problem{}
 	case !isPort(port):
-		return "", bad("write "+name, "the port of %s is not a number from 1 to 65535", quote(text))
+		return "", Bad("write "+name, "the port of %s is not a number from 1 to 65535", Quote(text))
 	}
-	return net.JoinHostPort(name, port), problem{}
+	return net.JoinHostPort(name, port), Problem{}
 }
 
 // absoluteURL parses scheme://host[:port][/path] and nothing more. A text with
 // credentials is never shown, because it may hold a password.
-func absoluteURL(text string, schemes []string, example string) (*url.URL, problem) {
+func absoluteURL(text string, schemes []string, example string) (*url.URL, Problem) {
 	if strings.Contains(text, "@") {
-		return nil, bad("write it without user name and password, as in "+example, "has an @ in its address")
+		return nil, Bad("write it without user name and password, as in "+example, "has an @ in its address")
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Opaque != "" {
-		return nil, bad("write "+example, "%s is not an absolute URL", quote(text))
+		return nil, Bad("write "+example, "%s is not an absolute URL", Quote(text))
 	}
 	// Names inside a company's network may have an underscore, as containers of
 	// Docker Compose do. They are only dialled, so it is enough that a host may
@@ -91,94 +91,94 @@ func absoluteURL(text string, schemes []string, example string) (*url.URL, probl
 	named := name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-._") == ""
 	switch {
 	case !slices.Contains(schemes, u.Scheme):
-		return nil, bad("write "+example, "%s has the scheme %s", quote(text), quote(u.Scheme))
+		return nil, Bad("write "+example, "%s has the scheme %s", Quote(text), Quote(u.Scheme))
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, bad("write "+example, "%s has a query or a fragment", quote(text))
+		return nil, Bad("write "+example, "%s has a query or a fragment", Quote(text))
 	case u.Port() != "" && !isPort(u.Port()) || strings.HasSuffix(u.Host, ":"):
-		return nil, bad("write "+example, "the port of %s is not a number from 1 to 65535", quote(u.String()))
+		return nil, Bad("write "+example, "the port of %s is not a number from 1 to 65535", Quote(u.String()))
 	case !named && !isAddress(name):
-		return nil, bad("write "+example, "the host of %s is not a host name", quote(u.String()))
+		return nil, Bad("write "+example, "the host of %s is not a host name", Quote(u.String()))
 	}
-	return u, problem{}
+	return u, Problem{}
 }
 
 // serverURL is absoluteURL without a path.
-func serverURL(text string, schemes []string, example, noPath string) (*url.URL, problem) {
+func serverURL(text string, schemes []string, example, noPath string) (*url.URL, Problem) {
 	u, p := absoluteURL(text, schemes, example)
-	if p.text != "" {
+	if p.Text != "" {
 		return nil, p
 	}
 	if u.Path != "" && u.Path != "/" {
-		return nil, bad(noPath, "%s has a path", quote(u.String()))
+		return nil, Bad(noPath, "%s has a path", Quote(u.String()))
 	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, problem{}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, Problem{}
 }
 
 // upstreamURL returns the URL of a website.
-func upstreamURL(text string) (*url.URL, problem) {
+func upstreamURL(text string) (*url.URL, Problem) {
 	scheme, _, _ := strings.Cut(text, ":")
 	switch {
 	case scheme == "h2c" || scheme == "unix":
-		return nil, bad("use http or https", "the scheme %s is not available yet", scheme)
+		return nil, Bad("use http or https", "the scheme %s is not available yet", scheme)
 	case !strings.Contains(text, "//") && !strings.Contains(text, "@"):
-		return nil, bad("write http://"+shorten(text), "%s has no scheme", quote(text))
+		return nil, Bad("write http://"+Shorten(text), "%s has no scheme", Quote(text))
 	}
 	return serverURL(text, []string{"http", "https"}, "http://cms:8080", "remove the path: every path is passed on as it came")
 }
 
 // ldapURL returns the URL of an LDAP server.
-func ldapURL(text string) (string, problem) {
+func ldapURL(text string) (string, Problem) {
 	if strings.HasPrefix(text, "ldapi:") {
-		return "", bad("use ldaps:// or ldap://", "%s is a local socket", quote(text))
+		return "", Bad("use ldaps:// or ldap://", "%s is a local socket", Quote(text))
 	}
 	u, p := serverURL(text, []string{"ldap", "ldaps"}, "ldaps://ldap.example.com", "remove it: the base belongs into base_dn")
-	if p.text != "" {
+	if p.Text != "" {
 		return "", p
 	}
-	return u.String(), problem{}
+	return u.String(), Problem{}
 }
 
 // hubURL returns the base URL of a hub without a final slash.
-func hubURL(text string) (string, problem) {
+func hubURL(text string) (string, Problem) {
 	const example = "https://hub.example.com/persona"
 	u, p := absoluteURL(text, []string{"https"}, example)
-	if p.text != "" {
+	if p.Text != "" {
 		return "", p
 	}
-	if name, p := hostName(u.Hostname()); p.text != "" || name != u.Hostname() {
-		return "", bad("write it as in "+example, "the host of %s is not a host name in lower case", quote(u.String()))
+	if name, p := hostName(u.Hostname()); p.Text != "" || name != u.Hostname() {
+		return "", Bad("write it as in "+example, "the host of %s is not a host name in lower case", Quote(u.String()))
 	}
 	if u.Port() == "443" {
 		u.Host = u.Hostname()
 	}
-	return strings.TrimRight(u.String(), "/"), problem{}
+	return strings.TrimRight(u.String(), "/"), Problem{}
 }
 
 // relyingParty returns the origin of a website as browsers write it, or a
 // pattern of such origins.
-func relyingParty(text string) (string, problem) {
+func relyingParty(text string) (string, Problem) {
 	const example = "write an origin, as in https://app.example.com, or https://*.example.com for every host below example.com"
 	if text == "*" {
-		return text, problem{}
+		return text, Problem{}
 	}
 	scheme, rest, _ := strings.Cut(text, "://")
 	domain, wild := strings.CutPrefix(rest, "*.")
 	u, err := url.Parse(scheme + "://" + domain)
 	if err != nil || u.Host == "" || u.User != nil {
-		return "", bad(example, "%s is not the origin of a website", quote(text))
+		return "", Bad(example, "%s is not the origin of a website", Quote(text))
 	}
 	host, port := u.Hostname(), u.Port()
 	loopback := host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "127.0.0.1" || host == "::1"
 	name, p := hostName(host)
 	switch {
-	case (p.text != "" || name != host) && (wild || !isAddress(host)):
-		return "", bad(example, "the host of %s is not a host name in lower case", quote(text))
+	case (p.Text != "" || name != host) && (wild || !isAddress(host)):
+		return "", Bad(example, "the host of %s is not a host name in lower case", Quote(text))
 	case u.Scheme != "https" && (u.Scheme != "http" || wild || !loopback):
-		return "", bad("write https://: only localhost may go without", "%s has the scheme %s", quote(text), quote(u.Scheme))
+		return "", Bad("write https://: only localhost may go without", "%s has the scheme %s", Quote(text), Quote(u.Scheme))
 	case u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#") || strings.HasSuffix(u.Host, ":") || port != "" && !isPort(port):
-		return "", bad(example, "%s is more than the origin of a website", quote(text))
+		return "", Bad(example, "%s is more than the origin of a website", Quote(text))
 	}
-	return strings.TrimSuffix(text, ":"+map[string]string{"https": "443", "http": "80"}[u.Scheme]), problem{}
+	return strings.TrimSuffix(text, ":"+map[string]string{"https": "443", "http": "80"}[u.Scheme]), Problem{}
 }
 
 // staging is Let's Encrypt's server for trying things out: generous limits, and
@@ -187,30 +187,30 @@ const staging = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 // acmeDirectory returns the URL of an ACME directory; the word staging is Let's
 // Encrypt's staging server.
-func acmeDirectory(text string) (string, problem) {
+func acmeDirectory(text string) (string, Problem) {
 	if text == "staging" || text == staging {
-		return staging, problem{"is Let's Encrypt's staging server, whose certificates no browser trusts", "remove the line once everything works", true}
+		return staging, Problem{"is Let's Encrypt's staging server, whose certificates no browser trusts", "remove the line once everything works", true}
 	}
-	if _, p := absoluteURL(text, []string{"https"}, "https://ca.example.com/acme/directory"); p.text != "" {
+	if _, p := absoluteURL(text, []string{"https"}, "https://ca.example.com/acme/directory"); p.Text != "" {
 		return "", p
 	}
-	return text, problem{}
+	return text, Problem{}
 }
 
 // listenAddress returns an address as net.Listen takes it, or "" for none.
-func listenAddress(text, example string) (string, problem) {
+func listenAddress(text, example string) (string, Problem) {
 	if text == "" {
-		return "", problem{}
+		return "", Problem{}
 	}
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return text, bad(fmt.Sprintf("write %q or %q", example, "127.0.0.1"+example), "%s is not an address to listen on", quote(text))
+		return text, Bad(fmt.Sprintf("write %q or %q", example, "127.0.0.1"+example), "%s is not an address to listen on", Quote(text))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		return text, bad(fmt.Sprintf("write %q", example), "the port of %s is not a number from 0 to 65535", quote(text))
+		return text, Bad(fmt.Sprintf("write %q", example), "the port of %s is not a number from 0 to 65535", Quote(text))
 	}
-	if _, p := hostName(host); host != "" && !isAddress(host) && p.text != "" {
-		return text, bad(fmt.Sprintf("write %q", example), "the host of %s is neither an IP address nor a name", quote(text))
+	if _, p := hostName(host); host != "" && !isAddress(host) && p.Text != "" {
+		return text, Bad(fmt.Sprintf("write %q", example), "the host of %s is neither an IP address nor a name", Quote(text))
 	}
-	return text, problem{}
+	return text, Problem{}
 }
