@@ -46,7 +46,8 @@ func TestEnvelope(t *testing.T) {
 		}
 		wantStatus(t, b.send(http.MethodPut, path, "", ""), http.StatusMethodNotAllowed)
 	}
-	wantError(t, b.get("/.well-known//greeting"), http.StatusNotFound, "not_found")
+	wantPage(t, b.get("/.well-known//greeting"), http.StatusNotFound, "nothing at this address")
+	wantError(t, b.get("/.well-known/%67reeting"), http.StatusNotFound, "not_found")
 	for where, match := range map[string]bool{
 		host + wellKnown: true, otherHost + wellKnown: true, "delegating.test" + wellKnown: false, "plain.test" + wellKnown: false,
 		host + "/.well-known/other": false, host + "/personal": false, "delegating.test/persona/greeting": true,

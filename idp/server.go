@@ -131,11 +131,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// path of the table is not in the table.
 	entry, ok := site.routes[r.URL.EscapedPath()]
 	if !ok {
+		// Programs ask below these, and for the well-known paths.
 		entry.Class = route.Page
-		for _, prefix := range []string{"/persona/api/", "/persona/wsapi/", "/.well-known/"} {
-			if strings.HasPrefix(r.URL.Path, prefix) {
-				entry.Class = route.API
-			}
+		_, named := site.routes[r.URL.Path]
+		if strings.HasPrefix(r.URL.Path, "/persona/api/") || strings.HasPrefix(r.URL.Path, "/persona/wsapi/") || named && !inNamespace(r.URL.Path) {
+			entry.Class = route.API
 		}
 		entry.header = site.headers[entry.Class]
 	}
