@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/proxy/certs/acmetest"
 
 	"github.com/caddyserver/certmagic"
@@ -18,7 +19,7 @@ import (
 // different names, see acmetest.
 func acmeYAML(t *testing.T, folder, name string) (yaml string, pebble *acmetest.Server) {
 	t.Helper()
-	httpsPort, httpPort := freePort(t), freePort(t)
+	httpsPort, httpPort := apptest.FreePort(t), apptest.FreePort(t)
 	pebble = acmetest.Start(t, acmetest.Options{HTTPPort: httpPort, TLSPort: httpsPort})
 	writeRoots(t, filepath.Join(folder, "acme-ca.pem"), pebble)
 	return fmt.Sprintf(`
@@ -46,7 +47,7 @@ func TestACMERefusesForAWhile(t *testing.T) {
 			yaml, pebble := acmeYAML(t, folder, name)
 			pebble.AnswerOrders(status)
 			p := start(t, folder, yaml)
-			eventually(t, "the refusal is told", func() bool {
+			apptest.Eventually(t, "the refusal is told", func() bool {
 				status, body := p.admin(t, "/readyz")
 				return status == http.StatusOK && strings.Contains(body, "none yet: ") && strings.Contains(body, "as the test wants it")
 			})
@@ -70,7 +71,7 @@ func TestACMERefusesForAWhile(t *testing.T) {
 				t.Fatal(err)
 			}
 			p = start(t, folder, yaml)
-			eventually(t, "the wait is told", func() bool {
+			apptest.Eventually(t, "the wait is told", func() bool {
 				return strings.Contains(p.log.String(), "the next one waits") && strings.Contains(p.log.String(), "as the test wants it")
 			})
 			if again := pebble.Asked(); again != asked {
@@ -94,7 +95,7 @@ func TestACMERefusesForAWhile(t *testing.T) {
 func servesTLS(t *testing.T, p *program, pebble *acmetest.Server, name string) {
 	t.Helper()
 	client := p.client(pebble.IssuerRoots())
-	eventually(t, name+" has a certificate", func() bool {
+	apptest.Eventually(t, name+" has a certificate", func() bool {
 		status, _ := get(t, client, "http://"+name+"/shop")
 		return status == http.StatusPermanentRedirect
 	})
@@ -116,13 +117,13 @@ func TestStaleCertificateLock(t *testing.T) {
 	}
 	fresh := time.Now().Add(time.Hour).Format(time.RFC3339Nano) // taken over never, not after 10 s
 	lock := filepath.Join(locks, certmagic.StorageKeys.Safe("issue_cert_"+name)+".lock")
-	write(t, lock, fmt.Sprintf(`{"created":%q,"updated":%q}`, fresh, fresh))
+	apptest.Write(t, lock, fmt.Sprintf(`{"created":%q,"updated":%q}`, fresh, fresh))
 	p := start(t, folder, yaml)
 	client := p.client(pebble.IssuerRoots())
 	if status, body := get(t, client, "http://"+name+"/shop"); status != http.StatusOK || !strings.HasPrefix(body, "website ") {
 		t.Errorf("the website answers %d %s", status, body)
 	}
-	eventually(t, "the lock is waited for", func() bool {
+	apptest.Eventually(t, "the lock is waited for", func() bool {
 		return strings.Contains(p.log.String(), "acquiring lock")
 	})
 	if err := p.stop(); err != nil {
@@ -134,6 +135,6 @@ func TestStaleCertificateLock(t *testing.T) {
 
 	// A lock whose time is long past is taken over.
 	past := time.Now().Add(-time.Hour).Format(time.RFC3339Nano)
-	write(t, lock, fmt.Sprintf(`{"created":%q,"updated":%q}`, past, past))
+	apptest.Write(t, lock, fmt.Sprintf(`{"created":%q,"updated":%q}`, past, past))
 	servesTLS(t, start(t, folder, yaml), pebble, name)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/proxy/certs/acmetest"
 )
 
@@ -17,8 +18,8 @@ func TestOwnCertificateFirst(t *testing.T) {
 	folder := t.TempDir()
 	_, ownRoots := filesYAML(t, folder, "example.test")
 	const keyID, macKey = "customer-7", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
-	write(t, filepath.Join(folder, "eab"), macKey+"\n")
-	httpsPort, httpPort := freePort(t), freePort(t)
+	apptest.Write(t, filepath.Join(folder, "eab"), macKey+"\n")
+	httpsPort, httpPort := apptest.FreePort(t), apptest.FreePort(t)
 	pebble := acmetest.Start(t, acmetest.Options{HTTPPort: httpPort, TLSPort: httpsPort, EABKeyID: keyID, EABMACKey: macKey})
 	writeRoots(t, filepath.Join(folder, "acme-ca.pem"), pebble)
 	pebble.Down()
@@ -37,14 +38,14 @@ tls:
 	if status, _ := get(t, p.client(ownRoots), "http://example.test/"); status != http.StatusPermanentRedirect {
 		t.Errorf("plain HTTP answers %d", status)
 	}
-	eventually(t, "an order was tried", func() bool { return pebble.Refused() > 0 })
+	apptest.Eventually(t, "an order was tried", func() bool { return pebble.Refused() > 0 })
 	if err := p.stop(); err != nil {
 		t.Fatal(err)
 	}
 
 	pebble.Up()
 	p = start(t, folder, yaml)
-	eventually(t, "the authority's certificate is served", func() bool {
+	apptest.Eventually(t, "the authority's certificate is served", func() bool {
 		response, err := p.client(pebble.IssuerRoots()).Get("https://example.test/")
 		if err == nil {
 			read(t, response)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/browsertest"
 	"persona-sidecar/ldapauth/ldaptest"
 )
@@ -73,6 +74,6 @@ func authorityFile(t *testing.T, folder string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder, "tls-authority.pem")
-	write(t, path, string(chain[bytes.LastIndex(chain, []byte("-----BEGIN")):]))
+	apptest.Write(t, path, string(chain[bytes.LastIndex(chain, []byte("-----BEGIN")):]))
 	return path
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"persona-sidecar/cmd/internal/app"
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
@@ -70,7 +71,7 @@ func findings(t *testing.T, groups []report.Group) (report.Summary, string) {
 // TestCheckOfAllThatRuns: nothing is wrong with the whole program on real parts, and check says so.
 func TestCheckOfAllThatRuns(t *testing.T) {
 	folder := t.TempDir()
-	httpsPort, httpPort := freePort(t), freePort(t)
+	httpsPort, httpPort := apptest.FreePort(t), apptest.FreePort(t)
 	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
 	pebble := acmetest.Start(t, acmetest.Options{HTTPPort: httpPort, TLSPort: httpsPort})
 	writeRoots(t, filepath.Join(folder, "acme-ca.pem"), pebble)
@@ -84,7 +85,7 @@ domains:
   - {name: example.test, authority: id.checked.test}
   - {name: old.checked.test, disabled: true}
 `, httpsPort, httpPort, pebble.Directory(), website(t).URL)+directoryYAML(t, folder, slapd))
-	eventually(t, "all names have certificates and keys", func() bool {
+	apptest.Eventually(t, "all names have certificates and keys", func() bool {
 		_, body := p.admin(t, "/readyz")
 		return strings.Count(body, `"certificate `) == 5 && strings.Contains(body, `"degraded": []`)
 	})

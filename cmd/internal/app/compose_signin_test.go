@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/idptest"
 
@@ -69,7 +70,7 @@ func (s *stack) account(ctx context.Context) string {
 
 func (s *stack) stillSignedIn(t *testing.T, ctx context.Context) {
 	t.Helper()
-	eventually(t, "alice is still signed in", func() bool { return s.account(ctx) == "alice" })
+	apptest.Eventually(t, "alice is still signed in", func() bool { return s.account(ctx) == "alice" })
 }
 
 // certified has a key of the browser's certified and checks the certificate with the published key.

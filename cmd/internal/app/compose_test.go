@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/idp/browserid"
 )
 
@@ -78,11 +79,11 @@ func TestCompose(t *testing.T) {
 		s.compose(t, "start", "directory")
 		s.healthy(t, "directory")
 		s.kill(t, "directory")
-		eventually(t, "the directory is asked again", func() bool { return s.account(ctx) == "alice" })
+		apptest.Eventually(t, "the directory is asked again", func() bool { return s.account(ctx) == "alice" })
 	})
 	t.Run("website killed", func(t *testing.T) {
 		s.kill(t, "website")
-		eventually(t, "the website is back", func() bool { return s.answers("https://example.test/") })
+		apptest.Eventually(t, "the website is back", func() bool { return s.answers("https://example.test/") })
 	})
 	t.Run("taken down and up", func(t *testing.T) {
 		s.compose(t, "rm", "--stop", "--force", "persona", "directory", "website")
@@ -104,7 +105,7 @@ func (s *stack) connect(t *testing.T) {
 	roots.AppendCertsFromPEM(pem)
 	management := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
 	s.issuer = x509.NewCertPool()
-	eventually(t, "Pebble tells its root", func() bool {
+	apptest.Eventually(t, "Pebble tells its root", func() bool {
 		response, err := management.Get("https://127.0.0.1:15000/roots/0")
 		if err != nil {
 			return false
@@ -252,7 +253,7 @@ func (s *stack) lockedDown(t *testing.T) {
 // as a fault that a restart could mend.
 func (s *stack) contradiction(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "persona.yaml")
-	write(t, file, "listen: {https: ':443'}\ndomains: [{name: example.test, upstream: 'http://website:8080'}]\n")
+	apptest.Write(t, file, "listen: {https: ':443'}\ndomains: [{name: example.test, upstream: 'http://website:8080'}]\n")
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +311,7 @@ func (s *stack) kill(t *testing.T, container string) {
 // healthy waits until the engine finds a container healthy.
 func (s *stack) healthy(t *testing.T, container string) {
 	t.Helper()
-	eventually(t, container+" is healthy", func() bool {
+	apptest.Eventually(t, container+" is healthy", func() bool {
 		return s.inspect(t, container, "{{.State.Health.Status}}") == "healthy"
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"persona-sidecar/cmd/internal/apptest"
 )
 
 // TestFullDiskWhileStoringACertificate lets the disk fill up after some of the blocks that the first
@@ -60,7 +62,7 @@ func fillWhileStoring(t *testing.T, blocks int) (failed bool) {
 	p := start(t, folder, yaml)
 	client := p.client(pebble.IssuerRoots())
 	redirects := false
-	eventually(t, "an attempt ends", func() bool {
+	apptest.Eventually(t, "an attempt ends", func() bool {
 		status, _ := get(t, client, "http://"+name+"/")
 		redirects = status == http.StatusPermanentRedirect
 		return redirects || strings.Contains(p.log.String(), "no certificate obtained")

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
 )
 
@@ -117,7 +118,7 @@ func raw(t *testing.T, p *program, roots *x509.CertPool, request string) (status
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(apptest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(connection, request); err != nil {
@@ -169,7 +170,7 @@ func TestClaimsBeforePHP(t *testing.T) {
 		t.Skip("no php is installed (apt-get install php-cli)")
 	}
 	folder := t.TempDir()
-	write(t, filepath.Join(folder, "index.php"), "<?php echo json_encode($_SERVER);")
+	apptest.Write(t, filepath.Join(folder, "index.php"), "<?php echo json_encode($_SERVER);")
 	listen := relyingpartytest.FreeAddress(t)
 	php := exec.CommandContext(t.Context(), "php", "-S", listen, filepath.Join(folder, "index.php"))
 	if err := php.Start(); err != nil {
@@ -179,7 +180,7 @@ func TestClaimsBeforePHP(t *testing.T) {
 		_ = php.Process.Kill()
 		_ = php.Wait()
 	})
-	eventually(t, "PHP listens", func() bool {
+	apptest.Eventually(t, "PHP listens", func() bool {
 		conn, err := net.Dial("tcp", listen)
 		if err == nil {
 			conn.Close()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/ldapauth/ldaptest"
 	"persona-sidecar/proxy/certs/acmetest"
 )
@@ -36,7 +37,7 @@ func TestStartFaults(t *testing.T) {
 			want: []string{"listen.http", taken.Addr().String(), "another program listens there"},
 		},
 		"state_dir is a file": {
-			prepare: func(t *testing.T, folder string) { write(t, filepath.Join(folder, "state"), "") },
+			prepare: func(t *testing.T, folder string) { apptest.Write(t, filepath.Join(folder, "state"), "") },
 			yaml:    "state_dir: state\nlisten: {http: \"127.0.0.1:0\", admin: \"\"}\ntls: {mode: off}\ntrusted_proxies: [private]\n",
 			want:    []string{"state", "hint"},
 		},
@@ -76,7 +77,7 @@ func TestFailedStartLeavesNothingOpen(t *testing.T) {
 	defer taken.Close()
 	folder := t.TempDir()
 	yaml, _ := filesYAML(t, folder, "example.test")
-	https, plain := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	https, plain := fmt.Sprintf("127.0.0.1:%d", apptest.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", apptest.FreePort(t))
 	yaml = strings.Replace(yaml, `https: "127.0.0.1:0", http: "127.0.0.1:0", admin: "127.0.0.1:0"`,
 		fmt.Sprintf("https: %q, http: %q, admin: %q", https, plain, taken.Addr()), 1)
 	err = runUntilError(t, folder, yaml+oneDomain(website(t).URL)+deadDirectory)
@@ -100,7 +101,7 @@ func runUntilError(t *testing.T, folder, yaml string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), apptest.Patience)
 	defer cancel()
 	if err := built.Run(ctx); err != nil {
 		return err
@@ -124,7 +125,7 @@ func TestCorruptedKey(t *testing.T) {
 	if _, err := os.Stat(keyset); err != nil {
 		t.Fatal(err)
 	}
-	write(t, keyset, `{"version": 2, "host": "example.test", "keys": [{"kid": "AAAA"}]}`)
+	apptest.Write(t, keyset, `{"version": 2, "host": "example.test", "keys": [{"kid": "AAAA"}]}`)
 
 	_, _, err := build(t, folder, yaml)
 	if err == nil || !strings.Contains(err.Error(), keyset) {
@@ -142,7 +143,7 @@ directories:
 
 func waitForKeys(t *testing.T, p *program) {
 	t.Helper()
-	eventually(t, "the keys are made", func() bool {
+	apptest.Eventually(t, "the keys are made", func() bool {
 		_, body := p.admin(t, "/readyz")
 		return strings.Contains(body, `"keys": {`)
 	})
@@ -166,7 +167,7 @@ func TestDirectoryDownAtStart(t *testing.T) {
 	if status, _ := get(t, client, "https://example.test/.well-known/browserid"); status != http.StatusOK {
 		t.Errorf("the support document answers %d", status)
 	}
-	eventually(t, "the directory is degraded and the program is ready", func() bool {
+	apptest.Eventually(t, "the directory is degraded and the program is ready", func() bool {
 		status, body := p.admin(t, "/readyz")
 		return status == http.StatusOK && strings.Contains(body, `"directory corp"`) && strings.Contains(body, `"degraded": [`)
 	})
@@ -179,7 +180,7 @@ func TestDirectoryDownAtStart(t *testing.T) {
 	}
 
 	slapd.Restart()
-	eventually(t, "people sign in again", func() bool {
+	apptest.Eventually(t, "people sign in again", func() bool {
 		status, _ := signIn(t, client, "alice", ldaptest.Password)
 		return status == http.StatusSeeOther
 	})
@@ -214,7 +215,7 @@ func postForm(t *testing.T, client *http.Client, username, password string) *htt
 func TestBeforeTheFirstCertificate(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	httpsPort, httpPort := freePort(t), freePort(t)
+	httpsPort, httpPort := apptest.FreePort(t), apptest.FreePort(t)
 	pebble := acmetest.Start(t, acmetest.Options{HTTPPort: httpPort, TLSPort: httpsPort})
 	writeRoots(t, filepath.Join(folder, "acme-ca.pem"), pebble)
 	pebble.Down()
@@ -235,7 +236,7 @@ tls: {acme: {directory: %s, ca_file: acme-ca.pem}}
 			t.Errorf("%s answers %d and does not say why:\n%s", path, status, body)
 		}
 	}
-	eventually(t, "an order was tried", func() bool { return pebble.Refused() > 0 })
+	apptest.Eventually(t, "an order was tried", func() bool { return pebble.Refused() > 0 })
 	if err := p.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ tls: {acme: {directory: %s, ca_file: acme-ca.pem}}
 	pebble.Up()
 	p = start(t, folder, yaml)
 	client = p.client(pebble.IssuerRoots())
-	eventually(t, "plain HTTP redirects", func() bool {
+	apptest.Eventually(t, "plain HTTP redirects", func() bool {
 		status, _ := get(t, client, "http://example.test/shop")
 		return status == http.StatusPermanentRedirect
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/idp/idptest"
 )
 
@@ -26,8 +27,8 @@ func filesYAML(t *testing.T, folder string, names ...string) (yaml string, roots
 	for _, der := range pair.Certificate {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
-	write(t, filepath.Join(folder, "tls.pem"), string(chain))
-	write(t, filepath.Join(folder, "tls.key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	apptest.Write(t, filepath.Join(folder, "tls.pem"), string(chain))
+	apptest.Write(t, filepath.Join(folder, "tls.key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 	return `
 state_dir: state
 listen: {https: "127.0.0.1:0", http: "127.0.0.1:0", admin: "127.0.0.1:0"}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
 
@@ -47,7 +48,7 @@ domains:
   - {name: old.example.test, upstream: %s, disabled: true}
   - {name: app.elsewhere.test, upstream: %s}
 `, website(t).URL, app, app, app)+directoryYAML(t, m.folder, ldaptest.StartSlapd(t, ldaptest.Options{})))
-	eventually(t, "the keys are made and the directory answers", func() bool {
+	apptest.Eventually(t, "the keys are made and the directory answers", func() bool {
 		_, body := m.admin(t, "/readyz")
 		return strings.Contains(body, `"degraded": []`)
 	})

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/ldapauth/ldaptest"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,7 +82,7 @@ func TestMetrics(t *testing.T) {
 	yaml, roots := filesYAML(t, folder, "example.test")
 	p := start(t, folder, yaml+oneDomain(website(t).URL)+directoryYAML(t, folder, slapd))
 	waitForKeys(t, p)
-	eventually(t, "the directory was looked at", func() bool {
+	apptest.Eventually(t, "the directory was looked at", func() bool {
 		_, told := p.series(t)["degraded{name=corp,part=directory}"]
 		return told
 	})
@@ -130,7 +131,7 @@ func TestMetrics(t *testing.T) {
 		"tls_certificate_expiry_timestamp_seconds{name=example.test}":                   float64(leaf.NotAfter.Unix()),
 	}
 	var got map[string]float64
-	eventually(t, "all requests are counted", func() bool {
+	apptest.Eventually(t, "all requests are counted", func() bool {
 		got = p.series(t)
 		return got["http_request_duration_seconds{handler=identity,site=example.test}"] >= 5 || t.Failed()
 	})
@@ -159,7 +160,7 @@ func TestMetricsOfOutages(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	yaml, roots := filesYAML(t, folder, "example.test")
-	p := start(t, folder, yaml+oneDomain(fmt.Sprintf("http://127.0.0.1:%d", freePort(t)))+deadDirectory)
+	p := start(t, folder, yaml+oneDomain(fmt.Sprintf("http://127.0.0.1:%d", apptest.FreePort(t)))+deadDirectory)
 	waitForKeys(t, p)
 	client := p.client(roots)
 	if status, _ := get(t, client, "https://example.test/"); status != http.StatusBadGateway {
@@ -169,7 +170,7 @@ func TestMetricsOfOutages(t *testing.T) {
 		t.Errorf("a sign-in answers %d", status)
 	}
 	var got map[string]float64
-	eventually(t, "the outages show", func() bool {
+	apptest.Eventually(t, "the outages show", func() bool {
 		got = p.series(t)
 		return got["degraded{name=corp,part=directory}"] == 1 && got["http_request_duration_seconds{handler=identity,site=example.test}"] == 1
 	})

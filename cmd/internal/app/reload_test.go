@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/app"
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/ldapauth/ldaptest"
 	"persona-sidecar/proxy/certs/acmetest"
@@ -29,7 +30,7 @@ import (
 func (p *program) reload(t testing.TB, folder, yaml string) error {
 	t.Helper()
 	path := filepath.Join(folder, "persona.yaml")
-	write(t, path, yaml)
+	apptest.Write(t, path, yaml)
 	return p.Reload(func() (*config.Config, error) { return config.Load(path, nil) })
 }
 
@@ -131,7 +132,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	if done.Load() < 2 {
 		t.Errorf("only %d reloads happened", done.Load())
 	}
-	eventually(t, "goroutines and descriptors are as before", func() bool {
+	apptest.Eventually(t, "goroutines and descriptors are as before", func() bool {
 		idle()
 		site.CloseClientConnections()
 		return runtime.NumGoroutine() <= goroutines && descriptors(t) <= files
@@ -164,7 +165,7 @@ func TestReloadChangesHosts(t *testing.T) {
 	if status, _ := signIn(t, client, "alice", "wrong"); status != http.StatusServiceUnavailable {
 		t.Fatalf("a sign-in answers %d", status)
 	}
-	eventually(t, "the first host is reported", parts("example.test", "corp"))
+	apptest.Eventually(t, "the first host is reported", parts("example.test", "corp"))
 
 	p.mustReload(t, folder, tls+fmt.Sprintf(domain, "new.test", site, "staff")+directory("staff"))
 	if status, _ := get(t, client, "https://example.test/"); status != http.StatusMisdirectedRequest {
@@ -173,12 +174,12 @@ func TestReloadChangesHosts(t *testing.T) {
 	if status, _ := get(t, client, "https://new.test/"); status != http.StatusOK {
 		t.Errorf("the new host answers %d", status)
 	}
-	eventually(t, "the new host publishes a key", func() bool {
+	apptest.Eventually(t, "the new host publishes a key", func() bool {
 		status, _ := get(t, client, "https://new.test/.well-known/browserid")
 		return status == http.StatusOK
 	})
-	eventually(t, "the second host is reported", parts("new.test", "staff"))
-	eventually(t, "nothing is left of the first host", func() bool {
+	apptest.Eventually(t, "the second host is reported", parts("new.test", "staff"))
+	apptest.Eventually(t, "nothing is left of the first host", func() bool {
 		_, ready := p.admin(t, "/readyz")
 		_, metrics := p.admin(t, "/metrics")
 		return !strings.Contains(ready+metrics, "example.test") && !strings.Contains(ready+metrics, "corp")
@@ -319,7 +320,7 @@ func TestReloadKeeps(t *testing.T) {
 func TestReloadOrdersCertificates(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	httpsPort, httpPort := freePort(t), freePort(t)
+	httpsPort, httpPort := apptest.FreePort(t), apptest.FreePort(t)
 	pebble := acmetest.Start(t, acmetest.Options{HTTPPort: httpPort, TLSPort: httpsPort})
 	writeRoots(t, filepath.Join(folder, "acme-ca.pem"), pebble)
 	site := website(t).URL
@@ -339,10 +340,10 @@ domains:
 		}
 		return leaf.SerialNumber.String()
 	}
-	eventually(t, "the first name has a certificate", func() bool { return serial("example.test") != "" })
+	apptest.Eventually(t, "the first name has a certificate", func() bool { return serial("example.test") != "" })
 	before := serial("example.test")
 	p.mustReload(t, folder, yaml+fmt.Sprintf("  - {name: new.test, upstream: %s}\n", site))
-	eventually(t, "the new name has a certificate", func() bool { return serial("new.test") != "" })
+	apptest.Eventually(t, "the new name has a certificate", func() bool { return serial("new.test") != "" })
 	if after := serial("example.test"); after != before {
 		t.Errorf("the certificate of the name that stayed changed from %s to %s", before, after)
 	}

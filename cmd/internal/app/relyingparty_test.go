@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
@@ -46,7 +47,7 @@ func startMall(t *testing.T) *mall {
 		yaml += fmt.Sprintf("  - {name: %s, upstream: 'http://%s'}\n", exampleSites[example.Name], m.listen[example.Name])
 	}
 	m.program = start(t, m.folder, yaml+directoryYAML(t, m.folder, ldaptest.StartSlapd(t, ldaptest.Options{})))
-	eventually(t, "the keys are made and the directory answers", func() bool {
+	apptest.Eventually(t, "the keys are made and the directory answers", func() bool {
 		_, body := m.admin(t, "/readyz")
 		return strings.Contains(body, `"degraded": []`)
 	})
@@ -58,7 +59,7 @@ func startMall(t *testing.T) *mall {
 	m.verifier.EnableHTTP2 = true
 	m.verifier.StartTLS()
 	t.Cleanup(m.verifier.Close)
-	write(t, filepath.Join(m.folder, "verifier-ca.pem"),
+	apptest.Write(t, filepath.Join(m.folder, "verifier-ca.pem"),
 		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.verifier.Certificate().Raw})))
 	return m
 }
@@ -104,7 +105,7 @@ func (s *shopper) dialog() *shopper {
 
 func (s *shopper) until(condition string) {
 	s.t.Helper()
-	eventually(s.t, condition, func() bool {
+	apptest.Eventually(s.t, condition, func() bool {
 		holds, err := chromedp.Run(s.ctx, chromedp.Evaluate[bool](condition)) // fails while pages change
 		return err == nil && holds
 	})

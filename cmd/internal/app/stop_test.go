@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
+
 	"golang.org/x/net/websocket"
 )
 
@@ -51,7 +53,7 @@ func TestStopDrains(t *testing.T) {
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.stop() }()
-	eventually(t, "the listeners are closed", func() bool {
+	apptest.Eventually(t, "the listeners are closed", func() bool {
 		connection, err := net.DialTimeout("tcp", p.Addr("https").String(), time.Second)
 		if err == nil {
 			connection.Close()
@@ -71,7 +73,7 @@ func TestStopDrains(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Errorf("the program ended in an error: %v", err)
 	}
-	if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := socket.SetReadDeadline(time.Now().Add(apptest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := socket.Read(make([]byte, 1)); err == nil || errors.Is(err, errTimeout(err)) {

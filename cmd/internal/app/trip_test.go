@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
@@ -34,7 +35,7 @@ type company struct {
 func startCompany(t *testing.T) *company {
 	t.Helper()
 	folder := t.TempDir()
-	httpsPort, httpPort := freePort(t), freePort(t)
+	httpsPort, httpPort := apptest.FreePort(t), apptest.FreePort(t)
 	c := &company{
 		slapd:  ldaptest.StartSlapd(t, ldaptest.Options{}),
 		pebble: acmetest.Start(t, acmetest.Options{HTTPPort: httpPort, TLSPort: httpsPort}),
@@ -57,7 +58,7 @@ log: {level: debug}
 `, httpsPort, httpPort, c.pebble.Directory(), site.URL, hub(t, "https://hub.example.test", 0), hub(t, "https://hub.elsewhere.test", 2*time.Second), site.URL, site.URL)+
 		directoryYAML(t, folder, c.slapd))
 	c.client = c.program.client(c.pebble.IssuerRoots())
-	eventually(t, "all names have certificates and keys", func() bool {
+	apptest.Eventually(t, "all names have certificates and keys", func() bool {
 		_, body := c.admin(t, "/readyz")
 		return strings.Count(body, `"certificate `) == 6 && strings.Contains(body, `"degraded": []`)
 	})
@@ -132,7 +133,7 @@ func (c *company) signInFromHub(t *testing.T) {
 		idptest.Type("#password", ldaptest.Password),
 		idptest.Click("#submit"),
 	)
-	eventually(t, "the hub has a certificate", func() bool {
+	apptest.Eventually(t, "the hub has a certificate", func() bool {
 		status, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#status"))) // fails while pages change
 		return err == nil && status == "certified"
 	})
@@ -202,7 +203,7 @@ func writeRoots(t *testing.T, path string, server *acmetest.Server) {
 	}
 	defer connection.Close()
 	chain := connection.ConnectionState().VerifiedChains[0]
-	write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1].Raw})))
+	apptest.Write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1].Raw})))
 }
 
 func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {

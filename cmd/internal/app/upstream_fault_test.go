@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"persona-sidecar/cmd/internal/apptest"
 )
 
 // moody is a website that can be told how to behave. It keeps its address while it is down.
@@ -119,7 +121,7 @@ func TestUpstreamFaults(t *testing.T) {
 			if body, err := whole(client, "https://example.test"+path); err == nil {
 				t.Errorf("half an answer looks whole: %q", body)
 			}
-			eventually(t, "it is logged", func() bool {
+			apptest.Eventually(t, "it is logged", func() bool {
 				return strings.Contains(p.log.String(), `"path":"`+path+`"`) && strings.Contains(p.log.String(), "unexpected EOF")
 			})
 			othersWork(t)
@@ -131,7 +133,7 @@ func TestUpstreamFaults(t *testing.T) {
 		if status != http.StatusBadGateway || !strings.Contains(body, "example.test") || strings.Contains(body, upstream.address) {
 			t.Errorf("the visitor sees %d %s", status, body)
 		}
-		eventually(t, "it is logged with a hint", func() bool {
+		apptest.Eventually(t, "it is logged with a hint", func() bool {
 			return strings.Contains(p.log.String(), "connection refused") && strings.Contains(p.log.String(), "is the website running, and does it listen at "+upstream.address+"?")
 		})
 		othersWork(t)

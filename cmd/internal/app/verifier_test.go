@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/idp/browserid"
 )
 
@@ -88,7 +89,7 @@ func TestVerifierSettings(t *testing.T) {
 			yaml, roots := filesYAML(t, folder, "example.test")
 			p := start(t, folder, yaml+oneDomain(website(t).URL)+deadDirectory+"\n"+test.settings+"\n")
 			client := p.client(roots)
-			eventually(t, "the keys are made", func() bool {
+			apptest.Eventually(t, "the keys are made", func() bool {
 				status, _ := get(t, client, "https://example.test/.well-known/browserid")
 				return status == http.StatusOK
 			})
@@ -110,7 +111,7 @@ func TestVerifierRate(t *testing.T) {
 	yaml, roots := filesYAML(t, folder, "example.test")
 	p := start(t, folder, yaml+oneDomain(website(t).URL)+deadDirectory+"\nverifier: {rate: 1}\n")
 	client := p.client(roots)
-	eventually(t, "a second request within one second is too much", func() bool {
+	apptest.Eventually(t, "a second request within one second is too much", func() bool {
 		status, answer := ask(t, client, "example.test", "x", "https://rp.example")
 		return status == http.StatusServiceUnavailable && answer["reason"] == "too busy"
 	})

@@ -9,66 +9,41 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"persona-sidecar/cmd/internal/app"
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
-	"persona-sidecar/deploy/relying-party/relyingpartytest"
 	"persona-sidecar/ldapauth/ldaptest"
 
 	"github.com/rs/zerolog"
 )
 
-// patience bounds every wait of a test for something that happens soon.
-const patience = 30 * time.Second
-
-// logged collects what the program logs; tests look into it and print it when they fail.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // program is an App that runs.
 type program struct {
 	*app.App
-	log  *logged
+	log  *apptest.Log
 	stop func() error // asks it to stop and waits; a second call returns the same
 }
 
 // build makes an App of a configuration text. Its folder holds everything relative.
-func build(t testing.TB, folder, yaml string) (*app.App, *logged, error) {
+func build(t testing.TB, folder, yaml string) (*app.App, *apptest.Log, error) {
 	t.Helper()
 	return buildAt(t, folder, yaml, time.Now)
 }
 
 // buildAt is build with a clock.
-func buildAt(t testing.TB, folder, yaml string, now func() time.Time) (*app.App, *logged, error) {
+func buildAt(t testing.TB, folder, yaml string, now func() time.Time) (*app.App, *apptest.Log, error) {
 	t.Helper()
 	path := filepath.Join(folder, "persona.yaml")
-	write(t, path, yaml)
+	apptest.Write(t, path, yaml)
 	loaded, err := config.Load(path, nil)
 	if err != nil {
 		t.Fatalf("the test's configuration: %v", err)
 	}
-	log := &logged{}
+	log := &apptest.Log{}
 	built, err := app.New(app.Options{Config: loaded, Log: zerolog.New(log).Level(zerolog.DebugLevel), Version: "test", Now: now})
 	return built, log, err
 }
@@ -110,7 +85,7 @@ func startAt(t testing.TB, folder, yaml string, now func() time.Time) *program {
 	case <-built.Ready():
 	case <-done:
 		t.Fatalf("the program ended before it was ready: %v", result)
-	case <-time.After(patience):
+	case <-time.After(apptest.Patience):
 		t.Fatal("the program did not become ready")
 	}
 	return p
@@ -137,7 +112,7 @@ func (p *program) client(roots *x509.CertPool) *http.Client {
 	}
 	return &http.Client{
 		Transport:     transport,
-		Timeout:       patience,
+		Timeout:       apptest.Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -168,20 +143,6 @@ func read(t testing.TB, response *http.Response) string {
 	return string(body)
 }
 
-// eventually asks again and again until the condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		<-tick.C
-	}
-}
-
 // website is a real upstream that tells what reached it.
 func website(t testing.TB) *httptest.Server {
 	t.Helper()
@@ -197,8 +158,8 @@ func website(t testing.TB) *httptest.Server {
 // directoryYAML is the configuration of a real slapd, over TLS.
 func directoryYAML(t testing.TB, folder string, slapd *ldaptest.Server) string {
 	t.Helper()
-	write(t, filepath.Join(folder, "ldap-ca.pem"), string(slapd.RootsPEM))
-	write(t, filepath.Join(folder, "ldap-password"), slapd.BindPassword+"\n")
+	apptest.Write(t, filepath.Join(folder, "ldap-ca.pem"), string(slapd.RootsPEM))
+	apptest.Write(t, filepath.Join(folder, "ldap-password"), slapd.BindPassword+"\n")
 	return fmt.Sprintf(`
 directories:
   corp:
@@ -209,26 +170,4 @@ directories:
     bind_password_file: ldap-password
     base_dn: %s
 `, slapd.LDAPSURL(), slapd.BindDN, slapd.BaseDN)
-}
-
-// freePort finds a TCP port of loopback that is free now. A listener of the program takes it a moment
-// later; it must be known before, because Pebble is told where to look.
-func freePort(t testing.TB) int {
-	t.Helper()
-	_, port, err := net.SplitHostPort(relyingpartytest.FreeAddress(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return number
-}
-
-func write(t testing.TB, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Options describe what a browser reaches.
@@ -35,23 +34,6 @@ type Window interface {
 	Type(selector, text string)
 	// Popup returns the window that opens by a click on the element.
 	Popup(selector string) Window
-}
-
-// patience bounds every wait for the browser.
-const patience = 30 * time.Second
-
-// until asks again and again until the condition holds.
-func until(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("the browser did not come to this: %s", what)
-		}
-		<-tick.C
-	}
 }
 
 // require finds a program, or skips the test; where CI=true it fails instead.

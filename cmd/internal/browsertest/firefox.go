@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
+
 	"golang.org/x/net/websocket"
 )
 
@@ -222,7 +224,7 @@ func (w *firefoxWindow) Open(url string) {
 
 func (w *firefoxWindow) Until(expression string) {
 	w.t.Helper()
-	until(w.t, expression, func() bool {
+	apptest.Eventually(w.t, expression, func() bool {
 		got, err := w.evaluate("!!(" + expression + ")")
 		return err == nil && string(got.Value) == "true"
 	})
@@ -284,7 +286,7 @@ func (w *firefoxWindow) Popup(selector string) Window {
 	}
 	w.Click(selector)
 	opened := ""
-	until(w.t, "a window opens", func() bool {
+	apptest.Eventually(w.t, "a window opens", func() bool {
 		for _, window := range w.session.windows(w.t) {
 			if !before[window] {
 				opened = window

@@ -5,13 +5,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"persona-sidecar/cmd/internal/apptest"
 )
 
 // elementKey marks an element in JSON (section 12.2 of https://www.w3.org/TR/webdriver2/).
@@ -27,14 +29,14 @@ func NewWebKit(t testing.TB, options Options) Window {
 	if len(found) == 0 {
 		t.Fatal("WebKitGTK's MiniBrowser is not installed (apt-get install webkit2gtk-driver)")
 	}
-	port := freePort(t)
+	port := strconv.Itoa(apptest.FreePort(t))
 	command := exec.CommandContext(t.Context(), driver, "--host=127.0.0.1", "--port="+port)
 	home := t.TempDir()
 	command.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+home, "DISPLAY="+screen, "GDK_BACKEND=x11",
 		"WEBKIT_DISABLE_COMPOSITING_MODE=1", "NO_AT_BRIDGE=1", "GSETTINGS_BACKEND=memory")
 	run(t, command)
 	session := &webDriver{base: "http://127.0.0.1:" + port}
-	until(t, "WebKitWebDriver answers", func() bool { return session.call(http.MethodGet, "/status", nil, nil) == nil })
+	apptest.Eventually(t, "WebKitWebDriver answers", func() bool { return session.call(http.MethodGet, "/status", nil, nil) == nil })
 	var opened struct{ SessionID string }
 	err := session.call(http.MethodPost, "/session", values{"capabilities": values{"alwaysMatch": values{
 		"acceptInsecureCerts": true,
@@ -68,18 +70,6 @@ func startScreen(t testing.TB) string {
 	return ":" + strings.TrimSpace(number)
 }
 
-// freePort returns a port of loopback for the driver, which does not tell the one that it chooses.
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
-}
-
 // webDriver is a session of WebDriver.
 type webDriver struct{ base string }
 
@@ -95,7 +85,7 @@ func (d *webDriver) call(method, path string, parameters, result any) error {
 		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := (&http.Client{Timeout: patience}).Do(request)
+	response, err := (&http.Client{Timeout: apptest.Patience}).Do(request)
 	if err != nil {
 		return err
 	}
@@ -149,7 +139,7 @@ func (w *webKitWindow) Open(url string) {
 
 func (w *webKitWindow) Until(expression string) {
 	w.t.Helper()
-	until(w.t, expression, func() bool {
+	apptest.Eventually(w.t, expression, func() bool {
 		var holds bool
 		return w.evaluate("!!("+expression+")", &holds) == nil && holds
 	})
@@ -198,7 +188,7 @@ func (w *webKitWindow) Popup(selector string) Window {
 	}
 	w.Click(selector)
 	opened := ""
-	until(w.t, "a window opens", func() bool {
+	apptest.Eventually(w.t, "a window opens", func() bool {
 		for _, window := range w.session.windows(w.t) {
 			if !before[window] {
 				opened = window

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
 )
@@ -56,7 +57,7 @@ directories:
 `, c.slapd.LDAPSURL(), c.slapd.BindDN, c.slapd.BaseDN))
 	p := serve(t, c.folder)
 	ready := regexp.MustCompile(`"https":"([^"]+)"`)
-	eventually(t, "it has a key", func() bool {
+	apptest.Eventually(t, "it has a key", func() bool {
 		at := ready.FindStringSubmatch(p.log.String())
 		if at == nil || strings.Count(p.log.String(), "created a new key") < 2 {
 			return false

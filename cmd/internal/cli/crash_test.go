@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -91,7 +93,7 @@ func TestKilledWhileMakingKeys(t *testing.T) {
 func afterWrites(t *testing.T, p *process, folder string, writes, all int) {
 	t.Helper()
 	seen := files(t, folder)
-	eventually(t, "files are written", func() bool {
+	apptest.Eventually(t, "files are written", func() bool {
 		select {
 		case <-p.ended:
 			t.Fatal("the start failed")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"persona-sidecar/cmd/internal/apptest"
 )
 
 // disk mounts a disk of its own on a folder that it makes.
@@ -48,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 	disk(t, state, 0, "size=8k") // two blocks: a keyset fits, and nothing more
 	p := serve(t, folder)
 	p.ready(t)
-	eventually(t, "the disk is found full", func() bool {
+	apptest.Eventually(t, "the disk is found full", func() bool {
 		return strings.Contains(p.log.String(), `"hint":"make room on the disk that holds `+state)
 	})
 	if got := p.get(t, "example.test", "/"); got.status != http.StatusOK || got.body != "website example.test" {

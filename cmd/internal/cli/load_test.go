@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/ldapauth/ldaptest"
 )
 
@@ -36,7 +37,7 @@ func TestKilledUnderLoad(t *testing.T) {
 
 	l := &load{p: p}
 	stop := l.run(t, 8)
-	eventually(t, "the load does something", func() bool { return l.requests.Load() > 200 && l.signOuts.Load() >= 5 })
+	apptest.Eventually(t, "the load does something", func() bool { return l.requests.Load() > 200 && l.signOuts.Load() >= 5 })
 	p.kill(t)
 	stop()
 	t.Logf("killed after %d requests, %d of them sign-outs", l.requests.Load(), l.signOuts.Load())

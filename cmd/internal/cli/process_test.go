@@ -16,40 +16,22 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/ldapauth/ldaptest"
 )
 
 // process is a persona of its own, which a test may kill.
 type process struct {
 	command *exec.Cmd
-	log     *logged
+	log     *apptest.Log
 	http    string // where it serves, once ready
 	admin   string // the same for the admin listener
 	client  *http.Client
 	ended   chan struct{} // closed once it has ended
-}
-
-// logged is a log that can be read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // persona prepares the test binary to run as persona in a folder.
@@ -75,9 +57,9 @@ func serve(t *testing.T, folder string) *process {
 
 func newProcess(command *exec.Cmd) *process {
 	return &process{
-		command: command, log: &logged{}, ended: make(chan struct{}),
+		command: command, log: &apptest.Log{}, ended: make(chan struct{}),
 		client: &http.Client{
-			Timeout:       patience,
+			Timeout:       apptest.Patience,
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 16},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -120,7 +102,7 @@ func (p *process) terminate(t *testing.T) {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(apptest.Patience):
 		t.Fatal("it did not stop")
 	}
 	if code := p.command.ProcessState.ExitCode(); code != 0 {
@@ -133,7 +115,7 @@ var readyLine = regexp.MustCompile(`"admin":"([^"]+)".*"http":"([^"]+)".*"ready"
 // ready waits until the process serves.
 func (p *process) ready(t *testing.T) {
 	t.Helper()
-	eventually(t, "it is ready", func() bool {
+	apptest.Eventually(t, "it is ready", func() bool {
 		select {
 		case <-p.ended:
 			t.Fatal("it ended before it was ready")
@@ -223,26 +205,12 @@ func (p *process) signedIn(t *testing.T, cookie string) bool {
 // document waits for the support document of a host.
 func (p *process) document(t *testing.T, host string) (body string) {
 	t.Helper()
-	eventually(t, "the document of "+host, func() bool {
+	apptest.Eventually(t, "the document of "+host, func() bool {
 		got := p.get(t, host, "/.well-known/browserid")
 		body = got.body
 		return got.status == http.StatusOK
 	})
 	return body
-}
-
-// eventually asks again and again until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting: %s", what)
-		}
-		<-tick.C
-	}
 }
 
 // world writes a persona.yaml for identity hosts behind a terminator, all with the same

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/cli"
 	"persona-sidecar/cmd/internal/config"
 )
@@ -80,9 +81,6 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// patience bounds every wait for a condition.
-const patience = 30 * time.Second
-
 // waitLog FILE REGEXP [NAME] waits until a file has a match, and puts what its
 // first group matched into the variable NAME.
 func waitLog(ts *testscript.TestScript, neg bool, args []string) {
@@ -116,7 +114,7 @@ func eventual(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func wait(ts *testscript.TestScript, what string, done func() bool) {
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(apptest.Patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

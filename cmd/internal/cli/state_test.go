@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -28,7 +30,7 @@ func run(t *testing.T, command *exec.Cmd) (code int, stderr string) {
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
 	t.Cleanup(func() { _ = command.Process.Kill() }) // it has ended, unless the test fails
-	eventually(t, "it ends", func() bool {
+	apptest.Eventually(t, "it ends", func() bool {
 		select {
 		case <-ended:
 			return true

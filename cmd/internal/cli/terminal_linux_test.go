@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -100,7 +102,7 @@ func (term *terminal) shows(t *testing.T) bool {
 
 func (term *terminal) until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(apptest.Patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -123,7 +125,7 @@ func (term *terminal) typeIn(t *testing.T, text string) {
 // exitCode waits for the end of the program.
 func (term *terminal) exitCode(t *testing.T) int {
 	t.Helper()
-	stop := time.AfterFunc(patience, func() { _ = term.command.Process.Kill() })
+	stop := time.AfterFunc(apptest.Patience, func() { _ = term.command.Process.Kill() })
 	defer stop.Stop()
 	err := term.command.Wait()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

@@ -2,12 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
 )
 
@@ -33,10 +33,10 @@ func examples(t *testing.T) (file string, environ []string) {
 func TestExamplesOfWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	secret := filepath.Join(t.TempDir(), "ldap")
-	write(t, secret, "x\n")
+	apptest.Write(t, secret, "x\n")
 	file, environ := examples(t)
 	path := filepath.Join(t.TempDir(), "persona.yaml")
-	write(t, path, strings.ReplaceAll(file, "/run/secrets/ldap", secret))
+	apptest.Write(t, path, strings.ReplaceAll(file, "/run/secrets/ldap", secret))
 	byFile, err := config.Load(path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -86,12 +86,5 @@ func TestReachable(t *testing.T) {
 		if got := reachable(host); got != want {
 			t.Errorf("%q: got %s, want %s", host, got, want)
 		}
-	}
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }

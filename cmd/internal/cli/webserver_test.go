@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/cli"
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
 )
@@ -191,7 +192,7 @@ func runServer(t *testing.T, command *exec.Cmd) {
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Signal(os.Interrupt)
-		stop := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
+		stop := time.AfterFunc(apptest.Patience, func() { _ = command.Process.Kill() })
 		_ = command.Wait()
 		stop.Stop()
 		if t.Failed() {
@@ -207,7 +208,7 @@ func fetch(t *testing.T, url string) (*http.Response, string) {
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(apptest.Patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

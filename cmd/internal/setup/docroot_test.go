@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/setup"
 )
@@ -21,7 +22,7 @@ func siteFolderFor(t *testing.T, files ...string) string {
 	}
 	for _, file := range files {
 		path, content, _ := strings.Cut(file, " ")
-		write(t, filepath.Join(folder, path), content)
+		apptest.Write(t, filepath.Join(folder, path), content)
 	}
 	return folder
 }

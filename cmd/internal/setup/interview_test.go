@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/setup"
 )
@@ -83,14 +84,14 @@ func (got talk) refusal(t *testing.T) string {
 func folderFor(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	write(t, filepath.Join(folder, "taken.yaml"), "")
-	write(t, filepath.Join(folder, "no-roots.pem"), "nothing")
-	write(t, filepath.Join(folder, "c.pem"), "")
-	write(t, filepath.Join(folder, "secret"), "hunter2\n")
+	apptest.Write(t, filepath.Join(folder, "taken.yaml"), "")
+	apptest.Write(t, filepath.Join(folder, "no-roots.pem"), "nothing")
+	apptest.Write(t, filepath.Join(folder, "c.pem"), "")
+	apptest.Write(t, filepath.Join(folder, "secret"), "hunter2\n")
 	if err := os.MkdirAll(filepath.Join(folder, "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(folder, "full", passwordFile), "")
+	apptest.Write(t, filepath.Join(folder, "full", passwordFile), "")
 	return folder
 }
 
@@ -318,12 +319,5 @@ func TestDefaultStateDir(t *testing.T) {
 	}
 	if c.StateDir != written.StateDir {
 		t.Errorf("setup writes %s, the configuration has %s", written.StateDir, c.StateDir)
-	}
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
