@@ -63,9 +63,7 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(errOut)
-	flags.Usage = func() {
-		fmt.Fprint(errOut, usage)
-	}
+	flags.Usage = func() { fmt.Fprint(errOut, usage) }
 	flags.BoolVar(&o.check, "check", false, "")
 	flags.StringVar(&o.listen.HTTPS, "https", "", "")
 	flags.StringVar(&o.listen.HTTP, "http", "", "")
@@ -78,21 +76,17 @@ func parse(args []string, errOut io.Writer) (options, error) {
 		fmt.Fprintf(errOut, "demo: %v (hint: run it with -h)\n", err)
 		return options{}, err
 	}
-	o.listen = defaults(o)
-	return o, nil
-}
-
-// defaults: the demo has well-known ports, so that its addresses can be written down; the check has any that are free.
-func defaults(o options) world.Listen {
+	// The demo has well-known ports, so that its addresses can be written down; the check takes any that are free.
 	usual := world.Listen{HTTPS: defaultHTTPS, HTTP: defaultHTTP, Shop: defaultShop}
 	if o.check {
 		usual = world.Listen{HTTPS: anyPort, HTTP: anyPort, Shop: anyPort}
 	}
-	return world.Listen{
+	o.listen = world.Listen{
 		HTTPS: cmp.Or(o.listen.HTTPS, usual.HTTPS),
 		HTTP:  cmp.Or(o.listen.HTTP, usual.HTTP),
 		Shop:  cmp.Or(o.listen.Shop, usual.Shop),
 	}
+	return o, nil
 }
 
 // show runs the world until ctx ends.

@@ -16,9 +16,6 @@ type identity struct {
 	service bool
 }
 
-// mayRead: the service account reads everything, a person their own entry.
-func (i identity) mayRead(e entry) bool { return i.service || normalizeDN(e.dn) == i.dn }
-
 // bound keeps who each connection is bound as.
 type bound struct {
 	mu          sync.Mutex
@@ -190,7 +187,9 @@ func (t *tree) search(who identity, m *gldap.SearchMessage) ([]entry, outcome) {
 			gldap.BaseObject: same, gldap.WholeSubtree: same || below,
 			gldap.SingleLevel: below && len(e.parsed.RDNs) == len(base.RDNs)+1,
 		}[m.Scope]
-		if match, known := matches(filter, e); !in || !match || !known || !who.mayRead(e) {
+		// The service account reads everything, a person their own entry.
+		mayRead := who.service || normalizeDN(e.dn) == who.dn
+		if match, known := matches(filter, e); !in || !match || !known || !mayRead {
 			continue
 		}
 		if m.SizeLimit > 0 && int64(len(found)) == m.SizeLimit {

@@ -103,9 +103,14 @@ func (s *Server) close() error {
 // start makes one attempt. The library opens its port itself and does not tell which it was given, so a free one is
 // looked for first; the certificate that answers shows whether this server got it.
 func start(ctx context.Context, config Config, t *tree) (*Server, error) {
-	address, err := freeAddress(ctx)
+	var free net.ListenConfig
+	listener, err := free.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("looking for a free port: %w", err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		return nil, fmt.Errorf("looking for a free port: %w", err)
 	}
 	s := &Server{
 		tree: t, address: address,
@@ -164,15 +169,6 @@ func (s *Server) awaitReady(ctx context.Context, roots *x509.CertPool) error {
 			return connection.Close()
 		}
 	}
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // connections are the sockets behind the TLS connections, kept because the library closes only those whose client leaves.

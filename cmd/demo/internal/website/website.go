@@ -1,3 +1,6 @@
+// Package website is the demo's sample website: what a company has before the sidecar comes. It shows what reached it,
+// the host, the forwarded headers and the cookies, and a clock that is streamed (server-sent events), so that a visitor
+// sees that the sidecar passes requests and answers on unchanged.
 package website
 
 import (
@@ -62,13 +65,16 @@ func New(config Config) (*Website, error) {
 		return nil, fmt.Errorf("opening the website's files: %w", err)
 	}
 	w.mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
-	w.mux.HandleFunc("GET /{$}", w.serveHome)
-	w.mux.HandleFunc("GET /clock", w.serveClock)
+	page := func(status int, name, title string, data any) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) { w.render(rw, r, status, name, title, data) }
+	}
+	w.mux.HandleFunc("GET /{$}", page(http.StatusOK, "home", "Public clocks since 1874", nil))
+	w.mux.HandleFunc("GET /clock", page(http.StatusOK, "clock", "The clock in the yard", nil))
 	w.mux.HandleFunc("GET /clock/beats", w.serveBeats)
-	w.mux.HandleFunc("GET /people", w.servePeople)
+	w.mux.HandleFunc("GET /people", page(http.StatusOK, "people", "The people", config.Staff))
 	w.mux.HandleFunc("GET /request", w.serveRequest)
 	w.mux.HandleFunc("GET /request.json", w.serveRequestJSON)
-	w.mux.HandleFunc("/", w.serveMissing)
+	w.mux.HandleFunc("/", page(http.StatusNotFound, "missing", "No such page", nil))
 	return w, nil
 }
 
@@ -81,25 +87,9 @@ func (w *Website) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.mux.ServeHTTP(rw, r)
 }
 
-func (w *Website) serveHome(rw http.ResponseWriter, r *http.Request) {
-	w.render(rw, r, http.StatusOK, "home", "Public clocks since 1874", nil)
-}
-
-func (w *Website) serveClock(rw http.ResponseWriter, r *http.Request) {
-	w.render(rw, r, http.StatusOK, "clock", "The clock in the yard", nil)
-}
-
-func (w *Website) servePeople(rw http.ResponseWriter, r *http.Request) {
-	w.render(rw, r, http.StatusOK, "people", "The people", w.config.Staff)
-}
-
 func (w *Website) serveRequest(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Cache-Control", "no-store")
 	w.render(rw, r, http.StatusOK, "request", "What reached us", receive(r))
-}
-
-func (w *Website) serveMissing(rw http.ResponseWriter, r *http.Request) {
-	w.render(rw, r, http.StatusNotFound, "missing", "No such page", nil)
 }
 
 // render writes a whole page or, when its template fails, a plain 500: never half a page.
@@ -115,4 +105,27 @@ func (w *Website) render(rw http.ResponseWriter, r *http.Request, status int, na
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.WriteHeader(status)
 	_, _ = body.WriteTo(rw) // fails only when the visitor has left
+}
+
+// serveBeats streams the time, one event a tick (HTML standard, server-sent events), until the visitor leaves or the
+// server stops. A proxy that kept answers back to fill a buffer would make the clock stand still.
+func (w *Website) serveBeats(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Type", "text/event-stream")
+	rw.Header().Set("Cache-Control", "no-store")
+	stream := http.NewResponseController(rw)
+	ticker := time.NewTicker(w.config.Tick)
+	defer ticker.Stop()
+	for {
+		if _, err := fmt.Fprintf(rw, "data: %s\n\n", w.config.Now().UTC().Format(time.RFC3339Nano)); err != nil {
+			return
+		}
+		if err := stream.Flush(); err != nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
 }

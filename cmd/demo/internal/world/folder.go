@@ -1,7 +1,6 @@
 package world
 
 import (
-	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -38,22 +37,7 @@ type settings struct {
 // folder is the temporary folder of a world.
 type folder string
 
-func newFolder() (folder, error) {
-	path, err := os.MkdirTemp("", "persona-demo-")
-	if err != nil {
-		return "", fmt.Errorf("making a temporary folder: %w", err)
-	}
-	return folder(path), nil
-}
-
 func (f folder) path(name string) string { return filepath.Join(string(f), name) }
-
-func (f folder) remove() error {
-	if err := os.RemoveAll(string(f)); err != nil {
-		return fmt.Errorf("removing the temporary folder: %w", err)
-	}
-	return nil
-}
 
 func (f folder) writeConfig(s settings) error {
 	parsed, err := template.New(fileConfig).Parse(configTemplate)
@@ -76,6 +60,3 @@ func (f folder) write(name string, content []byte) error {
 	}
 	return nil
 }
-
-// newPassword makes the service account's password, another one in every run.
-func newPassword() string { return rand.Text() }

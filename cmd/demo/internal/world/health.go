@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"persona-sidecar/cmd/internal/visitor"
 )
 
 const (
@@ -20,12 +22,11 @@ const (
 func (w *World) awaitHealth(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, healthDeadline, errors.New("it took too long"))
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
+	client := visitor.Client{HTTP: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		missing, err := unhealthy(ctx, client, w.AdminURL()+"/readyz")
+		missing, err := w.unhealthy(ctx, client)
 		if err == nil && len(missing) == 0 {
 			return nil
 		}
@@ -40,22 +41,15 @@ func (w *World) awaitHealth(ctx context.Context) error {
 }
 
 // unhealthy asks the admin listener which of the parts that the demo needs are not in order yet.
-func unhealthy(ctx context.Context, client *http.Client, url string) (missing []string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (w *World) unhealthy(ctx context.Context, client visitor.Client) (missing []string, err error) {
+	answer, err := client.Get(ctx, w.AdminURL()+"/readyz", nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking for the sidecar's health: %w", err)
+		return nil, err
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err // names the request already
-	}
-	defer func() { _ = response.Body.Close() }() // was read
 	var health struct {
-		Parts map[string]struct {
-			State string `json:"state"`
-		} `json:"parts"`
+		Parts map[string]struct{ State string }
 	}
-	if err := json.NewDecoder(response.Body).Decode(&health); err != nil {
+	if err := json.Unmarshal(answer.Body, &health); err != nil {
 		return nil, fmt.Errorf("reading the sidecar's health: %w", err)
 	}
 	return slices.DeleteFunc([]string{"keys", "directory company"}, func(part string) bool {

@@ -28,7 +28,7 @@ func (w *World) PlainOrigin(host string) string {
 }
 
 // ShopOrigin is the https origin of the shop, with the port.
-func (w *World) ShopOrigin() string { return w.shop.origin() }
+func (w *World) ShopOrigin() string { return "https://" + net.JoinHostPort(Shop, w.shop.port()) }
 
 // Address is the IP address and port at which this machine reaches the https listener.
 func (w *World) Address() (ip, port string) {
@@ -69,7 +69,7 @@ func (w *World) Client() *http.Client {
 				if err != nil {
 					return nil, err
 				}
-				if w.shop.serves(port) {
+				if port == w.shop.port() {
 					return dialer.DialContext(ctx, network, w.shop.listener.Addr().String())
 				}
 				if port == "443" { // documents name hosts without the demo's port

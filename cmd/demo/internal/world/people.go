@@ -1,9 +1,6 @@
 package world
 
-import (
-	"persona-sidecar/cmd/demo/internal/directory"
-	"persona-sidecar/cmd/demo/internal/website"
-)
+import "persona-sidecar/cmd/demo/internal/directory"
 
 // The names of the demo's company. Browsers and curl take every name under localhost for this machine (RFC 6761).
 const (
@@ -50,23 +47,4 @@ func People() []Person {
 			Note: "the account is locked, which the log alone says", otherMail: []string{"erin" + mailDomain},
 		},
 	}
-}
-
-func entries(people []Person) []directory.Person {
-	var all []directory.Person
-	for _, p := range people {
-		all = append(all, directory.Person{
-			Login: p.Login, GivenName: p.given, FamilyName: p.family, Password: p.Password,
-			Mail: append(p.Addresses[:len(p.Addresses):len(p.Addresses)], p.otherMail...), Groups: []string{"staff"}, State: p.state,
-		})
-	}
-	return all
-}
-
-func staff(people []Person) []website.Person {
-	var all []website.Person
-	for _, p := range people {
-		all = append(all, website.Person{Name: p.given + " " + p.family, Role: p.role})
-	}
-	return all
 }

@@ -38,10 +38,6 @@ func openShop(ctx context.Context, address string) (*shop, error) {
 
 func (s *shop) port() string { return strconv.Itoa(s.listener.Addr().(*net.TCPAddr).Port) }
 
-func (s *shop) origin() string { return "https://" + net.JoinHostPort(Shop, s.port()) }
-
-func (s *shop) serves(port string) bool { return port == s.port() }
-
 func (s *shop) close() error {
 	if s.server == nil {
 		return s.listener.Close()

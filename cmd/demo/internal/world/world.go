@@ -1,3 +1,6 @@
+// Package world builds the demo on one machine: a throw-away CA, a directory with sample people, a sample website, a
+// shop, and in front of them the sidecar, run by [app.App] from a configuration file as an administrator would write
+// one. All files are in one temporary folder, which is removed at the end.
 package world
 
 import (
@@ -48,20 +51,31 @@ func Start(ctx context.Context, listen Listen) (*World, error) {
 }
 
 func (w *World) start(ctx context.Context, listen Listen) (err error) {
-	if w.folder, err = newFolder(); err != nil {
-		return err
+	path, err := os.MkdirTemp("", "persona-demo-")
+	if err != nil {
+		return fmt.Errorf("making a temporary folder: %w", err)
 	}
-	w.closers = append(w.closers, w.folder.remove)
+	w.folder = folder(path)
+	w.closers = append(w.closers, func() error { return os.RemoveAll(path) })
 	if w.ca, err = ca.New(rand.Reader, time.Now()); err != nil {
 		return err
 	}
 	if err := w.writeTrust(); err != nil {
 		return err
 	}
-	site, err := w.startWebsite(ctx)
+	var staff []website.Person
+	for _, p := range People() {
+		staff = append(staff, website.Person{Name: p.given + " " + p.family, Role: p.role})
+	}
+	pages, err := website.New(website.Config{MailDomain: Host, Staff: staff, Now: time.Now})
 	if err != nil {
 		return err
 	}
+	site, err := website.Start(ctx, pages)
+	if err != nil {
+		return err
+	}
+	w.closers = append(w.closers, site.Close)
 	people, err := w.startDirectory(ctx)
 	if err != nil {
 		return err
@@ -92,19 +106,6 @@ func (w *World) start(ctx context.Context, listen Listen) (err error) {
 	return w.awaitHealth(ctx)
 }
 
-func (w *World) startWebsite(ctx context.Context) (*website.Server, error) {
-	pages, err := website.New(website.Config{MailDomain: Host, Staff: staff(People()), Now: time.Now})
-	if err != nil {
-		return nil, err
-	}
-	server, err := website.Start(ctx, pages)
-	if err != nil {
-		return nil, err
-	}
-	w.closers = append(w.closers, server.Close)
-	return server, nil
-}
-
 func (w *World) startDirectory(ctx context.Context) (*directory.Server, error) {
 	pair, err := w.ca.Issue("127.0.0.1")
 	if err != nil {
@@ -114,10 +115,17 @@ func (w *World) startDirectory(ctx context.Context) (*directory.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	password := newPassword()
+	password := rand.Text() // another one in every run
+	var people []directory.Person
+	for _, p := range People() {
+		people = append(people, directory.Person{
+			Login: p.Login, GivenName: p.given, FamilyName: p.family, Password: p.Password,
+			Mail: append(p.Addresses[:len(p.Addresses):len(p.Addresses)], p.otherMail...), Groups: []string{"staff"}, State: p.state,
+		})
+	}
 	server, err := directory.Start(ctx, directory.Config{
 		Certificate: certificate, Roots: w.ca.Roots(), BaseDN: baseDN, BindPassword: password,
-		People: entries(People()), Now: time.Now,
+		People: people, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
