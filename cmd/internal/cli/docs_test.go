@@ -308,8 +308,8 @@ func TestStampedVersion(t *testing.T) {
 	}
 }
 
-// document FILE PREFIX runs, in a shell, the command of a document that begins so.
-func document(ts *testscript.TestScript, neg bool, args []string) {
+// typed is the script command document FILE PREFIX: it runs, in a shell, the command of a document that begins so.
+func typed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: document FILE PREFIX")
 	}
@@ -325,83 +325,4 @@ func document(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s shows %d commands that begin so: %q", args[0], len(found), found)
 	}
 	ts.Check(ts.Exec("sh", "-c", found[0]))
-}
-
-// TestLinks checks that what the documents link to in the repository exists, and
-// the headings there.
-func TestLinks(t *testing.T) {
-	t.Parallel()
-	files, err := filepath.Glob(filepath.Join(repository, "docs", "*.md"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no documents: %v", err)
-	}
-	for _, file := range append(files, filepath.Join(repository, "README.md"), filepath.Join(repository, "deploy", "README.md")) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, match := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
-			path, fragment, _ := strings.Cut(match[1], "#")
-			if strings.Contains(path, "://") {
-				continue
-			}
-			target := file
-			if path != "" {
-				target = filepath.Join(filepath.Dir(file), path)
-			}
-			linked, err := os.ReadFile(target)
-			if info, statErr := os.Stat(target); statErr == nil && info.IsDir() {
-				continue
-			}
-			if err != nil {
-				t.Errorf("%s links to %s: %v", file, match[1], err)
-				continue
-			}
-			if fragment != "" && !slices.Contains(headings(string(linked)), fragment) {
-				t.Errorf("%s links to %s, where no such heading is", file, match[1])
-			}
-		}
-	}
-}
-
-// headings returns the fragments of a document's headings, as GitHub makes them.
-func headings(text string) (fragments []string) {
-	for _, match := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
-		kept := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(match[1]), "")
-		fragments = append(fragments, strings.ReplaceAll(kept, " ", "-"))
-	}
-	return fragments
-}
-
-// TestTroubleshootingMessages checks that each message that docs/troubleshooting.md
-// quotes is in the source.
-func TestTroubleshootingMessages(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(repository, "docs", "troubleshooting.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var source strings.Builder
-	for _, folder := range []string{"cmd/internal", "idp", "ldapauth", "proxy"} {
-		err := filepath.WalkDir(filepath.Join(repository, folder), func(path string, _ os.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			data, err := os.ReadFile(path)
-			source.Write(data)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	quoted := regexp.MustCompile(`(?m)^> (.+)$`).FindAllStringSubmatch(string(text), -1)
-	if len(quoted) < 20 {
-		t.Fatalf("only %d messages are quoted", len(quoted))
-	}
-	for _, match := range quoted {
-		if !strings.Contains(source.String(), match[1]) {
-			t.Errorf("the program does not print %q any more", match[1])
-		}
-	}
 }

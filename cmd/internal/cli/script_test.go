@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 			"send":     send,
 			"eventual": eventual,
 			"mode":     mode,
-			"document": document,
+			"document": typed,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
