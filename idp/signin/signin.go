@@ -121,29 +121,24 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	if result.Status == identity.OK || (result.MayTell && result.Status != identity.Throttled) {
 		attempt.takeBack(ctx, true)
 	}
-	return result.Person, judge(h, attempt, result), nil
-}
-
-// judge turns the directory's answer into a refusal; nil: the person may sign in.
-func judge(h *identity.Host, attempt *attempt, result identity.Result) *refusal {
 	reason := result.Status.String()
-	switch {
-	case result.Status == identity.OK && len(result.Person.Addresses) == 0:
+	switch result.Status {
+	case identity.OK:
+		if len(result.Person.Addresses) > 0 {
+			return result.Person, nil, nil
+		}
 		refusal := refused("no_address", "no_address")
 		refusal.args = map[string]string{"host": h.Name}
-		return refusal
-	case result.Status == identity.OK:
-		return nil
-	case result.Status == identity.Throttled:
-		return throttled(attempt)
-	case !result.MayTell:
-		return refused(reason, "wrong")
-	}
-	switch result.Status {
+		return result.Person, refusal, nil
+	case identity.Throttled:
+		return result.Person, throttled(attempt), nil
 	case identity.MustChange, identity.Expired, identity.Locked, identity.NotAllowed:
-		return refused(reason, reason)
+		if result.MayTell {
+			return result.Person, refused(reason, reason), nil
+		}
+	case identity.Refused, identity.Gone:
 	}
-	return refused(reason, "wrong")
+	return result.Person, refused(reason, "wrong"), nil
 }
 
 // throttled tells how long to wait, in whole minutes rounded up.

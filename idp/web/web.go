@@ -57,34 +57,43 @@ type Web struct {
 	languages languages
 }
 
+// hubsMark is where the scripts for other pages get the list of hubs.
+const hubsMark = `'HUBS'`
+
 // New parses everything; an error is a fault of the files themselves. The files of
 // overlay, which may be nil, stand for those of the same names here, and may add
 // languages.
 func New(overlay fs.FS) (*Web, error) {
 	w := &Web{static: map[string]Asset{}, pages: map[string]*template.Template{}, scripts: map[string]string{}}
-	for _, part := range []struct {
-		dir  string
-		load func(bodies map[string][]byte) error
-	}{{"locales", w.loadLanguages}, {"static", w.loadStatic}, {"templates", w.loadPages}, {"scripts", w.loadScripts}} {
-		bodies := map[string][]byte{}
+	bodies := map[string]map[string][]byte{}
+	for _, dir := range []string{"locales", "static", "templates", "scripts"} {
+		bodies[dir] = map[string][]byte{}
 		for _, files := range []fs.FS{embedded, overlay} {
 			if files == nil {
 				continue
 			}
-			if err := read(bodies, files, part.dir); err != nil {
+			if err := read(bodies[dir], files, dir); err != nil {
 				return nil, fmt.Errorf("reading the web files: %w", err)
 			}
 		}
-		if err := part.load(bodies); err != nil {
-			return nil, fmt.Errorf("loading the web files: %w", err)
+	}
+	var err error
+	if w.languages, err = loadLanguages(bodies["locales"]); err != nil {
+		return nil, fmt.Errorf("loading the web files: %w", err)
+	}
+	if err := w.loadStatic(bodies["static"]); err != nil {
+		return nil, fmt.Errorf("loading the web files: %w", err)
+	}
+	if err := w.loadPages(bodies["templates"]); err != nil {
+		return nil, fmt.Errorf("loading the web files: %w", err)
+	}
+	for name, body := range bodies["scripts"] {
+		if strings.Count(string(body), hubsMark) != 1 {
+			return nil, fmt.Errorf("loading the web files: %s must hold %s exactly once", name, hubsMark)
 		}
+		w.scripts[name] = string(body)
 	}
 	return w, nil
-}
-
-func (w *Web) loadLanguages(bodies map[string][]byte) (err error) {
-	w.languages, err = loadLanguages(bodies)
-	return err
 }
 
 func (w *Web) loadStatic(bodies map[string][]byte) error {
@@ -105,9 +114,16 @@ func (w *Web) loadStatic(bodies map[string][]byte) error {
 }
 
 func (w *Web) loadPages(bodies map[string][]byte) error {
+	static := func(name string) (string, error) {
+		where := w.StaticPath(name)
+		if _, ok := w.static[where]; !ok {
+			return "", fmt.Errorf("there is no static file %s", name)
+		}
+		return where, nil
+	}
 	for _, l := range w.languages.all {
 		funcs := template.FuncMap{
-			"static": w.staticChecked,
+			"static": static,
 			"lang":   func() string { return l.Tag },
 			"dir":    func() string { return l.Direction },
 		}
@@ -127,29 +143,8 @@ func (w *Web) loadPages(bodies map[string][]byte) error {
 	return nil
 }
 
-// hubsMark is where the scripts for other pages get the list of hubs.
-const hubsMark = `'HUBS'`
-
-func (w *Web) loadScripts(bodies map[string][]byte) error {
-	for name, body := range bodies {
-		if strings.Count(string(body), hubsMark) != 1 {
-			return fmt.Errorf("%s must hold %s exactly once", name, hubsMark)
-		}
-		w.scripts[name] = string(body)
-	}
-	return nil
-}
-
 // StaticPath is the path at which a file of static/ is served.
 func (w *Web) StaticPath(name string) string { return StaticPrefix + w.hash + "/" + name }
-
-func (w *Web) staticChecked(name string) (string, error) {
-	where := w.StaticPath(name)
-	if _, ok := w.static[where]; !ok {
-		return "", fmt.Errorf("there is no static file %s", name)
-	}
-	return where, nil
-}
 
 // Static returns the files of static/ by the paths at which they are served.
 func (w *Web) Static() map[string]Asset { return w.static }
