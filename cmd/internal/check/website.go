@@ -117,7 +117,11 @@ func (w *website) checkPaths(ctx context.Context) report.Finding {
 	for _, path := range paths {
 		got, err := w.get(ctx, path, nil)
 		if err == nil && got.StatusCode != nothing.StatusCode && got.StatusCode < 500 {
-			f.Warn("move what the website has there: persona answers that path now. Or give identity a host of its own (authority: "+w.proposal()+")", "the website answers %s itself (%d)", path, got.StatusCode)
+			hint := "move what the website has there: persona answers that path now"
+			if w.host.Role == config.RoleIdentity {
+				hint += ". Or give identity a host of its own (authority: " + w.proposal() + ")"
+			}
+			f.Warn(hint, "the website answers %s itself (%d)", path, got.StatusCode)
 		}
 	}
 	return f.Finding("the website has nothing at %s", strings.Join(paths, ", "))

@@ -79,6 +79,22 @@ func TestWebsite(t *testing.T) {
 	}
 }
 
+// TestPathsOfADelegatingHost: a domain whose identity host is another is not told
+// to make one.
+func TestPathsOfADelegatingHost(t *testing.T) {
+	t.Parallel()
+	page := text(200, "text/html", "x")
+	upstream := site(t, map[string]func(http.ResponseWriter, *http.Request){"/": page, "/.well-known/browserid": page})
+	yaml := replaced(withWebsite(upstream), "directory: corp", "directory: corp, authority: id.example.test")
+	found := look(t, newInternet(t).checker(load(t, folder(t), yaml)).Everything())
+	found.expect(t, want{"paths", report.Warning, "the website answers /.well-known/browserid itself", "move what the website has there"})
+	for _, f := range found.of("paths") {
+		if strings.Contains(f.Hint, "a host of its own") {
+			t.Errorf("it has one: %s", f.Hint)
+		}
+	}
+}
+
 func TestWebsiteDown(t *testing.T) {
 	t.Parallel()
 	found := look(t, newInternet(t).checker(load(t, folder(t), withWebsite("http://127.0.0.1:1"))).Everything())

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"net/url"
 	"syscall"
 )
@@ -55,7 +56,7 @@ func Explain(err error, host string) *Fault {
 		return fault("try again; when it stays so, look at the name servers of the domain", "DNS does not answer for "+host+": "+dns.Err)
 	case isHandshake:
 		return fault("serve a certificate for "+host+" that is trusted here: persona check "+host+" tells what is wrong with it", "TLS: "+text)
-	case errors.As(err, &notTLS):
+	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
 		return fault("something else than HTTPS listens there: look at the port, and at what forwards to it", "the answer is not TLS")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fault("is the program running, and does the port lead to it?", "the connection is refused")
