@@ -174,7 +174,7 @@ const (
 	Unavailable Outcome = "unavailable" // no answer from any server, or none that makes sense
 )
 
-// observe tells how long a question took, waiting for one of the bounded
+// observe reports how long a question took, waiting for one of the bounded
 // connections included.
 func (d *Directory) observe(op Operation, began time.Time, outcome Outcome) {
 	d.cfg.Observe(op, outcome, time.Since(began))

@@ -183,7 +183,7 @@ func (d *Directory) Lookup(ctx context.Context, id string) (identity.Result, err
 }
 
 // Ping asks whether the directory answers the service account and holds the
-// base DN. The error says what to do.
+// base DN. The error has a hint.
 func (d *Directory) Ping(ctx context.Context) error {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()

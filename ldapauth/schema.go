@@ -11,7 +11,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// Schema says where a directory keeps what we need to know about people.
+// Schema names where a directory keeps what we need to know about people.
 // Attribute names are case-insensitive.
 type Schema struct {
 	// UserFilter selects the people who may sign in (RFC 4515), for example

@@ -19,7 +19,7 @@ import (
 // configured.
 const DefaultRate = 100
 
-// APIConfig says how an API answers.
+// APIConfig is what an API needs.
 type APIConfig struct {
 	Verifier *Verifier
 	// Rate is how many requests a caller may send in a second; 0 is DefaultRate.
@@ -131,7 +131,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, q question) error {
 	return errUnavailable
 }
 
-// cause is what lies deepest: the reason alone may hide it from the caller.
+// cause returns the innermost error: the reason alone may hide it from the caller.
 func cause(err error) error {
 	for {
 		inner := errors.Unwrap(err)

@@ -53,7 +53,7 @@ type Lookup struct {
 	Body     []byte
 }
 
-// Own tells the documents of our own domains from memory. ok is false for a
+// Own returns the documents of our own domains from memory. ok is false for a
 // domain that is not ours. An error means that it is ours and that its keys are
 // not ready yet.
 type Own func(domain string) (doc browserid.Document, ok bool, err error)

@@ -31,7 +31,7 @@ func (h *hinted) Unwrap() error { return h.error }
 // be accepted at the moment.
 var ErrBusy = errors.New("too busy")
 
-// refuse makes a refusal of what browserid says about a bundle.
+// refuse makes a refusal of an error about a bundle.
 func refuse(err error) *Refusal {
 	if errors.Is(err, browserid.ErrNoEmail) || errors.Is(err, browserid.ErrEmail) {
 		return &Refusal{"untrusted assertion, doesn't contain an email, and issuer is untrusted ", err}
@@ -48,7 +48,7 @@ func refuse(err error) *Refusal {
 func historic(reason browserid.Reason) bool {
 	switch reason {
 	case browserid.ErrSeconds, browserid.ErrNotSupported, browserid.ErrKeySize:
-		return false // which number, which key, stands around them
+		return false // their text also names the number or the key
 	}
 	return true
 }

@@ -13,13 +13,13 @@ import (
 )
 
 // longestRequest bounds a request's body in bytes: a bundle of the largest size
-// that is read, escaped, and what stands around it.
+// that is read, escaped, with the other fields.
 const longestRequest = 16 << 10
 
 // question is what a website asks.
 type question struct{ assertion, audience string }
 
-// requestError says why a request is no question that could be answered.
+// requestError is why a request cannot be answered.
 type requestError struct {
 	status int
 	reason string

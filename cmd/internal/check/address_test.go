@@ -224,7 +224,7 @@ func TestForeignPerson(t *testing.T) {
 	}{
 		"another provider": {"", want{"authority", report.Failed, "foreign.test signs for the addresses of foreign.test, and that is not an identity host", "types no password anywhere but"}},
 		"delegates here":   {`{"authority":"example.test"}`, want{"authority", report.Failed, "foreign.test delegates to example.test, whose configuration does not sign for it", "certifies of example.test"}},
-		"no provider":      {`{"disabled":true}`, want{"authority", report.Failed, "no identity provider by its own word", "contact the operator"}},
+		"no provider":      {`{"disabled":true}`, want{"authority", report.Failed, "no identity provider: its document says", "contact the operator"}},
 		"in circles":       {`{"authority":"foreign.test"}`, want{"authority", report.Failed, "in circles", "document of its own"}},
 	} {
 		t.Run(name, func(t *testing.T) {

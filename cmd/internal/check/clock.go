@@ -9,13 +9,13 @@ import (
 	"persona-sidecar/cmd/internal/check/report"
 )
 
-// dated is what an answer says of the time.
+// dated is the difference between this clock and that of a server.
 type dated struct {
 	source string
 	ahead  time.Duration
 }
 
-// noteDate keeps what a server that is not ours says of the time.
+// noteDate keeps the date in the answer of a server that is not ours.
 func (c *Checker) noteDate(response *http.Response) {
 	host := response.Request.URL.Hostname()
 	ip, err := netip.ParseAddr(host)

@@ -174,7 +174,7 @@ func TestDelegation(t *testing.T) {
 				chain(w, 1)
 				w.serve("a1.test", &provider{answers: map[string]func(http.ResponseWriter, *http.Request){browserid.DocumentPath: published(`{"disabled":true}`)}})
 			},
-			want{"authority", report.Failed, "none, by its own word", "is an identity provider"},
+			want{"authority", report.Failed, "none: its document says disabled", "is an identity provider"},
 		},
 		"to a bad certificate": {
 			func(w *internet) {

@@ -85,7 +85,7 @@ func (c *Checker) notOurs(ctx context.Context, domain string) report.Finding {
 	case found.Status == report.Failed:
 		return report.Fail(found.Hint, "%s: %s", domain, found)
 	case led.Disabled():
-		return report.Fail("contact the operator of the domain", "%s is not in the configuration, and it is no identity provider by its own word (disabled)", domain)
+		return report.Fail("contact the operator of the domain", "%s is not in the configuration, and it is no identity provider: its document says disabled", domain)
 	}
 	if host, ours := c.ours(network.HostOf(led.Provider())); ours {
 		return report.Fail("name the domain in certifies of "+host.Name, "%s delegates to %s, whose configuration does not sign for it", domain, host.Name)
@@ -123,7 +123,7 @@ func (t *trip) findAuthority(ctx context.Context) report.Finding {
 	}
 	support, ok := led.Last.Document.(browserid.Support)
 	if !ok {
-		return report.Fail("remove disabled from its document", "%s is no identity provider, by its own word (disabled)", domain)
+		return report.Fail("remove disabled from its document", "%s is no identity provider: its document says disabled", domain)
 	}
 	if network.HostOf(led.Provider()) != t.signer.Name {
 		return report.Fail("publish {\"authority\":\""+t.signer.Name+"\"} at "+domain, "outsiders are led to %s, and the configuration says that %s signs", document.Arrows(led.Chain), t.signer.Name)

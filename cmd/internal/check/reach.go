@@ -44,7 +44,7 @@ func (s *site) pointsHere(addresses []netip.Addr) report.Finding {
 	}
 	here := func(ip netip.Addr) bool { return slices.Contains(machine, ip.Unmap()) }
 	if slices.ContainsFunc(addresses, netip.Addr.IsLoopback) {
-		return report.Warn("look into /etc/hosts: the rest of the world is told something else", "%s: on this machine the name leads to itself", listed(addresses))
+		return report.Warn("look into /etc/hosts: other machines resolve the name in another way", "%s: on this machine the name leads to itself", listed(addresses))
 	}
 	var elsewhere []netip.Addr
 	for _, ip := range addresses {

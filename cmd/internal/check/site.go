@@ -138,7 +138,7 @@ func (s *site) checkAuthority(ctx context.Context, domain string) report.Finding
 		if host, own := s.ours(s.name); own && host.Role == config.RoleDisabled {
 			return finding // as configured
 		}
-		return report.Warn(`the domain publishes {"disabled": true}; contact its operator`, "no authority signs for %s, by its own word (disabled)", s.name)
+		return report.Warn(`the domain publishes {"disabled": true}; contact its operator`, "no authority signs for %s: its document says disabled", s.name)
 	}
 	s.last, s.provider = led.Last, led.Provider()
 	return finding

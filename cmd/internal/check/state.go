@@ -16,7 +16,7 @@ import (
 	"persona-sidecar/idp/keys"
 )
 
-// ownKeys is the key ring as it lies in the state directory.
+// ownKeys is the key ring in the state directory.
 type ownKeys struct {
 	store *store.Files // nil: cannot be opened
 	ring  *keys.Ring   // nil: cannot be read

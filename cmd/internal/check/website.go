@@ -151,7 +151,7 @@ var (
 )
 
 // checkWorkers looks for a service worker of the website: one whose scope is /
-// stands between our pages and the browser.
+// handles requests for our pages, too.
 func (w *website) checkWorkers(ctx context.Context) report.Finding {
 	if w.home.Response == nil {
 		return report.Skip("the website shows no page")

@@ -113,7 +113,7 @@ func Follow(way []Published, err error, skip int) (f Followed, finding report.Fi
 	}
 	switch {
 	case f.Disabled() && len(way) > 1:
-		return f, report.Fail("delegate to a host that is an identity provider", "%s, which is none, by its own word (disabled)", Arrows(f.Chain))
+		return f, report.Fail("delegate to a host that is an identity provider", "%s, which is none: its document says disabled", Arrows(f.Chain))
 	case f.Disabled():
 		return f, report.Pass("no authority signs for %s", f.Chain[0])
 	case f.Last.Err != nil && len(way) > skip:
@@ -212,7 +212,7 @@ func contentHint(body []byte, err error) string {
 		} `json:"public-key"`
 	}
 	if !json.Valid(body) {
-		hint := "publish one JSON object: what stands there is none"
+		hint := "publish one JSON object: this is none"
 		if strings.HasPrefix(strings.TrimSpace(string(body)), "<") {
 			hint += ", but a page; the website answers where the document should be"
 		}
@@ -268,7 +268,7 @@ func (p *Published) kind() string {
 	case browserid.Delegation:
 		return "delegates to " + document.Authority
 	case browserid.Disabled:
-		return "is no identity provider, by its own word (disabled)"
+		return "is no identity provider: its document says disabled"
 	}
 	return "no document"
 }
