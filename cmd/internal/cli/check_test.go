@@ -28,7 +28,8 @@ type checked struct {
 	slapd         *ldaptest.Server
 }
 
-func startChecked(t *testing.T) checked {
+// newChecked returns a folder with a certificate, and a directory.
+func newChecked(t *testing.T) checked {
 	t.Helper()
 	c := checked{folder: t.TempDir(), slapd: ldaptest.StartSlapd(t, ldaptest.Options{})}
 	settings := idptest.NewAuthority(t).TLS(t, "example.test").Certificates[0]
@@ -46,25 +47,31 @@ func startChecked(t *testing.T) checked {
 	} {
 		put(t, filepath.Join(c.folder, name), text)
 	}
+	return c
+}
+
+// serve starts persona for example.test and waits for its keys.
+func (c checked) serve(t *testing.T, listenAndTLS string) *process {
+	t.Helper()
 	put(t, filepath.Join(c.folder, "persona.yaml"), fmt.Sprintf(`
 state_dir: state
-listen: {https: "127.0.0.1:0", http: "127.0.0.1:0", admin: "127.0.0.1:0"}
-tls: {mode: files, cert_file: tls.pem, key_file: tls.key}
+%s
 domains:
   - {name: example.test, directory: corp}
 directories:
   corp: {preset: openldap, urls: [%q], ca_file: ldap.pem, bind_dn: %q, bind_password_file: bind, base_dn: %q}
-`, c.slapd.LDAPSURL(), c.slapd.BindDN, c.slapd.BaseDN))
+`, listenAndTLS, c.slapd.LDAPSURL(), c.slapd.BindDN, c.slapd.BaseDN))
 	p := serve(t, c.folder)
-	ready := regexp.MustCompile(`"https":"([^"]+)"`)
-	apptest.Eventually(t, "it has a key", func() bool {
-		at := ready.FindStringSubmatch(p.log.String())
-		if at == nil || strings.Count(p.log.String(), "created a new key") < 2 {
-			return false
-		}
-		c.https = at[1]
-		return true
-	})
+	apptest.Eventually(t, "it has a key", func() bool { return strings.Count(p.log.String(), "created a new key") == 2 })
+	p.ready(t)
+	return p
+}
+
+func startChecked(t *testing.T) checked {
+	t.Helper()
+	c := newChecked(t)
+	p := c.serve(t, "listen: {https: \"127.0.0.1:0\", http: \"127.0.0.1:0\", admin: \"127.0.0.1:0\"}\ntls: {mode: files, cert_file: tls.pem, key_file: tls.key}")
+	c.https = regexp.MustCompile(`"https":"([^"]+)"`).FindStringSubmatch(p.log.String())[1]
 	return c
 }
 

@@ -19,7 +19,7 @@ import (
 const repository = "../../.."
 
 // documents are those that show commands to type.
-var documents = []string{"README.md", "deploy/README.md", "docs/backup.md", "docs/troubleshooting.md"}
+var documents = []string{"README.md", "deploy/README.md", "docs/backup.md", "docs/behind-another-server.md", "docs/troubleshooting.md"}
 
 // runBy names the test that runs a command of a document, for commands that no
 // script runs literally with its command document.

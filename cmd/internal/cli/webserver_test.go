@@ -1,10 +1,15 @@
+//go:build unix
+
 package cli_test
 
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -85,6 +90,100 @@ func TestDocrootOnApache(t *testing.T) {
 	}
 }
 
+// TestBehindAnotherServer has a web server keep its ports, its certificate and its
+// website, as docs/behind-another-server.md shows, and has persona check the domain
+// and the sign-in of a person through it.
+func TestBehindAnotherServer(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile(filepath.Join(repository, "docs", "behind-another-server.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for program, server := range map[string]struct {
+		language string
+		start    func(t *testing.T, certificates, folder, addr, lines string) *exec.Cmd
+	}{
+		"nginx": {"nginx", func(t *testing.T, certificates, folder, addr, lines string) *exec.Cmd {
+			return startNginx(t, folder, addr+" ssl", fmt.Sprintf("ssl_certificate %[1]s/tls.pem; ssl_certificate_key %[1]s/tls.key;\n", certificates)+lines)
+		}},
+		"apache2": {"apache", func(t *testing.T, certificates, folder, addr, lines string) *exec.Cmd {
+			return startApache(t, folder, addr, fmt.Sprintf("ServerName example.test\nSSLEngine on\nSSLCertificateFile %[1]s/tls.pem\nSSLCertificateKeyFile %[1]s/tls.key\n", certificates)+lines)
+		}},
+		"caddy": {"caddyfile", startCaddy},
+	} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			needServer(t, program)
+			c := newChecked(t)
+			p := c.serve(t, "listen: {http: \"127.0.0.1:0\", admin: \"127.0.0.1:0\"}\ntls: {mode: \"off\"}\ntrusted_proxies: [127.0.0.1]")
+			folder := siteFolder(t)
+			if err := os.Mkdir(filepath.Join(folder, "site"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, filepath.Join(folder, "site", "personal.html"), "the website")
+			c.https = relyingpartytest.FreeAddress(t)
+			lines := strings.ReplaceAll(between(t, string(guide), "```"+server.language+"\n", "```"), "127.0.0.1:8081", p.http)
+			runServer(t, server.start(t, c.folder, folder, c.https, lines))
+			apptest.Eventually(t, program+" listens", func() bool {
+				conn, err := net.Dial("tcp", c.https)
+				if err == nil {
+					_ = conn.Close()
+				}
+				return err == nil
+			})
+
+			stdout, stderr, code := c.check(t, "example.test", "alice@example.test", "-password-file", "password")
+			if code != 0 || !strings.Contains(stdout, "  ✓ published key ") || !strings.Contains(stdout, "  ✓ sign-out ") {
+				t.Errorf("persona check exited with %d:\n%s%s", code, stdout, stderr)
+			}
+			for path, want := range map[string]string{"/personal.html": "the website", "/persona/": "persona"} {
+				if got := c.get(t, path); !strings.Contains(got, want) {
+					t.Errorf("%s: %s", path, got)
+				}
+			}
+		})
+	}
+}
+
+// get returns a page of example.test as it comes over TLS.
+func (c checked) get(t *testing.T, path string) string {
+	t.Helper()
+	roots := x509.NewCertPool()
+	ca, err := os.ReadFile(filepath.Join(c.folder, "ca.pem"))
+	if err != nil || !roots.AppendCertsFromPEM(ca) {
+		t.Fatal("no authority: ", err)
+	}
+	client := &http.Client{Timeout: apptest.Patience, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, c.https)
+		},
+	}}
+	response, err := client.Get("https://example.test" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.Status + " " + string(body)
+}
+
+func startCaddy(t *testing.T, certificates, folder, addr, lines string) *exec.Cmd {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "Caddyfile")
+	writeFile(t, path, fmt.Sprintf("{\n  admin off\n  auto_https off\n}\nhttps://example.test:%s {\n  bind 127.0.0.1\n  tls %[2]s/tls.pem %[2]s/tls.key\n  root * %[3]s/site\n  file_server\n%[4]s\n}\n", port, certificates, folder, lines))
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), "caddy", "run", "--config", path, "--adapter", "caddyfile")
+	command.Env = append(os.Environ(), "HOME="+folder, "XDG_CONFIG_HOME="+folder, "XDG_DATA_HOME="+folder)
+	return command
+}
+
 func needServer(t *testing.T, name string) {
 	t.Helper()
 	if testing.Short() {
@@ -93,7 +192,7 @@ func needServer(t *testing.T, name string) {
 	if _, err := exec.LookPath(name); err == nil {
 		return
 	}
-	reason := name + " is not installed (apt-get install apache2-bin nginx)"
+	reason := name + " is not installed (apt-get install apache2-bin nginx caddy)"
 	if os.Getenv("CI") == "true" {
 		t.Fatal(reason)
 	}
@@ -143,7 +242,7 @@ func startApache(t *testing.T, folder, addr, lines string) *exec.Cmd {
 	t.Helper()
 	const modules = "/usr/lib/apache2/modules" // Debian's
 	var b strings.Builder
-	for _, name := range []string{"mpm_event", "authz_core", "mime", "headers"} {
+	for _, name := range []string{"mpm_event", "authz_core", "mime", "headers", "ssl", "proxy", "proxy_http"} {
 		fmt.Fprintf(&b, "LoadModule %s_module %s/mod_%s.so\n", name, modules, name)
 	}
 	fmt.Fprintf(&b, "ServerRoot %[1]s\nServerName example.com\nListen %[2]s\nPidFile %[1]s/pid\nErrorLog /dev/stderr\nDocumentRoot %[1]s/site\nTypesConfig /dev/null\n", folder, addr)
