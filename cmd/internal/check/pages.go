@@ -141,13 +141,20 @@ var scriptSource = regexp.MustCompile(`(?i)<script\b[^>]*\bsrc\s*=\s*["']?([^"'\
 
 // checkScript finds the protocol's script in a page, and sees that it loads.
 func (s *site) checkScript(ctx context.Context, f *report.Faults, page visitor.Answer, name string) {
-	source, found := scriptIn(page, name)
-	if !found {
+	var source *url.URL
+	for _, match := range scriptSource.FindAllSubmatch(page.Body, -1) {
+		if to, err := page.Request.URL.Parse(string(match[1])); err == nil && path.Base(to.Path) == name {
+			source = to
+			break
+		}
+	}
+	if source == nil {
 		f.Warn("the page must load "+name+" of its hub, and call what it defines", "no %s is loaded", name)
 		return
 	}
-	if closed(source.Hostname()) {
-		f.Fail("load "+name+" of your own hub: Persona's centre closed in 2016", "it loads %s, which is gone", source)
+	// Mozilla's service is closed.
+	if host := "." + source.Hostname(); strings.HasSuffix(host, ".persona.org") || strings.HasSuffix(host, ".browserid.org") {
+		f.Fail("load "+name+" of your own hub: Mozilla's service closed in 2016", "it loads %s, which is gone", source)
 		return
 	}
 	if source.Scheme != "https" {
@@ -163,27 +170,6 @@ func (s *site) checkScript(ctx context.Context, f *report.Faults, page visitor.A
 	case !strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript"):
 		f.Fail("send it with Content-Type: text/javascript", "its script %s is no script, but %s", source, got.Header.Get("Content-Type"))
 	}
-}
-
-// scriptIn returns the absolute URL of a script that a page loads.
-func scriptIn(page visitor.Answer, name string) (*url.URL, bool) {
-	for _, match := range scriptSource.FindAllSubmatch(page.Body, -1) {
-		source, err := page.Request.URL.Parse(string(match[1]))
-		if err == nil && path.Base(source.Path) == name {
-			return source, true
-		}
-	}
-	return nil, false
-}
-
-// closed reports whether a host belonged to Mozilla's Persona service.
-func closed(host string) bool {
-	for _, gone := range []string{"persona.org", "browserid.org"} {
-		if host == gone || strings.HasSuffix(host, "."+gone) {
-			return true
-		}
-	}
-	return false
 }
 
 // cutsPopups reports whether a Cross-Origin-Opener-Policy parts a popup from the

@@ -59,45 +59,27 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 		if err != nil {
 			return report.Fail("is the website running, and is upstream right? Visitors see an error page", "%v", visitor.Explain(err, w.host.Upstream.Hostname()))
 		}
-		next, leads := w.sameHost(got)
-		switch {
-		case leads:
-			path, trail = next, trail+" → "+next
-			continue
-		case got.StatusCode >= 500:
+		if got.StatusCode >= 500 {
 			return report.Fail("look at the website's own log", "it answers %d: %s", got.StatusCode, visitor.Brief(got.Body))
-		case got.StatusCode >= 300 && got.StatusCode < 400:
-			return w.judgeRedirect(got)
 		}
-		w.home = got
-		return report.Pass("%d%s", got.StatusCode, trail)
+		location := got.Header.Get("Location")
+		if got.StatusCode < 300 || got.StatusCode >= 400 || location == "" {
+			w.home = got
+			return report.Pass("%d%s", got.StatusCode, trail)
+		}
+		target, err := (&url.URL{Scheme: "https", Host: w.host.Name, Path: got.Request.URL.Path}).Parse(location)
+		switch {
+		case err == nil && target.Scheme == "https" && target.Host == w.host.Name:
+			path, trail = target.RequestURI(), trail+" → "+target.RequestURI()
+		case err == nil && target.Scheme == "http" && target.Hostname() == w.host.Name:
+			return report.Fail("tell the website that it is behind a proxy that ends TLS (it must trust X-Forwarded-Proto)", "it redirects to %s: with persona in front, in circles", location)
+		case err == nil && target.Host == w.host.Upstream.Host && target.Host != w.host.Name:
+			return report.Fail("tell the website its public name, https://"+w.host.Name, "it redirects to its inner address %s", location)
+		default:
+			return report.Pass("%d to %s", got.StatusCode, location)
+		}
 	}
 	return report.Fail("tell the website that it is behind a proxy and its name is https://"+w.host.Name, "it redirects without end: /%s", trail)
-}
-
-// sameHost returns the path of a redirect that stays on the host.
-func (w *website) sameHost(got visitor.Answer) (path string, leads bool) {
-	location := got.Header.Get("Location")
-	if got.StatusCode < 300 || got.StatusCode >= 400 || location == "" {
-		return "", false
-	}
-	target, err := (&url.URL{Scheme: "https", Host: w.host.Name, Path: got.Request.URL.Path}).Parse(location)
-	if err != nil || target.Scheme != "https" || target.Host != w.host.Name {
-		return "", false
-	}
-	return target.RequestURI(), true
-}
-
-func (w *website) judgeRedirect(got visitor.Answer) report.Finding {
-	location := got.Header.Get("Location")
-	target, err := url.Parse(location)
-	switch {
-	case err == nil && target.Scheme == "http" && target.Hostname() == w.host.Name:
-		return report.Fail("tell the website that it is behind a proxy that ends TLS (it must trust X-Forwarded-Proto)", "it redirects to %s: with persona in front, in circles", location)
-	case err == nil && target.Host == w.host.Upstream.Host && target.Host != w.host.Name:
-		return report.Fail("tell the website its public name, https://"+w.host.Name, "it redirects to its inner address %s", location)
-	}
-	return report.Pass("%d to %s", got.StatusCode, location)
 }
 
 // checkPaths sees whether the website uses paths that it does not get any more.
@@ -157,8 +139,14 @@ func (w *website) checkWorkers(ctx context.Context) report.Finding {
 		return report.Skip("the website shows no page")
 	}
 	where := w.registration(ctx)
-	if where == "" {
-		where = w.workerFile(ctx)
+	for _, path := range workerPaths {
+		if where != "" {
+			break
+		}
+		got, err := w.get(ctx, path, http.Header{"Service-Worker": {"script"}})
+		if err == nil && got.StatusCode == http.StatusOK && strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript") {
+			where = "there is " + path
+		}
 	}
 	if where == "" {
 		return report.Pass("none found")
@@ -185,17 +173,6 @@ func (w *website) registration(ctx context.Context) string {
 		got, err := w.get(ctx, source.RequestURI(), nil)
 		if err == nil && got.StatusCode == http.StatusOK && registers.Match(got.Body) {
 			return "its script " + source.Path + " registers one"
-		}
-	}
-	return ""
-}
-
-// workerFile returns where a worker's script lies.
-func (w *website) workerFile(ctx context.Context) string {
-	for _, path := range workerPaths {
-		got, err := w.get(ctx, path, http.Header{"Service-Worker": {"script"}})
-		if err == nil && got.StatusCode == http.StatusOK && strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript") {
-			return "there is " + path
 		}
 	}
 	return ""
