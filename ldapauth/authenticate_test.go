@@ -74,7 +74,7 @@ func TestStatuses(t *testing.T) {
 		{"ALICE", ldaptest.Password, identity.OK, true},
 		{"juergen", ldaptest.Password, identity.OK, true},
 		{ldaptest.SpecialLogin, ldaptest.Password, identity.OK, true},
-		{"nobody", ldaptest.Password, identity.Refused, false},
+		{"stranger", ldaptest.Password, identity.Refused, false},
 		{"bob", "wrong", identity.Refused, false},
 		{"bob", ldaptest.Password + " ", identity.Refused, false},
 		{"sam", ldaptest.Password, identity.Refused, false}, // two entries
@@ -106,7 +106,7 @@ func TestRefusalNamesTheEntry(t *testing.T) {
 	if got := signIn(t, d, "user00001@example.test", "wrong").Person.ID; got != id || id == "" {
 		t.Errorf("id of the refused %q, of the admitted %q", got, id)
 	}
-	if got := signIn(t, d, "nobody", "wrong").Person.ID; got != "" {
+	if got := signIn(t, d, "stranger", "wrong").Person.ID; got != "" {
 		t.Errorf("an unknown name has the id %q", got)
 	}
 }
@@ -141,7 +141,7 @@ func TestGate(t *testing.T) {
 	for range 10 { // more than the server's own limit: no password is tried
 		wantStatus(t, signInThrough(t, d, gate, "bob", "wrong"), identity.Throttled, false)
 	}
-	signInThrough(t, d, gate, "nobody", "wrong") // no entry to ask about
+	signInThrough(t, d, gate, "stranger", "wrong") // no entry to ask about
 	admit = true
 	res := signInThrough(t, d, gate, "bob", ldaptest.Password)
 	wantStatus(t, res, identity.OK, true)
@@ -252,7 +252,7 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 	cfg.Log = zerolog.New(&log).Level(zerolog.TraceLevel)
 	d := open(t, cfg)
 	const wrong = "mistyped-secret-42"
-	for _, login := range []string{"victor", "dave", "sam", "carol", "nobody", "heidi"} {
+	for _, login := range []string{"victor", "dave", "sam", "carol", "stranger", "heidi"} {
 		signIn(t, d, login, wrong)
 		signIn(t, d, login, ldaptest.Password)
 	}

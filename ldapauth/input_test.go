@@ -107,6 +107,7 @@ func TestAmbiguousNameIsLogged(t *testing.T) {
 // password.
 func TestReferralsAreNotFollowed(t *testing.T) {
 	t.Parallel()
+	s := ldaptest.StartSlapd(t, ldaptest.Options{})
 	elsewhere, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,6 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 			close(visited)
 		}
 	}()
-	s := ldaptest.StartSlapd(t, ldaptest.Options{})
 	req := ldap.NewAddRequest("cn=elsewhere,ou=people,dc=example,dc=test", nil)
 	req.Attribute("objectClass", []string{"referral", "extensibleObject"})
 	req.Attribute("cn", []string{"elsewhere"})
@@ -129,7 +129,7 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 	res := signIn(t, d, "alice", ldaptest.Password)
 	wantStatus(t, res, identity.OK, true)
 	wantStatus(t, lookUp(t, d, res.Person.ID), identity.OK, true)
-	wantStatus(t, signIn(t, d, "nobody", ldaptest.Password), identity.Refused, false)
+	wantStatus(t, signIn(t, d, "stranger", ldaptest.Password), identity.Refused, false)
 	elsewhere.Close()
 	select {
 	case <-visited:
@@ -166,7 +166,7 @@ func TestRefusalTime(t *testing.T) {
 	d := open(t, cfg)
 	refuseAll := func(string) bool { return false }
 	for name, refuse := range map[string]func() identity.Result{
-		"unknown":   func() identity.Result { return signIn(t, d, "nobody", "wrong") },
+		"unknown":   func() identity.Result { return signIn(t, d, "stranger", "wrong") },
 		"wrong":     func() identity.Result { return signIn(t, d, "user00002", "wrong") },
 		"ambiguous": func() identity.Result { return signIn(t, d, "sam", ldaptest.Password) },
 		"locked":    func() identity.Result { return signIn(t, d, "dave", ldaptest.Password) },

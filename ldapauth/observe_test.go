@@ -57,7 +57,7 @@ func TestObserve(t *testing.T) {
 	wantTold("a sign-in", "search ok", "bind ok", "search ok") // the entry, the password, the entry again with all owners of its addresses
 	signIn(t, d, "alice", "wrong")
 	wantTold("a wrong password", "search ok", "bind refused")
-	signIn(t, d, "nobody", "wrong")
+	signIn(t, d, "stranger", "wrong")
 	wantTold("an unknown name", "search ok")
 	signIn(t, d, "", "")
 	wantTold("nothing to ask")

@@ -156,7 +156,7 @@ func TestIdleConnections(t *testing.T) {
 		r.dieAtNextUse()
 		wantStatus(t, lookUp(t, d, id), identity.OK, true)
 		r.dieAtNextUse()
-		wantStatus(t, signIn(t, d, "nobody", "wrong"), identity.Refused, false)
+		wantStatus(t, signIn(t, d, "stranger", "wrong"), identity.Refused, false)
 	}
 	if n := r.died(); n < 9 { // at least one a round: the test did what it says
 		t.Errorf("only %d connections died", n)
@@ -265,7 +265,7 @@ func TestMisconfiguration(t *testing.T) {
 		"no StartTLS":             {plain, func(c *ldapauth.Config) { c.URLs, c.StartTLS = []string{plain.URL()}, true }, "offers no StartTLS"},
 		"TLS wanted":              {strict, func(c *ldapauth.Config) { c.URLs, c.InsecurePlaintext = []string{strict.URL()}, true }, "start_tls: true"},
 		"service password":        {s, func(c *ldapauth.Config) { c.BindPassword = "wrong" }, "check bind_dn and bind_password"},
-		"service account":         {s, func(c *ldapauth.Config) { c.BindDN = "cn=nobody,dc=example,dc=test" }, "check bind_dn and bind_password"},
+		"service account":         {s, func(c *ldapauth.Config) { c.BindDN = "cn=stranger,dc=example,dc=test" }, "check bind_dn and bind_password"},
 		"anonymous search":        {s, func(c *ldapauth.Config) { c.BindDN, c.BindPassword = "", "" }, "base_dn"},
 		"no such base":            {s, func(c *ldapauth.Config) { c.BaseDN = "ou=nowhere,dc=example,dc=test" }, "check base_dn"},
 		"base not held there":     {s, func(c *ldapauth.Config) { c.BaseDN = "dc=elsewhere,dc=test" }, "base_dn"},

@@ -108,7 +108,7 @@ func people() []entry {
 		person("peggy", "Peggy", "Price").with("mail", "peggy@example.test").with("mailAlternateAddress", "info@example.test"),
 		person("victor", "Victor", "Vance").with("mail", "victor@example.test").
 			with("proxyAddresses", "smtp:vic@example.test", "SMTP:v.vance@example.test", "sip:talk@example.test",
-				"X400:c=de;a= ;p=Example;s=Vance;g=Victor;", "nobody@example.test"),
+				"X400:c=de;a= ;p=Example;s=Vance;g=Victor;", "noreply@example.test"),
 		person("odd", "Olga", "Odd").
 			with("mail", "olga@example.test", "olga@sub.example.test", "olga@notexample.test", "olga@example.test.evil.example",
 				`"olga"@example.test`, "olga @example.test", "olga@@example.test", "@example.test", "olga@", "olga@example.test."),

@@ -31,9 +31,8 @@ domains:
 `, httpsPort, httpPort, pebble.Directory(), name, website(t).URL), pebble
 }
 
-// TestACMERefusesForAWhile: an ACME server that answers 429 or 500 costs nobody the website, is told
-// with a hint, is not asked again at once, not even by those who restart, and gets its order in the
-// end.
+// TestACMERefusesForAWhile: while an ACME server answers 429 or 500 the website is served, the log has
+// a hint, the server is not asked again at once, not even after a restart, and gets its order in the end.
 func TestACMERefusesForAWhile(t *testing.T) {
 	t.Parallel()
 	for status, hint := range map[int]string{
@@ -65,7 +64,7 @@ func TestACMERefusesForAWhile(t *testing.T) {
 				t.Errorf("one attempt asked for %d orders", asked)
 			}
 
-			// Whoever restarts does not ask again, even when it would be granted.
+			// A restart does not ask again, even when it would be granted.
 			pebble.AnswerOrders(0)
 			if err := p.stop(); err != nil {
 				t.Fatal(err)

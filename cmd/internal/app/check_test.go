@@ -123,7 +123,7 @@ func startCertified(t *testing.T) certified {
 	return certified{p, folder, roots, slapd}
 }
 
-// checkPerson checks the way of somebody who signs in with a password.
+// checkPerson checks the sign-in of a person with a password.
 func (c certified) checkPerson(t *testing.T, address, login, password string) (report.Summary, string) {
 	t.Helper()
 	target, err := check.ParseTarget(address)
@@ -157,7 +157,7 @@ func TestCheckOfAPerson(t *testing.T) {
 		"wrong password": {"bob.brown@example.test", "", "wrong", 1, []string{
 			"✗ sign-in                 403: The user name or the password is wrong.", "is it the right password", "– certificate",
 		}},
-		"somebody else's address": {"victor@example.test", "bob", ldaptest.Password, 2, []string{
+		"another person's address": {"victor@example.test", "bob", ldaptest.Password, 2, []string{
 			"✗ addresses               victor@example.test is not among the addresses of Bob", "✗ certificate             403 not_your_address", "✓ sign-out ",
 		}},
 		"must change the password": {"carol@example.test", "", ldaptest.Password, 1, []string{"✗ sign-in                 403: Your password has to be changed"}},
@@ -204,8 +204,8 @@ func TestCheckOfAPerson(t *testing.T) {
 	}
 }
 
-// TestCheckOfAnotherKey: a program with another state directory behind the name is found before anybody
-// types a password.
+// TestCheckOfAnotherKey: a program with another state directory behind the name is found before
+// a password is typed.
 func TestCheckOfAnotherKey(t *testing.T) {
 	t.Parallel()
 	c := startCertified(t)

@@ -20,9 +20,9 @@ func (c *wrongClock) set(wrong time.Duration) { c.by.Store(int64(wrong)) }
 
 const day = 24 * time.Hour
 
-// TestClockWrongByADay: a clock that jumps a day, to and fro, while the program runs or while it does
-// not, lets nobody in who had signed out or has not signed in, keeps nobody out who signs in, and is
-// told where it can be known.
+// TestClockWrongByADay: when the clock jumps a day, to and fro, while the program runs or while it does
+// not, sessions that were ended stay ended, people can sign in, and the log names the clock where it
+// can be known.
 func TestClockWrongByADay(t *testing.T) {
 	t.Parallel()
 	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
@@ -75,8 +75,7 @@ func TestClockWrongByADay(t *testing.T) {
 	}
 }
 
-// TestPasswordChangeAndTheClock: whoever changes a password ends the sessions begun with the old one,
-// and no other, however far our clock is from the directory's.
+// TestPasswordChangeAndTheClock: a changed password ends the sessions begun with the old one, and no other, however far our clock is from the directory's.
 func TestPasswordChangeAndTheClock(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]time.Duration{"ahead": day, "right": 0, "behind": -day} {

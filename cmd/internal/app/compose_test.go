@@ -250,7 +250,7 @@ func (s *stack) lockedDown(t *testing.T) {
 }
 
 // contradiction mounts a file that sets what the image sets: it is refused with the reason, and not
-// as a fault that a restart could mend.
+// as a fault that a restart could fix.
 func (s *stack) contradiction(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "persona.yaml")
 	apptest.Write(t, file, "listen: {https: ':443'}\ndomains: [{name: example.test, upstream: 'http://website:8080'}]\n")
@@ -263,7 +263,7 @@ func (s *stack) contradiction(t *testing.T) {
 	}
 }
 
-// unwritable mounts a folder that belongs to somebody else, types what the error says, and finds it mended. A
+// unwritable mounts a folder that belongs to another user, and does what the error says. A
 // new named volume needs nothing.
 func (s *stack) unwritable(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "state")

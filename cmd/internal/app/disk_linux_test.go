@@ -42,7 +42,7 @@ func TestFullDiskWhileStoringACertificate(t *testing.T) {
 	}
 }
 
-// fillWhileStoring says whether the certificate could not be stored on a disk of some blocks of 4 KiB.
+// fillWhileStoring reports whether the certificate could not be stored on a disk of some blocks of 4 KiB.
 func fillWhileStoring(t *testing.T, blocks int) (failed bool) {
 	name := fmt.Sprintf("fulldisk%d.test", blocks)
 	folder := t.TempDir()

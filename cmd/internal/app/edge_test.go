@@ -20,8 +20,8 @@ import (
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
 )
 
-// TestBehindATerminator: in mode off a trusted proxy tells client and scheme; nobody else is
-// believed, and passwords are never taken over plain HTTP.
+// TestBehindATerminator: in mode off a trusted proxy tells client and scheme; no one else is
+// trusted, and passwords are never taken over plain HTTP.
 func TestBehindATerminator(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -149,7 +149,7 @@ func waitForKeys(t *testing.T, p *program) {
 	})
 }
 
-// TestDirectoryDownAtStart: the website is served, nobody signs in, the pages say why; when the
+// TestDirectoryDownAtStart: the website is served, sign-in is refused with the reason; when the
 // directory comes back people sign in without a restart.
 func TestDirectoryDownAtStart(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// asker is a website that asks who somebody is, with a hub of another host.
+// asker is a website that asks people to sign in, with a hub of another host.
 func asker(t testing.TB, hub string) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

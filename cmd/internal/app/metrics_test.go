@@ -74,7 +74,7 @@ func only(all map[string]float64, prefixes ...string) map[string]float64 {
 	return some
 }
 
-// TestMetrics does a little of everything and finds exactly that in /metrics, and nobody's name.
+// TestMetrics does a little of everything and finds exactly that in /metrics, and no person's name.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
@@ -122,7 +122,7 @@ func TestMetrics(t *testing.T) {
 		"directory_request_duration_seconds{directory=corp,operation=ping,result=ok}":      1,
 		"directory_request_duration_seconds{directory=corp,operation=bind,result=refused}": 1,
 		"directory_request_duration_seconds{directory=corp,operation=bind,result=ok}":      1,
-		// Each person is found, and once allowed in, everybody who claims the same addresses; for each
+		// Each person is found, and once allowed in, every entry with the same addresses; for each
 		// certificate the person is read and the claims again.
 		"directory_request_duration_seconds{directory=corp,operation=search,result=ok}": 7,
 		"degraded{name=corp,part=directory}":                                            0,

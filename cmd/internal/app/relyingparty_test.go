@@ -153,7 +153,7 @@ func TestBrowserRelyingParties(t *testing.T) {
 	}
 }
 
-// TestBrowserRelyingPartyMistakes: what a developer gets wrong at first ends in words, and signs nobody in.
+// TestBrowserRelyingPartyMistakes: what a developer gets wrong at first ends with an explanation, and without a sign-in.
 func TestBrowserRelyingPartyMistakes(t *testing.T) {
 	m := startMall(t)
 	example := relyingpartytest.Examples()[0]

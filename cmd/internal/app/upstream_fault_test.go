@@ -114,7 +114,7 @@ func TestUpstreamFaults(t *testing.T) {
 		if err := <-failed; !errors.Is(err, context.Canceled) {
 			t.Errorf("the visitor got %v", err)
 		}
-		<-upstream.left // the website need not go on for nobody
+		<-upstream.left // no one waits for the rest
 	})
 	for _, path := range []string{"/dies", "/dies-chunked"} {
 		t.Run(path, func(t *testing.T) {
