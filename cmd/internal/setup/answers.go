@@ -86,7 +86,7 @@ func directoryAnswers() []*answer {
 	return []*answer{
 		{
 			flag: "directory-url", key: "directories.corp.urls", usage: "LDAP `URLs`, separated by commas, as ldaps://ldap.example.com",
-			title: "LDAP server", reason: "Passwords are checked there. Several servers with the same content are separated by commas.",
+			title: "LDAP server", reason: "Passwords are checked there. Its schema is OpenLDAP's: Active Directory has no preset yet. Several servers are separated by commas.",
 		},
 		{flag: "preset", key: "directories.corp.preset", text: string(config.PresetOpenLDAP), usage: "`name` of the directory's schema"},
 		{
