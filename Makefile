@@ -23,7 +23,7 @@ $(LINT):
 	GOBIN=$(TOOLS)/build go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	mv $(TOOLS)/build/golangci-lint $@
 
-check: lint modules ## what needs no test: format, vet, lint, import rules, words, modules
+check: lint words modules ## what needs no test: format, vet, lint, import rules, words, modules
 
 lint: $(LINT)
 	$(LINT) run

@@ -144,7 +144,7 @@ func eventuallyIn(t *testing.T, limit time.Duration, what string, holds func() b
 	defer tick.Stop()
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("did not happen: %s", what)
 		}
 		<-tick.C
 	}

@@ -44,7 +44,7 @@ func TestBehindATerminator(t *testing.T) {
 		"document over https":                  {trusting, "/.well-known/browserid", "https", http.StatusOK, `"public-key"`},
 		"sign-in over https":                   {trusting, "/persona/authenticate", "https", http.StatusOK, "password"},
 		"sign-in over http":                    {trusting, "/persona/authenticate", "http", http.StatusPermanentRedirect, ""},
-		"a stranger's word is not believed":    {wary, "/a?b", "https", http.StatusOK, "proto=http for=127.0.0.1"},
+		"a stranger's headers are not trusted": {wary, "/a?b", "https", http.StatusOK, "proto=http for=127.0.0.1"},
 		"a stranger reaches no identity paths": {wary, "/persona/authenticate", "https", http.StatusServiceUnavailable, ""},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.test"+test.path, nil)

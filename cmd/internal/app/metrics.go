@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics count what the rooms tell, on a registry of this App alone. Every label has few values:
-// names from the configuration and words that the rooms have a list of; nothing of a person, and
+// metrics count what the packages report, on a registry of this App alone. Every label has few values:
+// names from the configuration and words that the packages have a list of; nothing of a person, and
 // nothing that a client sends.
 type metrics struct {
 	registry *prometheus.Registry

@@ -13,17 +13,17 @@ import (
 	"persona-sidecar/cmd/internal/apptest"
 )
 
-// moody is a website that can be told how to behave. It keeps its address while it is down.
-type moody struct {
+// faultyUpstream is a website that can be told how to behave. It keeps its address while it is down.
+type faultyUpstream struct {
 	address string
 	server  *http.Server
 	arrived chan string // the path of each request that is not answered at once
 	left    chan string // and of each whose client went away
 }
 
-func startMoody(t *testing.T) *moody {
+func startFaultyUpstream(t *testing.T) *faultyUpstream {
 	t.Helper()
-	m := &moody{arrived: make(chan string, 10), left: make(chan string, 10)}
+	m := &faultyUpstream{arrived: make(chan string, 10), left: make(chan string, 10)}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func startMoody(t *testing.T) *moody {
 	return m
 }
 
-func (m *moody) up(t *testing.T, listener net.Listener) {
+func (m *faultyUpstream) up(t *testing.T, listener net.Listener) {
 	t.Helper()
 	if listener == nil {
 		var err error
@@ -46,9 +46,9 @@ func (m *moody) up(t *testing.T, listener net.Listener) {
 	go func() { _ = m.server.Serve(listener) }()
 }
 
-func (m *moody) down() { _ = m.server.Close() }
+func (m *faultyUpstream) down() { _ = m.server.Close() }
 
-func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *faultyUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/slow":
 		m.arrived <- r.URL.Path
@@ -72,7 +72,7 @@ func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // the operator with its cause, holds up nothing else, and is over when the website is back.
 func TestUpstreamFaults(t *testing.T) {
 	t.Parallel()
-	upstream, other := startMoody(t), startMoody(t)
+	upstream, other := startFaultyUpstream(t), startFaultyUpstream(t)
 	folder := t.TempDir()
 	yaml, roots := filesYAML(t, folder, "example.test", "other.test")
 	p := start(t, folder, yaml+oneDomain("http://"+upstream.address)+fmt.Sprintf("  - {name: other.test, upstream: \"http://%s\"}\n", other.address)+deadDirectory)

@@ -174,7 +174,7 @@ func (p *Process) until(t testing.TB, what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s\n%s", what, p.Log())
+			t.Fatalf("did not happen: %s\n%s", what, p.Log())
 		}
 	}
 }
