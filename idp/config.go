@@ -44,7 +44,7 @@ func (c *Config) validate() error {
 	missing("Respond.RequestID", c.Respond != nil && c.Respond.RequestID == nil)
 	missing("KeysReady", c.KeysReady == nil)
 	missing("HostName", c.HostName == nil)
-	seen := map[string]bool{}
+	seen, hubs := map[string]bool{}, map[string]bool{}
 	for i := range c.Hosts {
 		host := &c.Hosts[i]
 		if seen[host.Name] {
@@ -53,6 +53,15 @@ func (c *Config) validate() error {
 		seen[host.Name] = true
 		if err := host.Validate(); err != nil {
 			faults = append(faults, fmt.Errorf("host %q: %w", host.Name, err))
+		}
+		for _, hub := range host.Hubs {
+			if hubs[hub] {
+				continue
+			}
+			hubs[hub] = true
+			if _, err := identity.HubOrigin(hub); err != nil {
+				faults = append(faults, fmt.Errorf("host %q: %w", host.Name, err))
+			}
 		}
 	}
 	return errors.Join(faults...)

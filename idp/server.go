@@ -32,7 +32,7 @@ type site struct {
 	headers map[route.Class]http.Header // of routes without Sources
 }
 
-// entry is a route with its headers.
+// entry is a route with its headers, which are nil where they depend on Sources.
 type entry struct {
 	route.Route
 	header http.Header
@@ -90,14 +90,10 @@ func (s *site) add(r route.Route) error {
 	if _, taken := s.routes[r.Path]; taken {
 		return fmt.Errorf("two envelopes have a route %s", r.Path)
 	}
-	header, known := s.headers[r.Class]
-	if len(r.Sources) > 0 || !known {
-		header = route.Headers(s.host.Origin, r.Class, r.Sources)
+	if r.Sources == nil && s.headers[r.Class] == nil {
+		s.headers[r.Class] = route.Headers(s.host.Origin, r.Class, nil)
 	}
-	if len(r.Sources) == 0 {
-		s.headers[r.Class] = header
-	}
-	s.routes[r.Path] = entry{r, header}
+	s.routes[r.Path] = entry{r, s.headers[r.Class]}
 	return nil
 }
 
@@ -138,6 +134,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			entry.Class = route.API
 		}
 		entry.header = site.headers[entry.Class]
+	}
+	if entry.Sources != nil {
+		entry.header = route.Headers(site.host.Origin, entry.Class, entry.Sources())
 	}
 	for name, values := range entry.header {
 		w.Header()[name] = values[:1:1]

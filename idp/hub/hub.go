@@ -73,31 +73,28 @@ func (hub *Hub) Routes(h *identity.Host) ([]route.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialog := dialogPage{Frame: route.NewFrame(h), Issuers: []issuer{{h.Name, h.Origin}}}
-	dialog.Website = false // a popup does not lead on to the website
-	for _, other := range hub.naming[h.Hub()] {
-		if other.Name != h.Name {
-			dialog.Issuers = append(dialog.Issuers, issuer{other.Name, other.Origin})
-		}
-	}
-	var framed []string
-	for _, issuer := range dialog.Issuers {
-		framed = append(framed, issuer.Origin+provision.PathProvision)
-	}
 	on := func(handle func(http.ResponseWriter, *http.Request, *identity.Host) error) map[string]route.Handler {
 		return route.Get(func(w http.ResponseWriter, r *http.Request) error { return handle(w, r, h) })
 	}
 	return []route.Route{
 		{Path: "/persona/include.js", Class: route.Script, Methods: route.Get(route.Asset(include)), Keyless: true},
 		{
-			Path: "/persona/sign_in", Class: route.Dialog, Sources: framed, Keyless: true,
+			Path: "/persona/sign_in", Class: route.Dialog, Keyless: true,
+			Sources: func() (framed []string) {
+				for _, issuer := range hub.issuers(h) {
+					framed = append(framed, issuer.Origin+provision.PathProvision)
+				}
+				return framed
+			},
 			// The dialog's modules do the work; the page tells nothing about the person.
 			Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error {
+				dialog := dialogPage{Frame: route.NewFrame(h), Issuers: hub.issuers(h)}
+				dialog.Website = false // a popup does not lead on to the website
 				return hub.Respond.Render(w, r, http.StatusOK, "sign_in", dialog)
 			}),
 		},
 		{
-			Path: "/persona/communication_iframe", Class: route.SilentFrame, Sources: hub.RelyingParties.Sources(), Keyless: true,
+			Path: "/persona/communication_iframe", Class: route.SilentFrame, Sources: hub.RelyingParties.Sources, Keyless: true,
 			Methods: on(hub.getSilentFrame),
 		},
 		{Path: "/persona/wsapi/address_info", Class: route.API, Methods: on(hub.getAddressInfo), Keyless: true},
@@ -115,6 +112,17 @@ type dialogPage struct {
 
 // issuer is an identity host as the dialog knows it.
 type issuer struct{ Name, Origin string }
+
+// issuers lists the identity hosts that a host is the hub of, itself first.
+func (hub *Hub) issuers(h *identity.Host) []issuer {
+	issuers := []issuer{{h.Name, h.Origin}}
+	for _, other := range hub.naming[h.Hub()] {
+		if other.Name != h.Name {
+			issuers = append(issuers, issuer{other.Name, other.Origin})
+		}
+	}
+	return issuers
+}
 
 // getSilentFrame serves the frame by which include.js learns who is signed in.
 func (hub *Hub) getSilentFrame(w http.ResponseWriter, r *http.Request, h *identity.Host) error {

@@ -68,7 +68,8 @@ const (
 // Hub returns the base URL of the host's own hub.
 func (h *Host) Hub() string { return h.Origin + "/persona" }
 
-// Validate reports the first fault of h.
+// Validate reports the first fault of h, but for its Hubs: many hosts share
+// them, so that HubOrigin judges each once.
 func (h *Host) Validate() error {
 	if name, err := browserid.ParseAuthority(h.Name); err != nil || name != h.Name {
 		return errors.New("the name is not a canonical host name")
@@ -100,12 +101,16 @@ func (h *Host) validateProvider() error {
 	if h.CertificateLifetime < MinCertificateLifetime || h.CertificateLifetime > MaxCertificateLifetime {
 		return fmt.Errorf("certificate lifetime %s is not between %s and %s", h.CertificateLifetime, MinCertificateLifetime, MaxCertificateLifetime)
 	}
-	for _, hub := range h.Hubs {
-		if _, err := HubOrigin(hub); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+// HubOrigins returns the origins of Hubs, which HubOrigin must have accepted.
+func (h *Host) HubOrigins() []string {
+	origins := make([]string, len(h.Hubs))
+	for i, hub := range h.Hubs {
+		origins[i], _ = HubOrigin(hub)
+	}
+	return origins
 }
 
 // HubOrigin returns the origin of a hub's base URL, which must be https, name

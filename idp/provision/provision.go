@@ -86,22 +86,10 @@ func (e *Envelope) Routes(h *identity.Host) ([]route.Route, error) {
 	if h.Role != identity.Provider {
 		return []route.Route{document}, nil
 	}
-	shim, err := e.Respond.Web.Script("provisioning_api.js", append([]string{h.Hub()}, h.Hubs...))
-	if err != nil {
-		return nil, err
-	}
-	var framedBy []string
-	for _, hub := range h.Hubs {
-		origin, err := identity.HubOrigin(hub)
-		if err != nil {
-			return nil, err
-		}
-		framedBy = append(framedBy, origin)
-	}
 	return []route.Route{
 		document,
 		{
-			Path: PathProvision, Class: route.FramedPage, Sources: framedBy,
+			Path: PathProvision, Class: route.FramedPage, Sources: h.HubOrigins,
 			// The page tells nothing about the person: its module asks.
 			Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error {
 				return e.Respond.Render(w, r, http.StatusOK, "provision", route.NewFrame(h))
@@ -117,6 +105,6 @@ func (e *Envelope) Routes(h *identity.Host) ([]route.Route, error) {
 				return err
 			}),
 		},
-		{Path: "/persona/provisioning_api.js", Class: route.Script, Methods: route.Get(route.Asset(shim)), Keyless: true},
+		{Path: "/persona/provisioning_api.js", Class: route.Script, Methods: route.Get(e.Respond.Script("provisioning_api.js", h)), Keyless: true},
 	}, nil
 }

@@ -46,6 +46,18 @@ func (a *Responder) Render(w http.ResponseWriter, r *http.Request, status int, t
 	return nil
 }
 
+// Script returns a handler that answers with a script for the pages of a host's
+// hubs. It is rendered for each request because it lists them: see Route.Sources.
+func (a *Responder) Script(name string, h *identity.Host) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		script, err := a.Web.Script(name, append([]string{h.Hub()}, h.Hubs...))
+		if err != nil {
+			return err
+		}
+		return Asset(script)(w, r)
+	}
+}
+
 // Language returns the language that the browser of a request wants.
 func (a *Responder) Language(r *http.Request) *web.Language {
 	return a.Web.Language(r.Header["Accept-Language"]...)

@@ -21,9 +21,11 @@ type Route struct {
 	Methods map[string]Handler // GET stands for HEAD, too
 	// Keyless routes answer also while the host's keys are not ready.
 	Keyless bool
-	// Sources are the sources that the class's policy lists: who may frame a
-	// FramedPage or a SilentFrame, and what a Dialog frames.
-	Sources []string
+	// Sources returns the sources that the class's policy lists: who may frame a
+	// FramedPage or a SilentFrame, and what a Dialog frames. It is called for each
+	// request: with many hosts that list one another, all lists at once would take
+	// memory that grows with the square of their number.
+	Sources func() []string
 }
 
 // Get is the method table of a route that is read.

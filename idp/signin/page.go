@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"unicode/utf8"
 
 	"persona-sidecar/idp/browserid"
@@ -135,10 +136,8 @@ func unknownHub(r *http.Request, h *identity.Host) string {
 	if origin == h.Origin {
 		return ""
 	}
-	for _, hub := range h.Hubs {
-		if known, err := identity.HubOrigin(hub); err == nil && known == origin {
-			return ""
-		}
+	if slices.Contains(h.HubOrigins(), origin) {
+		return ""
 	}
 	return route.Printable(origin, 100)
 }

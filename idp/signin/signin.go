@@ -51,10 +51,6 @@ func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
 	if h.Role != identity.Provider {
 		return nil, nil
 	}
-	shim, err := p.Respond.Web.Script("authentication_api.js", append([]string{h.Hub()}, h.Hubs...))
-	if err != nil {
-		return nil, err
-	}
 	on := func(handle func(http.ResponseWriter, *http.Request, *identity.Host) error) route.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error { return handle(w, r, h) }
 	}
@@ -67,7 +63,7 @@ func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
 		}},
 		{Path: "/persona/logout", Class: route.Page, Methods: route.Post(on(p.postLogout))},
 		{Path: "/persona/api/session", Class: route.API, Methods: route.Get(on(p.getSession))},
-		{Path: "/persona/authentication_api.js", Class: route.Script, Methods: route.Get(route.Asset(shim)), Keyless: true},
+		{Path: "/persona/authentication_api.js", Class: route.Script, Methods: route.Get(p.Respond.Script("authentication_api.js", h)), Keyless: true},
 	}, nil
 }
 

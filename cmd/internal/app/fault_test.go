@@ -141,7 +141,7 @@ directories:
   corp: {preset: openldap, urls: ["ldap://127.0.0.1:1"], insecure_plaintext: true, bind_dn: "cn=x,dc=example,dc=test", bind_password: x, base_dn: "dc=example,dc=test"}
 `
 
-func waitForKeys(t *testing.T, p *program) {
+func waitForKeys(t testing.TB, p *program) {
 	t.Helper()
 	apptest.Eventually(t, "the keys are made", func() bool {
 		_, body := p.admin(t, "/readyz")

@@ -84,7 +84,9 @@ func (c *Config) Hosts() []Host {
 		others := signed[h.Name]
 		slices.Sort(others)
 		h.MailDomains = append([]string{h.Name}, slices.Compact(others)...)
-		for _, hub := range hubs[site(h.Name)] {
+		known := hubs[site(h.Name)]
+		h.Hubs = slices.Grow(h.Hubs, max(0, len(known)-1))
+		for _, hub := range known {
 			if hub.host != h.Name {
 				h.Hubs = append(h.Hubs, hub.url)
 			}
