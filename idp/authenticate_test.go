@@ -21,9 +21,9 @@ func TestSignIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.browser()
-	wantPage(t, b.get("/persona/"), http.StatusOK, "You are not signed in", "example.test", `href="/persona/authenticate"`)
+	wantPage(t, b.get("/persona/"), http.StatusOK, "Sign in to example.test", `href="/persona/authenticate"`)
 	form := wantPage(t, b.get("/persona/authenticate"), http.StatusOK,
-		`id="username"`, `id="password"`, `id="submit"`, `autocomplete="username"`, `autocomplete="current-password"`, `value="shared" checked`)
+		`id="username"`, `id="password"`, `id="submit"`, `autocomplete="username"`, `autocomplete="current-password"`, `type="checkbox" name="computer" value="private">`, "for 8 hours")
 	if strings.Contains(form, `id="cancel"`) {
 		t.Error("without a hub there is nothing to cancel to")
 	}
@@ -38,7 +38,7 @@ func TestSignIn(t *testing.T) {
 			t.Errorf("the cookie lacks %s: %s", attribute, cookie)
 		}
 	}
-	wantPage(t, b.get("/persona/"), http.StatusOK, "Alice &lt;Example&gt;", "alice@example.test", "a.liddell@example.test", `id="logout"`, "Only you use this computer")
+	wantPage(t, b.get("/persona/"), http.StatusOK, "Alice &lt;Example&gt;", "alice@example.test", "a.liddell@example.test", `id="logout"`, "You’ll be signed out at")
 	again := b.get("/persona/authenticate")
 	wantStatus(t, again, http.StatusSeeOther)
 	if strings.Contains(w.logged.String(), password) {
@@ -53,7 +53,7 @@ func TestSignInForAHub(t *testing.T) {
 	t.Parallel()
 	b := newWorld(t).browser()
 	wantPage(t, b.get(forAlice), http.StatusOK,
-		`name="username" value="alice@example.test"`, `name="email" value="alice@example.test"`,
+		`name="username" value=""`, "to continue as <strong>alice@example.test</strong>", `name="email" value="alice@example.test"`,
 		`id="cancel" data-hub="cancel" href="https://example.test/persona/sign_in?AUTH_RETURN_CANCEL"`)
 	form := signInForm("alice", password)
 	form.Set("email", "Alice@Example.test")
@@ -110,7 +110,7 @@ func TestUnknownHub(t *testing.T) {
 			continue
 		}
 		origin, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(referrer, "https://"), "http://"), "/")
-		page := wantPage(t, response, http.StatusForbidden, "Unknown hub", origin)
+		page := wantPage(t, response, http.StatusForbidden, "know the page that sent you here", origin)
 		if strings.Contains(page, `id="password"`) {
 			t.Error("an unknown hub gets a password form")
 		}
@@ -160,7 +160,7 @@ func TestSignInRefused(t *testing.T) {
 		"LDAP star":         {"*", "*", 0, 403, wrongWords},
 		"long name":         {strings.Repeat("a", 257), password, 0, 403, wrongWords},
 		"long password":     {"alice", strings.Repeat("a", 1025), 0, 403, wrongWords},
-		"must change":       {"alice", password, identity.MustChange, 403, "has to be changed"},
+		"must change":       {"alice", password, identity.MustChange, 403, "must be changed first"},
 		"expired":           {"alice", password, identity.Expired, 403, "has expired"},
 		"locked":            {"alice", password, identity.Locked, 403, "is locked"},
 		"not allowed":       {"alice", password, identity.NotAllowed, 403, "may not sign in here"},
@@ -304,7 +304,7 @@ func TestThrottledSignIn(t *testing.T) {
 	}
 	asked := w.directory.Asked()
 	response := b.postForm("/persona/authenticate", signInForm(" Alice ", password))
-	wantPage(t, response, http.StatusTooManyRequests, "Wait 10 minutes")
+	wantPage(t, response, http.StatusTooManyRequests, "Try again in 10 minutes")
 	if got := response.Header.Get("Retry-After"); got != "600" {
 		t.Errorf("Retry-After %s", got)
 	}
@@ -331,4 +331,82 @@ func TestBrokenFormIsNotLogged(t *testing.T) {
 	if log := w.logged.String(); strings.Contains(log, "xy") || !strings.Contains(log, "malformed escape") {
 		t.Errorf("the log says %s", log)
 	}
+}
+
+// The form asks for the names that the directory takes, and fills in none that keeps a password manager from its work.
+func TestFormAsksForWhatTheDirectoryTakes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		byName, byAddress bool
+		label, value      string
+	}{
+		"names":     {true, false, ">User name<", ""},
+		"addresses": {false, true, ">E-mail address<", "alice@example.test"},
+		"both":      {true, true, ">User name or e-mail address<", ""},
+		"not known": {false, false, ">User name or e-mail address<", ""},
+	} {
+		b := newWorld(t, provider(func(h *identity.Host) { h.LoginByName, h.LoginByAddress = test.byName, test.byAddress })).browser()
+		page := wantPage(t, b.get(forAlice), http.StatusOK, `name="username" value="`+test.value+`"`)
+		if !strings.Contains(page, test.label) {
+			t.Errorf("%s: the label is not %s", name, test.label)
+		}
+	}
+}
+
+// After a refusal the page still says what it is for, and marks the fields that are wrong and no others.
+func TestFormAfterARefusal(t *testing.T) {
+	t.Parallel()
+	const marked = ` required aria-invalid="true" aria-describedby="error"`
+	for name, test := range map[string]struct {
+		login, password string
+		status          identity.Status
+		marks           [2]bool // name, password
+	}{
+		"wrong":       {"alice", "wrong", identity.OK, [2]bool{true, true}},
+		"no name":     {" ", "x", identity.OK, [2]bool{true, false}},
+		"no password": {"alice", "", identity.OK, [2]bool{false, true}},
+		"locked":      {"alice", password, identity.Locked, [2]bool{false, false}},
+		"must change": {"alice", password, identity.MustChange, [2]bool{false, false}},
+	} {
+		w := newWorld(t)
+		w.directory.Change("alice-id", func(a *idptest.Account) { a.Status = test.status })
+		form := signInForm(test.login, test.password)
+		form.Set("email", "alice@example.test")
+		page := text(t, w.browser().postForm("/persona/authenticate", form))
+		for _, want := range []string{
+			"<title>Error: Sign in", "to continue as <strong>alice@example.test</strong>",
+			`action="/persona/authenticate?email=alice%40example.test"`,
+		} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: the page lacks %s", name, want)
+			}
+		}
+		_, fields, _ := strings.Cut(page, `id="username"`)
+		first, second, _ := strings.Cut(fields, `id="password"`)
+		if got := [2]bool{strings.Contains(first, marked), strings.Contains(second, marked)}; got != test.marks {
+			t.Errorf("%s: marked %v, want %v", name, got, test.marks)
+		}
+	}
+}
+
+// The keyboards of phones put a blank behind a word.
+func TestTypedNameIsTrimmed(t *testing.T) {
+	t.Parallel()
+	b := newWorld(t).browser()
+	b.signIn(" alice\t", password)
+}
+
+// The directory is down in the middle of a trip: the popup has a way back to the site, and none to the website.
+func TestDirectoryDownInATrip(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.directory.Fail(errors.New("no route to 10.1.2.3"))
+	form := signInForm("alice", password)
+	form.Set("email", "alice@example.test")
+	page := wantPage(t, w.browser().postForm("/persona/authenticate", form), http.StatusServiceUnavailable,
+		`id="cancel" data-hub="cancel" href="https://example.test/persona/sign_in?AUTH_RETURN_CANCEL"`, "Tell support this code: request-")
+	if strings.Contains(page, "Back to the website") {
+		t.Error("the popup leads to the website")
+	}
+	wantPage(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable, "Try again")
 }

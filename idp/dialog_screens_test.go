@@ -101,21 +101,21 @@ func TestBrowserDialogScreens(t *testing.T) {
 		{name: "address-hint", options: map[string]any{"email": "Alice@example.test"}, screen: "address", words: "rp.other.test"},
 		{name: "working", prepare: func() func() { return n.provisioning("") }, email: "alice@example.test", screen: "working", words: "alice@example.test"},
 		{name: "foreign", email: "ann@company.test", screen: "foreign", words: "idp.company.test"},
-		{name: "no-provider", email: "ann@nowhere.test", screen: "no_provider", words: "nowhere.test is not a browserid primary - non-200"},
-		{name: "disabled", email: "ann@off.test", screen: "disabled", words: "off.test says that it has no identity provider"},
+		{name: "no-provider", email: "ann@nowhere.test", screen: "no_provider", words: "Check the spelling"},
+		{name: "disabled", email: "ann@off.test", screen: "disabled", words: "off.test has switched sign-in off"},
 		{name: "offline", email: "ann@down.test", screen: "offline", words: "timeout trying to load"},
 		{name: "not-allowed", site: evilSite, screen: "not_allowed", words: "https://www.evil.test"},
 		{name: "options", options: map[string]any{"siteLogo": "http://rp.other.test/logo.png"}, screen: "options", words: "siteLogos can only be served from https and data schemes."},
 		{name: "timeout", prepare: func() func() {
 			end, endScript := n.provisioning(""), n.before(hurry)
 			return func() { end(); endScript() }
-		}, email: "alice@example.test", screen: "timeout", words: "said nothing"},
+		}, email: "alice@example.test", screen: "timeout", words: "took too long"},
 		{name: "refused", prepare: func() func() {
 			return n.provisioning(`navigator.id.beginProvisioning(() => navigator.id.raiseProvisioningFailure("the moon is <i>wrong</i>"))`)
 		}, email: "alice@example.test", screen: "refused", words: "“the moon is <i>wrong</i>”"},
 		{name: "certificate", prepare: func() func() {
 			return n.provisioning(`navigator.id.beginProvisioning(() => navigator.id.genKeyPair(() => navigator.id.registerCertificate("a.b.c")))`)
-		}, email: "alice@example.test", screen: "certificate", words: "Nothing was handed on"},
+		}, email: "alice@example.test", screen: "certificate", words: "Nothing was shared"},
 		{name: "server", prepare: func() func() {
 			return n.answers("/persona/wsapi/address_info", 503, `{"error":"x","message":"The keys are not ready yet."}`)
 		}, email: "alice@example.test", screen: "server", words: "The keys are not ready yet."},

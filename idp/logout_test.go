@@ -26,13 +26,12 @@ func TestSignOut(t *testing.T) {
 	b := w.browser()
 	b.signIn("alice", password)
 	old := b.cookies[host]
-	wantStatus(t, b.get("/persona/logout"), http.StatusMethodNotAllowed)
+	wantPage(t, b.get("/persona/logout"), http.StatusOK, "Sign out of example.test?", `method="post" action="/persona/logout"`)
 	wantStatus(t, b.postForm("/persona/logout", nil, with("Sec-Fetch-Site", "cross-site")), http.StatusForbidden)
 	if !b.signedIn() {
 		t.Fatal("a request from another site has signed out")
 	}
-	response := b.postForm("/persona/logout", nil)
-	wantStatus(t, response, http.StatusSeeOther)
+	wantPage(t, b.postForm("/persona/logout", nil), http.StatusOK, "You are signed out<", "other devices you may still be", `id="sign-in"`)
 	if b.cookies[host] != "" || b.signedIn() {
 		t.Error("still signed in")
 	}
@@ -44,7 +43,8 @@ func TestSignOut(t *testing.T) {
 	if !strings.Contains(w.logged.String(), `"event":"session_end","person":"alice-id","reason":"signed_out"`) {
 		t.Errorf("log: %s", w.logged)
 	}
-	wantStatus(t, b.postForm("/persona/logout", nil), http.StatusSeeOther) // no one is signed in
+	wantPage(t, b.postForm("/persona/logout", nil), http.StatusOK, "You are signed out<") // no one was signed in
+	wantPage(t, b.get("/persona/logout"), http.StatusOK, "Sign in to example.test", `id="sign-in"`)
 }
 
 func TestSignOutEverywhere(t *testing.T) {
@@ -54,7 +54,14 @@ func TestSignOutEverywhere(t *testing.T) {
 	first.signIn("alice", password)
 	second.signIn("alice", password)
 	other.signIn("bob", "bob's")
-	wantStatus(t, first.postForm("/persona/logout", url.Values{"everywhere": {"1"}}), http.StatusSeeOther)
+	everywhere := url.Values{"everywhere": {"1"}}
+	// A tab whose session is over must not look as if it had signed out the others.
+	over := w.browser()
+	wantPage(t, over.postForm("/persona/logout", everywhere), http.StatusOK, "You were signed out here already", "Sign in again", `id="sign-in"`)
+	if !first.signedIn() || !second.signedIn() {
+		t.Fatal("signed out without a session")
+	}
+	wantPage(t, first.postForm("/persona/logout", everywhere), http.StatusOK, "You are signed out, here and on all other devices", `id="sign-in"`)
 	if first.signedIn() || second.signedIn() {
 		t.Error("a session of the person is left")
 	}

@@ -33,7 +33,7 @@ func TestRoutes(t *testing.T) {
 		{"/persona/", "text/html; charset=utf-8", scripts, "no-store", "same-origin", "GET, HEAD", 200},
 		{"/persona/authenticate", "text/html; charset=utf-8", notFramed, "no-store", "same-origin", "GET, HEAD, POST", 200},
 		{"/persona/provision", "text/html; charset=utf-8", "frame-ancestors 'self' https://hub.example.test", "no-store", "cross-origin", "GET, HEAD", 200},
-		{"/persona/logout", "text/html; charset=utf-8", notFramed, "no-store", "same-origin", "POST", 405},
+		{"/persona/logout", "text/html; charset=utf-8", notFramed, "no-store", "same-origin", "GET, HEAD, POST", 200},
 		{"/persona/api/session", "application/json", notFramed, "no-store", "same-origin", "GET, HEAD", 200},
 		{"/persona/api/certificate", "application/json", notFramed, "no-store", "same-origin", "POST", 405},
 		{"/persona/provisioning_api.js", "text/javascript; charset=utf-8", notFramed, "public, max-age=300", "cross-origin", "GET, HEAD", 200},

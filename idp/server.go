@@ -166,13 +166,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host,
 		}
 		w.Header().Set("Allow", strings.Join(names, ", "))
 		return &route.Error{
-			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Link: "/persona/",
 			Args: map[string]string{"method": route.Printable(r.Method, 16)},
 		}
 	}
 	// Servers ask for a verification, and no cookie counts there.
 	if err := s.crossOrigin.Check(r); err != nil && to.Class != route.Verification {
-		return &route.Error{Status: http.StatusForbidden, Code: "cross_origin", Cause: err}
+		return &route.Error{Status: http.StatusForbidden, Code: "cross_origin", Link: "/persona/authenticate", Cause: err}
 	}
 	if !to.Keyless {
 		if err := s.config.KeysReady(h.Name); err != nil {

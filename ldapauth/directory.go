@@ -3,6 +3,7 @@ package ldapauth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,6 +181,21 @@ func (d *Directory) Lookup(ctx context.Context, id string) (identity.Result, err
 		return d.refusal(identity.Refused, id), d.failure(err)
 	}
 	return res, nil
+}
+
+// LoginBy reports whether people sign in by a user name and by an e-mail address: by
+// which kinds of login_attributes the typed name is searched.
+func (d *Directory) LoginBy() (name, address bool) {
+	schema := d.cfg.Schema
+	for _, attribute := range schema.LoginAttributes {
+		same := func(other string) bool { return strings.EqualFold(attribute, other) }
+		if same("mail") || slices.ContainsFunc(schema.AddressAttributes, same) {
+			address = true
+		} else {
+			name = true
+		}
+	}
+	return name, address
 }
 
 // Ping asks whether the directory answers the service account and holds the

@@ -31,6 +31,10 @@ type Host struct {
 	// DirectoryName is the name that the configuration gives the directory.
 	// A session is bound to it, and every Person.Directory must equal it.
 	DirectoryName string
+	// LoginByName and LoginByAddress report whether the directory finds people by a
+	// user name and by an e-mail address. The sign-in form asks accordingly; where
+	// neither is set, it asks for both.
+	LoginByName, LoginByAddress bool
 	// Domains are the mail domains signed for, canonical. Addresses outside
 	// them are dropped from what the directory returns.
 	Domains []string

@@ -29,6 +29,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Link leads a person on; empty: nowhere.
 	Link string
+	// Cancel leads back to the hub that sent the browser; empty: none did.
+	Cancel string
 }
 
 func (e *Error) Error() string {

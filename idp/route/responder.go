@@ -103,8 +103,9 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	said := a.Language(r).Sentence(e.Code, e.Detail, args)
 	page := struct {
 		Frame
-		Heading, Message, Link, LinkText, RequestID string
-	}{NewFrame(h), said.Heading, said.Message, e.Link, said.Link, a.RequestID(r)}
+		Heading, Message, Link, LinkText, Cancel, SupportCode string
+	}{NewFrame(h), said.Heading, said.Message, e.Link, said.Link, e.Cancel, supportCode(a.RequestID(r))}
+	page.Website = page.Website && e.Cancel == "" // the popup is no place for the website
 	if page.Heading == "" {
 		page.Heading = http.StatusText(e.Status)
 	}
@@ -115,6 +116,10 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	}
 	write(w, e.Status, "text/html; charset=utf-8", body)
 }
+
+// supportCode is the beginning of a request's id, short enough to be told on the
+// telephone and enough to find the log line.
+func supportCode(requestID string) string { return requestID[:min(8, len(requestID))] }
 
 func (a *Responder) logFailure(r *http.Request, h *identity.Host, e *Error) {
 	event := a.Log.Debug()

@@ -116,22 +116,22 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, h *identity.Hos
 // SignOut ends the request's session, or all sessions of its person, and clears the
 // cookie, be it good or not. After an error, which wraps ErrUnavailable, the person has
 // to be told that signing out did not succeed.
-func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request, h *identity.Host, everywhere bool) error {
+func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request, h *identity.Host, everywhere bool) (ended bool, err error) {
 	current, err := m.read(r.Context(), r, bindingOf(h))
 	if errors.Is(err, errNone) {
 		clearCookie(w)
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return unavailable(err)
+		return false, unavailable(err)
 	}
 	if !everywhere {
-		return m.endEarly(w, r, h, current, "signed_out")
+		return true, m.endEarly(w, r, h, current, "signed_out")
 	}
 	if err := m.endPerson(r.Context(), current.Directory, current.Person); err != nil {
-		return unavailable(err)
+		return false, unavailable(err)
 	}
-	return m.endEarly(w, r, h, current, "signed_out_everywhere")
+	return true, m.endEarly(w, r, h, current, "signed_out_everywhere")
 }
 
 // endEarly ends a session before its time: its cookie is cleared, and every copy of it

@@ -166,3 +166,6 @@ func (m *Manager) endPerson(ctx context.Context, directory, person string) error
 	}
 	return nil
 }
+
+// Lifetime returns how long a session lasts on a private computer.
+func (m *Manager) Lifetime() time.Duration { return m.lifetime }

@@ -22,6 +22,18 @@ func (p *Pages) current(w http.ResponseWriter, r *http.Request, h *identity.Host
 	return subject, false, err
 }
 
+// account is the data of the person's own page.
+type account struct {
+	route.Frame
+	// SignedOut is what signing out did: "here", "everywhere", or "nothing" where the
+	// person was signed out here before and wanted to be everywhere.
+	SignedOut                      string
+	SignedIn, Unavailable, Private bool
+	Name, Login                    string
+	Addresses                      []browserid.Address
+	Ends                           time.Time // at the latest
+}
+
 // getAccount serves the person's own page: who am I, my addresses, sign in,
 // sign out.
 func (p *Pages) getAccount(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
@@ -29,13 +41,7 @@ func (p *Pages) getAccount(w http.ResponseWriter, r *http.Request, h *identity.H
 	if err != nil {
 		return err
 	}
-	data := struct {
-		route.Frame
-		SignedIn, Unavailable, Private bool
-		Name, Login                    string
-		Addresses                      []browserid.Address
-		Ends                           time.Time // at the latest
-	}{Frame: route.NewFrame(h), SignedIn: subject != nil, Unavailable: unavailable}
+	data := account{Frame: route.NewFrame(h), SignedIn: subject != nil, Unavailable: unavailable}
 	status := http.StatusOK
 	if subject != nil {
 		data.Private, data.Ends = !subject.Shared, subject.Ends
@@ -82,20 +88,41 @@ func (p *Pages) getSession(w http.ResponseWriter, r *http.Request, h *identity.H
 	return nil
 }
 
-// postLogout ends the session, or all sessions of the person. With an address
-// it leads back to the sign-in page, else to the person's page.
+// getLogout asks whether to sign out, for links to here: a link alone must not do it.
+func (p *Pages) getLogout(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	subject, _, err := p.current(w, r, h)
+	if err != nil {
+		return err
+	}
+	if subject == nil {
+		return p.Respond.Render(w, r, http.StatusOK, "home", account{Frame: route.NewFrame(h)})
+	}
+	return p.Respond.Render(w, r, http.StatusOK, "logout", route.NewFrame(h))
+}
+
+// postLogout ends the session, or all sessions of the person. With an address it
+// leads back to the sign-in page; else the page says what was done. It is no
+// redirect, so that no link can claim that it was done.
 func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	form, err := route.Form(w, r, "everywhere", "email")
 	if err != nil {
 		return err
 	}
-	if err := p.Sessions.SignOut(w, r, h, form["everywhere"] != ""); err != nil {
+	everywhere := form["everywhere"] != ""
+	ended, err := p.Sessions.SignOut(w, r, h, everywhere)
+	if err != nil {
 		return err
 	}
-	next := PathAccount
 	if form["email"] != "" {
-		next = authenticateURL(form["email"], false)
+		http.Redirect(w, r, authenticateURL(form["email"], false), http.StatusSeeOther)
+		return nil
 	}
-	http.Redirect(w, r, next, http.StatusSeeOther)
-	return nil
+	data := account{Frame: route.NewFrame(h), SignedOut: "here"}
+	switch {
+	case everywhere && ended:
+		data.SignedOut = "everywhere"
+	case everywhere:
+		data.SignedOut = "nothing"
+	}
+	return p.Respond.Render(w, r, http.StatusOK, "home", data)
 }

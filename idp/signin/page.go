@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	"persona-sidecar/idp/browserid"
@@ -32,16 +35,40 @@ type page struct {
 	Email string
 	Hub   string // base URL of the host's own hub, where no script corrects it
 
-	Username, Error string // form
-	Private         bool   // form
-	Name            string // other
-	Addresses       []browserid.Address
-	Again           string // cookieless: where to begin again
-	From            string // unknown_hub: the origin
+	// Of the form.
+	Username, Error          string
+	WrongName, WrongPassword bool   // the fields that the error is about
+	Private                  bool   // keep me signed in
+	Lifetime                 string // how long that is
+	ByName, ByAddress        bool   // what the directory finds people by
+
+	Name      string // other
+	Addresses []browserid.Address
+	Again     string // cookieless: where to begin again
+	From      string // unknown_hub: the origin
 }
 
-func newPage(h *identity.Host, email, state string) page {
-	return page{Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub()}
+func (p *Pages) newPage(h *identity.Host, email, state string) page {
+	data := page{Lifetime: lifetime(p.Sessions.Lifetime()), Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub(), ByName: h.LoginByName, ByAddress: h.LoginByAddress}
+	if !data.ByName && !data.ByAddress {
+		data.ByName, data.ByAddress = true, true
+	}
+	return data
+}
+
+// lifetime writes how long a session lasts.
+func lifetime(d time.Duration) string {
+	unit, n := "minute", int(d/time.Minute)
+	switch {
+	case d%(24*time.Hour) == 0:
+		unit, n = "day", int(d/(24*time.Hour))
+	case d%time.Hour == 0:
+		unit, n = "hour", int(d/time.Hour)
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(n) + " " + unit
 }
 
 // authenticateURL is where the sign-in page for an address is. The marker
@@ -70,7 +97,7 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 	}
 	email, justSignedIn := address.String(), query.Has("signed_in")
 	if from := unknownHub(r, h); from != "" && email != "" {
-		data := newPage(h, email, stateUnknownHub)
+		data := p.newPage(h, email, stateUnknownHub)
 		data.From = from
 		return p.Respond.Render(w, r, http.StatusForbidden, "authenticate", data)
 	}
@@ -81,7 +108,7 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 	subject, err := p.Sessions.Current(w, r, h, freshness)
 	if errors.Is(err, identity.ErrUnavailable) {
 		// As if just signed in: cookies are not to blame for what the hub missed.
-		return &route.Error{Cause: err, Link: authenticateURL(email, true)}
+		return &route.Error{Cause: err, Link: authenticateURL(email, true), Cancel: cancelURL(h, email)}
 	}
 	if err != nil {
 		return err
@@ -90,12 +117,16 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 		http.Redirect(w, r, PathAccount, http.StatusSeeOther)
 		return nil
 	}
-	data := newPage(h, email, stateForm)
+	data := p.newPage(h, email, stateForm)
 	switch {
 	case subject == nil && justSignedIn && !session.SentCookie(r):
 		data.State, data.Again = stateCookieless, authenticateURL(email, false)
 	case subject == nil:
-		data.Username = email
+		// A password manager fills in the password of the name that it knows, and of no
+		// other: the address is that name only where people sign in by nothing else.
+		if !data.ByName {
+			data.Username = email
+		}
 	case !subject.Owns(address):
 		data.State, data.Name, data.Addresses = stateOther, subject.Person.DisplayName(), subject.Person.Addresses
 	case justSignedIn:
@@ -106,6 +137,15 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 		data.State = stateBlocked
 	}
 	return p.Respond.Render(w, r, http.StatusOK, "authenticate", data)
+}
+
+// cancelURL is where the hub of a trip is told that the person gives up; "" when no
+// hub sent the browser.
+func cancelURL(h *identity.Host, email string) string {
+	if email == "" {
+		return ""
+	}
+	return h.Hub() + "/sign_in?AUTH_RETURN_CANCEL"
 }
 
 // askedFor checks the form of the address that a hub asks for; "" is the zero
@@ -154,7 +194,8 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if err != nil {
 		return err
 	}
-	form := attempted{login: fields["username"], password: fields["password"], email: address.String(), computer: session.Shared}
+	// Keyboards of phones end a word with a blank; no directory has names with blanks around.
+	form := attempted{login: strings.TrimSpace(fields["username"]), password: fields["password"], email: address.String(), computer: session.Shared}
 	if fields["computer"] == string(session.Private) {
 		form.computer = session.Private
 	}
@@ -181,9 +222,11 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 			about = about.Int("login_length", len(form.login))
 		}
 		about.Msg("sign-in refused")
-		data := newPage(h, form.email, stateForm)
+		data := p.newPage(h, form.email, stateForm)
 		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
 		data.Private = form.computer == session.Private
+		data.WrongName = refusal.code == "wrong" || refusal.code == "empty" && form.login == ""
+		data.WrongPassword = refusal.code == "wrong" || refusal.code == "empty" && form.password == ""
 		if len(form.login) <= identity.MaxLogin && utf8.ValidString(form.login) {
 			data.Username = form.login
 		}

@@ -61,7 +61,10 @@ func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
 			http.MethodGet:  on(p.getAuthenticate),
 			http.MethodPost: on(p.postAuthenticate),
 		}},
-		{Path: "/persona/logout", Class: route.Page, Methods: route.Post(on(p.postLogout))},
+		{Path: "/persona/logout", Class: route.Page, Methods: map[string]route.Handler{
+			http.MethodGet:  on(p.getLogout),
+			http.MethodPost: on(p.postLogout),
+		}},
 		{Path: "/persona/api/session", Class: route.API, Methods: route.Get(on(p.getSession))},
 		{Path: "/persona/authentication_api.js", Class: route.Script, Methods: route.Get(p.Respond.Script("authentication_api.js", h)), Keyless: true},
 	}, nil
@@ -112,7 +115,7 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	})
 	if err != nil {
 		attempt.takeBack(ctx, false)
-		return identity.Person{}, nil, &route.Error{Cause: err, Link: authenticateURL(form.email, false)}
+		return identity.Person{}, nil, &route.Error{Cause: err, Link: authenticateURL(form.email, false), Cancel: cancelURL(h, form.email)}
 	}
 	if result.Status == identity.OK || (result.MayTell && result.Status != identity.Throttled) {
 		attempt.takeBack(ctx, true)

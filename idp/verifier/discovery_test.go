@@ -221,6 +221,8 @@ func TestDiscoverRefuses(t *testing.T) {
 		{"a.test:99999", nil, verifier.Invalid, "invalid domain: "},
 		{"", nil, verifier.Invalid, "invalid domain: "},
 	}
+	// Those for which it helps to ask again soon: neither a misspelt name nor a certificate for another becomes right.
+	temporary := map[string]bool{"headers.test": true, "hangup.test": true}
 	d := n.discovery()
 	for _, test := range tests {
 		if test.handler != nil {
@@ -232,6 +234,9 @@ func TestDiscoverRefuses(t *testing.T) {
 			var failed *verifier.LookupError
 			if !errors.As(err, &failed) {
 				t.Fatalf("%v, %v", authority, err)
+			}
+			if got := failed.Temporary(); got != temporary[test.domain] {
+				t.Errorf("temporary: %t", got)
 			}
 			if failed.Kind != test.kind || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%d: %v, want %d: %s", failed.Kind, err, test.kind, test.want)

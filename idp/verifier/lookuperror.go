@@ -1,6 +1,11 @@
 package verifier
 
-import "fmt"
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+)
 
 // Kind is why a domain has no authority.
 type Kind int
@@ -35,6 +40,20 @@ type LookupError struct {
 	Domain string // whose document it is about
 	text   string
 	cause  error
+}
+
+// Temporary reports whether asking again soon may help: the domain's server was not
+// reached. A domain that does not exist, one that leads to where we do not ask, and
+// a certificate that cannot be trusted stay as they are.
+func (e *LookupError) Temporary() bool {
+	if e.Kind != Unreachable {
+		return false
+	}
+	if dns, ok := errors.AsType[*net.DNSError](e.cause); ok {
+		return !dns.IsNotFound
+	}
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.cause)
+	return !untrusted
 }
 
 func (e *LookupError) Error() string { return e.text }

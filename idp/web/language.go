@@ -48,7 +48,7 @@ func (l *Language) Sentence(code, detail string, args map[string]string) Sentenc
 		pairs = append(pairs, "{"+name+"}", value)
 	}
 	fill := strings.NewReplacer(pairs...)
-	return Sentence{Heading: sentence.Heading, Message: fill.Replace(sentence.Message), Link: fill.Replace(sentence.Link)}
+	return Sentence{Heading: fill.Replace(sentence.Heading), Message: fill.Replace(sentence.Message), Link: fill.Replace(sentence.Link)}
 }
 
 // languages are all catalogues, and which of them a browser gets.
@@ -109,7 +109,7 @@ func (l *Language) like(base *Language) error {
 			return fmt.Errorf("the sentence %q is missing", code)
 		}
 		places := func(s Sentence) []string {
-			return slices.Compact(slices.Sorted(slices.Values(place.FindAllString(s.Message+s.Link, -1))))
+			return slices.Compact(slices.Sorted(slices.Values(place.FindAllString(s.Heading+s.Message+s.Link, -1))))
 		}
 		if !slices.Equal(places(got), places(want)) {
 			return fmt.Errorf("the sentence %q has the places %v instead of %v", code, places(got), places(want))

@@ -29,6 +29,7 @@ func TestEveryBrowser(t *testing.T) {
 			dialog.Type("#email", "Alice@Example.test")
 			lookedAt(dialog)
 			dialog.Click("#next")
+			dialog.Type("#username", "alice")
 			dialog.Type("#password", ldaptest.Password)
 			dialog.Click("input[name=computer][value=private]")
 			dialog.Click("#submit")

@@ -138,7 +138,7 @@ func TestBrowserRelyingParties(t *testing.T) {
 			dialog.screen("address")
 			do(
 				t, dialog.ctx, idptest.Type("#email", "alice@example.test"), idptest.Click("#next"),
-				chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
+				idptest.Type("#username", "alice"), idptest.Type("#password", ldaptest.Password),
 				idptest.Click("input[name=computer][value=private]"), idptest.Click("#submit"),
 			)
 			visitor.signedIn("alice@example.test")
@@ -168,7 +168,7 @@ func TestBrowserRelyingPartyMistakes(t *testing.T) {
 		dialog.screen("address")
 		do(
 			t, dialog.ctx, idptest.Type("#email", "alice@example.test"), idptest.Click("#next"),
-			chromedp.WaitVisible(chromedp.CSS("#password")), idptest.Type("#password", ldaptest.Password),
+			idptest.Type("#username", "alice"), idptest.Type("#password", ldaptest.Password),
 			idptest.Click("#submit"),
 		)
 		visitor.until("document.body?.innerText.includes('You were not signed in')")

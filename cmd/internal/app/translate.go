@@ -179,7 +179,9 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 	switch host.Role {
 	case config.RoleIdentity:
 		to.Role = identity.Provider
-		to.Directory, to.DirectoryName = g.directories[host.Directory], host.Directory
+		directory := g.directories[host.Directory]
+		to.Directory, to.DirectoryName = directory, host.Directory
+		to.LoginByName, to.LoginByAddress = directory.LoginBy()
 		to.Domains, to.Hubs = host.MailDomains, host.Hubs
 		to.CertificateLifetime = g.config.Identity.CertificateLifetime
 		to.Website = host.Upstream != nil

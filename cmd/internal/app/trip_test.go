@@ -129,7 +129,7 @@ func (c *company) signInFromHub(t *testing.T) {
 		idptest.Type("#email", "alice@example.test"),
 		idptest.Click("#go"),
 		// Provisioning says "not authenticated", and the hub goes to the authentication page.
-		chromedp.WaitVisible(chromedp.CSS("#password")),
+		idptest.Type("#username", "alice"),
 		idptest.Type("#password", ldaptest.Password),
 		idptest.Click("#submit"),
 	)

@@ -73,8 +73,7 @@ func (l lookup) Discover(ctx context.Context, domain string) (hub.Authority, err
 	case errors.As(err, &failed) && failed.Kind == verifier.Disabled:
 		return hub.Authority{Disabled: true}, nil
 	case errors.As(err, &failed):
-		offline := failed.Kind == verifier.Unreachable || failed.Kind == verifier.Forbidden
-		return hub.Authority{}, &hub.NoAuthority{Reason: failed.Error(), Offline: offline, Cause: failed.Unwrap()}
+		return hub.Authority{}, &hub.NoAuthority{Reason: failed.Error(), Offline: failed.Temporary(), Cause: failed.Unwrap()}
 	case err != nil:
 		return hub.Authority{}, err
 	}

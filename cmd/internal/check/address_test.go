@@ -48,12 +48,8 @@ func newHost(t *testing.T) *host {
 		text(200, "application/json", string(answer))(w, r)
 	}
 	h.answers["/persona/api/certificate"] = h.certify
-	h.answers["/persona/logout"] = redirectSeeOther
+	h.answers["/persona/logout"] = text(200, "text/html", "You are signed out")
 	return h
-}
-
-func redirectSeeOther(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, "/persona/", http.StatusSeeOther)
 }
 
 func (h *host) certify(w http.ResponseWriter, r *http.Request) {

@@ -124,7 +124,7 @@ func (l *load) visit(ctx context.Context, client int) bool {
 		return false
 	}
 	l.requests.Add(2)
-	if out.status == http.StatusSeeOther {
+	if out.status == http.StatusOK {
 		l.signOuts.Add(1)
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -208,7 +208,7 @@ func (v *Visitor) SignOut(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case got.StatusCode != http.StatusSeeOther:
+	case got.StatusCode != http.StatusOK:
 		return &Fault{Status: got.StatusCode, hint: readLog + "; the session ends by itself", message: fmt.Sprintf("%d: %s", got.StatusCode, Brief(got.Body))}
 	}
 	return nil

@@ -32,7 +32,7 @@ func (f forgetful) RoundTrip(request *http.Request) (*http.Response, error) {
 		return f.inner.RoundTrip(request)
 	}
 	return &http.Response{
-		StatusCode: http.StatusSeeOther, Request: request, Body: http.NoBody,
+		StatusCode: http.StatusOK, Request: request, Body: http.NoBody,
 		Header: http.Header{"Set-Cookie": {"__Host-persona=; Path=/; Max-Age=0; Secure; HttpOnly"}},
 	}, nil
 }

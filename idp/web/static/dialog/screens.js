@@ -115,6 +115,10 @@ export function showSite(origin, options) {
  */
 export function showAddresses(emails, chosen) {
   const template = /** @type {HTMLTemplateElement} */ (element("address-choice"));
+  const button = element("sign-in");
+  const one = emails.length === 1;
+  element("addresses-set").hidden = one;
+  button.textContent = one ? button.dataset.as + " " + emails[0] : String(button.dataset.as).split(" ")[0];
   element("addresses").replaceChildren(
     ...emails.map((email) => {
       const choice = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
