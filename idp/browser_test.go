@@ -18,7 +18,6 @@ const (
 	otherSite  = "https://hub.other.test/persona"
 	unlisted   = "https://hub.evil.test/persona"
 	relyingRP  = "https://rp.other.test"
-	waitTime   = 20 * time.Second
 	pollPeriod = 50 * time.Millisecond
 )
 

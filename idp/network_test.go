@@ -89,7 +89,7 @@ func (n *network) page(where, contentType, body string) {
 
 func (n *network) do(steps ...chromedp.Action[chromedp.Void]) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.ctx, waitTime)
+	ctx, cancel := context.WithTimeout(n.ctx, idptest.Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		n.t.Fatalf("%v\n%s", err, n.seen())
@@ -114,7 +114,7 @@ func (n *network) until(condition string) {
 // returns the value of an expression in the same page.
 func (n *network) when(condition, expression string) string {
 	n.t.Helper()
-	deadline := time.After(waitTime)
+	deadline := time.After(idptest.Patience)
 	for {
 		// An error is a page that is just going away, or not all there.
 		value, err := chromedp.Run(n.ctx, chromedp.Evaluate[*string](`(`+condition+`) ? String(`+expression+`) : null`))

@@ -126,10 +126,11 @@ func Popup(ctx context.Context, t testing.TB, open func()) context.Context {
 		ctx, cancel := chromedp.NewContext(ctx, chromedp.WithTargetID(id), chromedp.WithDetachOnCancel())
 		t.Cleanup(cancel)
 		return ctx
-	case <-time.After(popupDeadline):
+	case <-time.After(Patience):
 		t.Fatal("no window was opened")
 		return nil
 	}
 }
 
-const popupDeadline = 20 * time.Second
+// Patience bounds every wait of a test for something that happens soon.
+const Patience = 20 * time.Second
