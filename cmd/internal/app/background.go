@@ -1,15 +1,12 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"time"
 
-	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/identity"
-	"persona-sidecar/idp/keys"
 )
 
 const (
@@ -27,39 +24,6 @@ func (g *generation) startBackground(ctx context.Context) {
 	g.work.Go(func() { g.makeKeys(ctx) })
 	for _, name := range slices.Sorted(maps.Keys(g.directories)) {
 		g.work.Go(func() { g.watchDirectory(ctx, name) })
-	}
-}
-
-// makeKeys makes the keys that the store lacks, and tries until it succeeds. It is no part of the
-// start because another process may be making them, and because a disk may be full; until it is done
-// the identity paths answer 503 and the website is served.
-func (g *generation) makeKeys(ctx context.Context) {
-	want := []keys.Want{{Use: keys.UseSession}}
-	for _, host := range g.hosts {
-		if host.Role == config.RoleIdentity {
-			want = append(want, keys.Want{Host: host.Name, Use: keys.UseCertificates})
-		}
-	}
-	if len(want) == 1 {
-		return // there is no sign-in here
-	}
-	for pause := keysRetryFirst; ; pause = min(2*pause, keysRetryMost) {
-		err := g.ring.Ensure(ctx, want...)
-		if ctx.Err() != nil {
-			return
-		}
-		if g.health.report("keys", err) && err != nil {
-			hint := cmp.Or(identity.Hint(err), "check that state_dir is writable and has room")
-			g.log.Error().Err(err).Str("hint", hint+"; until the keys are created no one can sign in").Msg("creating keys")
-		}
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -32,28 +31,8 @@ type certificateSource struct {
 	names    []string
 }
 
-// has reports whether there is a usable certificate for a host.
-func (c *certificates) has(host string) bool { return c.current.Load().HasCertificate(host) }
-
-// handleChallenge answers an ACME HTTP-01 challenge, and reports whether the request was one.
-func (c *certificates) handleChallenge(w http.ResponseWriter, r *http.Request) bool {
-	return c.current.Load().HandleHTTPChallenge(w, r)
-}
-
 // status is the state of each name's certificate.
 func (c *certificates) status() []certs.Status { return c.current.Load().Status() }
-
-// tlsConfig is for the TLS listener; nil in mode off. Each handshake takes the source that is
-// current.
-func (c *certificates) tlsConfig() *tls.Config {
-	first := c.current.Load().tls
-	if first == nil {
-		return nil
-	}
-	settings := first.Clone()
-	settings.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load().tls, nil }
-	return settings
-}
 
 // prepare returns the source for a generation: the current one where nothing has changed, else a new
 // one that has begun to obtain and renew, which goes on until ctx ends or it is closed.
@@ -94,6 +73,8 @@ func (c *certificates) open(ctx context.Context, g *generation) (certs.Source, e
 			CertFile: settings.CertFile, KeyFile: settings.KeyFile, Names: g.names(), Log: g.log, Now: g.now,
 		})
 	case config.ModeACME:
+		host, tlsPort := address(c.listeners[listenHTTPS])
+		_, httpPort := address(c.listeners[listenHTTP])
 		acme, err := certs.NewACME(ctx, certs.ACMEConfig{
 			Names:       g.names(),
 			Storage:     g.store,
@@ -104,9 +85,9 @@ func (c *certificates) open(ctx context.Context, g *generation) (certs.Source, e
 			EABMACKey:   settings.ACME.EABMACKey.Reveal(),
 			CertFile:    settings.CertFile,
 			KeyFile:     settings.KeyFile,
-			ListenHost:  host(c.listeners[listenHTTPS]),
-			HTTPPort:    port(c.listeners[listenHTTP]),
-			TLSALPNPort: port(c.listeners[listenHTTPS]),
+			ListenHost:  host,
+			HTTPPort:    httpPort,
+			TLSALPNPort: tlsPort,
 			Log:         g.log,
 			Public:      verifier.PublicAddress,
 			Now:         g.now,

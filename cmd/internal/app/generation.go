@@ -79,10 +79,12 @@ func newGeneration(p *process, tls *certificates, c *config.Config) (*generation
 // makeHandlers makes what the public listeners serve.
 func (g *generation) makeHandlers(tls *certificates) error {
 	edge, err := proxy.New(proxy.Config{
-		Sites:          g.sites,
-		Intercepts:     []proxy.Intercept{{Name: "identity", Match: g.identity.Match, Handler: g.identity}},
-		Challenge:      tls.handleChallenge,
-		HasCertificate: tls.has,
+		Sites:      g.sites,
+		Intercepts: []proxy.Intercept{{Name: "identity", Match: g.identity.Match, Handler: g.identity}},
+		Challenge: func(w http.ResponseWriter, r *http.Request) bool {
+			return tls.current.Load().HandleHTTPChallenge(w, r)
+		},
+		HasCertificate: func(host string) bool { return tls.current.Load().HasCertificate(host) },
 		PublicHTTPS:    g.config.Listen.PublicHTTPS,
 		Log:            g.log,
 	})
@@ -150,15 +152,6 @@ func (g *generation) names() []string {
 	names := make([]string, len(g.hosts))
 	for i, host := range g.hosts {
 		names[i] = host.Name
-	}
-	return names
-}
-
-// siteNames lists the names of the sites, as the metrics know them.
-func (g *generation) siteNames() []string {
-	names := make([]string, len(g.sites))
-	for i, site := range g.sites {
-		names[i] = site.Name
 	}
 	return names
 }

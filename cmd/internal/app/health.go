@@ -20,8 +20,8 @@ const (
 	stopping phase = "stopping"
 )
 
-// health is what the admin listener tells: whether the program serves, and what of the world around
-// it is out of order. Only the phase decides the status of /readyz: a dead directory must not take
+// health is what the admin listener reports: whether the program serves, and which of the parts it
+// depends on do not work. Only the phase decides the status of /readyz: a dead directory must not take
 // the website out of a load balancer.
 type health struct {
 	now func() time.Time
@@ -31,9 +31,9 @@ type health struct {
 	parts map[string]part
 }
 
-// part is the state of one thing the program leans on.
+// part is the state of one thing that the program depends on.
 type part struct {
-	State string    `json:"state"` // ok, degraded or unknown
+	State string    `json:"state"` // ok or degraded
 	Since time.Time `json:"since"`
 	// Cause is for the operator; the admin listener is not public.
 	Cause string `json:"cause,omitempty"`
@@ -44,10 +44,6 @@ const (
 	partOK       = "ok"
 	partDegraded = "degraded"
 )
-
-func newHealth(now func() time.Time) *health {
-	return &health{now: now, phase: starting, parts: map[string]part{}}
-}
 
 func (h *health) enter(p phase) {
 	h.mu.Lock()
@@ -119,24 +115,21 @@ func (h *health) admin(refresh func(), metrics http.Handler) http.Handler {
 			_, _ = w.Write([]byte("ok\n"))
 		case "/readyz":
 			refresh()
-			writeReadiness(w, h.readiness())
+			r := h.readiness()
+			body, err := json.MarshalIndent(r, "", "  ")
+			if err != nil {
+				http.Error(w, "the state cannot be written as JSON", http.StatusInternalServerError)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			if r.Status != running {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+			_, _ = w.Write(append(body, '\n'))
 		case "/metrics":
 			metrics.ServeHTTP(w, r)
 		default:
-			http.Error(w, "nothing here: try /livez, /readyz or /metrics", http.StatusNotFound)
+			http.Error(w, "no such page: try /livez, /readyz or /metrics", http.StatusNotFound)
 		}
 	})
-}
-
-func writeReadiness(w http.ResponseWriter, r readiness) {
-	body, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		http.Error(w, "cannot be told", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if r.Status != running {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	_, _ = w.Write(append(body, '\n'))
 }

@@ -70,24 +70,18 @@ func closeListeners(open map[string]net.Listener) {
 	}
 }
 
-// port is the TCP port of a listener; 0 for none.
-func port(l net.Listener) int {
+// address returns the IP address that a listener is bound to, "" for all of them, and its port; 0 for
+// no listener.
+func address(l net.Listener) (host string, port int) {
 	if l == nil {
-		return 0
+		return "", 0
 	}
-	if address, ok := l.Addr().(*net.TCPAddr); ok {
-		return address.Port
+	bound, ok := l.Addr().(*net.TCPAddr)
+	switch {
+	case !ok:
+		return "", 0
+	case bound.IP.IsUnspecified():
+		return "", bound.Port
 	}
-	return 0
-}
-
-// host is the IP address that a listener is bound to; "" for all of them.
-func host(l net.Listener) string {
-	if l == nil {
-		return ""
-	}
-	if address, ok := l.Addr().(*net.TCPAddr); ok && !address.IP.IsUnspecified() {
-		return address.IP.String()
-	}
-	return ""
+	return bound.IP.String(), bound.Port
 }

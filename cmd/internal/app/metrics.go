@@ -1,18 +1,15 @@
 package app
 
 import (
-	"net/http"
 	"runtime"
 	"strconv"
-	"time"
+	"strings"
 
-	"persona-sidecar/ldapauth"
+	"persona-sidecar/proxy/certs"
 	"persona-sidecar/proxy/middleware"
-	"persona-sidecar/proxy/upstream"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // metrics count what the packages report, on a registry of this App alone. Every label has few values:
@@ -70,15 +67,14 @@ func histogram(name, help string, buckets []float64, labels ...string) *promethe
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// handler serves the registry. A series that cannot be told does not keep back the others.
-func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
-}
-
 // served counts a request.
 func (m *metrics) served(s middleware.Served) {
 	site, handler := orNone(s.Site), orNone(s.Handler)
-	m.requests.WithLabelValues(site, handler, statusClass(s.Status)).Inc()
+	class := "other" // a website may answer with any number
+	if s.Status >= 100 && s.Status <= 599 {
+		class = strconv.Itoa(s.Status/100) + "xx"
+	}
+	m.requests.WithLabelValues(site, handler, class).Inc()
 	if !s.Upgraded {
 		m.requestTime.WithLabelValues(site, handler).Observe(s.Took.Seconds())
 	}
@@ -92,42 +88,14 @@ func orNone(name string) string {
 	return name
 }
 
-// statusClass is 1xx to 5xx. A website may answer with any number.
-func statusClass(status int) string {
-	if status < 100 || status > 599 {
-		return "other"
+// forget removes the series of a site, a host or a directory that is configured no more.
+func (m *metrics) forget(label, name string) {
+	for _, vector := range []*prometheus.MetricVec{
+		m.requests.MetricVec, m.requestTime.MetricVec, m.upstreamErrors.MetricVec,
+		m.signIns.MetricVec, m.certificates.MetricVec, m.sessionsRevoked.MetricVec, m.directoryTime.MetricVec,
+	} {
+		vector.DeletePartialMatch(prometheus.Labels{label: name})
 	}
-	return strconv.Itoa(status/100) + "xx"
-}
-
-// ofUpstream counts the faults of one website.
-func (m *metrics) ofUpstream(site string) func(upstream.Failure) {
-	return func(f upstream.Failure) { m.upstreamErrors.WithLabelValues(site, string(f)).Inc() }
-}
-
-// ofDirectory measures one directory.
-func (m *metrics) ofDirectory(name string) func(ldapauth.Operation, ldapauth.Outcome, time.Duration) {
-	return func(op ldapauth.Operation, outcome ldapauth.Outcome, took time.Duration) {
-		m.directoryTime.WithLabelValues(name, string(op), string(outcome)).Observe(took.Seconds())
-	}
-}
-
-// forgetSite, forgetHost and forgetDirectory remove the series of what is configured no more.
-
-func (m *metrics) forgetSite(name string) {
-	m.requests.DeletePartialMatch(prometheus.Labels{"site": name})
-	m.requestTime.DeletePartialMatch(prometheus.Labels{"site": name})
-	m.upstreamErrors.DeletePartialMatch(prometheus.Labels{"site": name})
-}
-
-func (m *metrics) forgetHost(name string) {
-	m.signIns.DeletePartialMatch(prometheus.Labels{"host": name})
-	m.certificates.DeletePartialMatch(prometheus.Labels{"host": name})
-	m.sessionsRevoked.DeletePartialMatch(prometheus.Labels{"host": name})
-}
-
-func (m *metrics) forgetDirectory(name string) {
-	m.directoryTime.DeletePartialMatch(prometheus.Labels{"directory": name})
 }
 
 // SignIn, Certificate and SessionEnded make metrics the idp.Events of the provider.
@@ -140,4 +108,50 @@ func (m *metrics) Certificate(host, result string) {
 
 func (m *metrics) SessionEnded(host, reason string) {
 	m.sessionsRevoked.WithLabelValues(host, reason).Inc()
+}
+
+// states reads, at each scrape, what is a state and not an event: which parts do not work, and until when
+// the TLS certificates are valid.
+type states struct {
+	health       *health
+	refresh      func() // brings the health up to date
+	certificates func() []certs.Status
+
+	degraded, expiry *prometheus.Desc
+}
+
+func newStates(health *health, refresh func(), certificates func() []certs.Status) *states {
+	return &states{
+		health: health, refresh: refresh, certificates: certificates,
+		degraded: prometheus.NewDesc(namespace+"_degraded",
+			"1 while a part that the program depends on does not work; /readyz has the cause.", []string{"part", "name"}, nil),
+		expiry: prometheus.NewDesc(namespace+"_tls_certificate_expiry_timestamp_seconds",
+			"When the TLS certificate in use for a name ends, as Unix time.", []string{"name"}, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *states) Describe(to chan<- *prometheus.Desc) {
+	to <- s.degraded
+	to <- s.expiry
+}
+
+// Collect implements prometheus.Collector.
+func (s *states) Collect(to chan<- prometheus.Metric) {
+	s.refresh()
+	for name, part := range s.health.readiness().Parts {
+		value := 0.0
+		if part.State != partOK {
+			value = 1
+		}
+		kind, name, _ := strings.Cut(name, " ")
+		to <- prometheus.MustNewConstMetric(s.degraded, prometheus.GaugeValue, value, kind, name)
+	}
+	sent := map[string]bool{} // a certificate may list a name twice, a series may not
+	for _, status := range s.certificates() {
+		if !status.NotAfter.IsZero() && !sent[status.Name] {
+			sent[status.Name] = true
+			to <- prometheus.MustNewConstMetric(s.expiry, prometheus.GaugeValue, float64(status.NotAfter.Unix()), status.Name)
+		}
+	}
 }

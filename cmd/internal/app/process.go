@@ -65,7 +65,7 @@ func newProcess(o Options) (*process, error) {
 		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		seen:     memory.New(memory.Config{Now: o.Now, Most: mostSeen}),
 		respond:  &route.Responder{Web: files, Log: o.Log, ClientAddr: middleware.ClientAddr, RequestID: middleware.RequestID},
-		health:   newHealth(o.Now),
+		health:   &health{now: o.Now, phase: starting, parts: map[string]part{}},
 		metrics:  newMetrics(o.Version),
 	}
 	if err := p.ring.Load(context.Background()); err != nil {
@@ -73,24 +73,6 @@ func newProcess(o Options) (*process, error) {
 	}
 	p.warnOfClock()
 	return p, nil
-}
-
-// clockSkew is how far the clocks of machines that share keys may differ.
-const clockSkew = time.Minute
-
-// warnOfClock warns if a key was created later than now. A clock that is behind makes certificates
-// that have expired when they arrive, and refuses sessions as being from the future. A clock that is
-// ahead cannot be told from the passing of time.
-func (p *process) warnOfClock() {
-	now := p.now()
-	for _, entry := range p.ring.Entries() {
-		if entry.Created.After(now.Add(clockSkew)) {
-			p.log.Warn().Str("use", string(entry.Use)).Str("host", entry.Host).Str("kid", entry.KID).
-				Time("created", entry.Created).Time("now", now).
-				Str("hint", "check this machine's clock").Msg("key creation time is in the future")
-			return
-		}
-	}
 }
 
 // sessionSealer lends session the one key of the ring that is for cookies.

@@ -3,8 +3,6 @@ package app
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"persona-sidecar/cmd/internal/config"
@@ -58,13 +56,7 @@ func (a *App) change(c *config.Config) error {
 	old.endBackground()
 	a.forget(old)
 	next.startBackground(a.background)
-	a.retire(old)
-	return nil
-}
-
-// retire lets a generation go, and closes it when its last request is over. The caller holds mu.
-func (a *App) retire(old *generation) {
-	go func() {
+	go func() { // when the last request of the old generation is over
 		<-old.drained
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -75,6 +67,7 @@ func (a *App) retire(old *generation) {
 		a.forget(old) // its last requests were counted
 	}()
 	old.release()
+	return nil
 }
 
 // forget removes the series and the health of what a generation had and the current one has not. The
@@ -87,18 +80,24 @@ func (a *App) forget(old *generation) {
 	}
 	a.health.keep("keys", parts)
 	a.health.keep("directory ", parts)
-	gone := func(before, after []string, forget func(string)) {
-		kept := map[string]bool{}
-		for _, name := range after {
-			kept[name] = true
+	// Each name with the label under which the metrics know it.
+	labels := func(g *generation) map[[2]string]bool {
+		names := map[[2]string]bool{}
+		for _, host := range g.hosts {
+			names[[2]string{"host", host.Name}] = true
 		}
-		for _, name := range before {
-			if !kept[name] {
-				forget(name)
-			}
+		for _, site := range g.sites {
+			names[[2]string{"site", site.Name}] = true
+		}
+		for directory := range g.directories {
+			names[[2]string{"directory", directory}] = true
+		}
+		return names
+	}
+	kept := labels(now)
+	for gone := range labels(old) {
+		if !kept[gone] {
+			a.metrics.forget(gone[0], gone[1])
 		}
 	}
-	gone(old.names(), now.names(), a.metrics.forgetHost)
-	gone(old.siteNames(), now.siteNames(), a.metrics.forgetSite)
-	gone(slices.Collect(maps.Keys(old.directories)), slices.Collect(maps.Keys(now.directories)), a.metrics.forgetDirectory)
 }

@@ -12,6 +12,7 @@ import (
 
 	"persona-sidecar/proxy"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -64,7 +65,7 @@ func (a *App) Run(ctx context.Context) error {
 	err = errors.Join(err, stop(public))
 	endBackground()
 	work.Wait()
-	// The admin listener goes last: it tells that the program lives and takes no requests.
+	// The admin listener goes last: it reports that the program runs and takes no requests.
 	err = errors.Join(err, a.closeGenerations(), stop(admin))
 	a.log.Info().Msg("stopped")
 	return err
@@ -101,11 +102,17 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 			to[name] = tcpServer{proxy.NewServer(handler, settings, a.log), listener}
 		}
 	}
-	if settings := a.certificates.tlsConfig(); settings != nil {
+	if first := a.certificates.current.Load().tls; first != nil {
+		settings := first.Clone() // each handshake takes the certificates that are current
+		settings.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return a.certificates.current.Load().tls, nil
+		}
 		add(public, listenHTTPS, a.handler(listenHTTPS), settings)
 	}
 	add(public, listenHTTP, a.handler(listenHTTP), nil)
-	add(admin, listenAdmin, a.health.admin(a.reportCertificates, a.metrics.handler()), nil)
+	// A series that cannot be read does not keep back the others.
+	metrics := promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	add(admin, listenAdmin, a.health.admin(a.reportCertificates, metrics), nil)
 	return public, admin
 }
 

@@ -1,0 +1,163 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/idp"
+	"persona-sidecar/idp/hub"
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/provision"
+	"persona-sidecar/idp/signin"
+	"persona-sidecar/idp/verifier"
+	"persona-sidecar/proxy/middleware"
+)
+
+// makeProvider gives the identity provider each host that publishes a document, and its envelopes.
+func (g *generation) makeProvider() (err error) {
+	var published []identity.Host
+	for _, host := range g.hosts {
+		if host.Role != config.RolePlain {
+			published = append(published, g.identityHost(host))
+		}
+	}
+	throttle := signin.NewThrottle(signin.ThrottleConfig{
+		Failures: g.config.Throttle.Failures, Window: g.config.Throttle.Window,
+		Counters: g.failures, Log: g.log,
+	})
+	g.documents = provision.New(provision.Config{
+		Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Hosts: published,
+		LegacyClientKeys: g.config.Identity.LegacyClientKeys, Now: g.now, Rand: g.rand, Events: g.metrics,
+	})
+	envelopes := []idp.Envelope{
+		signin.New(signin.Config{Respond: g.respond, Sessions: g.sessions, Throttle: throttle, Events: g.metrics}),
+		g.documents,
+	}
+	// What the verifier and the hub look domains up with.
+	g.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
+		Own:                 g.documents.Document,
+		Ports:               g.config.Lookups.Ports,
+		AllowPrivate:        g.config.Lookups.AllowPrivate.Networks,
+		AllowPrivateDomains: g.config.Lookups.AllowPrivate.Names,
+		Roots:               g.config.Lookups.Roots,
+		UserAgent:           "persona/" + g.version,
+		Now:                 g.now,
+	})
+	if g.config.Hub.Enabled {
+		// The sites that may use the identity hosts as hubs; without a list those of our own hosts, on
+		// the default port and as they are served.
+		patterns := g.config.Hub.RelyingParties
+		if len(patterns) == 0 {
+			var origins []string
+			for _, host := range g.hosts {
+				origins = append(origins, g.origin(host.Name))
+			}
+			patterns = hub.DefaultRelyingParties(g.names(), origins...)
+		}
+		parties, err := hub.NewRelyingParties(patterns)
+		if err != nil {
+			return fmt.Errorf("setting up the hub: %w", err)
+		}
+		envelopes = append(envelopes, hub.New(hub.Config{
+			Respond: g.respond, Sessions: g.sessions, Hosts: published, RelyingParties: parties,
+			Discovery: lookup{g.discovery}, Lookups: g.lookups, Now: g.now, Rand: g.rand,
+		}))
+	}
+	if g.config.Verifier.Enabled {
+		envelopes = append(envelopes, g.makeVerifier())
+	}
+	g.identity, err = idp.New(idp.Config{
+		Hosts:    published,
+		Respond:  g.respond,
+		HostName: middleware.HostName,
+		KeysReady: func(host string) error {
+			_, err := g.ring.Published(host, keys.UseCertificates)
+			return err
+		},
+	}, envelopes...)
+	return err
+}
+
+// identityHost translates a host that publishes a document.
+func (g *generation) identityHost(host config.Host) identity.Host {
+	to := identity.Host{Name: host.Name, Origin: g.origin(host.Name)}
+	switch host.Role {
+	case config.RoleIdentity:
+		to.Role = identity.Provider
+		directory := g.directories[host.Directory]
+		to.Directory, to.DirectoryName = directory, host.Directory
+		to.LoginByName, to.LoginByAddress = directory.LoginBy()
+		to.Domains, to.Hubs = host.MailDomains, host.Hubs
+		to.CertificateLifetime = g.config.Identity.CertificateLifetime
+		to.Website = host.Upstream != nil
+	case config.RoleDelegating:
+		to.Role, to.Authority = identity.Delegating, host.Authority
+	case config.RoleDisabled:
+		to.Role = identity.Disabled
+	case config.RolePlain:
+	}
+	return to
+}
+
+// origin is how browsers name a host of ours.
+func (g *generation) origin(host string) string {
+	if port := g.config.Listen.PublicHTTPS; port != 443 {
+		return "https://" + net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	return "https://" + host
+}
+
+// makeVerifier makes what verifies assertions for the servers of websites.
+func (g *generation) makeVerifier() *verifier.API {
+	settings := g.config.Verifier
+	domains := settings.Domains
+	if len(domains) == 0 { // those that our hosts sign for, and our own that leave it to a host elsewhere
+		for _, host := range g.hosts {
+			domains = append(domains, host.MailDomains...)
+			if host.Role == config.RoleDelegating {
+				domains = append(domains, host.Name)
+			}
+		}
+	}
+	var seen verifier.Seen
+	if settings.Once {
+		seen = g.seen
+	}
+	return verifier.NewAPI(verifier.APIConfig{
+		Verifier: verifier.New(verifier.Config{
+			Discovery: g.discovery, Domains: domains, Seen: seen, Now: g.now,
+			LegacyClientKeys: g.config.Identity.LegacyClientKeys,
+		}),
+		Rate:       settings.Rate,
+		ClientAddr: middleware.ClientAddr,
+		Now:        g.now,
+		Log:        g.log,
+	})
+}
+
+// lookup lets the hub look up the domains of others.
+type lookup struct{ discovery *verifier.Discovery }
+
+func (l lookup) Discover(ctx context.Context, domain string) (hub.Authority, error) {
+	found, err := l.discovery.Discover(ctx, domain)
+	var failed *verifier.LookupError
+	switch {
+	case errors.As(err, &failed) && failed.Kind == verifier.Disabled:
+		return hub.Authority{Disabled: true}, nil
+	case errors.As(err, &failed):
+		return hub.Authority{}, &hub.NoAuthority{Reason: failed.Error(), Offline: failed.Temporary(), Cause: failed.Unwrap()}
+	case err != nil:
+		return hub.Authority{}, err
+	}
+	base := "https://" + found.Name
+	return hub.Authority{
+		Issuer:         found.Name,
+		Authentication: base + found.Support.Authentication,
+		Provisioning:   base + found.Support.Provisioning,
+	}, nil
+}
