@@ -72,3 +72,24 @@ func (a *App) sweepStore(ctx context.Context) {
 		}
 	}
 }
+
+// claimState takes a lock in the state directory, which release gives back, and warns if another process
+// has it: keys, certificates and sign-outs are shared then, what is counted in memory is not.
+func (a *App) claimState(ctx context.Context) (release func()) {
+	const lock = "persona/process"
+	free, err := a.store.TryLock(ctx, lock)
+	switch {
+	case err != nil: // no room or no right to write: what needs either reports it
+		return func() {}
+	case !free:
+		a.log.Warn().Str("state_dir", a.store.Path).
+			Str("hint", "each process counts failed sign-ins and used assertions for itself; run one, or give each a state_dir of its own").
+			Msg("another process uses this state directory")
+		return func() {}
+	}
+	return func() {
+		if err := a.store.Unlock(ctx, lock); err != nil {
+			a.log.Warn().Err(err).Msg("releasing the state directory")
+		}
+	}
+}

@@ -254,6 +254,37 @@ tls: {acme: {directory: %s, ca_file: acme-ca.pem}}
 	}
 }
 
+// TestTwoProcesses: the second process on a state directory says so, and one that comes after both does not.
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	yaml := `
+state_dir: state
+listen: {http: "127.0.0.1:0", admin: "127.0.0.1:0"}
+tls: {mode: "off"}
+trusted_proxies: [private]
+domains: [{name: example.test, upstream: "http://127.0.0.1:1"}]
+`
+	const warning = "another process uses this state directory"
+	first := start(t, folder, yaml)
+	second := start(t, folder, yaml)
+	if !strings.Contains(second.log.String(), warning) {
+		t.Error("the second process does not warn")
+	}
+	for _, p := range []*program{first, second} {
+		if err := p.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	third := start(t, folder, yaml)
+	if err := third.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(first.log.String()+third.log.String(), warning) {
+		t.Error("a process that is alone warns")
+	}
+}
+
 // TestRestart: certificates, domain keys and sign-ins survive a restart.
 func TestRestart(t *testing.T) {
 	t.Parallel()

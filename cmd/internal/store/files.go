@@ -56,7 +56,7 @@ const temporary = ".tmp-"
 // are removed once they are an hour old.
 //
 // Of the problems that Inspect reports the warnings are logged and the others are
-// errors, all but those of single secrets, which Load refuses. A directory of
+// errors, all but that of a single secret, which Load refuses. A directory of
 // another layout than this program writes is an error.
 func OpenFiles(dir string, now func() time.Time, log zerolog.Logger) (*Files, error) {
 	if dir == "" {
@@ -74,12 +74,21 @@ func OpenFiles(dir string, now func() time.Time, log zerolog.Logger) (*Files, er
 			}
 		}
 	}
+	exposed := 0
 	for _, p := range Inspect(dir) {
 		switch {
 		case p.Err == nil:
 			log.Warn().Str("path", p.Path).Str("hint", p.Fix).Msg(p.Text)
-		case !errors.Is(p.Err, errExposed): // a secret is refused when it is loaded
+		case errors.Is(p.Err, errExposed):
+			exposed++
+		default:
 			return nil, &Error{Op: "opening the state directory", Path: p.Path, Err: p.Err, fix: p.Fix}
+		}
+	}
+	if exposed > 1 { // as after a restore; a single one is refused when it is loaded
+		return nil, &Error{
+			Op: "opening the state directory", Path: dir,
+			Err: fmt.Errorf("others may read or change %d secrets in it", exposed), fix: "chmod -R go= " + Quote(filepath.Join(dir, ours)),
 		}
 	}
 	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, now: now, log: log, held: map[string]*os.File{}}

@@ -339,3 +339,24 @@ func expectOnly(t *testing.T, dir, name string) {
 		t.Errorf("in the directory: %v, %v", entries, err)
 	}
 }
+
+// TestRestoredModes: a state directory whose files a restore has opened to all users
+// is refused once, with one command for all of them.
+func TestRestoredModes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"version", "keys/one.json", "keys/two.json", "sign-outs/x"} {
+		write(t, filepath.Join(dir, "persona", name), "1", 0o644)
+	}
+	_, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
+	command := "chmod -R go= " + filepath.Join(dir, "persona")
+	if err == nil || !strings.HasSuffix(hinted(err), "others may read or change 4 secrets in it (hint: "+command+")") {
+		t.Fatalf("OpenFiles: %s", hinted(err))
+	}
+	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v %s", command, err, out)
+	}
+	if problems := store.Inspect(dir); len(problems) != 0 {
+		t.Errorf("after %s: %v", command, problems)
+	}
+}
