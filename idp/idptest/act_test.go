@@ -27,7 +27,7 @@ func TestBrowserLeave(t *testing.T) {
 	t.Cleanup(server.Close)
 	ctx := idptest.NewBrowser(t, idptest.BrowserOptions{Address: server.Listener.Addr().String(), Trust: authority.KeyHash()})
 
-	for range 10 {
+	for range 5 {
 		for name, act := range map[string]chromedp.Action[chromedp.Void]{
 			"script": idptest.Script(`location.assign("` + there + `")`),
 			"click":  idptest.Click("#submit"),
