@@ -31,7 +31,7 @@ async function getJSON(path, options) {
     throw new Failure("server", { reason: "no answer came" });
   }
   if (response.ok) return answer;
-  throw new Failure("server", { reason: String(answer.message || answer.reason || response.status) });
+  throw new Failure("server", { reason: String(answer.message || answer.reason || response.status).replace(/\.$/, "") });
 }
 
 /** Who is signed in here. @returns {Promise<Session>} */
