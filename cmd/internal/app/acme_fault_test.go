@@ -46,7 +46,7 @@ func TestACMERefusesForAWhile(t *testing.T) {
 			yaml, pebble := acmeYAML(t, folder, name)
 			pebble.AnswerOrders(status)
 			p := start(t, folder, yaml)
-			apptest.Eventually(t, "the refusal is told", func() bool {
+			apptest.Eventually(t, "the refusal is reported", func() bool {
 				status, body := p.admin(t, "/readyz")
 				return status == http.StatusOK && strings.Contains(body, "none yet: ") && strings.Contains(body, "as the test wants it")
 			})
@@ -70,7 +70,7 @@ func TestACMERefusesForAWhile(t *testing.T) {
 				t.Fatal(err)
 			}
 			p = start(t, folder, yaml)
-			apptest.Eventually(t, "the wait is told", func() bool {
+			apptest.Eventually(t, "the wait is reported", func() bool {
 				return strings.Contains(p.log.String(), "the next one waits") && strings.Contains(p.log.String(), "as the test wants it")
 			})
 			if again := pebble.Asked(); again != asked {
@@ -80,7 +80,7 @@ func TestACMERefusesForAWhile(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			// The cure that the log names.
+			// What the hint in the log says.
 			if err := os.RemoveAll(filepath.Join(folder, "state", "persona", "orders")); err != nil {
 				t.Fatal(err)
 			}

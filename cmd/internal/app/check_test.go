@@ -21,7 +21,7 @@ import (
 	"persona-sidecar/proxy/certs/acmetest"
 )
 
-// names is a DNS in which every name leads to loopback, and CAA records are as told.
+// names is a DNS in which every name leads to loopback, and CAA records are as given.
 type names struct{ caa []network.CAA }
 
 func (names) Addresses(_ context.Context, host string) ([]netip.Addr, error) {
@@ -33,7 +33,7 @@ func (names) Addresses(_ context.Context, host string) ([]netip.Addr, error) {
 
 func (n names) CAA(context.Context, string) ([]network.CAA, string, error) { return n.caa, "test", nil }
 
-// checker looks at a running program as an outsider does; the ports of the world lead to its listeners.
+// checker looks at a running program from outside; ports 80 and 443 lead to its listeners.
 func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *check.Checker {
 	t.Helper()
 	loaded, err := config.Load(filepath.Join(folder, "persona.yaml"), nil)
@@ -193,11 +193,11 @@ func TestCheckOfAPerson(t *testing.T) {
 		c.checkPerson(t, "victor@example.test", "", "wrong")
 	}
 	if _, text := c.checkPerson(t, "victor@example.test", "", "wrong"); !strings.Contains(text, "✗ sign-in                 429: Too many failed attempts") || !strings.Contains(text, "→ wait ") {
-		t.Errorf("a throttled sign-in is not told:\n%s", text)
+		t.Errorf("a throttled sign-in is not reported:\n%s", text)
 	}
 	c.slapd.Stop()
 	if _, text := c.checkPerson(t, "bob.brown@example.test", "", ldaptest.Password); !strings.Contains(text, "✗ sign-in                 503: ") {
-		t.Errorf("a directory that is down is not told:\n%s", text)
+		t.Errorf("a directory that is down is not reported:\n%s", text)
 	}
 	if !strings.Contains(c.log.String(), `"hint":"is the directory running, and is the port in urls right?"`) {
 		t.Errorf("the log has no hint for the directory that is down:\n%s", c.log.String())

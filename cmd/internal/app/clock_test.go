@@ -101,7 +101,7 @@ func TestPasswordChangeAndTheClock(t *testing.T) {
 	}
 }
 
-// visitors come with the cookies that they were given.
+// visitors send the cookies that they were given.
 type visitors struct {
 	t     *testing.T
 	roots *x509.CertPool
@@ -174,7 +174,7 @@ func (v *visitors) request(method, path, cookie string) *http.Request {
 	return request
 }
 
-// TestACMEClockWrong: a certificate that our clock calls not valid yet is served, and told.
+// TestACMEClockWrong: a certificate that our clock calls not valid yet is served, and logged.
 func TestACMEClockWrong(t *testing.T) {
 	t.Parallel()
 	const name = "clock.test"

@@ -105,7 +105,7 @@ func (s *stack) connect(t *testing.T) {
 	roots.AppendCertsFromPEM(pem)
 	management := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
 	s.issuer = x509.NewCertPool()
-	apptest.Eventually(t, "Pebble tells its root", func() bool {
+	apptest.Eventually(t, "Pebble publishes its root", func() bool {
 		response, err := management.Get("https://127.0.0.1:15000/roots/0")
 		if err != nil {
 			return false

@@ -72,7 +72,7 @@ func fillWhileStoring(t *testing.T, blocks int) (failed bool) {
 		return false
 	}
 	if !strings.Contains(p.log.String(), "make room on the disk that holds "+state) {
-		t.Error("no cure was logged")
+		t.Error("no hint was logged")
 	}
 	if status, body := get(t, client, "http://"+name+"/"); status != http.StatusOK || !strings.HasPrefix(body, "website ") {
 		t.Errorf("the website answers %d %s", status, body)
@@ -92,7 +92,7 @@ func fillWhileStoring(t *testing.T, blocks int) (failed bool) {
 	return true
 }
 
-// expectNothingHalf checks that each certificate that lies there is whole.
+// expectNothingHalf checks that each stored certificate is complete.
 func expectNothingHalf(t *testing.T, state string) {
 	t.Helper()
 	err := filepath.WalkDir(state, func(path string, _ fs.DirEntry, err error) error {

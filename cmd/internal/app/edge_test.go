@@ -20,7 +20,7 @@ import (
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
 )
 
-// TestBehindATerminator: in mode off a trusted proxy tells client and scheme; no one else is
+// TestBehindATerminator: in mode off a trusted proxy names client and scheme; no one else is
 // trusted, and passwords are never taken over plain HTTP.
 func TestBehindATerminator(t *testing.T) {
 	t.Parallel()

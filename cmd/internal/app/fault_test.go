@@ -18,7 +18,7 @@ import (
 	"persona-sidecar/proxy/certs/acmetest"
 )
 
-// TestStartFaults: what is wrong with the world at the start is told with its cure, and nothing is
+// TestStartFaults: a fault at the start is reported with a hint, and nothing is
 // left open.
 func TestStartFaults(t *testing.T) {
 	t.Parallel()
@@ -176,7 +176,7 @@ func TestDirectoryDownAtStart(t *testing.T) {
 		t.Errorf("a sign-in answers %d", status)
 	}
 	if strings.Contains(body, "127.0.0.1") || strings.Contains(body, "refused") {
-		t.Errorf("the page tells internals:\n%s", body)
+		t.Errorf("the page shows internals:\n%s", body)
 	}
 
 	slapd.Restart()

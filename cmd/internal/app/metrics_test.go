@@ -145,7 +145,7 @@ func TestMetrics(t *testing.T) {
 	_, body := p.admin(t, "/metrics")
 	for _, private := range []string{"alice", "other.test", "127.0.0.1", "/one"} {
 		if strings.Contains(body, private) {
-			t.Errorf("/metrics tells %q:\n%s", private, body)
+			t.Errorf("/metrics has %q:\n%s", private, body)
 		}
 	}
 	for _, of := range []string{"go_goroutines ", "process_open_fds "} {

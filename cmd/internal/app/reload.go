@@ -21,7 +21,7 @@ func (e *UnchangeableError) Hint() string { return "restart the program to apply
 
 // Reload reads the configuration by load and serves by it from then on. No connection is dropped:
 // requests under way, event streams and websockets end as they were begun. After an error everything
-// is as before, and /readyz tells the cause until a reload succeeds. The program must be ready.
+// is as before, and /readyz has the cause until a reload succeeds. The program must be ready.
 func (a *App) Reload(load func() (*config.Config, error)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

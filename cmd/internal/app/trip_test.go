@@ -23,7 +23,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// company is the whole world of the main job: Pebble, slapd, a website, a hub on the same site and
+// company is everything that the main job needs: Pebble, slapd, a website, a hub on the same site and
 // one elsewhere, and the program in front of all of them.
 type company struct {
 	*program
@@ -65,7 +65,7 @@ log: {level: debug}
 	return c
 }
 
-// hub serves a page that plays the dialog's part, and returns where. For patience see idptest.Hub.
+// hub serves a page that acts as the dialog, and returns where. For patience see idptest.Hub.
 func hub(t *testing.T, audience string, patience time.Duration) string {
 	server := httptest.NewServer(idptest.Hub{
 		Base: "/persona", Provider: "https://example.test",

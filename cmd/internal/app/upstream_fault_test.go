@@ -13,7 +13,7 @@ import (
 	"persona-sidecar/cmd/internal/apptest"
 )
 
-// faultyUpstream is a website that can be told how to behave. It keeps its address while it is down.
+// faultyUpstream is a website whose behaviour a test chooses. It keeps its address while it is down.
 type faultyUpstream struct {
 	address string
 	server  *http.Server
@@ -68,7 +68,7 @@ func (m *faultyUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestUpstreamFaults: what goes wrong with the website is told to the visitor in plain words and to
+// TestUpstreamFaults: what goes wrong with the website is shown to the visitor in plain words and to
 // the operator with its cause, holds up nothing else, and is over when the website is back.
 func TestUpstreamFaults(t *testing.T) {
 	t.Parallel()

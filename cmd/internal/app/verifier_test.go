@@ -27,7 +27,7 @@ func ask(t *testing.T, client *http.Client, host, assertion, audience string) (s
 	return response.StatusCode, answer
 }
 
-// strangersBundle says what it likes, signed with a key of its own.
+// strangersBundle is a bundle of any content, signed with a key of its own.
 func strangersBundle(t *testing.T, email, issuer string) string {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -143,7 +143,7 @@ func read(t testing.TB, response *http.Response) string {
 	return string(body)
 }
 
-// website is a real upstream that tells what reached it.
+// website is a real upstream that answers with what reached it.
 func website(t testing.TB) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
