@@ -3,6 +3,8 @@ package browserid
 import (
 	"fmt"
 	"strings"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // Address is an e-mail address in its normal form: ASCII, all lower case. It
@@ -25,18 +27,18 @@ const (
 // IP addresses and ports are errors.
 func ParseAddress(s string) (Address, error) {
 	if len(s) > longestAddress {
-		return Address{}, fmt.Errorf("e-mail address %s is longer than %d", quoted(s), longestAddress)
+		return Address{}, fmt.Errorf("e-mail address %s is longer than %d", strictjson.Quote(s), longestAddress)
 	}
 	folded := foldASCII(s)
 	local, domain, ok := strings.Cut(folded, "@")
 	if !ok {
-		return Address{}, fmt.Errorf("e-mail address %s has no @", quoted(s))
+		return Address{}, fmt.Errorf("e-mail address %s has no @", strictjson.Quote(s))
 	}
 	if err := checkLocal(local); err != nil {
-		return Address{}, fmt.Errorf("e-mail address %s: %w", quoted(s), err)
+		return Address{}, fmt.Errorf("e-mail address %s: %w", strictjson.Quote(s), err)
 	}
 	if err := checkHostName(domain, false); err != nil {
-		return Address{}, fmt.Errorf("e-mail address %s: %w", quoted(s), err)
+		return Address{}, fmt.Errorf("e-mail address %s: %w", strictjson.Quote(s), err)
 	}
 	return Address{folded, len(local)}, nil
 }
@@ -51,7 +53,7 @@ func checkLocal(local string) error {
 			continue
 		}
 		if strings.IndexByte("!#$%&'*+/=?^_`{|}~.-", c) < 0 {
-			return fmt.Errorf("the part before the @ has the character %s", quoted(local[i:i+1]))
+			return fmt.Errorf("the part before the @ has the character %s", strictjson.Quote(local[i:i+1]))
 		}
 	}
 	return nil

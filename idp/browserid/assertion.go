@@ -63,17 +63,17 @@ func readAssertion(raw []byte) (*Assertion, error) {
 		return nil, err
 	}
 	a := &Assertion{signed: parsed}
-	audience, err := parsed.claims.text("aud")
+	audience, err := parsed.claims.Text("aud")
 	if err != nil {
 		return nil, err
 	}
 	if a.Audience, err = ParseAudience(audience); err != nil {
 		return nil, err
 	}
-	if a.IssuedAt, err = parsed.claims.optionalTimeOf("iat"); err != nil {
+	if a.IssuedAt, err = optionalTimeOf(parsed.claims, "iat"); err != nil {
 		return nil, err
 	}
-	if a.Expires, err = parsed.claims.timeOf("exp"); err != nil {
+	if a.Expires, err = timeOf(parsed.claims, "exp"); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -84,7 +84,7 @@ func (a *Assertion) String() string { return string(a.signed.raw) }
 
 // OtherClaims returns the claims that the protocol does not know, in JSON by
 // their names. It is nil when there are none.
-func (a *Assertion) OtherClaims() map[string][]byte { return a.signed.claims.others(nil) }
+func (a *Assertion) OtherClaims() map[string][]byte { return otherClaims(a.signed.claims, nil) }
 
 // Verify checks the signature with the certificate's key, and that now lies in
 // the assertion's time, give or take [Skew]. An assertion may expire at most

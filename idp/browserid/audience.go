@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // origin is the scheme, host and port of a website.
@@ -30,7 +32,7 @@ func ParseAudience(s string) (string, error) {
 
 func parseOrigin(s string) (origin, error) {
 	fail := func(err error) (origin, error) {
-		return origin{}, fmt.Errorf("audience %s: %w (write the whole origin and nothing more, such as https://rp.example)", quoted(s), err)
+		return origin{}, fmt.Errorf("audience %s: %w (write the whole origin and nothing more, such as https://rp.example)", strictjson.Quote(s), err)
 	}
 	scheme, rest, ok := strings.Cut(foldASCII(s), "://")
 	if !ok {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // Certificate is an identity certificate: an identity provider's word that the
@@ -50,17 +52,17 @@ func readCertificate(raw []byte) (*Certificate, error) {
 	if c.PublicKey, err = parseCertifiedKey(parsed.claims); err != nil {
 		return nil, err
 	}
-	if c.IssuedAt, err = parsed.claims.optionalTimeOf("iat"); err != nil {
+	if c.IssuedAt, err = optionalTimeOf(parsed.claims, "iat"); err != nil {
 		return nil, err
 	}
-	if c.Expires, err = parsed.claims.timeOf("exp"); err != nil {
+	if c.Expires, err = timeOf(parsed.claims, "exp"); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func parseIssuer(claims object) (string, error) {
-	issuer, err := claims.text("iss")
+func parseIssuer(claims strictjson.Object) (string, error) {
+	issuer, err := claims.Text("iss")
 	if err != nil {
 		return "", err
 	}
@@ -70,17 +72,17 @@ func parseIssuer(claims object) (string, error) {
 // parsePrincipal returns the address certified: that of the principal, or else
 // the newer claim "sub". It must be in normal form already: folding what an
 // issuer signed would make one address of what may be two to that issuer.
-func parsePrincipal(claims object) (Address, error) {
+func parsePrincipal(claims strictjson.Object) (Address, error) {
 	from, name := claims, "sub"
-	if principal, ok := claims.child("principal"); ok {
-		if _, ok := principal.get("email"); ok {
+	if principal, ok := claims.Child("principal"); ok {
+		if _, ok := principal.Get("email"); ok {
 			from, name = principal, "email"
 		}
 	}
-	if _, ok := from.get(name); !ok {
+	if _, ok := from.Get(name); !ok {
 		return Address{}, ErrNoEmail
 	}
-	text, err := from.text(name)
+	text, err := from.Text(name)
 	if err != nil {
 		return Address{}, fmt.Errorf("%w: %w", ErrEmail, err)
 	}
@@ -89,13 +91,13 @@ func parsePrincipal(claims object) (Address, error) {
 		return Address{}, fmt.Errorf("%w: %w", ErrEmail, err)
 	}
 	if email.String() != text {
-		return Address{}, fmt.Errorf("%w: e-mail address %s is not in lower case", ErrEmail, quoted(text))
+		return Address{}, fmt.Errorf("%w: e-mail address %s is not in lower case", ErrEmail, strictjson.Quote(text))
 	}
 	return email, nil
 }
 
-func parseCertifiedKey(claims object) (*PublicKey, error) {
-	obj, ok := claims.child("public-key")
+func parseCertifiedKey(claims strictjson.Object) (*PublicKey, error) {
+	obj, ok := claims.Child("public-key")
 	if !ok {
 		return nil, errors.New(`"public-key" is missing`)
 	}
@@ -113,8 +115,8 @@ func (c *Certificate) String() string { return string(c.signed.raw) }
 // their names: those of the certificate, and those of its principal where both
 // have none of the same name. It is nil when there are none.
 func (c *Certificate) OtherClaims() map[string][]byte {
-	principal, _ := c.signed.claims.child("principal")
-	return c.signed.claims.others(principal.others(nil))
+	principal, _ := c.signed.claims.Child("principal")
+	return otherClaims(c.signed.claims, otherClaims(principal, nil))
 }
 
 // Verify checks the signature with the issuer's keys, one of which must fit,

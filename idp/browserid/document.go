@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // DocumentPath is where a domain publishes its document.
@@ -71,11 +73,11 @@ func ParseDocument(data []byte) (Document, error) {
 }
 
 func parseDocument(data []byte) (Document, error) {
-	obj, err := parseObject(data)
+	obj, err := strictjson.Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	if value, ok := obj.get("disabled"); ok {
+	if value, ok := obj.Get("disabled"); ok {
 		switch string(value) {
 		case "true":
 			return Disabled{}, nil
@@ -84,14 +86,14 @@ func parseDocument(data []byte) (Document, error) {
 			return nil, errors.New("disabled must be either true or false")
 		}
 	}
-	if _, ok := obj.get("authority"); ok {
+	if _, ok := obj.Get("authority"); ok {
 		return parseDelegation(obj)
 	}
 	return parseSupport(obj)
 }
 
-func parseDelegation(obj object) (Document, error) {
-	text, err := obj.text("authority")
+func parseDelegation(obj strictjson.Object) (Document, error) {
+	text, err := obj.Text("authority")
 	if err != nil {
 		return nil, fmt.Errorf("malformed authority: %w", err)
 	}
@@ -102,7 +104,7 @@ func parseDelegation(obj object) (Document, error) {
 	return Delegation{authority}, nil
 }
 
-func parseSupport(obj object) (Document, error) {
+func parseSupport(obj strictjson.Object) (Document, error) {
 	var doc Support
 	var err error
 	if doc.PublicKey, doc.Keys, err = parseDomainKeys(obj); err != nil {
@@ -111,10 +113,10 @@ func parseSupport(obj object) (Document, error) {
 	if len(doc.Keys) > 0 {
 		doc.Keys = doc.SigningKeys()
 	}
-	if doc.Authentication, err = obj.text("authentication"); err != nil {
+	if doc.Authentication, err = obj.Text("authentication"); err != nil {
 		return nil, err
 	}
-	if doc.Provisioning, err = obj.text("provisioning"); err != nil {
+	if doc.Provisioning, err = obj.Text("provisioning"); err != nil {
 		return nil, err
 	}
 	if err := doc.check(); err != nil {
@@ -125,12 +127,12 @@ func parseSupport(obj object) (Document, error) {
 
 // parseDomainKeys reads "public-key" and "keys". One of them may be absent; the
 // first of the keys then stands for the public key.
-func parseDomainKeys(obj object) (*PublicKey, []*PublicKey, error) {
+func parseDomainKeys(obj strictjson.Object) (*PublicKey, []*PublicKey, error) {
 	keys, err := parseKeys(obj)
 	if err != nil {
 		return nil, nil, err
 	}
-	value, ok := obj.get("public-key")
+	value, ok := obj.Get("public-key")
 	switch {
 	case ok && value[0] != '{':
 		return nil, nil, errors.New(`"public-key" is not an object`)
@@ -156,8 +158,8 @@ func (k *PublicKey) refuseDSA() error {
 	return nil
 }
 
-func parseKeys(obj object) ([]*PublicKey, error) {
-	array, ok := obj.get("keys")
+func parseKeys(obj strictjson.Object) ([]*PublicKey, error) {
+	array, ok := obj.Get("keys")
 	if !ok {
 		return nil, nil
 	}
@@ -165,7 +167,7 @@ func parseKeys(obj object) ([]*PublicKey, error) {
 		return nil, errors.New(`"keys" is not an array`)
 	}
 	var keys []*PublicKey
-	for i, element := range elements(array) {
+	for i, element := range strictjson.Elements(array) {
 		if i == mostKeys {
 			return nil, fmt.Errorf(`"keys" has more than %d entries`, mostKeys)
 		}
@@ -182,11 +184,11 @@ func parseKeys(obj object) ([]*PublicKey, error) {
 
 // parseEntry returns nil for an entry with another use than signing.
 func parseEntry(element []byte) (*PublicKey, error) {
-	obj, err := parseObject(element)
+	obj, err := strictjson.Parse(element)
 	if err != nil {
 		return nil, err
 	}
-	if use, ok := obj.get("use"); ok && string(use) != `"sig"` {
+	if use, ok := obj.Get("use"); ok && string(use) != `"sig"` {
 		return nil, nil
 	}
 	key, err := parseKey(obj)
@@ -228,7 +230,7 @@ func checkPath(name, path string) error {
 	for i := range len(path) {
 		c := path[i]
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') && strings.IndexByte(signs, c) < 0 {
-			return fmt.Errorf("invalid path: %q has the character %s", name, quoted(path[i:i+1]))
+			return fmt.Errorf("invalid path: %q has the character %s", name, strictjson.Quote(path[i:i+1]))
 		}
 	}
 	for segment := range strings.SplitSeq(path, "/") {

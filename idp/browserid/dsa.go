@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // dsaKey is the DSA key of a historic browser. y lies between 1 and p, and its
@@ -75,8 +77,8 @@ func newGroup(algorithm, p, q, g string, digest func([]byte) []byte) *dsaGroup {
 
 // parseDSA reads a DSA key whose numbers are written as read takes them. The
 // group is compared, not computed with, so that a key costs nothing yet.
-func parseDSA(obj object, read func(object, string) (*big.Int, error)) (*PublicKey, error) {
-	if _, ok := obj.get("x"); ok {
+func parseDSA(obj strictjson.Object, read func(strictjson.Object, string) (*big.Int, error)) (*PublicKey, error) {
+	if _, ok := obj.Get("x"); ok {
 		return nil, errPrivate()
 	}
 	var numbers [4]*big.Int
@@ -105,8 +107,8 @@ func newDSA(group *dsaGroup, y *big.Int) (*PublicKey, error) {
 
 // hexNumber reads a number in hexadecimal. Unlike elsewhere upper case and
 // leading zeros pass: browsers with a BrowserID of their own wrote whole bytes.
-func hexNumber(obj object, name string) (*big.Int, error) {
-	text, err := obj.text(name)
+func hexNumber(obj strictjson.Object, name string) (*big.Int, error) {
+	text, err := obj.Text(name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,5 @@
 package browserid
 
-import "strconv"
-
 // Reason is why a key, certificate, assertion or bundle is refused, in the
 // words that relying parties know from the historic verifiers wherever those
 // had words for it. Reasons are constants, and compare with [errors.Is].
@@ -51,12 +49,3 @@ const (
 	// ErrAudienceDomain says that the assertion is meant for another host.
 	ErrAudienceDomain Reason = "audience mismatch: domain mismatch"
 )
-
-// quoted makes foreign text fit for an error: quoted, escaped, short.
-func quoted[T string | []byte](text T) string {
-	const most = 80
-	if len(text) > most {
-		return strconv.QuoteToASCII(string(text[:most])) + "..."
-	}
-	return strconv.QuoteToASCII(string(text))
-}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // ParseAuthority checks that s names an authority: the host, or host:port, of
@@ -15,17 +17,17 @@ import (
 func ParseAuthority(s string) (string, error) {
 	host, port, hasPort := strings.Cut(s, ":")
 	if err := checkHostName(host, false); err != nil {
-		return "", fmt.Errorf("authority %s is not host or host:port: %w", quoted(s), err)
+		return "", fmt.Errorf("authority %s is not host or host:port: %w", strictjson.Quote(s), err)
 	}
 	if !hasPort {
 		return s, nil
 	}
 	number, err := parsePort(port)
 	if err != nil {
-		return "", fmt.Errorf("authority %s: %w", quoted(s), err)
+		return "", fmt.Errorf("authority %s: %w", strictjson.Quote(s), err)
 	}
 	if number == 443 {
-		return "", fmt.Errorf("authority %s must be written without :443", quoted(s))
+		return "", fmt.Errorf("authority %s must be written without :443", strictjson.Quote(s))
 	}
 	return s, nil
 }
@@ -33,7 +35,7 @@ func ParseAuthority(s string) (string, error) {
 func parsePort(s string) (int, error) {
 	port, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || port == 0 || s[0] == '0' {
-		return 0, fmt.Errorf("%s is not a port", quoted(s))
+		return 0, fmt.Errorf("%s is not a port", strictjson.Quote(s))
 	}
 	return int(port), nil
 }
@@ -75,7 +77,7 @@ func checkLabel(label string, underscores bool) error {
 		case 'A' <= c && c <= 'Z':
 			return errors.New("the host name is not in lower case")
 		default:
-			return fmt.Errorf("the host name has the character %s (write international names as xn--)", quoted(label[i:i+1]))
+			return fmt.Errorf("the host name has the character %s (write international names as xn--)", strictjson.Quote(label[i:i+1]))
 		}
 	}
 	return nil

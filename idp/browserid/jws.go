@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // longestBundle bounds a certificate, an assertion and the two together, in
@@ -19,7 +21,7 @@ const longestBundle = 10_240
 type signed struct {
 	raw       []byte
 	algorithm string // from the header, foreign
-	claims    object
+	claims    strictjson.Object
 	signature []byte
 }
 
@@ -57,12 +59,12 @@ func parseSigned(raw []byte) (signed, error) {
 	return signed{raw, algorithm, claims, signature}, nil
 }
 
-func parseSegment(what string, segment, space []byte) (object, []byte, error) {
+func parseSegment(what string, segment, space []byte) (strictjson.Object, []byte, error) {
 	data, space, err := decodeBase64(segment, space)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", what, err)
 	}
-	obj, err := parseObject(data)
+	obj, err := strictjson.Parse(data)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -72,11 +74,11 @@ func parseSegment(what string, segment, space []byte) (object, []byte, error) {
 // parseHeader returns the algorithm. All other members are ignored, as ever,
 // but for "crit", which exists in order not to be ignored (RFC 7515 section
 // 4.1.11).
-func parseHeader(header object) (string, error) {
-	if _, ok := header.get("crit"); ok {
+func parseHeader(header strictjson.Object) (string, error) {
+	if _, ok := header.Get("crit"); ok {
 		return "", fmt.Errorf(`header: "crit" is %w`, ErrNotSupported)
 	}
-	algorithm, err := header.text("alg")
+	algorithm, err := header.Text("alg")
 	if err != nil {
 		return "", fmt.Errorf("header: %w", err)
 	}
@@ -149,4 +151,19 @@ func publicKeyOf(signer crypto.Signer) (*PublicKey, error) {
 		return nil, errors.New("there is no signer")
 	}
 	return NewPublicKey(signer.Public())
+}
+
+// otherClaims adds to the map found the members that the protocol has no name for.
+func otherClaims(o strictjson.Object, found map[string][]byte) map[string][]byte {
+	for _, m := range o {
+		switch string(m.Name) {
+		case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "public-key", "pubkey", "principal", "email":
+			continue
+		}
+		if found == nil {
+			found = map[string][]byte{}
+		}
+		found[string(m.Name)] = m.Value
+	}
+	return found
 }

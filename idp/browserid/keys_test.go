@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // number is an odd number of that many bits. It need not be a product of two
@@ -286,11 +287,11 @@ func TestKeyInsideOtherJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got body
-	if err := browserid.DecodeObject(text, &got); err != nil {
+	if err := strictjson.Decode(text, &got); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	wantError(t, browserid.DecodeObject([]byte(`{"public_key":{"algorithm":"RS","n":"5","e":"3"}}`), &got), "bad key size")
+	wantError(t, strictjson.Decode([]byte(`{"public_key":{"algorithm":"RS","n":"5","e":"3"}}`), &got), "bad key size")
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/big"
 	"math/bits"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // longestKey bounds the JSON of a key in bytes. The hub's own bound was 10,240.
@@ -47,7 +49,7 @@ func parseKeyText(data []byte) (*PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	obj, err := parseObject(data)
+	obj, err := strictjson.Parse(data)
 	if err != nil {
 		return nil, err
 	}
@@ -60,16 +62,16 @@ func unwrap(data []byte) ([]byte, error) {
 		return data, nil
 	}
 	if !json.Valid(data) {
-		return nil, notJSON(data)
+		return nil, strictjson.Malformed(data)
 	}
-	return unquote(data)
+	return strictjson.Unquote(data)
 }
 
-func parseKey(obj object) (*PublicKey, error) {
-	if _, ok := obj.get("d"); ok {
+func parseKey(obj strictjson.Object) (*PublicKey, error) {
+	if _, ok := obj.Get("d"); ok {
 		return nil, errPrivate()
 	}
-	if _, ok := obj.get("kty"); ok {
+	if _, ok := obj.Get("kty"); ok {
 		return parseJWK(obj)
 	}
 	return parseClassic(obj)
@@ -79,8 +81,8 @@ func errPrivate() error {
 	return errors.New("this is a private key, which only its owner may see")
 }
 
-func parseClassic(obj object) (*PublicKey, error) {
-	algorithm, err := obj.text("algorithm")
+func parseClassic(obj strictjson.Object) (*PublicKey, error) {
+	algorithm, err := obj.Text("algorithm")
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +104,8 @@ func parseClassic(obj object) (*PublicKey, error) {
 	return assemble(n, e, modulus)
 }
 
-func parseJWK(obj object) (*PublicKey, error) {
-	kty, err := obj.text("kty")
+func parseJWK(obj strictjson.Object) (*PublicKey, error) {
+	kty, err := obj.Text("kty")
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +128,7 @@ func parseJWK(obj object) (*PublicKey, error) {
 }
 
 func unknownKind(kind string) error {
-	return fmt.Errorf("a key of kind %s is %w", quoted(kind), ErrNotSupported)
+	return fmt.Errorf("a key of kind %s is %w", strictjson.Quote(kind), ErrNotSupported)
 }
 
 // assemble makes the key of two positive numbers.
@@ -142,8 +144,8 @@ func assemble(n, e *big.Int, modulus string) (*PublicKey, error) {
 }
 
 // decimal reads a number in its only spelling: digits, no leading zero.
-func decimal(obj object, name string) (string, *big.Int, error) {
-	text, err := obj.text(name)
+func decimal(obj strictjson.Object, name string) (string, *big.Int, error) {
+	text, err := obj.Text(name)
 	if err != nil {
 		return "", nil, err
 	}
@@ -194,8 +196,8 @@ func decimalNumber(text string) (*big.Int, bool) {
 
 // base64Number reads an unsigned big-endian number without leading zero bytes
 // (RFC 7518 section 2, Base64urlUInt).
-func base64Number(obj object, name string) (*big.Int, error) {
-	text, err := obj.text(name)
+func base64Number(obj strictjson.Object, name string) (*big.Int, error) {
+	text, err := obj.Text(name)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 const (
@@ -39,15 +41,15 @@ func millis(t time.Time) (int64, error) {
 
 // timeOf reads the time in the claim name. It must be written as an integer:
 // 1.3e12 or "1300000000000" is read differently by different parsers.
-func (o object) timeOf(name string) (time.Time, error) {
-	value, ok := o.get(name)
+func timeOf(o strictjson.Object, name string) (time.Time, error) {
+	value, ok := o.Get(name)
 	if !ok {
 		return time.Time{}, fmt.Errorf("%q is missing", name)
 	}
 	ms, err := strconv.ParseInt(string(value), 10, 64)
 	switch {
 	case err != nil:
-		return time.Time{}, fmt.Errorf("%q is %s, not an integer of milliseconds", name, quoted(value))
+		return time.Time{}, fmt.Errorf("%q is %s, not an integer of milliseconds", name, strictjson.Quote(value))
 	case ms < 0 || ms > mostMillis:
 		return time.Time{}, fmt.Errorf("%q is %d milliseconds, which is no time", name, ms)
 	case ms < leastMillis:
@@ -57,9 +59,9 @@ func (o object) timeOf(name string) (time.Time, error) {
 }
 
 // optionalTimeOf is timeOf for a claim that may be absent: the zero time.
-func (o object) optionalTimeOf(name string) (time.Time, error) {
-	if _, ok := o.get(name); !ok {
+func optionalTimeOf(o strictjson.Object, name string) (time.Time, error) {
+	if _, ok := o.Get(name); !ok {
 		return time.Time{}, nil
 	}
-	return o.timeOf(name)
+	return timeOf(o, name)
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 const (
@@ -142,7 +142,7 @@ func (r *Ring) read(ctx context.Context, host string) (*keyset, error) {
 // parseKeyset is the reverse of marshalKeyset.
 func parseKeyset(host string, data []byte) (*keyset, error) {
 	var file keysetFile
-	if err := browserid.DecodeObject(data, &file); err != nil {
+	if err := strictjson.Decode(data, &file); err != nil {
 		return nil, err
 	}
 	if file.Version != keysetVersion {

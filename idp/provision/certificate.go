@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/browserid/strictjson"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/route"
@@ -31,7 +32,7 @@ func (e *Envelope) certify(w http.ResponseWriter, r *http.Request, h *identity.H
 		return err
 	}
 	var request certificateRequest
-	if err := browserid.DecodeObject(body, &request); err != nil {
+	if err := strictjson.Decode(body, &request); err != nil {
 		return &route.Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "object", Cause: err}
 	}
 	if request.Email == "" || request.PublicKey == nil {

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 // longestRequest bounds a request's body in bytes: a bundle of the largest size
@@ -118,7 +118,7 @@ func readJSON(w http.ResponseWriter, r *http.Request) (question, error) {
 		Audience       string          `json:"audience"`
 		TrustedIssuers json.RawMessage `json:"trustedIssuers"`
 	}
-	if err := browserid.DecodeObject(body, &request); err != nil {
+	if err := strictjson.Decode(body, &request); err != nil {
 		return question{}, badRequest("the request is not the JSON object that is expected: " + err.Error())
 	}
 	if err := checkTrusted(request.TrustedIssuers); err != nil {

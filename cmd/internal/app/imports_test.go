@@ -78,9 +78,9 @@ func importFaults(p listed) (faults []string) {
 	within := func(top string) bool { return folder == top || strings.HasPrefix(folder, top+"/") }
 
 	switch {
-	case folder == "idp/browserid":
+	case within("idp/browserid"):
 		refuse(func(path string) bool {
-			return path != p.ImportPath && !strings.HasPrefix(path, "vendor/") && notStandard(path) || path == "net/http"
+			return !inside("idp/browserid")(path) && !strings.HasPrefix(path, "vendor/") && notStandard(path) || path == "net/http"
 		}, "the protocol is pure: standard library only, no net/http")
 	case folder == "idp/identity":
 		refuse(func(path string) bool {

@@ -1,14 +1,18 @@
-package browserid
+// Package strictjson reads JSON so that no two parsers can read it differently:
+// repeated members, names in the wrong case, text behind the object and deep
+// nesting are errors. It knows nothing of the protocol.
+package strictjson
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
-// DecodeObject decodes data, which must be exactly one JSON object in UTF-8,
+// Decode decodes data, which must be exactly one JSON object in UTF-8,
 // into v as [json.Unmarshal] does, but more strictly. Errors are: a repeated
 // member at any depth, however it is escaped; anything after the object;
 // nesting deeper than 32; a member that differs from a field of v only in
@@ -16,8 +20,8 @@ import (
 // parsers would not). Unknown members are allowed.
 //
 // The caller bounds the size of data.
-func DecodeObject(data []byte, v any) error {
-	obj, err := parseObject(data)
+func Decode(data []byte, v any) error {
+	obj, err := Parse(data)
 	if err != nil {
 		return err
 	}
@@ -27,7 +31,7 @@ func DecodeObject(data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
 		var mismatch *json.UnmarshalTypeError
 		if errors.As(err, &mismatch) {
-			return fmt.Errorf("member %s is a JSON %s, which it may not be", quoted(mismatch.Field), mismatch.Value)
+			return fmt.Errorf("member %s is a JSON %s, which it may not be", Quote(mismatch.Field), mismatch.Value)
 		}
 		return fmt.Errorf("decoding JSON: %w", err)
 	}
@@ -36,7 +40,7 @@ func DecodeObject(data []byte, v any) error {
 
 // checkSpelling refuses members that encoding/json would match with a field of
 // the struct type t although their case differs.
-func (o object) checkSpelling(t reflect.Type) error {
+func (o Object) checkSpelling(t reflect.Type) error {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -52,15 +56,24 @@ func (o object) checkSpelling(t reflect.Type) error {
 			name = field.Name
 		}
 		for _, m := range o {
-			if string(m.name) != name && strings.EqualFold(string(m.name), name) {
-				return fmt.Errorf("member %s must be spelled %s", quoted(m.name), quoted(name))
+			if string(m.Name) != name && strings.EqualFold(string(m.Name), name) {
+				return fmt.Errorf("member %s must be spelled %s", Quote(m.Name), Quote(name))
 			}
 		}
-		if child, ok := o.child(name); ok {
+		if child, ok := o.Child(name); ok {
 			if err := child.checkSpelling(field.Type); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// Quote makes foreign text fit for an error: quoted, escaped, short.
+func Quote[T string | []byte](text T) string {
+	const most = 80
+	if len(text) > most {
+		return strconv.QuoteToASCII(string(text[:most])) + "..."
+	}
+	return strconv.QuoteToASCII(string(text))
 }

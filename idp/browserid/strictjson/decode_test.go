@@ -1,4 +1,4 @@
-package browserid_test
+package strictjson_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/browserid/strictjson"
 )
 
 type sample struct {
@@ -21,11 +21,11 @@ type sample struct {
 	Secret string `json:"-"`
 }
 
-func TestDecodeObject(t *testing.T) {
+func TestDecode(t *testing.T) {
 	t.Parallel()
 	var got sample
 	text := " {\"em\\u0061il\" : \"a@b\\n\", \"number\":5,\r\n\"unknown\":[{\"x\":1},{\"x\":2}], \"inner\":{\"name\":\"n\",\"other\":null} }\t"
-	if err := browserid.DecodeObject([]byte(text), &got); err != nil {
+	if err := strictjson.Decode([]byte(text), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := sample{Email: "a@b\n", Number: 5}
@@ -34,12 +34,12 @@ func TestDecodeObject(t *testing.T) {
 		t.Error(diff)
 	}
 	open := map[string]any{}
-	if err := browserid.DecodeObject([]byte(`{"a":1,"A":2,"":3}`), &open); err != nil || len(open) != 3 {
+	if err := strictjson.Decode([]byte(`{"a":1,"A":2,"":3}`), &open); err != nil || len(open) != 3 {
 		t.Errorf("a map became %v, %v", open, err)
 	}
 }
 
-func TestDecodeObjectRefuses(t *testing.T) {
+func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, in, want string }{
 		{"nothing", "", "malformed JSON"},
@@ -82,20 +82,20 @@ func TestDecodeObjectRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var v sample
-			wantError(t, browserid.DecodeObject([]byte(test.in), &v), test.want)
+			wantError(t, strictjson.Decode([]byte(test.in), &v), test.want)
 		})
 	}
 }
 
-func TestDecodeObjectDepth(t *testing.T) {
+func TestDecodeDepth(t *testing.T) {
 	t.Parallel()
 	var v sample
 	deepest := `{"x":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + `}`
-	if err := browserid.DecodeObject([]byte(deepest), &v); err != nil {
+	if err := strictjson.Decode([]byte(deepest), &v); err != nil {
 		t.Errorf("depth 32: %v", err)
 	}
 	deeper := `{"x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`
-	wantError(t, browserid.DecodeObject([]byte(deeper), &v), "nested deeper than 32")
+	wantError(t, strictjson.Decode([]byte(deeper), &v), "nested deeper than 32")
 }
 
 // What the scanner takes for JSON must be what encoding/json takes for it.
@@ -109,7 +109,7 @@ func FuzzScannerAgrees(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var members map[string]json.RawMessage
-		err := browserid.DecodeObject(data, &members)
+		err := strictjson.Decode(data, &members)
 		if !json.Valid(data) && (err == nil || strings.Contains(err.Error(), "decoding JSON")) {
 			t.Errorf("%q was taken for JSON: %v", data, err)
 		}
@@ -122,4 +122,11 @@ func FuzzScannerAgrees(f *testing.F) {
 			}
 		}
 	})
+}
+
+func wantError(t *testing.T, err error, part string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), part) {
+		t.Errorf("%v, want an error with %q", err, part)
+	}
 }

@@ -1,4 +1,4 @@
-package browserid
+package strictjson
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// errSyntax says that text is not JSON. [notJSON] finds the words for it.
+// errSyntax says that text is not JSON. [Malformed] explains it.
 var errSyntax = errors.New("malformed JSON")
 
 // scanner reads JSON (RFC 8259) in one pass, and refuses what the grammar
@@ -49,7 +49,7 @@ func (s *scanner) space() {
 }
 
 // value passes over one value; of an object it returns the members.
-func (s *scanner) value(depth int) (object, error) {
+func (s *scanner) value(depth int) (Object, error) {
 	if depth > deepest {
 		return nil, fmt.Errorf("JSON is nested deeper than %d", deepest)
 	}
@@ -76,8 +76,8 @@ func (s *scanner) value(depth int) (object, error) {
 
 // object reads the object that begins here and checks that no member is
 // repeated.
-func (s *scanner) object(depth int) (object, error) {
-	var few [6]member // on the stack: most objects have no more
+func (s *scanner) object(depth int) (Object, error) {
+	var few [6]Member // on the stack: most objects have no more
 	members := few[:0]
 	s.at++
 	s.space()
@@ -91,31 +91,31 @@ func (s *scanner) object(depth int) (object, error) {
 			return nil, err
 		}
 	}
-	obj := make(object, len(members))
+	obj := make(Object, len(members))
 	copy(obj, members)
 	return obj, obj.checkNames()
 }
 
-func (s *scanner) member(depth int) (member, error) {
+func (s *scanner) member(depth int) (Member, error) {
 	raw, err := s.quoted()
 	if err != nil {
-		return member{}, err
+		return Member{}, err
 	}
-	name, err := unquote(raw)
+	name, err := Unquote(raw)
 	if err != nil {
-		return member{}, fmt.Errorf("name of a member: %w", err)
+		return Member{}, fmt.Errorf("name of a member: %w", err)
 	}
 	s.space()
 	if !s.take(':') {
-		return member{}, errSyntax
+		return Member{}, errSyntax
 	}
 	s.space()
 	start := s.at
 	child, err := s.value(depth + 1)
 	if err != nil {
-		return member{}, err
+		return Member{}, err
 	}
-	return member{name, s.text[start:s.at], child}, nil
+	return Member{name, s.text[start:s.at], child}, nil
 }
 
 // array passes over the array that begins here and calls each at the start of
