@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/verifier"
 
@@ -167,9 +168,13 @@ func TestDocumentOfOurOwn(t *testing.T) {
 // it, and refused elsewhere.
 func TestLegacyClientKeys(t *testing.T) {
 	t.Parallel()
-	short := new(big.Int).Lsh(big.NewInt(1), 1023)
+	rsaKey := func(bits uint) string { // an odd modulus of so many bits
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		return classic(n.SetBit(n, 0, 1), big.NewInt(65537))
+	}
 	requests := map[string]string{
-		"RSA 1024": classic(short.Add(short, big.NewInt(1)), big.NewInt(65537)),
+		"RSA 1023": rsaKey(1023),
+		"RSA 1024": rsaKey(1024),
 		"DSA":      `{"algorithm":"DS","y":"738ec929b559b604a232a9b55a5295afc368063bb9c20fac4e53a74970a4db7956d48e4c7ed523405f629b4cc83062f13029c4d615bbacb8b97f5e56f0c7ac9bc1d4e23809889fa061425c984061fca1826040c399715ce7ed385c4dd0d402256912451e03452d3c961614eb458f188e3e8d2782916c43dbe2e571251ce38262","p":"ff600483db6abfc5b45eab78594b3533d550d9f1bf2a992a7a8daa6dc34f8045ad4e6e0c429d334eeeaaefd7e23d4810be00e4cc1492cba325ba81ff2d5a5b305a8d17eb3bf4a06a349d392e00d329744a5179380344e82a18c47933438f891e22aeef812d69c8f75e326cb70ea000c3f776dfdbd604638c2ef717fc26d02e17","q":"e21e04f911d1ed7991008ecaab3bf775984309c3","g":"c52a4a0ff3b7e61fdf1867ce84138369a6154f4afa92966e3c827e25cfa6cf508b90e5de419e1337e07a2e9e2a3cd5dea704d175f8ebf6af397d69e110b96afb17c7a03259329e4829b0d03bbc7896b15b4ade53e130858cc34d96269aa89041f409136c7242a38895c9d5bccad4f389af1d7a4bd1398bd072dffa896233397a"}`,
 	}
 	strict := newWorld(t).browser()
@@ -185,5 +190,54 @@ func TestLegacyClientKeys(t *testing.T) {
 		}
 	}
 	outside := strings.Replace(requests["DSA"], `"y":"738e`, `"y":"738f`, 1)
-	wantError(t, legacy.postJSON("/persona/api/certificate", requestWithKey("alice@example.test", outside)), http.StatusBadRequest, "bad_key")
+	for _, key := range []string{outside, rsaKey(1022), rsaKey(1025), rsaKey(2046), rsaKey(2049)} {
+		wantError(t, legacy.postJSON("/persona/api/certificate", requestWithKey("alice@example.test", key)), http.StatusBadRequest, "bad_key")
+	}
+}
+
+// Four in ten keys that the historic JavaScript library makes are one bit short:
+// they are certified, and what they sign is verified.
+func TestClientKeysOneBitShort(t *testing.T) {
+	t.Parallel()
+	for bits, legacy := range map[int]bool{2047: false, 1023: true} {
+		key := idptest.NewRSAKey(bits)
+		w := verifying(t, func(c *settings) { c.LegacyClientKeys = legacy })
+		b := w.browser()
+		b.signIn("alice", password)
+		certificate := b.certify(requestWithKey("alice@example.test", classic(key.N, big.NewInt(int64(key.E)))))
+		assertion, err := browserid.SignAssertion(key, rand.Reader, relyingParty, w.clock.Now().Add(2*time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response := w.browser().postForm("/persona/verify", url.Values{"assertion": {certificate.String() + "~" + assertion}, "audience": {relyingParty}})
+		wantStatus(t, response, http.StatusOK)
+		if answer := decode[map[string]any](t, response); answer["status"] != "okay" || answer["email"] != "alice@example.test" {
+			t.Errorf("%d bit: %v", bits, answer)
+		}
+	}
+}
+
+// Programs made for the first verifiers send the audience in other forms than an
+// origin, and compare the answer with what they sent.
+func TestVerifyAudienceAsSent(t *testing.T) {
+	t.Parallel()
+	w := verifying(t)
+	bundle := w.browser().bundle()
+	for audience, reason := range map[string]string{
+		relyingParty + "/":      "",
+		"rp.example":            "",
+		"http://rp.example/":    "audience mismatch: scheme mismatch",
+		relyingParty + "/blog/": "has non-empty path",
+	} {
+		w.clock.Advance(time.Second) // three requests are answered in one
+		response := w.browser().postForm("/persona/verify", url.Values{"assertion": {bundle}, "audience": {audience}})
+		wantStatus(t, response, http.StatusOK)
+		answer := decode[map[string]any](t, response)
+		switch said, _ := answer["reason"].(string); {
+		case reason == "" && (answer["status"] != "okay" || answer["audience"] != audience):
+			t.Errorf("%s: %v", audience, answer)
+		case reason != "" && (answer["status"] != "failure" || !strings.Contains(said, reason)):
+			t.Errorf("%s: %v, want %s", audience, answer, reason)
+		}
+	}
 }

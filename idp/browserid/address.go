@@ -7,8 +7,10 @@ import (
 	"persona-sidecar/idp/browserid/strictjson"
 )
 
-// Address is an e-mail address in its normal form: ASCII, all lower case. It
-// is comparable; the zero Address is none.
+// Address is an e-mail address: ASCII, its domain in lower case. [ParseAddress]
+// puts it all into lower case; only the local part of a certificate's address
+// may have capitals, as its issuer signed it. Addresses are comparable, by their
+// exact bytes; the zero Address is none.
 type Address struct {
 	text string // local@domain
 	at   int    // where the @ stands
@@ -59,7 +61,25 @@ func checkLocal(local string) error {
 	return nil
 }
 
-// String returns local@domain in lower case, or "" for none.
+// parseSignedAddress reads the address that an issuer signed and leaves its
+// local part as it is: folding it would make one address of what may be two to
+// that issuer. A domain that is not in lower case is [ErrCapitals].
+func parseSignedAddress(s string) (Address, error) {
+	email, err := ParseAddress(s)
+	if err != nil {
+		return Address{}, fmt.Errorf("%w: %w", ErrEmail, err)
+	}
+	if s[email.at:] != email.text[email.at:] {
+		return Address{}, fmt.Errorf("%w: in the domain of %s", ErrCapitals, strictjson.Quote(s))
+	}
+	return Address{s, email.at}, nil
+}
+
+// HasCapitals reports whether the address is not all lower case. It is false for
+// what [ParseAddress] returned.
+func (a Address) HasCapitals() bool { return a.text != foldASCII(a.text) }
+
+// String returns local@domain, or "" for none.
 func (a Address) String() string { return a.text }
 
 // Local returns the part before the @.

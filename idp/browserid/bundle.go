@@ -64,7 +64,8 @@ func (b *Bundle) Use() [sha256.Size]byte {
 // [Certificate.Verify], first of the certificate, then of the assertion.
 //
 // The caller has still to see to it that keys are those of Certificate.Issuer
-// and that this issuer is the authority of Certificate.Email's domain.
+// and that this issuer is the authority of Certificate.Email's domain, and to
+// decide whether that address may have capitals.
 func (b *Bundle) Verify(keys []*PublicKey, audience string, now time.Time) error {
 	if err := b.Certificate.Verify(keys, now); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // [Certificate.Verify] says nil.
 type Certificate struct {
 	Issuer    string     // who says so: an authority, host or host:port
-	Email     Address    // the address certified
+	Email     Address    // the address certified, as it was signed
 	PublicKey *PublicKey // the browser's key
 	IssuedAt  time.Time  // zero when not stated
 	Expires   time.Time
@@ -21,10 +21,10 @@ type Certificate struct {
 }
 
 // ParseCertificate reads a certificate and checks its form: three parts, an
-// issuer, a client key, an expiry in integer milliseconds, and an address in
-// normal form ([ErrNoEmail] when it has another kind of principal, [ErrEmail]
-// when the address is malformed). Other claims are left to
-// [Certificate.OtherClaims].
+// issuer, a client key, an expiry in integer milliseconds, and an address
+// ([ErrNoEmail] when it has another kind of principal, [ErrEmail] when the
+// address is malformed, [ErrCapitals] when its domain is not in lower case).
+// Other claims are left to [Certificate.OtherClaims].
 func ParseCertificate(s string) (*Certificate, error) {
 	return parseCertificate([]byte(s))
 }
@@ -70,8 +70,7 @@ func parseIssuer(claims strictjson.Object) (string, error) {
 }
 
 // parsePrincipal returns the address certified: that of the principal, or else
-// the newer claim "sub". It must be in normal form already: folding what an
-// issuer signed would make one address of what may be two to that issuer.
+// the newer claim "sub".
 func parsePrincipal(claims strictjson.Object) (Address, error) {
 	from, name := claims, "sub"
 	if principal, ok := claims.Child("principal"); ok {
@@ -86,14 +85,7 @@ func parsePrincipal(claims strictjson.Object) (Address, error) {
 	if err != nil {
 		return Address{}, fmt.Errorf("%w: %w", ErrEmail, err)
 	}
-	email, err := ParseAddress(text)
-	if err != nil {
-		return Address{}, fmt.Errorf("%w: %w", ErrEmail, err)
-	}
-	if email.String() != text {
-		return Address{}, fmt.Errorf("%w: e-mail address %s is not in lower case", ErrEmail, strictjson.Quote(text))
-	}
-	return email, nil
+	return parseSignedAddress(text)
 }
 
 func parseCertifiedKey(claims strictjson.Object) (*PublicKey, error) {
@@ -125,8 +117,9 @@ func (c *Certificate) OtherClaims() map[string][]byte {
 // The other errors are [ErrNoKeys], [ErrAlgorithms], [ErrSignature],
 // [ErrMalformedSignature], [ErrIssuedLater] and [ErrExpired].
 //
-// That the keys are the issuer's, and that the issuer may speak for the
-// address's domain, is for the caller to see to.
+// That the keys are the issuer's, that the issuer may speak for the address's
+// domain, and whether its local part may have capitals, is for the caller to
+// see to.
 func (c *Certificate) Verify(keys []*PublicKey, now time.Time) error {
 	if err := c.verifySignature(keys); err != nil {
 		return err

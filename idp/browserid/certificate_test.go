@@ -186,8 +186,9 @@ func TestParseCertificateRefuses(t *testing.T) {
 		{"email null", []string{`"alice@example.com"`, "null"}, `"email" is not a string`},
 		{"email an array", []string{`"alice@example.com"`, `["alice@example.com"]`}, `"email" is not a string`},
 		{"email null beside sub", []string{principal, `{"email":null},"sub":"alice@example.com"`}, `"email" is not a string`},
-		{"upper-case domain", []string{"alice@example.com", "alice@Example.com"}, "not in lower case"},
-		{"upper-case local part", []string{"alice@example.com", "Alice@example.com"}, "not in lower case"},
+		{"upper-case domain", []string{"alice@example.com", "alice@Example.com"}, "the principal's email has capital letters: in the domain"},
+		{"upper-case address", []string{"alice@example.com", "ALICE@EXAMPLE.COM"}, "the principal's email has capital letters: in the domain"},
+		{"Kelvin sign", []string{"alice@example.com", "\u212aate@example.com"}, "character"},
 		{"newline", []string{"alice@example.com", `alice@example.com\n`}, `character "\n"`},
 		{"NUL", []string{"alice@example.com", `alice\u0000@example.com`}, `character "\x00"`},
 		{"two at", []string{"alice@example.com", "alice@evil.example@example.com"}, `character "@"`},
@@ -259,6 +260,32 @@ func TestParseCertificateAllows(t *testing.T) {
 				t.Errorf("it became %s for %s", c, c.Email)
 			}
 		})
+	}
+}
+
+// The local part is kept as the issuer signed it, and is another address than the
+// one in lower case; our own issuer never signs it.
+func TestCertificateForCapitals(t *testing.T) {
+	t.Parallel()
+	for _, replace := range [][]string{
+		{"alice@example.com", "Alice.O'Hara+X@example.com"},
+		{`"principal":{"email":"alice@example.com"}`, `"sub":"Alice.O'Hara+X@example.com"`},
+	} {
+		c, err := browserid.ParseCertificate(forge(t, domainSigner(), rs256, certificateClaims(t, replace...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Email; got.String() != "Alice.O'Hara+X@example.com" || got.Local() != "Alice.O'Hara+X" || got.Domain() != "example.com" || !got.HasCapitals() {
+			t.Errorf("it is for %q", got)
+		}
+		if folded := address(t, "Alice.O'Hara+X@example.com"); folded == c.Email || folded.HasCapitals() {
+			t.Errorf("%q and %q are the same", folded, c.Email)
+		}
+		req := request(t)
+		req.Email = c.Email
+		if _, err := signCertificate(domainSigner(), rand.Reader, req); !errors.Is(err, browserid.ErrCapitals) {
+			t.Errorf("our own issuer says %v", err)
+		}
 	}
 }
 

@@ -26,16 +26,18 @@
 //
 // Input is not trusted, so each thing has one spelling: base64url
 // without padding, line breaks or stray bits; JSON without repeated members;
-// numbers without leading zeros; addresses and authorities in lower case.
+// numbers without leading zeros; domains and authorities in lower case.
 // What the historic verifiers tolerated beyond that is refused, with these
 // exceptions: an RSA signature whose leading zero bytes were dropped (the
-// reference signer does that now and then) and unknown members, which are
-// ignored, as the specification asks.
+// reference signer does that now and then), capitals in the local part of a
+// certificate's address, which are for a verifier to refuse by
+// [Address.HasCapitals], and unknown members, which are ignored, as the
+// specification asks.
 //
-// Supported are RSA keys of the historic sizes 1024 and 2048 bit, and for
-// browsers alone DSA keys in the two historic groups. What is not RSA of 2048
-// bit is certified only where [NewIssuer] is asked for it, and is for a
-// verifier to refuse by [PublicKey.Legacy].
+// Supported are RSA keys of the historic sizes 1024 and 2048 bit, for browsers
+// also one bit short of these, and DSA keys in the two historic groups. What is
+// not RSA of 2048 or 2047 bit is certified only where [NewIssuer] is asked for
+// it, and is for a verifier to refuse by [PublicKey.CheckClientKey].
 //
 // The specification: https://github.com/mozilla/id-specs, browserid/index.md.
 // Where deployed code differed from it, deployed code is followed.

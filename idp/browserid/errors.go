@@ -34,6 +34,8 @@ const (
 	ErrNoEmail Reason = "the principal has no email"
 	// ErrEmail says that a certificate names an e-mail address that is none.
 	ErrEmail Reason = "the principal's email is malformed"
+	// ErrCapitals says that a certificate names an e-mail address with capital letters where none may be.
+	ErrCapitals Reason = "the principal's email has capital letters"
 	// ErrLifetime says that a certificate or an assertion is valid longer than any may be.
 	ErrLifetime Reason = "valid for too long"
 	// ErrSeconds says that a time was written in seconds.

@@ -12,6 +12,7 @@ func FuzzParsePublicKey(f *testing.F) {
 	n, b64 := number(2048).String(), encode(number(2048).Bytes())
 	f.Add([]byte(classic(n, "65537")))
 	f.Add([]byte(classic(number(1024).String(), "3")))
+	f.Add([]byte(classic(number(1023).String(), "3")))
 	f.Add([]byte(classic("00"+n, "-1")))
 	f.Add([]byte(`{"alg":"RS256","e":"AQAB","ext":true,"key_ops":["verify"],"kty":"RSA","n":"` + b64 + `"}`))
 	f.Add([]byte(`"{\"algorithm\":\"RS\",\"n\":\"` + n + `\",\"e\":\"3\"}"`))
@@ -35,7 +36,7 @@ func FuzzParsePublicKey(f *testing.F) {
 		if !again.Equal(key) || again.Fingerprint() != key.Fingerprint() {
 			t.Errorf("%s became another key", text)
 		}
-		if key.CheckClientKey() == nil && key.CheckLegacyClientKey() != nil {
+		if key.CheckDomainKey() == nil && key.CheckClientKey() != nil || key.CheckClientKey() == nil && key.CheckLegacyClientKey() != nil {
 			t.Errorf("the wider check is the stricter one: %s", text)
 		}
 		if key.RSA() == nil {
@@ -65,6 +66,7 @@ func FuzzParseCertificate(f *testing.F) {
 	addTexts(f, signedCertificate(f))
 	f.Add(forge(f, domainSigner(), `{"alg":"none"}`, certificateClaims(f)))
 	f.Add(forge(f, domainSigner(), rs256, certificateClaims(f, "alice", `al\u0000ice`)))
+	f.Add(forge(f, domainSigner(), rs256, certificateClaims(f, "alice@", "ALICE@")))
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := browserid.ParseCertificate(s)
 		if err != nil {
@@ -73,8 +75,9 @@ func FuzzParseCertificate(f *testing.F) {
 		if c.String() != s {
 			t.Error("it changed its text")
 		}
-		if a, err := browserid.ParseAddress(c.Email.String()); err != nil || a != c.Email {
-			t.Errorf("address %q is not in normal form", c.Email)
+		a, err := browserid.ParseAddress(c.Email.String())
+		if err != nil || a.Domain() != c.Email.Domain() || !strings.EqualFold(a.Local(), c.Email.Local()) || (a == c.Email) == c.Email.HasCapitals() {
+			t.Errorf("address %q is malformed: %v", c.Email, err)
 		}
 		if c.Expires.IsZero() || c.PublicKey == nil || c.Issuer == "" {
 			t.Errorf("incomplete: %+v", c)

@@ -55,8 +55,8 @@ func (i *Issuer) CheckClientKey(key *PublicKey) error {
 
 // Sign makes the certificate that key belongs to the holder of email. It is
 // issued [BackDated] before now and expires a lifetime after. Refused are: a
-// lifetime under one minute or over 24 hours, no address, and the keys that
-// [Issuer.CheckClientKey] refuses.
+// lifetime under one minute or over 24 hours, no address or one with capitals,
+// and the keys that [Issuer.CheckClientKey] refuses.
 func (i *Issuer) Sign(email Address, key *PublicKey, now time.Time, lifetime time.Duration) (string, error) {
 	claims, err := i.claims(email, key, now, lifetime)
 	if err != nil {
@@ -77,6 +77,9 @@ func (i *Issuer) claims(email Address, key *PublicKey, now time.Time, lifetime t
 	}
 	if email == (Address{}) {
 		return nil, ErrNoEmail
+	}
+	if email.HasCapitals() {
+		return nil, ErrCapitals
 	}
 	if lifetime < ShortestCertificate || lifetime > LongestCertificate {
 		return nil, fmt.Errorf("lifetime %v is not between %v and %v", lifetime, ShortestCertificate, LongestCertificate)

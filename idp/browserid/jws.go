@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"slices"
 
 	"persona-sidecar/idp/browserid/strictjson"
 )
@@ -111,7 +113,29 @@ func (s *signed) verify(key *PublicKey) error {
 		return key.dsa.verify(s.input(), signature)
 	}
 	digest := sha256.Sum256(s.input())
+	if key.Size() < legacyKeySize {
+		return verifyShort(&key.rsa, digest, signature)
+	}
 	if rsa.VerifyPKCS1v15(&key.rsa, crypto.SHA256, digest[:], signature) != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// verifyShort is rsa.VerifyPKCS1v15 (RFC 8017 section 8.2.2) with SHA-256 for the
+// keys of 1023 bit, which crypto/rsa refuses to use. The signature is as long as
+// the modulus. All that is computed with is public.
+func verifyShort(key *rsa.PublicKey, digest [sha256.Size]byte, signature []byte) error {
+	s := new(big.Int).SetBytes(signature)
+	if s.Cmp(key.N) >= 0 {
+		return ErrSignature
+	}
+	got := s.Exp(s, big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, key.Size()))
+	// The DigestInfo of SHA-256 without its digest (RFC 8017 section 9.2, note 1).
+	const digestInfo = "\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"
+	padding := bytes.Repeat([]byte{0xff}, key.Size()-3-len(digestInfo)-len(digest))
+	want := slices.Concat([]byte{0, 1}, padding, []byte{0}, []byte(digestInfo), digest[:])
+	if !bytes.Equal(got, want) {
 		return ErrSignature
 	}
 	return nil

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/idptest"
 )
 
 // What is refused before anything is said about certificate or assertion.
@@ -218,6 +220,55 @@ func TestShortSignature(t *testing.T) {
 		return
 	}
 	t.Fatal("no signature begins with a zero")
+}
+
+// A key of 1023 bit, which crypto/rsa does not use, is verified as strictly.
+func TestSignaturesOfShortKey(t *testing.T) {
+	t.Parallel()
+	signer := idptest.NewRSAKey(1023)
+	input := encode([]byte(`{"alg":"RS128"}`)) + "." + encode([]byte(assertionClaims(t)))
+	digest := sha256.Sum256([]byte(input))
+	digestInfo := append([]byte("\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"), digest[:]...)
+	padded := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, 128-3-len(digestInfo)), []byte{0}, digestInfo)
+	garbage := slices.Concat([]byte{0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0}, digestInfo)
+	garbage = append(garbage, make([]byte, 128-len(garbage))...)
+	encryption := bytes.Clone(padded)
+	encryption[1] = 2
+	otherHash := bytes.Clone(padded)
+	otherHash[128-len(digest)-5] ^= 2 // the last byte of the hash's name
+	right := rawSignature(signer.PrivateKey, padded)
+	flipped := bytes.Clone(right)
+	flipped[100] ^= 1
+	larger := new(big.Int).Add(new(big.Int).SetBytes(right), signer.N)
+	for name, test := range map[string]struct {
+		signature []byte
+		want      error
+	}{
+		"right":                    {right, nil},
+		"without its zeros":        {bytes.TrimLeft(right, "\x00"), nil},
+		"plus the modulus":         {larger.FillBytes(make([]byte, 128)), browserid.ErrSignature},
+		"unpadded digest info":     {rawSignature(signer.PrivateKey, digestInfo), browserid.ErrSignature},
+		"bare digest":              {rawSignature(signer.PrivateKey, digest[:]), browserid.ErrSignature},
+		"short padding and more":   {rawSignature(signer.PrivateKey, garbage), browserid.ErrSignature},
+		"padded as for encryption": {rawSignature(signer.PrivateKey, encryption), browserid.ErrSignature},
+		"of another hash":          {rawSignature(signer.PrivateKey, otherHash), browserid.ErrSignature},
+		"one bit flipped":          {flipped, browserid.ErrSignature},
+		"of another key":           {rawSignature(idptest.NewRSAKey(1023).PrivateKey, padded), browserid.ErrSignature},
+		"the padded digest itself": {padded, browserid.ErrSignature},
+		"zeros":                    {make([]byte, 128), browserid.ErrSignature},
+		"one":                      {[]byte{1}, browserid.ErrSignature},
+		"the modulus":              {signer.N.Bytes(), browserid.ErrSignature},
+		"all ones":                 {bytes.Repeat([]byte{0xff}, 128), browserid.ErrSignature},
+		"zero in front":            {append([]byte{0}, right...), browserid.ErrMalformedSignature},
+	} {
+		a, err := browserid.ParseAssertion(input + "." + encode(test.signature))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Verify(publicKey(t, signer), now); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
 }
 
 func TestTamperedPayload(t *testing.T) {

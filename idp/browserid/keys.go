@@ -14,7 +14,7 @@ import (
 
 // PublicKey is a key that verifies certificates (a domain's) or assertions (a
 // browser's). It never changes, and what exists is well-formed: RSA with an odd
-// modulus of a historic size (1024, 1025, or 2047 to 2049 bit) and an odd
+// modulus of a historic size (1023 to 1025, or 2047 to 2049 bit) and an odd
 // exponent from 3 to 2^31-1, or DSA in one of the two groups of the protocol.
 // Only historic browsers have DSA keys; a domain never has one.
 type PublicKey struct {
@@ -23,11 +23,14 @@ type PublicKey struct {
 	dsa     *dsaKey // nil for RSA
 }
 
-// keySize is the size in bits that domain keys and client keys must have: the
-// historic verifiers take no longer ones.
+// keySize is the size in bits that domain keys must have, and client keys but
+// for one bit: the historic verifiers take no longer ones. The historic
+// JavaScript library multiplies two primes of half the size, so that four in ten
+// of its keys are one bit short.
 const keySize = 2048
 
-// legacyKeySize is the other size that historic browsers made.
+// legacyKeySize is the other size that historic browsers made, with the same
+// bit to spare.
 const legacyKeySize = 1024
 
 // NewPublicKey checks key, which must be an *rsa.PublicKey (else the error is
@@ -67,11 +70,10 @@ func checkRSA(n *big.Int, e int64) error {
 }
 
 // algorithmOf names the algorithm of an RSA key by its size; "" is none. The
-// protocol allows a bit more and a bit less than 1024 and 2048, but crypto/rsa
-// refuses 1023.
+// protocol allows a bit more and a bit less than 1024 and 2048.
 func algorithmOf(bits int) string {
 	switch bits {
-	case 1024, 1025:
+	case 1023, 1024, 1025:
 		return "RS128"
 	case 2047, 2048, 2049:
 		return "RS256"
@@ -106,7 +108,7 @@ func (k *PublicKey) RSA() *rsa.PublicKey {
 }
 
 // Legacy reports whether the key is of a kind that browsers of 2012 made and that
-// is too weak for today: DSA, or RSA of 1024 bit.
+// is too weak for today: DSA, or RSA of about 1024 bit.
 func (k *PublicKey) Legacy() bool { return k.Algorithm() != "RS256" }
 
 // Equal reports whether both are the same number, however they were written.
@@ -155,13 +157,13 @@ func (k *PublicKey) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// CheckClientKey checks that a browser's key may be certified: RSA of exactly
-// 2048 bit. Otherwise the error is an [ErrKeySize], or [ErrNotSupported] for a
-// DSA key.
-func (k *PublicKey) CheckClientKey() error { return k.checkSize("client key") }
+// CheckClientKey checks that a browser's key may be certified and its assertions
+// accepted: RSA of 2048 bit, or 2047. Otherwise the error is an [ErrKeySize], or
+// [ErrNotSupported] for a DSA key.
+func (k *PublicKey) CheckClientKey() error { return k.checkSize("client key", keySize-1) }
 
 // CheckLegacyClientKey is CheckClientKey for those who want to serve historic
-// browsers, too: it also lets pass RSA of exactly 1024 bit, and a DSA key whose
+// browsers, too: it also lets pass RSA of 1024 bit, or 1023, and a DSA key whose
 // number is of the order that its group demands.
 func (k *PublicKey) CheckLegacyClientKey() error {
 	switch {
@@ -170,24 +172,26 @@ func (k *PublicKey) CheckLegacyClientKey() error {
 			return fmt.Errorf("client key: %w", err)
 		}
 		return nil
-	case k != nil && k.Size() == legacyKeySize:
+	case k != nil && (k.Size() == legacyKeySize || k.Size() == legacyKeySize-1):
 		return nil
 	}
-	return k.checkSize("client key")
+	return k.CheckClientKey()
 }
 
 // CheckDomainKey checks that a key may sign certificates: RSA of exactly 2048
 // bit, the only kind that all verifiers take. Otherwise the error is an
 // [ErrKeySize], or [ErrNotSupported] for a DSA key.
-func (k *PublicKey) CheckDomainKey() error { return k.checkSize("domain key") }
+func (k *PublicKey) CheckDomainKey() error { return k.checkSize("domain key", keySize) }
 
-func (k *PublicKey) checkSize(what string) error {
+// checkSize checks that an RSA key has at least the bits of shortest and at most
+// those of keySize.
+func (k *PublicKey) checkSize(what string, shortest int) error {
 	switch {
 	case k == nil:
 		return fmt.Errorf("%s: there is none", what)
 	case k.dsa != nil:
 		return fmt.Errorf("%s: a DSA key is %w", what, ErrNotSupported)
-	case k.Size() != keySize:
+	case k.Size() < shortest || k.Size() > keySize:
 		return fmt.Errorf("%s: %w: %d, must be RSA of %d bit", what, ErrKeySize, k.Size(), keySize)
 	}
 	return nil

@@ -122,21 +122,24 @@ func TestKeySizes(t *testing.T) {
 	tests := []struct {
 		bits      int
 		algorithm string
-		certified bool
+		domain    bool // may be a domain's key
+		client    bool // may be a browser's
+		legacy    bool // may be a historic browser's
 	}{
-		{512, refused, false},
-		{768, refused, false},
-		{1023, refused, false},
-		{1024, "RS128", false},
-		{1025, "RS128", false},
-		{1026, refused, false},
-		{2046, refused, false},
-		{2047, "RS256", false},
-		{2048, "RS256", true},
-		{2049, "RS256", false},
-		{2050, refused, false},
-		{3072, refused, false},
-		{4096, refused, false},
+		{512, refused, false, false, false},
+		{768, refused, false, false, false},
+		{1022, refused, false, false, false},
+		{1023, "RS128", false, false, true},
+		{1024, "RS128", false, false, true},
+		{1025, "RS128", false, false, false},
+		{1026, refused, false, false, false},
+		{2046, refused, false, false, false},
+		{2047, "RS256", false, true, true},
+		{2048, "RS256", true, true, true},
+		{2049, "RS256", false, false, false},
+		{2050, refused, false, false, false},
+		{3072, refused, false, false, false},
+		{4096, refused, false, false, false},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.bits), func(t *testing.T) {
@@ -158,9 +161,17 @@ func TestKeySizes(t *testing.T) {
 				if key.Algorithm() != test.algorithm || key.Size() != test.bits {
 					t.Errorf("%s, %d bit", key.Algorithm(), key.Size())
 				}
-				for _, err := range []error{key.CheckClientKey(), key.CheckDomainKey()} {
-					if (err == nil) != test.certified || err != nil && !errors.Is(err, browserid.ErrKeySize) {
-						t.Errorf("the check of its size says %v", err)
+				for _, check := range []struct {
+					what string
+					err  error
+					want bool
+				}{
+					{"domain key", key.CheckDomainKey(), test.domain},
+					{"client key", key.CheckClientKey(), test.client},
+					{"legacy client key", key.CheckLegacyClientKey(), test.legacy},
+				} {
+					if (check.err == nil) != check.want || check.err != nil && !errors.Is(check.err, browserid.ErrKeySize) {
+						t.Errorf("%s: %v", check.what, check.err)
 					}
 				}
 			}

@@ -45,7 +45,7 @@ type Config struct {
 	// Hosts are all hosts that are answered for.
 	Hosts []identity.Host
 	// LegacyClientKeys certifies the keys of historic browsers, too: DSA, and
-	// RSA of 1024 bit.
+	// RSA of 1024 or 1023 bit.
 	LegacyClientKeys bool
 	Now              func() time.Time
 	Rand             io.Reader

@@ -30,6 +30,8 @@ type Authority struct {
 	// the last.
 	Chain   []string
 	Support browserid.Support
+	// Own is true when the authority is one of our own hosts, see [Own].
+	Own bool
 }
 
 // Keys are the keys that the authority's certificates may be signed with.
@@ -46,6 +48,7 @@ type Lookup struct {
 	Name, Domain string
 	Document     browserid.Document // nil with an Err
 	Err          error
+	Own          bool // the document is one of our own
 	// Response is what the server answered, with its body in Body, of which one
 	// byte more than 64 KiB is read at most. It is nil when no answer came, and
 	// when the document was known already.
@@ -130,7 +133,7 @@ func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) 
 		}
 		switch doc := step.Document.(type) {
 		case browserid.Support:
-			return Authority{Name: key.name, Chain: chain, Support: doc}, nil
+			return Authority{Name: key.name, Chain: chain, Support: doc, Own: step.Own}, nil
 		case browserid.Delegation:
 			way := strings.Join(append(chain, doc.Authority), " > ")
 			if slices.Contains(chain, doc.Authority) {
@@ -150,7 +153,7 @@ func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) 
 // a while ago.
 func (d *Discovery) known(ctx context.Context, key cacheKey) (Lookup, bool) {
 	if doc, ok, err := d.own(key.name); ok {
-		return Lookup{Name: key.name, Domain: key.domain, Document: doc, Err: err}, true
+		return Lookup{Name: key.name, Domain: key.domain, Document: doc, Err: err, Own: true}, true
 	}
 	return d.cached(ctx, key)
 }

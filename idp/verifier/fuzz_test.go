@@ -18,6 +18,8 @@ func FuzzVerify(f *testing.F) {
 	f.Add(genuine, site)
 	f.Add(genuine+"~", site)
 	f.Add("~"+genuine, "rp.example")
+	f.Add(genuine, "RP.example:443/")
+	f.Add(genuine, "rp.example/x/")
 	f.Add(n.bundle(bob()), site)
 	f.Add(strings.Replace(genuine, ".", "~", 1), "https://[::1]:443")
 	v := n.verifier(func(c *verifier.Config) { c.LegacyClientKeys = true })
@@ -25,6 +27,8 @@ func FuzzVerify(f *testing.F) {
 		verdict, err := v.Verify(t.Context(), bundle, audience)
 		var refused *verifier.Refusal
 		switch {
+		case err == nil && (verdict.Audience != audience || !strings.Contains(strings.ToLower(audience), "rp.example")):
+			t.Errorf("%q was taken for %s, and is answered with %q", audience, site, verdict.Audience)
 		case err == nil && (verdict.Email.String() != "alice@example.com" || !sameSigned(bundle, genuine)):
 			t.Errorf("a forgery was accepted: %q for %q", bundle, audience)
 		case err != nil && (!errors.As(err, &refused) || refused.Reason == ""):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"persona-sidecar/idp/browserid"
@@ -24,7 +25,7 @@ type Config struct {
 	// nothing by itself: the list is closed unless [AllDomains] opens it.
 	Domains []string
 	// LegacyClientKeys accepts the keys of historic browsers: DSA, and RSA of
-	// 1024 bit.
+	// 1024 or 1023 bit.
 	LegacyClientKeys bool
 	// Seen refuses an assertion that was accepted before; nil lets it be used
 	// again until it expires, as the protocol does. A store that drops values
@@ -62,7 +63,7 @@ func New(config Config) *Verifier {
 
 // Verdict is what an accepted assertion proves.
 type Verdict struct {
-	Email    browserid.Address // proven to be theirs
+	Email    browserid.Address // proven to be theirs, in the issuer's spelling
 	Issuer   string            // the authority that says so
 	Audience string            // the website's origin, as it was asked about
 	Expires  time.Time         // the assertion's end
@@ -81,12 +82,18 @@ func (v *Verdict) UserClaims() map[string][]byte { return v.bundle.Assertion.Oth
 // Verify accepts bundle, certificate~assertion, if the authority over the
 // address's mail domain issued the certificate, the certified key signed the
 // assertion, now lies in the times of both, and the assertion is meant for
-// audience, which must be a whole origin such as https://rp.example.
+// audience, an origin such as https://rp.example. A final slash is passed over,
+// and an audience without a scheme is https.
+//
+// The local part of the address may have capitals only where the verifier is open
+// to [AllDomains] and the authority is not one of our own, whose addresses are all
+// lower case. It stays as it was signed: two spellings may be two people.
 //
 // The error is a [*Refusal] when it does not, and anything else when it cannot
 // be said: the context's error, [ErrBusy], that our own keys are not ready.
 func (v *Verifier) Verify(ctx context.Context, bundle, audience string) (*Verdict, error) {
-	if _, err := browserid.ParseAudience(audience); err != nil {
+	expected, err := parseAudience(audience)
+	if err != nil {
 		return nil, &Refusal{"audience mismatch: " + err.Error(), err}
 	}
 	b, err := browserid.ParseBundle(bundle)
@@ -100,16 +107,28 @@ func (v *Verifier) Verify(ctx context.Context, bundle, audience string) (*Verdic
 			&hinted{errors.New("the mail domain is not accepted"), "name it in verifier.domains, if it should be"},
 		}
 	}
-	// That a DSA key lies in its group is checked when it is used.
-	if key := b.Certificate.PublicKey; key.Legacy() && !(v.config.LegacyClientKeys && (key.RSA() == nil || key.Size() == 1024)) {
-		err := key.CheckClientKey()
-		return nil, &Refusal{err.Error(), &hinted{err, "identity.legacy_client_keys accepts it"}}
+	if b.Certificate.Email.HasCapitals() && !v.open {
+		return nil, refuse(browserid.ErrCapitals)
 	}
-	keys, err := v.issuerKeys(ctx, b.Certificate.Issuer, domain)
+	if err := b.Certificate.PublicKey.CheckClientKey(); err != nil {
+		key := b.Certificate.PublicKey
+		// That a DSA key lies in its group is checked when it is used.
+		legacy := key.RSA() == nil || key.CheckLegacyClientKey() == nil
+		switch {
+		case !legacy:
+			return nil, refuse(err)
+		case !v.config.LegacyClientKeys:
+			return nil, &Refusal{err.Error(), &hinted{err, "identity.legacy_client_keys accepts it"}}
+		}
+	}
+	authority, err := v.authority(ctx, b.Certificate.Issuer, domain)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Verify(keys, audience, v.config.Now()); err != nil {
+	if b.Certificate.Email.HasCapitals() && authority.Own {
+		return nil, refuse(browserid.ErrCapitals)
+	}
+	if err := b.Verify(authority.Keys(), expected, v.config.Now()); err != nil {
 		return nil, refuse(err)
 	}
 	if err := v.see(ctx, b); err != nil {
@@ -121,22 +140,32 @@ func (v *Verifier) Verify(ctx context.Context, bundle, audience string) (*Verdic
 	}, nil
 }
 
-// issuerKeys returns the keys of the authority over a mail domain, which must
-// be the issuer: this is what keeps one domain from certifying another's
-// addresses. The issuer's own document is not looked up, the mail domain's is:
-// the certificate does not decide which server is asked.
-func (v *Verifier) issuerKeys(ctx context.Context, issuer, domain string) ([]*browserid.PublicKey, error) {
+// parseAudience reads what a website calls itself. Programs made for the first
+// verifiers send a final slash, or a bare host and port.
+func parseAudience(audience string) (string, error) {
+	scheme, rest, ok := strings.Cut(audience, "://")
+	if !ok {
+		scheme, rest = "https", audience
+	}
+	return browserid.ParseAudience(scheme + "://" + strings.TrimSuffix(rest, "/"))
+}
+
+// authority returns the authority over a mail domain, which must be the issuer:
+// this is what keeps one domain from certifying another's addresses. The issuer's
+// own document is not looked up, the mail domain's is: the certificate does not
+// decide which server is asked.
+func (v *Verifier) authority(ctx context.Context, issuer, domain string) (Authority, error) {
 	authority, err := v.config.Discovery.Discover(ctx, domain)
 	var failed *LookupError
 	switch {
 	case errors.As(err, &failed):
-		return nil, &Refusal{failed.Error(), err}
+		return Authority{}, &Refusal{failed.Error(), err}
 	case err != nil:
-		return nil, fmt.Errorf("looking up %s: %w", domain, err)
+		return Authority{}, fmt.Errorf("looking up %s: %w", domain, err)
 	case authority.Name != issuer:
-		return nil, &Refusal{fmt.Sprintf("untrusted issuer, expected '%s', got '%s'", authority.Name, issuer), nil}
+		return Authority{}, &Refusal{fmt.Sprintf("untrusted issuer, expected '%s', got '%s'", authority.Name, issuer), nil}
 	}
-	return authority.Keys(), nil
+	return authority, nil
 }
 
 // see keeps an assertion that would be accepted, and refuses one that was.

@@ -2,6 +2,7 @@ package verifier_test
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/verifier"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,7 +73,10 @@ func TestVerifyClaims(t *testing.T) {
 	}
 }
 
-const noEmail = "untrusted assertion, doesn't contain an email, and issuer is untrusted "
+const (
+	noEmail  = "untrusted assertion, doesn't contain an email, and issuer is untrusted "
+	capitals = "the principal's email has capital letters"
+)
 
 // Everything that a hostile bundle, certificate or assertion may be, with the
 // reason that a website is told. An exact reason ends in a bar.
@@ -140,7 +145,9 @@ func TestVerifyRefuses(t *testing.T) {
 
 		{"no email", with(claims(`{"email":`, `{"host":`)), noEmail + "|"},
 		{"unverified email", with(claims(`{"email":`, `{"unverified-email":`)), noEmail + "|"},
-		{"domain in upper case", with(claims("alice@example.com", "alice@Example.com")), noEmail + "|"},
+		{"domain in upper case", with(claims("alice@example.com", "alice@Example.com")), capitals + "|"},
+		{"local part in upper case", with(claims("alice@example.com", "Alice@example.com")), capitals + "|"},
+		{"local part in upper case, foreign", n.bundle(person{email: "Bob@foreign.test", issuer: "foreign.test", signer: foreignKey(), key: clientKey(), header: `{"alg":"RS256"}`}), capitals + "|"},
 		{"newline", with(claims("alice@example.com", `alice@example.com\nboss@example.com`)), noEmail + "|"},
 		{"newline in front", with(claims("alice@example.com", `boss\nalice@example.com`)), noEmail + "|"},
 		{"NUL", with(claims("alice@example.com", `alice@example.com\u0000.evil.test`)), noEmail + "|"},
@@ -209,26 +216,44 @@ func TestVerifyRefuses(t *testing.T) {
 // mockmyid is the DSA key of the archived test identity provider.
 const mockmyid = `{"algorithm":"DS","y":"738ec929b559b604a232a9b55a5295afc368063bb9c20fac4e53a74970a4db7956d48e4c7ed523405f629b4cc83062f13029c4d615bbacb8b97f5e56f0c7ac9bc1d4e23809889fa061425c984061fca1826040c399715ce7ed385c4dd0d402256912451e03452d3c961614eb458f188e3e8d2782916c43dbe2e571251ce38262","p":"ff600483db6abfc5b45eab78594b3533d550d9f1bf2a992a7a8daa6dc34f8045ad4e6e0c429d334eeeaaefd7e23d4810be00e4cc1492cba325ba81ff2d5a5b305a8d17eb3bf4a06a349d392e00d329744a5179380344e82a18c47933438f891e22aeef812d69c8f75e326cb70ea000c3f776dfdbd604638c2ef717fc26d02e17","q":"e21e04f911d1ed7991008ecaab3bf775984309c3","g":"c52a4a0ff3b7e61fdf1867ce84138369a6154f4afa92966e3c827e25cfa6cf508b90e5de419e1337e07a2e9e2a3cd5dea704d175f8ebf6af397d69e110b96afb17c7a03259329e4829b0d03bbc7896b15b4ade53e130858cc34d96269aa89041f409136c7242a38895c9d5bccad4f389af1d7a4bd1398bd072dffa896233397a"}`
 
-// The website says what it is as a whole origin.
+// The website says what it is as an origin; a final slash and a missing https are
+// passed over, as the programs of the time sent them. It gets back what it sent.
 func TestVerifyAudience(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)
 	v, bundle := n.verifier(), n.bundle(alice())
 	for audience, want := range map[string]string{
-		site:                     "",
-		"https://rp.example:443": "",
-		"HTTPS://RP.example":     "",
-		"http://rp.example":      "audience mismatch: scheme mismatch",
-		"https://rp.example:444": "audience mismatch: port mismatch",
-		"https://www.rp.example": "audience mismatch: domain mismatch",
-		"rp.example":             "write the whole origin",
-		"rp.example:443":         "write the whole origin",
-		"https://rp.example/":    "has non-empty path",
-		"app://rp.example":       "neither http nor https",
-		"":                       "write the whole origin",
-		"https://":               "write the whole origin",
-		"https://u@rp.example":   "write the whole origin",
-		"https://rp.example\n":   "write the whole origin",
+		site:                       "",
+		"https://rp.example:443":   "",
+		"HTTPS://RP.example":       "",
+		"http://rp.example":        "audience mismatch: scheme mismatch",
+		"https://rp.example:444":   "audience mismatch: port mismatch",
+		"https://www.rp.example":   "audience mismatch: domain mismatch",
+		"https://rp.example/":      "",
+		"https://RP.example:443/":  "",
+		"rp.example":               "",
+		"rp.example/":              "",
+		"RP.example:443":           "",
+		"http://rp.example/":       "audience mismatch: scheme mismatch",
+		"rp.example:80":            "audience mismatch: port mismatch",
+		"www.rp.example":           "audience mismatch: domain mismatch",
+		"http:rp.example":          "not a port",
+		"https:/rp.example":        "has non-empty path",
+		"//rp.example":             "has non-empty path",
+		"https://rp.example//":     "has non-empty path",
+		"https://rp.example/blog":  "has non-empty path",
+		"https://rp.example/blog/": "has non-empty path",
+		"rp.example/blog/":         "has non-empty path",
+		"rp.example?x":             "write the whole origin",
+		"u@rp.example":             "write the whole origin",
+		"://rp.example":            "neither http nor https",
+		"app://rp.example":         "neither http nor https",
+		"/":                        "write the whole origin",
+		"https:///":                "write the whole origin",
+		"":                         "write the whole origin",
+		"https://":                 "write the whole origin",
+		"https://u@rp.example":     "write the whole origin",
+		"https://rp.example\n":     "write the whole origin",
 	} {
 		verdict, err := v.Verify(t.Context(), bundle, audience)
 		switch {
@@ -268,12 +293,103 @@ func TestVerifyOpen(t *testing.T) {
 	}
 }
 
+// Old identity providers certified addresses as they were typed: the open verifier
+// accepts them as they were signed, but from our own issuer.
+func TestVerifyCapitals(t *testing.T) {
+	t.Parallel()
+	n := newInternet(t)
+	n.publish("foreign.test", support(t, foreignKey()))
+	n.publish("idp.foreign.test", support(t, foreignKey()))
+	n.publish("evil.test", support(t, strayKey()))
+	n.delegate("far.test", "foreign.test")
+	v := n.verifier(func(c *verifier.Config) { c.Domains = []string{verifier.AllDomains} })
+	by := func(email, issuer string, key *rsa.PrivateKey) person {
+		return person{email: email, issuer: issuer, signer: key, key: clientKey(), header: `{"alg":"RS256"}`}
+	}
+	tests := []struct {
+		name string
+		person
+		want string
+	}{
+		{"foreign", by("JOE@foreign.test", "foreign.test", foreignKey()), ""},
+		{"foreign, one capital", by("Joe.Doe+X@foreign.test", "foreign.test", foreignKey()), ""},
+		{"foreign, delegated", by("JOE@far.test", "foreign.test", foreignKey()), ""},
+		{"our domain, which delegates to a foreign issuer", by("JOE@elsewhere.example", "idp.foreign.test", foreignKey()), ""},
+		{"not the authority", by("JOE@foreign.test", "evil.test", strayKey()), "untrusted issuer, expected 'foreign.test', got 'evil.test'"},
+		{"another's signature", by("JOE@foreign.test", "foreign.test", strayKey()), "invalid signature"},
+		{"capitals in the domain", by("joe@FOREIGN.test", "foreign.test", foreignKey()), capitals},
+		{"our own", by("Alice@example.com", "id.example.com", ownKey()), capitals},
+		{"our own host", by("Alice@id.example.com", "id.example.com", ownKey()), capitals},
+		{"not ASCII", by("\u212aate@foreign.test", "foreign.test", foreignKey()), noEmail},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, answer := ask(t, n.api(func(c *verifier.APIConfig) { c.Verifier = v }), "v2", jsonType, jsonOf(t, n.bundle(test.person), site))
+			switch {
+			case test.want == "" && (answer["status"] != "okay" || answer["email"] != test.email):
+				t.Errorf("%v", answer)
+			case test.want != "" && (answer["status"] != "failure" || answer["reason"] != test.want):
+				t.Errorf("%v, want %s", answer, test.want)
+			}
+		})
+	}
+}
+
 func TestVerifyNothingAccepted(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)
 	v := n.verifier(func(c *verifier.Config) { c.Domains = nil })
 	if _, err := v.Verify(t.Context(), n.bundle(alice()), site); err == nil {
 		t.Error("an address was accepted")
+	}
+}
+
+// Which RSA keys of browsers are accepted, with and without legacy keys. Sizes
+// that are no size of the protocol have no name of an algorithm, either.
+func TestVerifyKeySizes(t *testing.T) {
+	t.Parallel()
+	n := newInternet(t)
+	strict := n.verifier()
+	legacy := n.verifier(func(c *verifier.Config) { c.LegacyClientKeys = true })
+	for _, test := range []struct {
+		bits           int
+		strict, legacy bool
+	}{
+		{1022, false, false},
+		{1023, false, true},
+		{1024, false, true},
+		{1025, false, false},
+		{2046, false, false},
+		{2047, true, true},
+		{2048, true, true},
+		{2049, false, false},
+	} {
+		t.Run(strconv.Itoa(test.bits), func(t *testing.T) {
+			t.Parallel()
+			key := idptest.NewRSAKey(test.bits)
+			p := alice()
+			p.replace = []string{keyJSON(t, clientKey()), `{"algorithm":"RS","n":"` + key.N.String() + `","e":"65537"}`}
+			header := `{"alg":"RS256"}`
+			if test.bits < 2000 {
+				header = `{"alg":"RS128"}`
+			}
+			payload := `{"exp":` + strconv.FormatInt(n.clock.Now().UnixMilli()+120_000, 10) + `,"aud":"` + site + `"}`
+			bundle := n.certificate(p) + "~" + sign(t, key, header, payload)
+			for _, check := range []struct {
+				verifier *verifier.Verifier
+				want     bool
+			}{{strict, test.strict}, {legacy, test.legacy}} {
+				_, err := check.verifier.Verify(t.Context(), bundle, site)
+				if (err == nil) != check.want || err != nil && !strings.Contains(err.Error(), "bad key size: "+strconv.Itoa(test.bits)) {
+					t.Errorf("%v", err)
+				}
+				var hinted interface{ Hint() string }
+				if errors.As(err, &hinted) != (!check.want && test.legacy) {
+					t.Errorf("%v has the wrong hint", err)
+				}
+			}
+		})
 	}
 }
 

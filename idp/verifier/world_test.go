@@ -353,11 +353,11 @@ func replaced(t testing.TB, text string, replace []string) string {
 
 func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
-func sign(t testing.TB, key *rsa.PrivateKey, header, payload string) string {
+func sign(t testing.TB, key crypto.Signer, header, payload string) string {
 	t.Helper()
 	input := encode([]byte(header)) + "." + encode([]byte(payload))
 	digest := sha256.Sum256([]byte(input))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
+	signature, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,7 +225,7 @@ type Identity struct {
 	// page.
 	Hubs []string `yaml:"hubs" as:"hub" example:"[https://hub.example.com/persona]"`
 	// Also certifies and accepts the keys that browsers of 2012 made: DSA, and
-	// RSA of 1024 bits. They are weak: for old clients alone.
+	// RSA of 1024 or 1023 bits. They are weak: for old clients alone.
 	LegacyClientKeys bool `yaml:"legacy_client_keys" default:"false"`
 }
 
