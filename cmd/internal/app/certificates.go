@@ -110,23 +110,20 @@ func (c *certificates) open(ctx context.Context, g *generation) (certs.Source, e
 func (a *App) reportCertificates() {
 	parts := map[string]bool{}
 	for _, status := range a.certificates.status() {
+		var fault error
+		switch {
+		case status.NotAfter.IsZero() && status.Problem != "":
+			fault = fmt.Errorf("none yet: %s", status.Problem)
+		case status.NotAfter.IsZero():
+			fault = errors.New("none yet")
+		case a.now().After(status.NotAfter):
+			fault = fmt.Errorf("expired on %s", status.NotAfter.UTC().Format(time.RFC3339))
+		case status.Problem != "":
+			fault = errors.New(status.Problem)
+		}
 		part := "certificate " + status.Name
-		a.health.report(part, certificateFault(status, a.now()))
+		a.health.report(part, fault)
 		parts[part] = true
 	}
 	a.health.keep("certificate ", parts)
-}
-
-func certificateFault(status certs.Status, now time.Time) error {
-	switch {
-	case status.NotAfter.IsZero() && status.Problem != "":
-		return fmt.Errorf("none yet: %s", status.Problem)
-	case status.NotAfter.IsZero():
-		return errors.New("none yet")
-	case now.After(status.NotAfter):
-		return fmt.Errorf("expired on %s", status.NotAfter.UTC().Format(time.RFC3339))
-	case status.Problem != "":
-		return errors.New(status.Problem)
-	}
-	return nil
 }

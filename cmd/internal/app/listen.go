@@ -33,26 +33,20 @@ func listen(ctx context.Context, addresses config.Listen) (map[string]net.Listen
 		if err != nil {
 			closeListeners(open)
 			failed := fmt.Errorf("opening listen.%s %s: %w", l.name, l.address, err)
-			if hint := listenHint(l.name, err); hint != "" {
-				failed = &hinted{failed, hint}
+			for cause, hint := range map[syscall.Errno]string{
+				syscall.EADDRINUSE:    "another program listens there; stop it, or set listen.%s to a free port",
+				syscall.EACCES:        "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; or set listen.%s to a higher port",
+				syscall.EADDRNOTAVAIL: "this machine has no such address; correct listen.%s",
+			} {
+				if errors.Is(err, cause) {
+					failed = &hinted{failed, fmt.Sprintf(hint, l.name)}
+				}
 			}
 			return nil, failed
 		}
 		open[l.name] = listener
 	}
 	return open, nil
-}
-
-func listenHint(name string, err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Sprintf("another program listens there; stop it, or set listen.%s to a free port", name)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf("ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; or set listen.%s to a higher port", name)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Sprintf("this machine has no such address; correct listen.%s", name)
-	}
-	return ""
 }
 
 // hinted is an error with what the operator can do about it.

@@ -52,7 +52,18 @@ func (a *App) Run(ctx context.Context) error {
 	for name, s := range admin {
 		go serve(name, s, failed)
 	}
-	a.becomeReady(background, open)
+	started := a.log.Info().Str("version", a.version)
+	for name, listener := range open {
+		a.addrs[name] = listener.Addr()
+		started = started.Stringer(name, listener.Addr())
+	}
+	first.startBackground(background)
+	a.mu.Lock()
+	a.background = background // from here on reloads are possible
+	a.mu.Unlock()
+	a.health.enter(running)
+	close(a.ready)
+	started.Msg("ready")
 
 	select {
 	case <-ctx.Done():
@@ -152,21 +163,4 @@ func stop(servers map[string]server) error {
 		})
 	}
 	return group.Wait()
-}
-
-// becomeReady starts the work of the first generation and allows reloads, which go on until
-// background ends.
-func (a *App) becomeReady(background context.Context, open map[string]net.Listener) {
-	started := a.log.Info().Str("version", a.version)
-	for name, listener := range open {
-		a.addrs[name] = listener.Addr()
-		started = started.Stringer(name, listener.Addr())
-	}
-	a.mu.Lock()
-	a.current.Load().startBackground(background)
-	a.background = background
-	a.mu.Unlock()
-	a.health.enter(running)
-	close(a.ready)
-	started.Msg("ready")
 }
