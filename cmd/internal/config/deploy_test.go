@@ -130,6 +130,21 @@ func TestComposeFile(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(readDeploy(t, "compose.yaml")), &file); err != nil {
 		t.Fatal(err)
 	}
+	// What the Dockerfile stamps on the program comes from .env; the build sees no repository.
+	for name, fallback := range map[string]string{"VERSION": "dev", "REVISION": "unknown"} {
+		text := at[string](t, file, "services", "persona", "build", "args", name)
+		for _, values := range []map[string]string{{}, {name: ""}} {
+			if got := interpolate(t, text, values); got != fallback {
+				t.Errorf("the image is built with %s=%q", name, got)
+			}
+		}
+		if got := interpolate(t, text, map[string]string{name: "v1.2.3"}); got != "v1.2.3" {
+			t.Errorf("the image is built with %s=%q", name, got)
+		}
+		if !strings.Contains(readDeploy(t, "../Dockerfile"), "ARG "+name+"=") {
+			t.Errorf("the Dockerfile takes no %s", name)
+		}
+	}
 	environment := at[map[string]any](t, file, "services", "persona", "environment")
 	for name, values := range map[string]map[string]string{
 		".env.example": dotEnv(t), "least": {"DOMAIN": "example.com", "IDENTITY_HOST": "id.example.com"},
