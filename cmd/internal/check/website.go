@@ -2,6 +2,8 @@ package check
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -57,7 +59,11 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 	for range 5 {
 		got, err := w.get(ctx, path, nil)
 		if err != nil {
-			return report.Fail("is the website running, and is upstream right? Visitors see an error page", "%v", visitor.Explain(err, w.host.Upstream.Hostname()))
+			hint := "is the website running, and is upstream right? Visitors see an error page"
+			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+				hint = "use http:// inside a private network, or a certificate for the name in upstream that this system trusts. Visitors see an error page"
+			}
+			return report.Fail(hint, "%v", visitor.Explain(err, w.host.Upstream.Hostname()))
 		}
 		if got.StatusCode >= 500 {
 			return report.Fail("look at the website's own log", "it answers %d: %s", got.StatusCode, visitor.Brief(got.Body))

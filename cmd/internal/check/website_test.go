@@ -1,6 +1,8 @@
 package check_test
 
 import (
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -95,12 +97,43 @@ func TestPathsOfADelegatingHost(t *testing.T) {
 	}
 }
 
+// TestWebsiteDown: a website that gives no answer is the operator's own, so that the
+// hint is about upstream alone, and not about the Internet between here and there.
 func TestWebsiteDown(t *testing.T) {
 	t.Parallel()
-	found := look(t, newInternet(t).checker(load(t, folder(t), withWebsite("http://127.0.0.1:1"))).Everything())
-	found.expect(t, want{"answers", report.Failed, "refused", "is upstream right"})
-	for _, step := range []string{"paths", "popups", "service worker"} {
-		found.expect(t, want{step, report.Skipped, "shows no page", ""})
+	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	untrusted.StartTLS()
+	t.Cleanup(untrusted.Close)
+	garbage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(connection, "SSH-2.0\r\n")
+			_ = connection.Close()
+		}
+	}))
+	t.Cleanup(garbage.Close)
+	for name, test := range map[string]struct{ upstream, message, hint string }{
+		"refused":   {"http://127.0.0.1:1", "the connection is refused", "is upstream right?"},
+		"no HTTP":   {garbage.URL, "malformed", "is upstream right?"},
+		"no TLS":    {replaced(garbage.URL, "http:", "https:"), "not TLS", "is upstream right?"},
+		"untrusted": {untrusted.URL, "TLS: ", "use http:// inside a private network, or a certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := look(t, newInternet(t).checker(load(t, folder(t), withWebsite(test.upstream))).Everything())
+			found.expect(t, want{"answers", report.Failed, test.message, test.hint})
+			for _, f := range found.of("answers") {
+				for _, other := range []string{"is the program running", "firewall", "look at the network", `step "certificate"`} {
+					if strings.Contains(f.String()+f.Hint, other) {
+						t.Errorf("%q is in %s → %s", other, f, f.Hint)
+					}
+				}
+			}
+			for _, step := range []string{"paths", "popups", "service worker"} {
+				found.expect(t, want{step, report.Skipped, "shows no page", ""})
+			}
+		})
 	}
 }
 
