@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
+	"persona-sidecar/cmd/internal/store"
 	"persona-sidecar/idp/identity"
 )
 
@@ -15,6 +17,7 @@ const (
 	keysRetryFirst       = time.Second
 	keysRetryMost        = time.Minute
 	sweepEvery           = 10 * time.Minute
+	claimEvery           = 5 * time.Second
 )
 
 // startBackground starts what a generation does beside requests: it makes keys that are missing and
@@ -53,6 +56,40 @@ func (g *generation) watchDirectory(ctx context.Context, name string) {
 	}
 }
 
+// claimState tells when another process serves from the same state directory. It waits for no lock, so
+// that it may be a part of the start.
+func (a *App) claimState(ctx context.Context) error {
+	err := a.store.Claim(ctx)
+	if errors.Is(err, store.ErrShared) && a.health.report("state_dir", err) {
+		a.log.Warn().Err(err).Str("hint", identity.Hint(err)).Msg("state_dir is shared")
+	}
+	return err // another one, as on a full disk, is reported by what writes
+}
+
+// keepClaim tries again where claimState failed with err, tells when the other process has ended, and
+// gives the claim back when ctx ends. It is not of a generation: a reload keeps the claim.
+func (a *App) keepClaim(ctx context.Context, err error) {
+	tick := time.NewTicker(claimEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			if err == nil {
+				continue
+			}
+			before := err
+			if err = a.claimState(ctx); err == nil && errors.Is(before, store.ErrShared) {
+				a.health.report("state_dir", nil)
+				a.log.Info().Msg("state_dir is not shared any more")
+			}
+		}
+	}
+	if err := a.store.Release(context.WithoutCancel(ctx)); err != nil {
+		a.log.Warn().Err(err).Msg("giving back state_dir")
+	}
+}
+
 // sweepStore writes the sign-outs that the store refused before, and deletes what has expired, until
 // ctx ends.
 func (a *App) sweepStore(ctx context.Context) {
@@ -69,27 +106,6 @@ func (a *App) sweepStore(ctx context.Context) {
 		}
 		if err := a.store.Sweep(ctx); err != nil && ctx.Err() == nil {
 			a.log.Warn().Err(err).Str("hint", identity.Hint(err)).Msg("expired values stay in the store")
-		}
-	}
-}
-
-// claimState takes a lock in the state directory, which release gives back, and warns if another process
-// has it: keys, certificates and sign-outs are shared then, what is counted in memory is not.
-func (a *App) claimState(ctx context.Context) (release func()) {
-	const lock = "persona/process"
-	free, err := a.store.TryLock(ctx, lock)
-	switch {
-	case err != nil: // no room or no right to write: what needs either reports it
-		return func() {}
-	case !free:
-		a.log.Warn().Str("state_dir", a.store.Path).
-			Str("hint", "each process counts failed sign-ins and used assertions for itself; run one, or give each a state_dir of its own").
-			Msg("another process uses this state directory")
-		return func() {}
-	}
-	return func() {
-		if err := a.store.Unlock(ctx, lock); err != nil {
-			a.log.Warn().Err(err).Msg("releasing the state directory")
 		}
 	}
 }

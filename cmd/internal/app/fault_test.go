@@ -265,7 +265,7 @@ tls: {mode: "off"}
 trusted_proxies: [private]
 domains: [{name: example.test, upstream: "http://127.0.0.1:1"}]
 `
-	const warning = "another process uses this state directory"
+	const warning = "another persona serves from this state_dir"
 	first := start(t, folder, yaml)
 	second := start(t, folder, yaml)
 	if !strings.Contains(second.log.String(), warning) {

@@ -51,6 +51,12 @@ func TestCertificateForOtherNames(t *testing.T) {
 	if _, body := p.admin(t, "/readyz"); !strings.Contains(body, `"certificate example.test"`) || !strings.Contains(body, "not for this name") || strings.Contains(body, "other.example") {
 		t.Errorf("readiness %s", body)
 	}
+	if p.series(t)["degraded{name=example.test,part=certificate}"] != 1 {
+		t.Error("the metric does not say so")
+	}
+	if !strings.Contains(p.log.String(), "not for all names") {
+		t.Error("the log does not say so")
+	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.Addr("http").String()+"/", http.NoBody)
 	if err != nil {

@@ -41,10 +41,11 @@ func (a *App) Run(ctx context.Context) error {
 	a.certificates.use(source)
 	defer func() { a.certificates.current.Load().Close() }()
 	a.metrics.registry.MustRegister(newStates(a.health, a.reportCertificates, a.certificates.status))
-	defer a.claimState(context.WithoutCancel(ctx))()
 	public, admin := a.servers(open)
 	var work sync.WaitGroup
 	work.Go(func() { a.sweepStore(background) })
+	claimed := a.claimState(background)
+	work.Go(func() { a.keepClaim(background, claimed) })
 	failed := make(chan error, len(open))
 	for name, s := range public {
 		go serve(name, s, failed)

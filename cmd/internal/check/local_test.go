@@ -102,15 +102,20 @@ func TestCertificateFiles(t *testing.T) {
 		names []string
 		want  want
 	}{
-		"all names": {[]string{"example.test", "*.example.test"}, want{"certificate files", report.OK, "is for all 2 names", ""}},
-		"one lacks": {[]string{"example.test"}, want{"certificate files", report.Failed, "is not for www.example.test", "a certificate for all of them"}},
-		"no file":   {nil, want{"certificate files", report.Failed, "tls.pem", ""}},
+		"another's key": {[]string{"example.test", "*.example.test"}, want{"certificate files", report.Failed, "private key does not match", ""}},
+		"all names":     {[]string{"example.test", "*.example.test"}, want{"certificate files", report.OK, "is for all 2 names", ""}},
+		"one lacks":     {[]string{"example.test"}, want{"certificate files", report.Failed, "is not for www.example.test", "a certificate for all of them"}},
+		"no file":       {nil, want{"certificate files", report.Failed, "tls.pem", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder, world := folder(t), newInternet(t)
 			if test.names != nil {
-				writePair(t, folder, world.authority.TLS(t, test.names...).Certificates[0])
+				pair := world.authority.TLS(t, test.names...).Certificates[0]
+				if name == "another's key" {
+					pair.PrivateKey = world.authority.TLS(t, "example.test").Certificates[0].PrivateKey
+				}
+				writePair(t, folder, pair)
 			}
 			yaml := replaced(identityYAML, "{mode: \"off\"}", "{mode: files, cert_file: tls.pem, key_file: tls.key}")
 			yaml = replaced(yaml, "directory: corp}", `directory: corp, hosts: [www.example.test], upstream: "http://127.0.0.1:1"}`)
@@ -149,8 +154,16 @@ func TestState(t *testing.T) {
 		"a newer layout":      {func(t *testing.T, _, state string) { write(t, filepath.Join(state, "persona/version"), "99\n", 0o600) }, want{"state directory", report.Failed, "newer persona", "run the newer one"}},
 		"no keys":             {func(t *testing.T, _, state string) { remove(t, filepath.Join(state, "persona/keys")) }, want{"keys", report.Failed, "example.test has no key yet", "start the program"}},
 		"a corrupted key":     {func(t *testing.T, _, state string) { write(t, keyFile(t, state), "nonsense", 0o600) }, want{"keys", report.Failed, "example.test.json", "restore the file"}},
-		"a key for all users": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", report.Failed, "mode 0644", "chmod 0600"}},
+		"a key for all users": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"keys", report.Skipped, "cannot be looked into", ""}},
 		"a key for all":       {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o644) }, want{"state directory", report.Failed, "mode 0644", "chmod 0600"}},
+		"a restore": {func(t *testing.T, _, state string) {
+			chmod(t, keyFile(t, state), 0o644)
+			chmod(t, filepath.Join(state, "persona/version"), 0o644)
+		}, want{"state directory", report.Failed, "version (mode 0644)", "chmod -R go= "}},
+		"a restore for the group": {func(t *testing.T, _, state string) {
+			chmod(t, keyFile(t, state), 0o640)
+			chmod(t, filepath.Join(state, "persona/version"), 0o640)
+		}, want{"state directory", report.Warning, "version: mode 0640", "chmod -R go= "}},
 		"a key for the group": {func(t *testing.T, _, state string) { chmod(t, keyFile(t, state), 0o640) }, want{"state directory", report.Warning, "the group may read", "chmod 0600"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +171,13 @@ func TestState(t *testing.T) {
 			folder := folder(t)
 			makeKeys(t, folder)
 			test.prepare(t, folder, filepath.Join(folder, "state"))
-			look(t, newInternet(t).checker(load(t, folder, identityYAML)).Everything()).expect(t, test.want)
+			found := look(t, newInternet(t).checker(load(t, folder, identityYAML)).Everything())
+			found.expect(t, test.want)
+			for _, f := range found.of("state directory") {
+				if strings.Count(f.Hint, "chmod ") > 1 {
+					t.Errorf("more than one command: %s", f.Hint)
+				}
+			}
 		})
 	}
 }

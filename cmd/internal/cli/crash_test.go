@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,6 +44,53 @@ func TestTwoStartAtOnce(t *testing.T) {
 		t.Errorf("in the state directory (-want +got):\n%s", diff)
 	}
 	first.terminate(t)
+	second.terminate(t)
+}
+
+// TestSharedState: a second process on one state directory serves at once and says that
+// it is the second, also after a reload of the first; a command beside it is no second. After a
+// crash of the first, which leaves nothing behind, the state directory is the second's.
+func TestSharedState(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	world(t, folder, deadDirectory, "example.test")
+	const shared = `"message":"state_dir is shared"`
+	first := serve(t, folder)
+	first.ready(t)
+	lock := filepath.Join(folder, "state/locks/persona/serve.flock")
+	if err := first.command.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	apptest.Eventually(t, "the first has reloaded", func() bool { return strings.Contains(first.log.String(), "configuration reloaded") })
+	if code, said := run(t, persona(t, folder, "keys", "list", "-config", "persona.yaml")); code != 0 || said != "" {
+		t.Errorf("keys list beside it: %d %s", code, said)
+	}
+
+	second := serve(t, folder)
+	second.ready(t)
+	apptest.Eventually(t, "the second says so", func() bool { return strings.Contains(second.log.String(), shared) })
+	if text := second.log.String(); !strings.Contains(text, "another persona serves from this state_dir") || !strings.Contains(text, "fuser "+lock) {
+		t.Errorf("it logged %s", text)
+	}
+	response, err := second.client.Get("http://" + second.admin + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var health struct{ Degraded []string }
+	if err := json.NewDecoder(response.Body).Decode(&health); err != nil || response.StatusCode != http.StatusOK || !slices.Contains(health.Degraded, "state_dir") {
+		t.Errorf("health: %s, %v, %v", response.Status, health, err)
+	}
+	second.document(t, "example.test")
+	if strings.Contains(first.log.String(), shared) {
+		t.Error("the first says it as well")
+	}
+	first.kill(t)
+	apptest.Eventually(t, "the second has it alone", func() bool { return strings.Contains(second.log.String(), "state_dir is not shared any more") })
+	third := serve(t, folder)
+	third.ready(t)
+	apptest.Eventually(t, "the third says so", func() bool { return strings.Contains(third.log.String(), shared) })
+	third.terminate(t)
 	second.terminate(t)
 }
 

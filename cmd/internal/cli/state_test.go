@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -67,6 +68,9 @@ func TestDamagedState(t *testing.T) {
 		{"an empty cookie secret", secret, rewrite(nothing), []string{"JSON"}},
 		{"a key that all may read", key, chmod(0o644), []string{"mode 0644", "(hint: chmod 0600 "}},
 		{"a cookie secret that all may change", secret, chmod(0o666), []string{"mode 0666", "(hint: chmod 0600 "}},
+		{"a restore that all may read", key, func(path, _ string) error {
+			return errors.Join(os.Chmod(path, 0o644), os.Chmod(filepath.Join(state, secret), 0o644))
+		}, []string{"others may read or change 2 files", secret + " (mode 0644)", "(hint: chmod -R go= " + state + ")"}},
 		{"a version of another day", "persona/version", func(path, _ string) error { return os.WriteFile(path, []byte("7\n"), 0o600) }, []string{"newer persona"}},
 		{"the version of an earlier persona", "persona/version", func(path, _ string) error { return os.WriteFile(path, []byte("1\n"), 0o600) }, []string{"older persona", "use another state_dir"}},
 	} {
@@ -89,7 +93,7 @@ func TestDamagedState(t *testing.T) {
 				t.Errorf("the state directory was changed:\n%s", diff)
 			}
 			put(t, path, good[fault.file])
-			if err := os.Chmod(path, 0o600); err != nil {
+			if err := errors.Join(os.Chmod(path, 0o600), os.Chmod(filepath.Join(state, secret), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -56,8 +56,8 @@ const temporary = ".tmp-"
 // are removed once they are an hour old.
 //
 // Of the problems that Inspect reports the warnings are logged and the others are
-// errors, all but that of a single secret, which Load refuses. A directory of
-// another layout than this program writes is an error.
+// errors. All wrong modes are in one error, with one command that corrects them. A
+// directory of another layout than this program writes is an error.
 func OpenFiles(dir string, now func() time.Time, log zerolog.Logger) (*Files, error) {
 	if dir == "" {
 		return nil, errors.New("opening the state directory: no directory given")
@@ -74,22 +74,14 @@ func OpenFiles(dir string, now func() time.Time, log zerolog.Logger) (*Files, er
 			}
 		}
 	}
-	exposed := 0
-	for _, p := range Inspect(dir) {
-		switch {
-		case p.Err == nil:
-			log.Warn().Str("path", p.Path).Str("hint", p.Fix).Msg(p.Text)
-		case errors.Is(p.Err, errExposed):
-			exposed++
-		default:
+	for _, p := range inspectAccess(dir) {
+		if p.Err != nil {
 			return nil, &Error{Op: "opening the state directory", Path: p.Path, Err: p.Err, fix: p.Fix}
 		}
+		log.Warn().Str("path", p.Path).Str("hint", p.Fix).Msg(p.Text)
 	}
-	if exposed > 1 { // as after a restore; a single one is refused when it is loaded
-		return nil, &Error{
-			Op: "opening the state directory", Path: dir,
-			Err: fmt.Errorf("others may read or change %d secrets in it", exposed), fix: "chmod -R go= " + Quote(filepath.Join(dir, ours)),
-		}
+	if err := refuseModes(dir, log); err != nil {
+		return nil, err
 	}
 	f := &Files{FileStorage: certmagic.FileStorage{Path: dir}, now: now, log: log, held: map[string]*os.File{}}
 	f.removeLeftovers()
@@ -193,7 +185,7 @@ func readFile(name string, secret bool) ([]byte, error) {
 		return nil, err
 	}
 	if secret && info.Mode().IsRegular() {
-		if p := inspectSecret(name, info.Mode()); p != nil && p.Err != nil {
+		if p := inspectSecret("", name, info.Mode()); p != nil && p.Err != nil {
 			return nil, p.Err
 		}
 	}

@@ -227,10 +227,11 @@ func TestModes(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			dir := t.TempDir()
+			f := open(t, dir) // before the mode changes
 			file := write(t, filepath.Join(dir, "persona/keys/key.json"), "secret text", test.mode)
-			f, err := store.OpenFiles(dir, time.Now, zerolog.New(&log))
-			if err != nil {
-				t.Fatal(err)
+			if _, err := store.OpenFiles(dir, time.Now, zerolog.New(&log)); test.err == "" && err != nil ||
+				test.err != "" && (err == nil || !strings.Contains(hinted(err), test.err) || !strings.HasSuffix(hinted(err), "(hint: chmod 0600 "+file+")")) {
+				t.Errorf("OpenFiles: %v", err)
 			}
 			value, err := f.Load(t.Context(), "persona/keys/key.json")
 			switch {
@@ -258,6 +259,93 @@ func TestModes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAllModesAtOnce: a directory that was restored with wide modes is refused once, with
+// every file and one command, and after that command nothing is wrong.
+func TestAllModesAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		bits    fs.FileMode
+		refused bool
+	}{"for all": {0o644, true}, "for the group": {0o660, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "the state")
+			files := []string{"persona/version", "persona/keys/_program.json", "persona/keys/example.test.json", "persona/expiring/x", "certificates/acme/x/x.key", "acme/users/x/x.key"}
+			for _, name := range files {
+				write(t, filepath.Join(dir, name), "2\n", test.bits)
+			}
+			write(t, filepath.Join(dir, "certificates/acme/x/x.crt"), "public", test.bits)
+			command := "chmod -R go= '" + dir + "'"
+			var log bytes.Buffer
+			_, err := store.OpenFiles(dir, time.Now, zerolog.New(&log))
+			said := log.String()
+			if test.refused {
+				if err == nil || !strings.Contains(err.Error(), "others may read or change 6 files") || !strings.HasSuffix(hinted(err), "(hint: "+command+")") {
+					t.Fatalf("got %v", err)
+				}
+				said += err.Error()
+			} else if err != nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, command) {
+				t.Fatalf("logged %s, %v", said, err)
+			}
+			for _, name := range files {
+				if !strings.Contains(said, filepath.Join(dir, name)+fmt.Sprintf(" (mode %04o)", test.bits)) {
+					t.Errorf("%s is not in %s", name, said)
+				}
+			}
+			for _, p := range store.Inspect(dir) {
+				if p.Fix != command {
+					t.Errorf("%s: %s", p.Path, p.Fix)
+				}
+			}
+			if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if problems := store.Inspect(dir); problems != nil {
+				t.Errorf("after the command: %v", problems)
+			}
+			if _, err := store.OpenFiles(dir, time.Now, zerolog.Nop()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestManyModes: thousands of sign-outs do not make a message of thousands of lines.
+func TestManyModes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range 100 {
+		write(t, filepath.Join(dir, "persona/expiring", fmt.Sprint(i)), "x", 0o644)
+	}
+	_, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
+	if err == nil || !strings.Contains(err.Error(), "100 files") || !strings.Contains(err.Error(), "and 80 more") || strings.Count(err.Error(), "mode 0644") != 20 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestClaim: the second of two that serve from one directory knows at once, and may
+// claim it when the first has ended.
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, second := open(t, dir), open(t, dir)
+	if err := first.Claim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := second.Claim(t.Context())
+	if !errors.Is(err, store.ErrShared) || !strings.Contains(hinted(err), "fuser "+dir) {
+		t.Errorf("got %v", hinted(err))
+	}
+	for _, f := range []*store.Files{second, first} { // the second has nothing to give back
+		if err := f.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err, free := second.Claim(t.Context()), f == first; free != (err == nil) {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 
@@ -309,7 +397,7 @@ func TestInterruptedWriteKeepsTheOldValue(t *testing.T) {
 		}
 		mustChmod(t, filepath.Join(dir, name), 0o777)
 	}
-	write(t, file, "old", 0o666)
+	write(t, file, "old", 0o600)
 	out, _ := openAsUser(t, dir, "PERSONA_TEST_LIMIT=1")
 	if !strings.Contains(out, "storing "+file) || !strings.Contains(out, "file too large") {
 		t.Errorf("got %s", out)
@@ -337,26 +425,5 @@ func expectOnly(t *testing.T, dir, name string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 || entries[0].Name() != name {
 		t.Errorf("in the directory: %v, %v", entries, err)
-	}
-}
-
-// TestRestoredModes: a state directory whose files a restore has opened to all users
-// is refused once, with one command for all of them.
-func TestRestoredModes(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for _, name := range []string{"version", "keys/one.json", "keys/two.json", "sign-outs/x"} {
-		write(t, filepath.Join(dir, "persona", name), "1", 0o644)
-	}
-	_, err := store.OpenFiles(dir, time.Now, zerolog.Nop())
-	command := "chmod -R go= " + filepath.Join(dir, "persona")
-	if err == nil || !strings.HasSuffix(hinted(err), "others may read or change 4 secrets in it (hint: "+command+")") {
-		t.Fatalf("OpenFiles: %s", hinted(err))
-	}
-	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v %s", command, err, out)
-	}
-	if problems := store.Inspect(dir); len(problems) != 0 {
-		t.Errorf("after %s: %v", command, problems)
 	}
 }

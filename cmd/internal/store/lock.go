@@ -76,6 +76,41 @@ func (f *Files) Unlock(ctx context.Context, name string) error {
 	return nil
 }
 
+// serving is the lock of the program that serves from the directory.
+const serving = ours + "/serve"
+
+// ErrShared is the cause of a Claim that fails because another process serves from the
+// same directory.
+var ErrShared = errors.New("another persona serves from this state_dir")
+
+// Claim takes the lock of a program that serves, without waiting for it. Two programs
+// may serve from one directory, as they do for a moment in a rolling restart: the lock
+// only lets the second one know, by an error that wraps ErrShared and has a hint. It
+// ends with Release or with the process. Where there are no locks that end with the
+// process, Claim does nothing.
+func (f *Files) Claim(ctx context.Context) error {
+	if !hasLocks {
+		return nil
+	}
+	taken, err := f.takeLock(ctx, serving)
+	if err != nil || taken {
+		return err
+	}
+	return &Error{Op: "claiming", Path: f.Path, Err: ErrShared, fix: fmt.Sprintf(
+		"stop one of them, or give each its own: each counts failed sign-ins and used assertions for itself; `fuser %s` prints the process id of the other", Quote(f.lockFile(serving)))}
+}
+
+// Release gives back what Claim took, if it did.
+func (f *Files) Release(ctx context.Context) error {
+	f.locking.Lock()
+	claimed := f.held[serving] != nil
+	f.locking.Unlock()
+	if !claimed {
+		return nil
+	}
+	return f.Unlock(ctx, serving)
+}
+
 // takeLock takes a lock of ours if it is free. Its file is never removed: a process
 // that is about to lock a removed file would not exclude others.
 func (f *Files) takeLock(ctx context.Context, name string) (bool, error) {

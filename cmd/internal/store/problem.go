@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/rs/zerolog"
 )
 
 // Problem is something about the modes and owners in a state directory that the
@@ -22,13 +24,18 @@ type Problem struct {
 	Err error
 }
 
-// errExposed is the refusal of a secret that every user can read or change.
-var errExposed = errors.New("others may read or change this secret")
+// errExposed is the refusal of a file that every user can read or change.
+var errExposed = errors.New("others may read or change this file")
 
 // Inspect reports what is wrong with the state directory dir for the user that this
 // process runs as. It leaves nothing behind: a directory that is missing has no
 // problems.
 func Inspect(dir string) []Problem {
+	return append(inspectAccess(dir), inspectModes(dir)...)
+}
+
+// inspectAccess reports what keeps this process from using dir.
+func inspectAccess(dir string) []Problem {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -40,11 +47,6 @@ func Inspect(dir string) []Problem {
 		return []Problem{{Path: dir, Mode: info.Mode().Perm(), Text: err.Error(), Fix: "name a directory", Err: err}}
 	}
 	var problems []Problem
-	if hasModes() && info.Mode().Perm()&0o002 != 0 { // they could replace what is in it; some volumes are made so
-		problems = append(problems, Problem{
-			Path: dir, Mode: info.Mode().Perm(), Text: "every user may write into the state directory", Fix: "chmod 0700 " + Quote(dir),
-		})
-	}
 	// A program once started as another user leaves sub-directories that only that
 	// user may write.
 	for _, name := range []string{".", ours, "locks", "certificates", "acme", "ocsp"} {
@@ -68,24 +70,51 @@ func Inspect(dir string) []Problem {
 			problems = append(problems, p)
 		}
 	}
-	_ = filepath.WalkDir(filepath.Join(dir, ours), func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasPrefix(entry.Name(), temporary) {
-			return nil // what cannot be read is an error when it is loaded
-		}
-		if info, err := entry.Info(); err == nil {
-			if p := inspectSecret(name, info.Mode()); p != nil {
-				problems = append(problems, *p)
-			}
-		}
-		return nil
-	})
 	return problems
 }
 
-// inspectSecret returns the problem with the mode of a file that holds a secret, or
-// nil.
-func inspectSecret(name string, mode fs.FileMode) *Problem {
-	p := &Problem{Path: name, Mode: mode.Perm(), Fix: fixFor("", name, errExposed)}
+// inspectModes reports everything in dir whose mode is too wide, as after a restore.
+// Where that is more than one thing, each has the same Fix, which is for all of them.
+// certmagic's files are not secrets, but for the keys among them.
+func inspectModes(dir string) []Problem {
+	info, err := os.Stat(dir)
+	if err != nil || !hasModes() {
+		return nil
+	}
+	var problems []Problem
+	if mode := info.Mode().Perm(); mode&0o002 != 0 { // they could replace what is in it; some volumes are made so
+		problems = append(problems, Problem{Path: dir, Mode: mode, Text: "every user may write into the state directory", Fix: fixMode(dir, dir, "0700")})
+	}
+	for _, top := range []string{ours, "certificates", "acme"} {
+		_ = filepath.WalkDir(filepath.Join(dir, top), func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || strings.HasPrefix(entry.Name(), temporary) || top != ours && filepath.Ext(name) != ".key" {
+				return nil // what cannot be read is an error when it is loaded
+			}
+			info, err := entry.Info()
+			if err != nil {
+				return nil
+			}
+			if p := inspectSecret(dir, name, info.Mode()); p != nil {
+				if top != ours { // certmagic reads it all the same
+					p.Err = nil
+				}
+				problems = append(problems, *p)
+			}
+			return nil
+		})
+	}
+	if len(problems) > 1 {
+		for i := range problems {
+			problems[i].Fix = fixModes(dir)
+		}
+	}
+	return problems
+}
+
+// inspectSecret returns the problem with the mode of a file in the state directory
+// dir that holds a secret, or nil.
+func inspectSecret(dir, name string, mode fs.FileMode) *Problem {
+	p := &Problem{Path: name, Mode: mode.Perm(), Fix: fixMode(dir, name, "0600")}
 	switch {
 	case !hasModes() || mode.Perm()&0o077 == 0:
 		return nil
@@ -93,9 +122,50 @@ func inspectSecret(name string, mode fs.FileMode) *Problem {
 		p.Err = fmt.Errorf("mode %04o: %w", mode.Perm(), errExposed)
 		p.Text = p.Err.Error()
 	default:
-		p.Text = fmt.Sprintf("mode %04o: the group may read or change this secret", mode.Perm())
+		p.Text = fmt.Sprintf("mode %04o: the group may read or change this file", mode.Perm())
 	}
 	return p
+}
+
+// mostNamed bounds how many files one message names: there may be thousands of
+// sign-outs.
+const mostNamed = 20
+
+// refuseModes returns the error that names all that is wrong with the modes in dir,
+// with one command, when something of it is refused. Warnings alone are logged, in one
+// line.
+func refuseModes(dir string, log zerolog.Logger) error {
+	problems := inspectModes(dir)
+	if len(problems) == 0 {
+		return nil
+	}
+	refused, named := error(nil), []string{}
+	for _, p := range problems {
+		if refused == nil {
+			refused = p.Err
+		}
+		if len(named) < mostNamed {
+			named = append(named, fmt.Sprintf("%s (mode %04o)", p.Path, p.Mode))
+		}
+	}
+	if more := len(problems) - len(named); more > 0 {
+		named = append(named, fmt.Sprintf("and %d more", more))
+	}
+	fix := problems[0].Fix
+	switch {
+	case refused == nil && len(problems) == 1:
+		log.Warn().Str("path", problems[0].Path).Str("hint", fix).Msg(problems[0].Text)
+	case refused == nil:
+		log.Warn().Strs("paths", named).Str("hint", fix).Msg("others may read or change these files")
+	case len(problems) == 1:
+		return &Error{Op: "opening the state directory", Path: problems[0].Path, Err: refused, fix: fix}
+	default:
+		return &Error{
+			Op: "opening the state directory", Path: dir,
+			Err: fmt.Errorf("others may read or change %d files: %s", len(problems), strings.Join(named, ", ")), fix: fix,
+		}
+	}
+	return nil
 }
 
 func tryWrite(dir string) error {
@@ -146,7 +216,7 @@ func (f *Files) explain(op, key, name string, err error) error {
 func fixFor(dir, name string, err error) string {
 	switch {
 	case errors.Is(err, errExposed):
-		return "chmod 0600 " + Quote(name)
+		return fixMode(dir, name, "0600")
 	case errors.Is(err, fs.ErrPermission):
 		return fixOwner(dir)
 	case errors.Is(err, syscall.EROFS):
@@ -168,6 +238,22 @@ func fixOwner(dir string) string {
 		return fmt.Sprintf("on the host, as root, for the folder that is mounted at %s: chown -R %s FOLDER && chmod -R u+rwX FOLDER", Quote(dir), user())
 	}
 	return fmt.Sprintf("as root: chown -R %s %s && chmod -R u+rwX %[2]s", user(), Quote(dir))
+}
+
+// fixMode is the command that gives name, in the state directory dir, its mode.
+func fixMode(dir, name, mode string) string {
+	if os.Getpid() == 1 { // see fixOwner
+		return fixModes(dir)
+	}
+	return "chmod " + mode + " " + Quote(name)
+}
+
+// fixModes is the command that corrects all modes in dir.
+func fixModes(dir string) string {
+	if os.Getpid() == 1 { // see fixOwner
+		return fmt.Sprintf("on the host, as root, for the folder that is mounted at %s: chmod -R go= FOLDER", Quote(dir))
+	}
+	return "chmod -R go= " + Quote(dir)
 }
 
 func user() string { return fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid()) }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -91,7 +92,7 @@ func (f *Faults) add(status Status, hint, format string, args ...any) {
 		f.status = status
 	}
 	f.messages = append(f.messages, fmt.Sprintf(format, args...))
-	if hint != "" {
+	if hint != "" && !slices.Contains(f.hints, hint) { // one may be for several
 		f.hints = append(f.hints, hint)
 	}
 }
