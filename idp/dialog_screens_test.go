@@ -3,6 +3,7 @@ package idp_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,7 +83,6 @@ const hurry = `{ const slowly = window.setTimeout; window.setTimeout = (f, ms, .
 // be left.
 func TestBrowserDialogScreens(t *testing.T) {
 	t.Parallel()
-	n := newSites(t)
 	const blockStorage = `if (location.origin === "https://example.test") Object.defineProperty(window, "sessionStorage", {get() { throw new DOMException("blocked", "SecurityError"); }});`
 	logo := "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSI5NiIgaGVpZ2h0PSI0OCI+PHJlY3Qgd2lkdGg9Ijk2IiBoZWlnaHQ9IjQ4IiByeD0iOCIgZmlsbD0iIzBhN2Q1YSIvPjwvc3ZnPg=="
 	dressed := map[string]any{
@@ -90,7 +90,7 @@ func TestBrowserDialogScreens(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		prepare func() (end func())
+		prepare func(n *network) (end func())
 		options map[string]any
 		site    string
 		email   string // typed; "" where the screen comes by itself
@@ -99,62 +99,69 @@ func TestBrowserDialogScreens(t *testing.T) {
 	}{
 		{name: "address", options: dressed, screen: "address", words: "Bookshop <b>&amp;</b>"},
 		{name: "address-hint", options: map[string]any{"email": "Alice@example.test"}, screen: "address", words: "rp.other.test"},
-		{name: "working", prepare: func() func() { return n.provisioning("") }, email: "alice@example.test", screen: "working", words: "alice@example.test"},
+		{name: "working", prepare: func(n *network) func() { return n.provisioning("") }, email: "alice@example.test", screen: "working", words: "alice@example.test"},
 		{name: "foreign", email: "ann@company.test", screen: "foreign", words: "idp.company.test"},
 		{name: "no-provider", email: "ann@nowhere.test", screen: "no_provider", words: "Check the spelling"},
 		{name: "disabled", email: "ann@off.test", screen: "disabled", words: "off.test has switched sign-in off"},
 		{name: "offline", email: "ann@down.test", screen: "offline", words: "timeout trying to load"},
 		{name: "not-allowed", site: evilSite, screen: "not_allowed", words: "https://www.evil.test"},
 		{name: "options", options: map[string]any{"siteLogo": "http://rp.other.test/logo.png"}, screen: "options", words: "siteLogos can only be served from https and data schemes."},
-		{name: "timeout", prepare: func() func() {
+		{name: "timeout", prepare: func(n *network) func() {
 			end, endScript := n.provisioning(""), n.before(hurry)
 			return func() { end(); endScript() }
 		}, email: "alice@example.test", screen: "timeout", words: "took too long"},
-		{name: "refused", prepare: func() func() {
+		{name: "refused", prepare: func(n *network) func() {
 			return n.provisioning(`navigator.id.beginProvisioning(() => navigator.id.raiseProvisioningFailure("the moon is <i>wrong</i>"))`)
 		}, email: "alice@example.test", screen: "refused", words: "“the moon is <i>wrong</i>”"},
-		{name: "certificate", prepare: func() func() {
+		{name: "certificate", prepare: func(n *network) func() {
 			return n.provisioning(`navigator.id.beginProvisioning(() => navigator.id.genKeyPair(() => navigator.id.registerCertificate("a.b.c")))`)
 		}, email: "alice@example.test", screen: "certificate", words: "Nothing was shared"},
-		{name: "server", prepare: func() func() {
+		{name: "server", prepare: func(n *network) func() {
 			return n.answers("/persona/wsapi/address_info", 503, `{"error":"x","message":"The keys are not ready yet."}`)
 		}, email: "alice@example.test", screen: "server", words: "The keys are not ready yet."},
-		{name: "storage", prepare: func() func() { return n.before(blockStorage) }, email: "alice@example.test", screen: "storage", words: "site data of example.test"},
-		{name: "unsupported", prepare: func() func() {
+		{name: "storage", prepare: func(n *network) func() { return n.before(blockStorage) }, email: "alice@example.test", screen: "storage", words: "site data of example.test"},
+		{name: "unsupported", prepare: func(n *network) func() {
 			return n.before(`Object.defineProperty(Crypto.prototype, "subtle", {value: undefined});`)
 		}, screen: "unsupported", words: "WebCrypto"},
-		{name: "fault", prepare: func() func() {
+		{name: "fault", prepare: func(n *network) func() {
 			return n.before(`if (location.origin === "https://example.test") CryptoKey = undefined;`)
 		}, email: "alice@example.test", screen: "fault", words: "TypeError"},
 	}
-	for _, test := range tests {
-		end := func() {}
-		if test.prepare != nil {
-			end = test.prepare()
-		}
-		if test.site == "" {
-			test.site = farSite
-		}
-		if test.name == "fault" {
-			end2 := n.provisioning(`navigator.id.beginProvisioning(() => navigator.id.genKeyPair(() => {}))`)
-			end1 := end
-			end = func() { end1(); end2() }
-		}
-		n.dialogFor(test.site, test.options)
-		if test.email != "" {
-			n.address(test.email)
-		}
-		if words := n.screen(test.screen); !strings.Contains(words, test.words) {
-			t.Errorf("%s lacks %q:\n%s", test.name, test.words, words)
-		}
-		if test.screen == "address" {
-			n.until(`document.activeElement.id === "email"`)
-		}
-		n.pictures(test.name)
-		end()
-		n.cancel()
-		n.until(`location.href === "` + test.site + `/"`)
-		n.heard("ready")
+	// Two browsers share the work.
+	for some := range slices.Chunk(tests, (len(tests)+1)/2) {
+		t.Run(some[0].name, func(t *testing.T) {
+			t.Parallel()
+			n := newSites(t)
+			for _, test := range some {
+				end := func() {}
+				if test.prepare != nil {
+					end = test.prepare(n)
+				}
+				if test.site == "" {
+					test.site = farSite
+				}
+				if test.name == "fault" {
+					end2 := n.provisioning(`navigator.id.beginProvisioning(() => navigator.id.genKeyPair(() => {}))`)
+					end1 := end
+					end = func() { end1(); end2() }
+				}
+				n.dialogFor(test.site, test.options)
+				if test.email != "" {
+					n.address(test.email)
+				}
+				if words := n.screen(test.screen); !strings.Contains(words, test.words) {
+					t.Errorf("%s lacks %q:\n%s", test.name, test.words, words)
+				}
+				if test.screen == "address" {
+					n.until(`document.activeElement.id === "email"`)
+				}
+				n.pictures(test.name)
+				end()
+				n.cancel()
+				n.until(`location.href === "` + test.site + `/"`)
+				n.heard("ready")
+			}
+		})
 	}
 }
 
