@@ -35,7 +35,7 @@ type certificateSource struct {
 func (c *certificates) status() []certs.Status { return c.current.Load().Status() }
 
 // prepare returns the source for a generation: the current one where nothing has changed, else a new
-// one that has begun to obtain and renew, which goes on until ctx ends or it is closed.
+// one, which use starts.
 func (c *certificates) prepare(ctx context.Context, g *generation) (*certificateSource, error) {
 	settings, names := g.config.TLS, slices.Sorted(slices.Values(g.names()))
 	if now := c.current.Load(); now != nil && sameTLS(now.settings, settings) && slices.Equal(now.names, names) {
@@ -48,11 +48,25 @@ func (c *certificates) prepare(ctx context.Context, g *generation) (*certificate
 	return &certificateSource{Source: source, tls: source.TLSConfig(), settings: settings, names: names}, nil
 }
 
-// use makes a prepared source the current one, and closes the one before.
-func (c *certificates) use(next *certificateSource) {
-	if before := c.current.Swap(next); before != nil && before != next {
+// use makes a prepared source the current one and starts it; its work goes on until ctx ends. The source
+// before is closed first, so that an order under way does not count as a failure; handshakes take their
+// certificates from it until the new one has loaded its own.
+func (c *certificates) use(ctx context.Context, next *certificateSource) error {
+	before := c.current.Load()
+	if before == next {
+		return nil
+	}
+	if before != nil {
 		before.Close()
 	}
+	if acme, ok := next.Source.(*certs.ACME); ok {
+		if err := acme.Start(ctx); err != nil {
+			acme.Close()
+			return fmt.Errorf("managing certificates: %w", err)
+		}
+	}
+	c.current.Store(next)
+	return nil
 }
 
 // sameTLS reports whether two settings are equal, secrets and roots included.
@@ -75,7 +89,7 @@ func (c *certificates) open(ctx context.Context, g *generation) (certs.Source, e
 	case config.ModeACME:
 		host, tlsPort := address(c.listeners[listenHTTPS])
 		_, httpPort := address(c.listeners[listenHTTP])
-		acme, err := certs.NewACME(ctx, certs.ACMEConfig{
+		return certs.NewACME(ctx, certs.ACMEConfig{
 			Names:       g.names(),
 			Storage:     g.store,
 			Directory:   settings.ACME.Directory,
@@ -92,14 +106,6 @@ func (c *certificates) open(ctx context.Context, g *generation) (certs.Source, e
 			Public:      verifier.PublicAddress,
 			Now:         g.now,
 		})
-		if err != nil {
-			return nil, err
-		}
-		if err := acme.Start(ctx); err != nil {
-			acme.Close()
-			return nil, fmt.Errorf("managing certificates: %w", err)
-		}
-		return acme, nil
 	case config.ModeOff:
 		return certs.None{}, nil
 	}

@@ -47,12 +47,14 @@ func (a *App) change(c *config.Config) error {
 		return fmt.Errorf("applying the new configuration: %w", err)
 	}
 	source, err := a.certificates.prepare(a.background, next)
+	if err == nil {
+		err = a.certificates.use(a.background, source)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("applying the new configuration: %w", err), next.close())
 	}
 	a.live[next] = struct{}{}
 	a.current.Store(next)
-	a.certificates.use(source)
 	old.endBackground()
 	a.forget(old)
 	next.startBackground(a.background)

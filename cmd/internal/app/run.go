@@ -34,11 +34,13 @@ func (a *App) Run(ctx context.Context) error {
 	defer endBackground()
 	a.certificates.listeners = open
 	source, err := a.certificates.prepare(background, first)
+	if err == nil {
+		err = a.certificates.use(background, source)
+	}
 	if err != nil {
 		closeListeners(open)
 		return errors.Join(err, a.closeGenerations())
 	}
-	a.certificates.use(source)
 	defer func() { a.certificates.current.Load().Close() }()
 	a.metrics.registry.MustRegister(newStates(a.health, a.reportCertificates, a.certificates.status))
 	public, admin := a.servers(open)
