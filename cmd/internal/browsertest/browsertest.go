@@ -6,8 +6,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+
+	"persona-sidecar/cmd/internal/apptest"
 )
 
 // Options describe what a browser reaches.
@@ -121,4 +124,20 @@ func run(t testing.TB, command *exec.Cmd) {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
+}
+
+// openedBy returns the window that an act opens, by its name among those that the browser lists.
+func openedBy(t testing.TB, windows func() []string, act func()) (opened string) {
+	t.Helper()
+	before := windows()
+	act()
+	apptest.Eventually(t, "a window opens", func() bool {
+		for _, window := range windows() {
+			if !slices.Contains(before, window) {
+				opened = window
+			}
+		}
+		return opened != ""
+	})
+	return opened
 }

@@ -280,20 +280,7 @@ func (w *firefoxWindow) act(source values) {
 
 func (w *firefoxWindow) Popup(selector string) Window {
 	w.t.Helper()
-	before := map[string]bool{}
-	for _, window := range w.session.windows(w.t) {
-		before[window] = true
-	}
-	w.Click(selector)
-	opened := ""
-	apptest.Eventually(w.t, "a window opens", func() bool {
-		for _, window := range w.session.windows(w.t) {
-			if !before[window] {
-				opened = window
-			}
-		}
-		return opened != ""
-	})
+	opened := openedBy(w.t, func() []string { return w.session.windows(w.t) }, func() { w.Click(selector) })
 	return &firefoxWindow{t: w.t, session: w.session, context: opened}
 }
 
