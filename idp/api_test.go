@@ -52,7 +52,7 @@ func TestCertificate(t *testing.T) {
 	if got := w.clock.Now().Sub(certificate.IssuedAt); got != 10*time.Second {
 		t.Errorf("back-dated by %s", got)
 	}
-	for _, part := range []string{`"event":"certificate"`, `"person":"alice-id"`, `"address":"a.liddell@example.test"`, `"key":"` + key.Fingerprint() + `"`, `"until":"2026-05-04T11:00:00Z"`, `"client":"192.0.2.7"`, `"request":"request-1"`} {
+	for _, part := range []string{`"event":"certificate"`, `"person":"alice-id"`, `"address":"a.liddell@example.test"`, `"key":"` + key.Fingerprint() + `"`, `"until":"2026-05-04T11:00:00Z"`, `"client":"192.0.2.7"`, `"request_id":"request-1"`} {
 		if !strings.Contains(w.logged.String(), part) {
 			t.Errorf("the audit line lacks %s: %s", part, w.logged)
 		}

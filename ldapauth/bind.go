@@ -46,7 +46,7 @@ func (d *Directory) bind(ctx context.Context, dn, password string) (v verdict, e
 	err = d.servers.do(ctx, bindConn, func(c *conn) error {
 		res, err := c.ldap.SimpleBind(req)
 		policy = passwordPolicy(res)
-		c.spoilt = policy != nil && policy.Error >= 0 // the server may have put the connection under restraint
+		c.spoilt = policy != nil && policy.Error >= 0 // the server may have restricted the connection
 		return err
 	})
 	return judge(policy, err)

@@ -8,9 +8,9 @@
 //
 // Its place in the flows of the program:
 //
-//   - A certificate: idp parses the browser's key with [ParsePublicKey], asks
+//   - A certificate: provision parses the browser's key with [ParsePublicKey], asks
 //     [Issuer.CheckClientKey] and signs with [Issuer.Sign].
-//   - A support document: idp writes it with [MarshalDocument]; a look-up of a
+//   - A support document: provision writes it with [MarshalDocument]; a look-up of a
 //     domain reads it with [ParseDocument].
 //   - A verification: [ParseBundle], then the keys of the issuer are found, then
 //     [Bundle.Verify]. That the issuer may speak for the address's domain is

@@ -12,42 +12,42 @@ type Reason string
 func (r Reason) Error() string { return string(r) }
 
 const (
-	// ErrExpired says that a certificate or an assertion is past its end.
+	// ErrExpired means that a certificate or an assertion is past its end.
 	ErrExpired Reason = "expired"
-	// ErrIssuedLater says that a certificate or an assertion comes from the future.
+	// ErrIssuedLater means that a certificate or an assertion comes from the future.
 	ErrIssuedLater Reason = "issued later than verification date"
-	// ErrAlgorithms says that the header names another algorithm than the key has.
+	// ErrAlgorithms means that the header names another algorithm than the key has.
 	ErrAlgorithms Reason = "algorithms do not match"
-	// ErrSignature says that the key did not make this signature.
+	// ErrSignature means that the key did not make this signature.
 	ErrSignature Reason = "invalid signature"
-	// ErrMalformedSignature says that no key could have made this signature.
+	// ErrMalformedSignature means that no key could have made this signature.
 	ErrMalformedSignature Reason = "malformed signature"
-	// ErrNoCertificates says that a bundle is an assertion without a certificate.
+	// ErrNoCertificates means that a bundle is an assertion without a certificate.
 	ErrNoCertificates Reason = "no certificates provided"
-	// ErrChained says that a bundle holds more than one certificate.
+	// ErrChained means that a bundle holds more than one certificate.
 	ErrChained Reason = "certificate chaining is not yet allowed"
-	// ErrNoAssertion says that a bundle ends after its certificate.
+	// ErrNoAssertion means that a bundle ends after its certificate.
 	ErrNoAssertion Reason = "no assertion provided"
-	// ErrNoKeys says that there is no key to verify with.
+	// ErrNoKeys means that there is no key to verify with.
 	ErrNoKeys Reason = "no keys to verify with"
-	// ErrNoEmail says that a certificate names no e-mail address.
+	// ErrNoEmail means that a certificate names no e-mail address.
 	ErrNoEmail Reason = "the principal has no email"
-	// ErrEmail says that a certificate names an e-mail address that is none.
+	// ErrEmail means that a certificate names an e-mail address that is none.
 	ErrEmail Reason = "the principal's email is malformed"
-	// ErrCapitals says that a certificate names an e-mail address with capital letters where none may be.
+	// ErrCapitals means that a certificate names an e-mail address with capital letters where none may be.
 	ErrCapitals Reason = "the principal's email has capital letters"
-	// ErrLifetime says that a certificate or an assertion is valid longer than any may be.
+	// ErrLifetime means that a certificate or an assertion is valid longer than any may be.
 	ErrLifetime Reason = "valid for too long"
-	// ErrSeconds says that a time was written in seconds.
+	// ErrSeconds means that a time was written in seconds.
 	ErrSeconds Reason = "looks like seconds, milliseconds are expected"
-	// ErrNotSupported says that a key is of a kind that is not handled, or not here.
+	// ErrNotSupported means that a key is of a kind that is not handled, or not here.
 	ErrNotSupported Reason = "not supported"
-	// ErrKeySize says that a key has another size than it must have.
+	// ErrKeySize means that a key has another size than it must have.
 	ErrKeySize Reason = "bad key size"
-	// ErrAudienceScheme says that the assertion is meant for http instead of https, or the reverse.
+	// ErrAudienceScheme means that the assertion is meant for http instead of https, or the reverse.
 	ErrAudienceScheme Reason = "audience mismatch: scheme mismatch"
-	// ErrAudiencePort says that the assertion is meant for another port.
+	// ErrAudiencePort means that the assertion is meant for another port.
 	ErrAudiencePort Reason = "audience mismatch: port mismatch"
-	// ErrAudienceDomain says that the assertion is meant for another host.
+	// ErrAudienceDomain means that the assertion is meant for another host.
 	ErrAudienceDomain Reason = "audience mismatch: domain mismatch"
 )

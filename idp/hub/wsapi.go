@@ -94,8 +94,8 @@ func (hub *Hub) admitLookup(r *http.Request) error {
 	return err
 }
 
-// sessionContext is the historic answer. What speaks of accounts at the centre
-// is fixed: there are none here.
+// sessionContext is the historic answer. Fields about accounts of the
+// central service are constant: there are none here.
 type sessionContext struct {
 	CSRFToken     string  `json:"csrf_token"`
 	ServerTime    int64   `json:"server_time"` // milliseconds
@@ -110,7 +110,7 @@ type sessionContext struct {
 	Cookies               bool   `json:"cookies"` // the browser sent our cookie
 }
 
-// getSessionContext tells the time, by which assertions are made.
+// getSessionContext returns the server's time, which the dialog uses for assertions.
 func (hub *Hub) getSessionContext(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	if _, reason := parameters(r, ""); reason != "" {
 		return badParameters(w, reason)

@@ -1,5 +1,5 @@
 // Package idptest is what tests of sign-ins need around the identity provider:
-// a directory and a clock that do as told, a store in memory, a certificate
+// a directory and a clock that the test controls, a store in memory, a certificate
 // authority for TLS, a browser, and a hub that plays the dialog's part as the
 // historic one did.
 //

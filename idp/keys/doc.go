@@ -14,7 +14,7 @@
 //	  {"kid": "…", "use": "certificates", "alg": "RS256", "created": "…", "pkcs8": "base64 of PKCS #8"}]}
 //
 // A secret stands in "secret" instead of "pkcs8". A key that is being replaced
-// has "retires", the time from which it is no longer used.
+// has "retires", the time from which it is no longer used; nothing sets it yet.
 //
 // A keyset that cannot be used is an error that names the file. It is never
 // replaced: a new domain key makes every certificate in flight worthless, and a

@@ -2,8 +2,9 @@
 //
 // It has the shapes of package store (lasting values with locks, values that
 // expire, counters), so that the same consumer works on memory, on files and on
-// a store shared by several machines; the same suite runs on all. It stands
-// here, and not beside the files, so that the tests of package idp can use it.
+// a store shared by several machines; the same suite runs on all. It is
+// below idp because package verifier, which does not import the program's store,
+// uses it, too.
 package memory
 
 import (

@@ -28,8 +28,8 @@ type Keys interface {
 	Published(host string, use keys.Use) ([]keys.Public, error)
 }
 
-// Events are counted. Implementations are safe for
-// concurrent use and do not block.
+// Events receives what is counted. Implementations are safe for concurrent use
+// and do not block.
 type Events interface {
 	// Certificate: one was asked for. The host is the name of an identity host,
 	// the result is issued, or the code that the browser was answered.

@@ -70,11 +70,11 @@ func complete(err error) *Error {
 	return &filled
 }
 
-// Code returns the code that an error is answered with, one of few words, or
-// well when there is no error.
-func Code(err error, well string) string {
+// Code returns the code that an error is answered with, one of a fixed set, or
+// success when err is nil.
+func Code(err error, success string) string {
 	if err == nil {
-		return well
+		return success
 	}
 	return complete(err).Code
 }

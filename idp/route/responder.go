@@ -65,7 +65,7 @@ func (a *Responder) Language(r *http.Request) *web.Language {
 
 // About adds to a log line which request and host it is about.
 func (a *Responder) About(event *zerolog.Event, r *http.Request, h *identity.Host) *zerolog.Event {
-	return event.Str("request", a.RequestID(r)).Str("host", h.Name).
+	return event.Str("request_id", a.RequestID(r)).Str("host", h.Name).
 		Stringer("client", a.ClientAddr(r)).Str("path", Printable(r.URL.Path, 80))
 }
 
@@ -86,7 +86,7 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	for name, value := range e.Args {
 		args[name] = value
 	}
-	// Programs get English, of which they show nothing.
+	// JSON answers are in English: clients do not show the message.
 	message := a.Web.English().Sentence(e.Code, e.Detail, args).Message
 	w.Header().Set("Cache-Control", "no-store") // also where the class may be cached
 	if e.RetryAfter > 0 {

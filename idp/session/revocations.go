@@ -44,7 +44,7 @@ func (r revocations) person(ctx context.Context, directory, person, nonce string
 	return r.write(ctx, personKey(directory, person), []byte(nonce), until)
 }
 
-// check returns a none when a session was ended, another error when the store cannot
+// check returns an errNone when a session was ended, another error when the store cannot
 // tell.
 func (r revocations) check(ctx context.Context, s Session) error {
 	ended, err := r.load(ctx, revokedSessions+"/"+hashed(s.ID))

@@ -26,7 +26,7 @@ const (
 	idLen     = 16
 	headerLen = 2 + idLen + 6*8
 
-	// maxValueLen is far above the longest cookie value that Start makes.
+	// maxValueLen is far above the longest cookie value that is made.
 	maxValueLen = 1024
 )
 

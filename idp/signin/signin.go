@@ -21,8 +21,8 @@ const (
 // longestSignIn bounds a sign-in; the directory has time-outs of its own.
 const longestSignIn = 30 * time.Second
 
-// Events are counted. The host is the name of an
-// identity host and every other word one of few: nothing names a person.
+// Events receives what is counted. The host is the name of an identity host and
+// the result one of a fixed set of words, so neither names a person.
 // Implementations are safe for concurrent use and do not block.
 type Events interface {
 	// SignIn: the form was sent. The result is ok, the reason of a refusal

@@ -15,7 +15,7 @@ import (
 )
 
 // aloneBeforeWarning is how many attempts must have come from one private
-// address before it looks like a proxy: the first person of the day is one, too.
+// address before it looks like a proxy: a single early user looks the same.
 const aloneBeforeWarning = 20
 
 // networkFactor is how many times more failures a client network may have
@@ -115,7 +115,7 @@ func (a *attempt) take(ctx context.Context, key string) (admitted bool, err erro
 }
 
 // takeBack undoes the counting of an attempt that was no failure. When the person has
-// proven to know the password, the earlier failures of the same name and account go
+// proved that they know the password, the earlier failures of the same name and account go
 // with it: that is not guessing.
 func (a *attempt) takeBack(ctx context.Context, proven bool) {
 	ctx = context.WithoutCancel(ctx) // also when the browser has left

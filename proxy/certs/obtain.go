@@ -18,8 +18,7 @@ import (
 // make it longer, and that is not waited for.
 const loadLimit = time.Second
 
-// rateLimitedAs is the number of failures that "asked too often" counts as at
-// least.
+// rateLimitedAs is how many failures a rate-limit answer counts as, at least.
 const rateLimitedAs = 6
 
 // weight returns the number of failures in a row to pause for.
