@@ -409,4 +409,11 @@ func TestDirectoryDownInATrip(t *testing.T) {
 		t.Error("the popup leads to the website")
 	}
 	wantPage(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable, "Try again")
+
+	// The same where a person is signed in already.
+	w.directory.Fail(nil)
+	b := w.browser()
+	b.signIn("alice", password)
+	w.directory.Fail(errors.New("no route to 10.1.2.3"))
+	wantPage(t, b.get(forAlice), http.StatusServiceUnavailable, `id="cancel" data-hub="cancel"`)
 }
