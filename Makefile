@@ -10,7 +10,7 @@ TOOLS    = $(CURDIR)/.cache/tools
 LINT     = $(TOOLS)/golangci-lint-$(GOLANGCI)
 BASELINE = docs/benchmarks.txt
 
-.PHONY: build deps check lint words modules modules-update unit test race browser fuzz demo-check test-long test-compose bench vulns update clean
+.PHONY: build deps check lint words modules modules-update unit test race browser fuzz demo-check test-long test-compose bench bench-proxy vulns update clean
 
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
@@ -63,6 +63,10 @@ test-compose: ## the real image and the real deploy/compose.yaml under a real en
 
 bench: ## every benchmark BENCHCOUNT times, compared with the recorded ones; BENCH=record records them
 	.ci/bench $(BASELINE) $(BENCHCOUNT) $(BENCHTIME) golang.org/x/perf/cmd/benchstat@$(BENCHSTAT) $(BENCH)
+
+bench-proxy: build ## CPU, rate, latency and memory beside nginx, HAProxy, Caddy and httputil.ReverseProxy, as ratios (Debian, as root)
+	.ci/packages nginx haproxy caddy wrk nghttp2-client
+	go run ./cmd/internal/edgebench -persona bin/persona
 
 vulns: ## known vulnerabilities in what the program calls
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
