@@ -1,0 +1,67 @@
+package middleware
+
+import (
+	"context"
+	"sync"
+)
+
+// Connection is one connection of a client, for what lasts as long as it: a
+// connection to a website that carries the client's login. Requests over HTTP/2
+// have none: many persons' requests may share it.
+type Connection struct {
+	mu    sync.Mutex
+	ended bool
+	kept  map[any]func()
+}
+
+// Keep holds something until the connection ends, and calls end then: at once when
+// it has ended already. A second value under the same key ends the first.
+func (c *Connection) Keep(key any, end func()) {
+	c.mu.Lock()
+	replaced := c.kept[key]
+	ended := c.ended
+	if !ended {
+		if c.kept == nil {
+			c.kept = make(map[any]func())
+		}
+		c.kept[key] = end
+	}
+	c.mu.Unlock()
+	if replaced != nil {
+		replaced()
+	}
+	if ended {
+		end()
+	}
+}
+
+// Drop forgets what is held under a key, without calling its end.
+func (c *Connection) Drop(key any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.kept, key)
+}
+
+// End calls what Keep was given. A server calls it when the connection is closed.
+func (c *Connection) End() {
+	c.mu.Lock()
+	kept := c.kept
+	c.ended, c.kept = true, nil
+	c.mu.Unlock()
+	for _, end := range kept {
+		end()
+	}
+}
+
+type connectionKey struct{}
+
+// WithConnection returns a context that knows the client's connection.
+func WithConnection(ctx context.Context, c *Connection) context.Context {
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+// ConnectionOf returns the client's connection, nil when the server did not name it.
+func ConnectionOf(ctx context.Context) *Connection {
+	c, _ := ctx.Value(connectionKey{}).(*Connection)
+	return c
+}
