@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -20,6 +22,13 @@ const (
 	idleTimeout    = 2 * time.Minute  // between two requests of a connection
 	pingAfter      = 45 * time.Second // of silence on an HTTP/2 connection with open streams
 	handshakeLines = 10               // failed handshakes logged in a minute
+
+	// The window of an HTTP/2 connection holds what all its streams may leave
+	// unread, so that uploads which the website is slow to take never keep the
+	// others of their connection waiting.
+	maxStreams   = 100
+	streamWindow = 256 << 10
+	connWindow   = maxStreams * streamWindow
 )
 
 // NewServer returns a server for handler with all limits set: ten seconds to
@@ -39,11 +48,9 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *ht
 		MaxHeaderBytes:    maxHeaderBytes,
 		IdleTimeout:       idleTimeout,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: 250,
-			// Larger than one stream's, so that an upload that the website is slow
-			// to take does not stall the others of its connection.
-			MaxReceiveBufferPerConnection: 4<<20 - 1,
-			MaxReceiveBufferPerStream:     1 << 20,
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerConnection: connWindow,
+			MaxReceiveBufferPerStream:     streamWindow,
 			SendPingTimeout:               pingAfter,
 			WriteByteTimeout:              middleware.DefaultIdle,
 		},
@@ -51,8 +58,24 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *ht
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     middleware.ErrorLog(log, "http"),
 	}
+	handshakes := func(net.Conn, http.ConnState) {}
 	if config != nil {
-		server.ConnState = logHandshakes(log)
+		handshakes = logHandshakes(log)
+	}
+	var open sync.Map // net.Conn → *middleware.Connection
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		c := new(middleware.Connection)
+		open.Store(conn, c)
+		return middleware.WithConnection(ctx, c)
+	}
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		handshakes(conn, state)
+		if state != http.StateClosed && state != http.StateHijacked {
+			return
+		}
+		if c, found := open.LoadAndDelete(conn); found {
+			c.(*middleware.Connection).End()
+		}
 	}
 	return server
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"persona-sidecar/proxy/wire"
 )
 
 // linger is how long a client may go on sending a body that is not read, so that
@@ -189,6 +191,12 @@ func (w *pacedWriter) FlushError() error {
 func (w *pacedWriter) WriteHeader(status int) {
 	w.moveDeadline()
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// WriteHead is called through the function of that name.
+func (w *pacedWriter) WriteHead(status int, reason string, fields wire.Fields, length int64) error {
+	w.moveDeadline()
+	return WriteHead(w.ResponseWriter, status, reason, fields, length)
 }
 
 // EnableFullDuplex is called through http.ResponseController.

@@ -2,10 +2,13 @@ package middleware
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
+
+	"persona-sidecar/proxy/wire"
 )
 
 // response records what is sent, for the access log and for recovery.
@@ -32,6 +35,15 @@ func (w *response) WriteHeader(status int) {
 		w.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// WriteHead is called through the function of that name.
+func (w *response) WriteHead(status int, reason string, fields wire.Fields, length int64) error {
+	err := WriteHead(w.ResponseWriter, status, reason, fields, length)
+	if status >= 200 && !errors.Is(err, http.ErrNotSupported) {
+		w.begin(status)
+	}
+	return err
 }
 
 func (w *response) Write(p []byte) (int, error) {

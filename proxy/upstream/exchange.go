@@ -26,7 +26,7 @@ type request struct {
 	method string
 	target string      // origin-form or "*", byte for byte (RFC 9112, section 3.2)
 	host   string      // the value of Host
-	fields wire.Fields // without Host, Content-Length, Transfer-Encoding, Trailer; Connection and Upgrade only for an upgrade
+	fields wire.Fields // without Host, Content-Length, Transfer-Encoding, Trailer; Connection and Upgrade only for an upgrade, and Connection to name TE
 
 	body   io.Reader // nil: none
 	length int64     // of the body in bytes; -1: not known
