@@ -91,7 +91,7 @@ func TestStalledUploads(t *testing.T) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	opened := 0
-	client := &http.Client{Timeout: proxytest.Patience, Transport: &http.Transport{
+	client := &http.Client{Transport: &http.Transport{
 		Protocols: protocols, TLSClientConfig: &tls.Config{RootCAs: roots},
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			opened++ // http.Transport dials for one request at a time here
@@ -121,7 +121,10 @@ func TestStalledUploads(t *testing.T) {
 			t.Fatal("the uploads do not fill their windows")
 		}
 	}
-	res, err := client.Post("https://"+addr+"/taken", "", strings.NewReader(strings.Repeat("x", 4*window)))
+	ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
+	defer cancel()
+	r, _ := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+addr+"/taken", strings.NewReader(strings.Repeat("x", 4*window)))
+	res, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
