@@ -35,6 +35,14 @@ func (c *Connection) Keep(key any, end func()) {
 	}
 }
 
+// Holds reports whether something is held under a key.
+func (c *Connection) Holds(key any) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, held := c.kept[key]
+	return held
+}
+
 // Drop forgets what is held under a key, without calling its end.
 func (c *Connection) Drop(key any) {
 	c.mu.Lock()

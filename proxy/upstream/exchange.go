@@ -2,8 +2,10 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
+	"time"
 
 	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/wire"
@@ -40,9 +42,10 @@ type request struct {
 	// upgrade is the protocol that Upgrade asks for, "" for none. An answer 101 is
 	// returned only when it names this protocol.
 	upgrade string
-	// login is the client's connection when the request signs in a connection
-	// instead of itself (RFC 4559, section 6): it gets a connection to the website
-	// that no other client's connection uses. nil for any other request.
+	// login is the client's connection when a request on it has signed in a connection
+	// instead of itself (RFC 4559, section 6): this one and all later ones of the
+	// client's connection get a connection to the website that no other client's
+	// connection uses. nil for any other request.
 	login *middleware.Connection
 
 	// interim is called for each interim answer, 100 included, 101 not. Its error
@@ -73,3 +76,28 @@ type replyBody interface {
 	// was read to its end, ended exactly where it said, and nothing is left.
 	close()
 }
+
+// endpoint is where a website listens, and how it is spoken to.
+type endpoint struct {
+	network string // "tcp" or "unix"
+	address string // host:port, or the path of a socket
+	// tls makes the settings of a new connection, since certificates change; nil:
+	// clear text. Its ServerName is set.
+	tls func() *tls.Config
+	// timeout is the longest wait for the website to take the next bytes of a
+	// request, and then to begin its answer.
+	timeout     time.Duration
+	connections int // at most, at a time; 0: no limit
+}
+
+// fault is why a website gave no answer, for causes that no error of the standard
+// library names: an answer that breaks the standard, or connections that are all in use.
+type fault struct {
+	kind  Failure
+	hint  string // what the operator can do about it
+	cause error
+}
+
+func (f *fault) Error() string { return f.cause.Error() }
+func (f *fault) Unwrap() error { return f.cause }
+func (f *fault) Hint() string  { return f.hint }

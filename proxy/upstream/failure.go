@@ -87,6 +87,7 @@ const (
 	Timeout    Failure = "timeout"    // it did not answer in time
 	Broken     Failure = "broken"     // it ended the connection, or spoke no HTTP, before it answered
 	Cut        Failure = "cut"        // it ended in the middle of its answer
+	Full       Failure = "full"       // all connections that it may have were in use
 )
 
 // diagnose returns the kind of a fault and what the operator can do about it. Some
