@@ -5,12 +5,13 @@ BENCHSTAT   = v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME   ?= 5s
 BENCHCOUNT ?= 6
 BENCHTIME  ?= 1s
+SOAK       ?= 10m
 
 TOOLS    = $(CURDIR)/.cache/tools
 LINT     = $(TOOLS)/golangci-lint-$(GOLANGCI)
 BASELINE = docs/benchmarks.txt
 
-.PHONY: build deps check lint words modules modules-update unit test race browser fuzz demo-check test-long test-compose bench bench-proxy vulns update clean
+.PHONY: build deps check lint words modules modules-update unit test race browser fuzz demo-check test-long test-compose bench bench-proxy soak vulns update clean
 
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
@@ -67,6 +68,9 @@ bench: ## every benchmark BENCHCOUNT times, compared with the recorded ones; BEN
 bench-proxy: build ## CPU, rate, latency and memory beside nginx, HAProxy, Caddy and httputil.ReverseProxy, as ratios (Debian, as root)
 	.ci/packages nginx haproxy caddy wrk nghttp2-client
 	go run ./cmd/internal/edgebench -persona bin/persona
+
+soak: build ## SOAK of mixed load, with reloads and a website that is killed: no leak, no page for the wrong request
+	go run ./cmd/internal/soak -persona bin/persona -time $(SOAK)
 
 vulns: ## known vulnerabilities in what the program calls
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
