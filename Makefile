@@ -1,6 +1,7 @@
 # The commands of development. `make test` is what CI runs, and all that it runs.
 GOLANGCI    = v2.15.0
 GOVULNCHECK = v1.9.0
+H2SPEC      = v2.2.1+incompatible
 BENCHSTAT   = v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME   ?= 5s
 BENCHCOUNT ?= 6
@@ -9,20 +10,26 @@ SOAK       ?= 10m
 
 TOOLS    = $(CURDIR)/.cache/tools
 LINT     = $(TOOLS)/golangci-lint-$(GOLANGCI)
+SPEC     = $(TOOLS)/h2spec-$(H2SPEC)
 BASELINE = docs/benchmarks.txt
 
-.PHONY: build deps check lint words modules modules-update unit test race browser fuzz demo-check test-long test-compose bench bench-proxy soak vulns update clean
+.PHONY: build deps check lint words modules modules-update unit test race browser conformance fuzz demo-check test-long test-compose bench bench-proxy soak vulns update clean
 
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
 
-deps: $(LINT) ## the servers and browsers that the tests talk to (Debian, as root), and the tools
+deps: $(LINT) $(SPEC) ## the servers and browsers that the tests talk to (Debian, as root), and the tools
 	.ci/packages
 
 $(LINT):
 	mkdir -p $(TOOLS)/build
 	GOBIN=$(TOOLS)/build go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	mv $(TOOLS)/build/golangci-lint $@
+
+$(SPEC):
+	mkdir -p $(TOOLS)/build
+	GOBIN=$(TOOLS)/build go install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC)
+	mv $(TOOLS)/build/h2spec $@
 
 check: lint words modules ## what needs no test: format, vet, lint, import rules, words, modules
 
@@ -41,13 +48,16 @@ modules-update:
 unit: ## the tests that need no server, no browser and little time
 	go test -short ./...
 
-test: deps check race browser fuzz demo-check ## everything that CI runs
+test: deps check race browser conformance fuzz demo-check ## everything that CI runs
 
 race: ## all tests with the race detector, but those in Chromium
 	go test -race -timeout 15m ./...
 
 browser: ## the tests in Chromium, without it: the library that drives Chromium has races of its own
 	go test -timeout 15m -run '^TestBrowser' ./idp/... ./cmd/internal/app
+
+conformance: $(SPEC) ## the edge against public knowledge: odd requests and answers, h2spec, TLS scanners, slow clients
+	go test -timeout 15m ./proxy/conformance -h2spec $(SPEC)
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)

@@ -29,6 +29,7 @@ const (
 	maxStreams   = 100
 	streamWindow = 256 << 10
 	connWindow   = maxStreams * streamWindow
+	maxFrame     = 16 << 10 // what every client keeps to by itself (RFC 9113, section 4.2)
 )
 
 // NewServer returns a server for handler with all limits set: ten seconds to
@@ -49,6 +50,7 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *ht
 		IdleTimeout:       idleTimeout,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
+			MaxReadFrameSize:              maxFrame,
 			MaxReceiveBufferPerConnection: connWindow,
 			MaxReceiveBufferPerStream:     streamWindow,
 			SendPingTimeout:               pingAfter,

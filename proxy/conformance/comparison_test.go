@@ -1,0 +1,110 @@
+package conformance_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/conformance.md anew")
+
+// recordFile is where the comparison is recorded.
+const recordFile = "../../docs/conformance.md"
+
+// comparison is what each program did with each entry.
+type comparison struct {
+	mu    sync.Mutex
+	cells map[string]string // by program and entry
+}
+
+// add takes in the results of the ways by which programs are compared: TLS for HTTP/1.1, and HTTP/2.
+func (c *comparison) add(program string, w way, results map[string]result) {
+	if w.name != "tls" && w.name != "h2" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cells == nil {
+		c.cells = map[string]string{}
+	}
+	for name, r := range results {
+		c.cells[program+" "+name] = r.summary()
+	}
+}
+
+// summary is a result in few words: the answers, how many requests reached the website, and whether one of them is such
+// as servers read differently, or was hidden in another.
+func (r result) summary() string {
+	text := r.outcome.String()
+	if r.err != nil {
+		text = "no HTTP"
+	}
+	if len(r.reached) > 0 {
+		text += fmt.Sprintf(", %d", len(r.reached))
+	}
+	if len(r.faults) > 0 {
+		text += ", odd"
+	}
+	if slices.ContainsFunc(r.reached, func(one request) bool { return strings.Contains(one.asked(), "smuggled") }) {
+		text += ", **smuggled**"
+	}
+	return text
+}
+
+// write writes the record with -update, and otherwise demands that it has all entries: what the other programs do in
+// other versions fails nothing.
+func (c *comparison) write(t *testing.T, corpus []entry) {
+	t.Helper()
+	if *update {
+		var out strings.Builder
+		fmt.Fprintf(&out, recordHead, len(corpus), version(t, "nginx", "-v"), version(t, "haproxy", "-v"))
+		for _, e := range corpus {
+			if ours := c.cells["persona "+e.name]; ours != "" {
+				fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", e.name, ours, c.cells["nginx "+e.name], c.cells["haproxy "+e.name])
+			}
+		}
+		write(t, recordFile, out.String())
+		return
+	}
+	text, err := os.ReadFile(recordFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range corpus {
+		if c.cells["persona "+e.name] != "" && !strings.Contains(string(text), "| "+e.name+" |") {
+			t.Errorf("%s lacks %s: go test ./proxy/conformance -run TestRequests -update", recordFile, e.name)
+		}
+	}
+}
+
+const recordHead = `# Odd requests: what we do with them, and what others do
+
+Written by ` + "`go test ./proxy/conformance -run TestRequests -update`" + `, which sends the %d entries of proxy/conformance/testdata/requests
+to the whole program, to %s and to %s, each in front of a website that keeps every byte. Each entry names the report or
+standard it comes from, and what we must do; [README.md](../proxy/conformance/README.md) explains its form.
+
+A cell holds the statuses that the client got on one connection (0-cut or reset: a stream that was ended), whether the
+connection was open for a further request, and how many requests reached the website. *Odd* is a request that two
+servers might read differently, *smuggled* one that was hidden in another. Entries about our redirect and about plain
+HTTP are left out, because the others have no such thing.
+
+| entry | persona | nginx | HAProxy |
+|---|---|---|---|
+`
+
+// version is the first line of what a program says of its version.
+func version(t testing.TB, program, argument string) string {
+	t.Helper()
+	out, err := exec.Command(program, argument).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v", program, argument, err)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	words := strings.Fields(strings.TrimPrefix(strings.TrimPrefix(line, "nginx version: "), "HAProxy version "))
+	return program + " " + strings.TrimPrefix(words[0], "nginx/")
+}

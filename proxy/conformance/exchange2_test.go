@@ -1,0 +1,188 @@
+package conformance_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// frames writes HTTP/2 frames of a script, well-formed or not.
+type frames struct {
+	*http2.Framer
+	fields bytes.Buffer
+	hpack  *hpack.Encoder
+}
+
+// headers writes a HEADERS frame with these fields.
+func (f *frames) headers(id uint32, end bool, fields []field) error {
+	f.fields.Reset()
+	for _, one := range fields {
+		if err := f.hpack.WriteField(hpack.HeaderField{Name: one.name, Value: one.value}); err != nil {
+			return err
+		}
+	}
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.fields.Bytes(), EndStream: end, EndHeaders: true})
+}
+
+// request are the pseudo-header fields of an ordinary request.
+func pseudo(method, host, path string) []field {
+	return []field{{":method", method}, {":scheme", "https"}, {":authority", host}, {":path", path}}
+}
+
+// script writes the lines of a send block, and returns the streams that it opened:
+//
+//	request 1 [end] METHOD PATH     HEADERS with the four pseudo-header fields, and the indented fields that follow
+//	headers 1 [end]                 HEADERS with the indented fields that follow alone
+//	data 1 [end] TEXT               DATA
+//	reset 1                         RST_STREAM with CANCEL
+//	answer 1                        waits until the stream is answered
+func (e entry) script(t testing.TB, f *frames, ended map[uint32]bool, answered func(id uint32)) (opened []uint32) {
+	t.Helper()
+	lines := e.blocks["send"]
+	for i := 0; i < len(lines); i++ {
+		words := strings.SplitN(lines[i].text, " ", 3)
+		if len(words) < 2 {
+			t.Fatalf("%s: the line %q of the script", e.name, lines[i].text)
+		}
+		number, err := strconv.ParseUint(words[1], 10, 31)
+		if err != nil {
+			t.Fatalf("%s: the line %q of the script: %v", e.name, lines[i].text, err)
+		}
+		id, rest := uint32(number), ""
+		if len(words) == 3 {
+			rest = words[2]
+		}
+		end := rest == "end" || strings.HasPrefix(rest, "end ")
+		if end {
+			rest = strings.TrimPrefix(strings.TrimPrefix(rest, "end"), " ")
+		}
+		switch words[0] {
+		case "request", "headers":
+			var fields []field
+			if words[0] == "request" {
+				method, path, _ := strings.Cut(rest, " ")
+				fields = pseudo(method, e.host(), e.expand(t, path))
+			}
+			for i+1 < len(lines) && strings.HasPrefix(lines[i+1].text, "\t") {
+				i++
+				name, value, _ := strings.Cut(lines[i].text[1:], ": ")
+				fields = append(fields, field{e.expand(t, name), e.expand(t, value)})
+			}
+			if !slices.Contains(opened, id) {
+				opened = append(opened, id)
+			}
+			err = f.headers(id, end, fields)
+		case "data":
+			err = f.WriteData(id, end, []byte(e.expand(t, rest)))
+		case "reset":
+			ended[id], err = true, f.WriteRSTStream(id, http2.ErrCodeCancel)
+		case "answer":
+			answered(id)
+		default:
+			t.Fatalf("%s: the line %q of the script", e.name, lines[i].text)
+		}
+		if err != nil {
+			return opened // the server has closed
+		}
+	}
+	return opened
+}
+
+// exchange2 sends an entry over HTTP/2, waits until the streams that must be answered have ended, and then asks for after
+// on a stream of its own.
+func (e entry) exchange2(t testing.TB, p *program, patience time.Duration) (o outcome, err error) {
+	t.Helper()
+	conn, err := p.dial(e.host(), "h2")
+	if err != nil {
+		return o, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		return o, err
+	}
+	f := &frames{Framer: http2.NewFramer(conn, conn)}
+	f.AllowIllegalWrites, f.ReadMetaHeaders = true, hpack.NewDecoder(4096, nil)
+	f.hpack = hpack.NewEncoder(&f.fields)
+	if err := f.WriteSettings(); err != nil {
+		return o, err
+	}
+	streams := map[uint32]*answer{}
+	ended := map[uint32]bool{}
+	var fault error
+	until := func(id uint32) {
+		for !ended[id] && fault == nil {
+			fault = f.readFrame(streams, ended)
+		}
+	}
+	opened := e.script(t, f, ended, until)
+	for _, id := range opened {
+		until(id)
+	}
+	last := slices.Max(append(opened, 1)) + 2
+	if fault == nil {
+		fault = f.headers(last, true, pseudo(http.MethodGet, e.host(), e.after()))
+		until(last)
+	}
+	for _, id := range append(opened, last) {
+		if a := streams[id]; a != nil {
+			o.answers = append(o.answers, *a)
+		}
+	}
+	var timeout net.Error
+	o.hung = errors.As(fault, &timeout) && timeout.Timeout()
+	o.lastPage(e)
+	return o, nil
+}
+
+// readFrame reads the next frame, answers what must be answered, and notes what happened to its stream.
+func (f *frames) readFrame(streams map[uint32]*answer, ended map[uint32]bool) error {
+	frame, err := f.ReadFrame()
+	if err != nil {
+		return err
+	}
+	id := frame.Header().StreamID
+	if streams[id] == nil && id != 0 {
+		streams[id] = &answer{id: id, fields: http.Header{}}
+	}
+	s := streams[id]
+	switch frame := frame.(type) {
+	case *http2.SettingsFrame:
+		if !frame.IsAck() {
+			return f.WriteSettingsAck()
+		}
+	case *http2.PingFrame:
+		if !frame.IsAck() {
+			return f.WritePing(true, frame.Data)
+		}
+	case *http2.MetaHeadersFrame:
+		for _, h := range frame.Fields {
+			if h.Name != ":status" {
+				s.fields.Add(h.Name, h.Value)
+			} else if s.status, err = strconv.Atoi(h.Value); err != nil {
+				return fmt.Errorf("the status %q", h.Value)
+			}
+		}
+		ended[id] = ended[id] || frame.StreamEnded()
+	case *http2.DataFrame:
+		s.body += string(frame.Data())
+		ended[id] = ended[id] || frame.StreamEnded()
+	case *http2.RSTStreamFrame:
+		// What was answered before the request ended may be followed by a reset without an error.
+		if !ended[id] {
+			ended[id], s.cut = true, true
+		}
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package conformance_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"persona-sidecar/proxy/proxytest"
+)
+
+// requestKeys are the keys of the corpus of requests.
+var requestKeys = []string{"from", "over", "website", "expect", "send", "reaches"}
+
+// way is one way into a program.
+type way struct {
+	name   string // as known-faults.txt names it
+	kind   kind
+	dialed string // tls, plain or h2
+	scheme string // that the website must be told; "": the program is not ours
+}
+
+// ways lists the ways into our own program, by the names that entries give in "over".
+func ways() []way {
+	secure, terminated := persona("persona", withTLS), persona("persona behind a terminator", withoutTLS)
+	return []way{
+		{"tls", secure, "tls", "https"},
+		{"h2", secure, "h2", "https"},
+		{"redirect", secure, "plain", "http"},
+		{"off", terminated, "plain", "http"},
+	}
+}
+
+// over reports whether the entry is to be sent over a way.
+func (e entry) over(name string) bool {
+	over := e.fields["over"]
+	if over == "" {
+		over = "tls off"
+	}
+	return slices.Contains(strings.Fields(over), name)
+}
+
+// result is what one entry came to over one way.
+type result struct {
+	outcome
+	err     error // the exchange could not be made, or was no HTTP
+	reached []request
+	faults  []string // of what reached the website
+}
+
+// run sends the entries that go over a way, some at a time, and then ends the program, so that all that it had for the
+// websites has arrived.
+func run(t *testing.T, w way, entries []entry, patience time.Duration) map[string]result {
+	t.Helper()
+	p := w.kind.start(t, entries)
+	results := map[string]result{}
+	var mu sync.Mutex
+	var sending sync.WaitGroup
+	queue := make(chan entry)
+	for range 8 {
+		sending.Go(func() {
+			for e := range queue {
+				var r result
+				if w.dialed == "h2" {
+					r.outcome, r.err = e.exchange2(t, p, patience)
+				} else {
+					r.outcome, r.err = e.exchange1(t, p, w.dialed, patience)
+				}
+				mu.Lock()
+				results[e.name] = r
+				mu.Unlock()
+			}
+		})
+	}
+	for _, e := range entries {
+		queue <- e
+	}
+	close(queue)
+	sending.Wait()
+	p.stop(t)
+	for _, e := range entries {
+		r := results[e.name]
+		r.reached, r.faults = p.sites[e.name].reached(t)
+		// The last request has shown what it was for, if it was answered.
+		if i := slices.IndexFunc(r.reached, func(one request) bool { return one.asked() == "GET "+e.after() }); i >= 0 && r.open {
+			r.reached = slices.Delete(r.reached, i, i+1)
+		}
+		results[e.name] = r
+	}
+	if requests, _ := p.stray.reached(t); w.scheme != "" && len(requests) > 0 {
+		t.Errorf("requests reached a website that is for none of them: %v", requests)
+	}
+	return results
+}
+
+// TestRequests sends the corpus of odd requests to our program over every way in, and compares what the client got and
+// what the website got, byte for byte, with what each entry says. nginx and HAProxy get the same; what they do is
+// recorded in docs/conformance.md and decides nothing.
+func TestRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts the whole program")
+	}
+	corpus := readCorpus(t, "requests", requestKeys...)
+	faults := knownFaults(t, "requests")
+	for key := range faults {
+		name, entryName, _ := strings.Cut(key, "/")
+		if !slices.ContainsFunc(corpus, func(e entry) bool { return e.name == entryName && e.over(name) }) {
+			t.Errorf("known-faults.txt names %s, which is not in the corpus", key)
+		}
+	}
+	var recorded comparison
+	t.Run("ways", func(t *testing.T) {
+		for _, w := range ways() {
+			t.Run(w.name, func(t *testing.T) {
+				t.Parallel()
+				entries := over(corpus, w.name)
+				results := run(t, w, entries, proxytest.Patience)
+				recorded.add("persona", w, results)
+				for _, e := range entries {
+					known := faults[w.name+"/"+e.name]
+					differences := e.differences(t, w, results[e.name])
+					switch {
+					case known == "" && len(differences) > 0:
+						t.Errorf("%s (%s):\n\t%s", e.name, e.fields["from"], strings.Join(differences, "\n\t"))
+					case known != "" && len(differences) == 0:
+						t.Errorf("%s passes: remove %s from known-faults.txt", e.name, known)
+					}
+				}
+			})
+		}
+		for _, k := range []kind{nginx, haproxy} {
+			for _, dialed := range []string{"tls", "h2"} {
+				t.Run(k.name+"/"+dialed, func(t *testing.T) {
+					if !k.installed(t) {
+						t.Skip(k.name + " is not installed")
+					}
+					t.Parallel()
+					w := way{name: dialed, kind: k, dialed: dialed}
+					recorded.add(k.name, w, run(t, w, over(corpus, dialed), impatience))
+				})
+			}
+		}
+	})
+	if !t.Failed() {
+		recorded.write(t, corpus)
+	}
+}
+
+// impatience is how long a program that is compared with may let a client wait: it decides nothing.
+const impatience = 2 * time.Second
+
+func over(corpus []entry, name string) (entries []entry) {
+	for _, e := range corpus {
+		if e.over(name) {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+// differences compares a result with what the entry expects.
+func (e entry) differences(t testing.TB, w way, r result) (all []string) {
+	t.Helper()
+	differs := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if r.err != nil {
+		differs("%v", r.err)
+	}
+	expected := strings.Split(strings.ReplaceAll(e.fields["expect"], "/head", ""), " | ")
+	if !slices.Contains(expected, r.outcome.String()) {
+		differs("the client got %q and should get %q", r.outcome, strings.Join(expected, " | "))
+	}
+	for _, fault := range r.faults {
+		differs("%s", fault)
+	}
+	want := e.expected(t)
+	var pages []string
+	for _, one := range want {
+		if !one.cut {
+			pages = append(pages, page(one.asked()))
+		}
+	}
+	if got := r.pages(); !slices.Equal(got, pages) && strings.Contains(r.outcome.String(), "200") {
+		differs("the client got %q and should get %q", got, pages)
+	}
+	got := slices.Clone(r.reached)
+	for i := range got {
+		for _, fault := range got[i].withoutOurs(w) {
+			differs("%s reached the website with %s", got[i], fault)
+		}
+		got[i].fields, got[i].trailers = sorted(got[i].fields), sorted(got[i].trailers)
+	}
+	if !slices.EqualFunc(got, want, same) {
+		differs("reached the website:\n\t\t%s\n\tshould reach it:\n\t\t%s", list(got), list(want))
+	}
+	return all
+}
+
+// same compares a request that reached the website with one that should. Of one that may be cut off, nothing or the
+// beginning may have come.
+func same(got, want request) bool {
+	if want.cut && got.cut {
+		want.body, want.trailers = want.body[:min(len(got.body), len(want.body))], got.trailers
+	}
+	return got.line == want.line && slices.Equal(got.fields, want.fields) && got.body == want.body &&
+		slices.Equal(got.trailers, want.trailers) && got.cut == want.cut
+}
+
+func list(requests []request) string {
+	if len(requests) == 0 {
+		return "nothing"
+	}
+	var lines []string
+	for _, r := range requests {
+		lines = append(lines, r.String())
+	}
+	return strings.Join(lines, "\n\t\t")
+}
+
+// expected reads what must reach the website.
+func (e entry) expected(t testing.TB) (all []request) {
+	t.Helper()
+	text := e.text(t, "reaches")
+	if (text == "") != (e.fields["reaches"] == "nothing") {
+		t.Fatalf("%s: what must reach the website is missing", e.name)
+	}
+	in := bufio.NewReader(strings.NewReader(text))
+	for {
+		r, err := readHead(in)
+		if errors.Is(err, errEnd) {
+			return all
+		}
+		if err == nil {
+			err = r.readBody(in)
+		}
+		r.cut = errors.Is(err, errCut)
+		if err != nil && !r.cut {
+			t.Fatalf("%s: what must reach the website cannot be read: %v", e.name, err)
+		}
+		r.fields, r.trailers = sorted(r.fields), sorted(r.trailers)
+		all = append(all, r)
+	}
+}
+
+// withoutOurs takes out of a request the fields that our program makes, and returns what is wrong with them.
+func (r *request) withoutOurs(w way) (faults []string) {
+	host, port := "", "80"
+	if w.scheme == "https" {
+		port = "443"
+	}
+	for _, f := range r.fields {
+		if f.name == "host" {
+			host = f.value
+		}
+	}
+	ours := map[string]string{
+		"x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", "x-forwarded-proto": w.scheme,
+		"x-forwarded-host": host, "x-forwarded-port": port, "x-request-id": "", "via": "",
+	}
+	seen := map[string]int{}
+	r.fields = slices.DeleteFunc(r.fields, func(f field) bool {
+		value, made := ours[f.name]
+		if !made || f.name == "via" && !strings.HasSuffix(f.value, " persona") {
+			return false
+		}
+		seen[f.name]++
+		if value != "" && value != f.value {
+			faults = append(faults, fmt.Sprintf("%s %q instead of %q", f.name, f.value, value))
+		}
+		return true
+	})
+	for name := range ours {
+		if seen[name] != 1 {
+			faults = append(faults, fmt.Sprintf("%d fields %s", seen[name], name))
+		}
+	}
+	return faults
+}
