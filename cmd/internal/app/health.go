@@ -3,12 +3,14 @@ package app
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/proxy/middleware"
 )
 
 // phase is where the program is in its life.
@@ -100,11 +102,17 @@ func (h *health) readiness() readiness {
 }
 
 // admin serves the admin listener: /livez says that the process runs, /readyz whether it takes
-// requests, /metrics how much of everything. refresh brings parts up to date that are cheap to look at.
-func (h *health) admin(refresh func(), metrics http.Handler) http.Handler {
+// requests, /metrics how much of everything. name is the host of listen.admin, refresh brings parts up
+// to date that are cheap to look at.
+func (h *health) admin(name string, refresh func(), metrics http.Handler) http.Handler {
+	name = middleware.CanonicalHost(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if host := middleware.CanonicalHost(r.Host); r.Host != "" && !local(host) && host != name {
+			http.Error(w, "ask for this listener by an IP address, as localhost, or as listen.admin names it", http.StatusMisdirectedRequest)
+			return
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
@@ -132,4 +140,13 @@ func (h *health) admin(refresh func(), metrics http.Handler) http.Handler {
 			http.Error(w, "no such page: try /livez, /readyz or /metrics", http.StatusNotFound)
 		}
 	})
+}
+
+// local reports whether a canonical host is none that a stranger can lead here by DNS: an IP address (as
+// probes use), localhost, or a name of one label (as container engines give).
+func local(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host != "" && !strings.Contains(strings.TrimSuffix(host, ".localhost"), ".")
 }

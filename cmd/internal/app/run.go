@@ -127,7 +127,8 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 	add(public, listenHTTP, a.handler(listenHTTP), nil)
 	// A series that cannot be read does not keep back the others.
 	metrics := promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
-	add(admin, listenAdmin, a.health.admin(a.reportCertificates, metrics), nil)
+	name, _, _ := net.SplitHostPort(a.current.Load().config.Listen.Admin) // "" where it is off
+	add(admin, listenAdmin, a.health.admin(name, a.reportCertificates, metrics), nil)
 	return public, admin
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -40,6 +41,13 @@ func serve(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) er
 	log := newLogger(sh, c.Log)
 	for _, warning := range c.Warnings {
 		log.Warn().Msg(warning.String())
+	}
+	if limit := memoryLimit(os.DirFS("/")); limit > 0 && !slices.ContainsFunc(sh.environ, func(v string) bool { return len(v) > 11 && v[:11] == "GOMEMLIMIT=" }) {
+		// Memory is collected more often before the kernel ends the program; the rest is for what the
+		// collector does not see, and for moments in which it is late.
+		limit -= limit / 10
+		debug.SetMemoryLimit(limit)
+		log.Info().Int64("bytes", limit).Msg("memory limit, nine tenths of the control group's")
 	}
 	a, err := app.New(app.Options{Config: c, Log: log, Version: sh.version})
 	if err != nil {

@@ -88,7 +88,8 @@ type Listen struct {
 	// ACME's HTTP challenge and the redirect to https; "" turns it off.
 	HTTP string `yaml:"http" env:"PERSONA_LISTEN_HTTP" as:"listen :80" default:":80" restart:"yes"`
 	// Health and metrics: /livez, /readyz, /metrics; "" turns it off. In a pod
-	// ":9180", for the probes.
+	// ":9180", for the probes. It is asked for by an IP address, as localhost, by a
+	// name of one label, or by the name that stands here.
 	Admin string `yaml:"admin" env:"PERSONA_LISTEN_ADMIN" as:"listen :9180" default:"127.0.0.1:9180" restart:"yes"`
 	// The port on which clients reach the program, for redirects and origins,
 	// where it is another than 443.

@@ -120,6 +120,21 @@ func TestKubernetes(t *testing.T) {
 			t.Error("the admin listener is published")
 		}
 	}
+	for _, entry := range at[[]any](t, objects["NetworkPolicy"], "spec", "ingress") {
+		rule := entry.(map[string]any)
+		for _, port := range at[[]any](t, rule, "ports") {
+			name := at[string](t, port.(map[string]any), "port")
+			if _, found := ports[name]; !found {
+				t.Errorf("the policy names the port %s, which the container has not", name)
+			}
+			if _, closed := rule["from"]; closed != (name == "admin") {
+				t.Errorf("the policy lets those in to %s: %v", name, rule["from"])
+			}
+		}
+	}
+	if got, want := at[map[string]any](t, objects["NetworkPolicy"], "spec", "podSelector"), at[map[string]any](t, objects["Deployment"], "spec", "selector"); !reflect.DeepEqual(got, want) {
+		t.Errorf("the policy is for %v", got)
+	}
 }
 
 // TestComposeFile loads the environment that the compose file gives the program, with the values of .env.example
