@@ -10,6 +10,7 @@ import (
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/route"
+	"persona-sidecar/printable"
 )
 
 // namespace is what is ours on every host, besides the well-known paths that
@@ -167,7 +168,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host,
 		w.Header().Set("Allow", strings.Join(names, ", "))
 		return &route.Error{
 			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Link: "/persona/",
-			Args: map[string]string{"method": route.Printable(r.Method, 16)},
+			Args: map[string]string{"method": printable.Text(r.Method, 16)},
 		}
 	}
 	// Servers ask for a verification, and no cookie counts there.

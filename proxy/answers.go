@@ -73,11 +73,11 @@ func misdirected(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func badTarget(w http.ResponseWriter, r *http.Request) {
-	page(w, r, errorpage.Page{
-		Status: http.StatusBadRequest,
-		Code:   "bad_target",
-	})
+// bad answers a request that is malformed: with code "bad_target" in its target, with
+// "bad_request" elsewhere. The reason is for the log.
+func bad(w http.ResponseWriter, r *http.Request, code, reason string) {
+	middleware.FromContext(r.Context()).Refused = reason
+	page(w, r, errorpage.Page{Status: http.StatusBadRequest, Code: code})
 }
 
 func noTunnel(w http.ResponseWriter, r *http.Request) {
@@ -91,10 +91,6 @@ func noTunnel(w http.ResponseWriter, r *http.Request) {
 // asterisk answers OPTIONS *, a ping for the server as a whole
 // (RFC 9110, section 9.3.7).
 func asterisk(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodOptions {
-		badTarget(w, r)
-		return
-	}
 	middleware.FromContext(r.Context()).Handler = handlerName
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)

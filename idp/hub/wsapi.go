@@ -13,6 +13,7 @@ import (
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
+	"persona-sidecar/printable"
 )
 
 // How many look-ups of other domains a client network may cause.
@@ -40,7 +41,7 @@ func parameters(r *http.Request, required string, optional ...string) (url.Value
 	}
 	for name, values := range query {
 		if !known[name] {
-			return nil, "extra parameter: " + route.Printable(name, 40)
+			return nil, "extra parameter: " + printable.Text(name, 40)
 		}
 		if len(values) > 1 {
 			return nil, "parameter given twice: " + name

@@ -3,11 +3,10 @@ package route
 import (
 	"net/http"
 	"net/netip"
-	"strings"
-	"unicode"
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/web"
+	"persona-sidecar/printable"
 
 	"github.com/rs/zerolog"
 )
@@ -66,7 +65,7 @@ func (a *Responder) Language(r *http.Request) *web.Language {
 // About adds to a log line which request and host it is about.
 func (a *Responder) About(event *zerolog.Event, r *http.Request, h *identity.Host) *zerolog.Event {
 	return event.Str("request_id", a.RequestID(r)).Str("host", h.Name).
-		Stringer("client", a.ClientAddr(r)).Str("path", Printable(r.URL.Path, 80))
+		Stringer("client", a.ClientAddr(r)).Str("path", printable.Text(r.URL.Path, 80))
 }
 
 // SessionEnded logs that a session has ended before its time: it is the Ended of
@@ -136,22 +135,6 @@ func (a *Responder) logFailure(r *http.Request, h *identity.Host, e *Error) {
 		event.Str("hint", hint)
 	}
 	event.Msg("request refused")
-}
-
-// Printable cuts foreign text to a number of characters and replaces what is
-// not printable.
-func Printable(text string, limit int) string {
-	text = strings.ToValidUTF8(text, "�")
-	characters := []rune(text)
-	if len(characters) > limit {
-		characters = append(characters[:limit:limit], '…')
-	}
-	for i, c := range characters {
-		if !unicode.IsPrint(c) {
-			characters[i] = '�'
-		}
-	}
-	return string(characters)
 }
 
 // ClientNetwork returns the network whose requests are counted together: a

@@ -14,6 +14,7 @@ import (
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
+	"persona-sidecar/printable"
 )
 
 // The states of the sign-in page.
@@ -158,7 +159,7 @@ func askedFor(text string) (browserid.Address, error) {
 	if err != nil {
 		return browserid.Address{}, &route.Error{
 			Status: http.StatusBadRequest, Code: "bad_address",
-			Args: map[string]string{"address": route.Printable(text, 80)}, Cause: err,
+			Args: map[string]string{"address": printable.Text(text, 80)}, Cause: err,
 		}
 	}
 	return address, nil
@@ -179,7 +180,7 @@ func unknownHub(r *http.Request, h *identity.Host) string {
 	if slices.Contains(h.HubOrigins(), origin) {
 		return ""
 	}
-	return route.Printable(origin, 100)
+	return printable.Text(origin, 100)
 }
 
 // postAuthenticate takes the sign-in form. A wrong name or password, and every
@@ -217,7 +218,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if refusal != nil {
 		about = about.Str("reason", refusal.reason)
 		if person.ID != "" {
-			about = about.Str("login", route.Printable(form.login, 64))
+			about = about.Str("login", printable.Text(form.login, 64))
 		} else { // a name of no entry may be a password in the wrong field
 			about = about.Int("login_length", len(form.login))
 		}
@@ -235,7 +236,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 		}
 		return p.Respond.Render(w, r, refusal.status, "authenticate", data)
 	}
-	about.Str("login", route.Printable(person.Login, 64)).Str("computer", string(form.computer)).Msg("signed in")
+	about.Str("login", printable.Text(person.Login, 64)).Str("computer", string(form.computer)).Msg("signed in")
 	next := PathAccount
 	if form.email != "" {
 		next = authenticateURL(form.email, true)

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -15,7 +16,7 @@ const maxHostName = 253
 // port and final dot, in lower case, as A-labels; an IPv6 address without
 // brackets. It returns "" for what is no valid host name or address.
 func CanonicalHost(host string) string {
-	name, ok := cutPort(host)
+	name, _, ok := cutPort(host)
 	if !ok {
 		return ""
 	}
@@ -35,28 +36,33 @@ func CanonicalHost(host string) string {
 	return name
 }
 
+// HostPort returns the port that a host names, 0 when it names none or the host is
+// not valid.
+func HostPort(host string) int {
+	_, port, _ := cutPort(host)
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return int(n)
+}
+
 // cutPort takes the port off a host. The port may be empty, as in RFC 3986,
 // section 3.2.3; a bare IPv6 address has none. It returns IPv6 addresses without
 // their brackets.
-func cutPort(host string) (name string, ok bool) {
+func cutPort(host string) (name, port string, ok bool) {
 	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
 		name, rest, closed := strings.Cut(inner, "]")
-		return name, closed && strings.Contains(name, ":") && (rest == "" || rest[0] == ':' && digits(rest[1:]))
+		port, found := strings.CutPrefix(rest, ":")
+		return name, port, closed && strings.Contains(name, ":") && (rest == "" || found && isPort(port))
 	}
 	name, port, found := strings.Cut(host, ":")
 	if strings.Contains(port, ":") {
-		return host, true // more than one colon: an address, or nonsense that does not parse as one
+		return host, "", true // more than one colon: an address, or nonsense that does not parse as one
 	}
-	return name, !found || digits(port)
+	return name, port, !found || isPort(port)
 }
 
-func digits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return len(s) <= 5
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 || s == ""
 }
 
 func canonicalIPv6(s string) string {

@@ -42,6 +42,8 @@ func TestCanonicalHost(t *testing.T) {
 		"example.com:http":      "",
 		"example.com:-1":        "",
 		"example.com:99999999":  "",
+		"example.com:65536":     "",
+		"example.com:0":         "",
 		"example.com:80:80":     "",
 		"exa mple.com":          "",
 		"example.com/path":      "",

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"persona-sidecar/printable"
 )
 
-// Lengths at which foreign text is cut in the log.
+// Numbers of characters at which foreign text is cut in the log.
 const (
 	maxLoggedHost      = 255
 	maxLoggedPath      = 1024
@@ -87,9 +89,9 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 		path, _, _ = strings.Cut(r.RequestURI, "?")
 	}
 	event.
-		Str("method", cut(r.Method, maxLoggedUserAgent)).
-		Str("host", cut(r.Host, maxLoggedHost)).
-		Str("path", cut(path, maxLoggedPath)).
+		Str("method", printable.Text(r.Method, maxLoggedUserAgent)).
+		Str("host", printable.Text(r.Host, maxLoggedHost)).
+		Str("path", printable.Text(path, maxLoggedPath)).
 		Str("proto", r.Proto).
 		Int("status", status).
 		Int64("bytes_out", out).
@@ -98,9 +100,12 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 		Str("request_id", l.rec.ID).
 		Str("site", l.rec.Site).
 		Str("handler", l.rec.Handler).
-		Str("user_agent", cut(r.UserAgent(), maxLoggedUserAgent))
+		Str("user_agent", printable.Text(r.UserAgent(), maxLoggedUserAgent))
 	if l.rec.Client.IsValid() {
 		event.Stringer("client", l.rec.Client)
+	}
+	if l.rec.Refused != "" {
+		event.Str("refused", l.rec.Refused)
 	}
 	if l.clientLeft() {
 		event.Bool("client_left", true)
@@ -135,13 +140,6 @@ func (l line) status() int {
 		return statusLeft
 	}
 	return http.StatusOK // the handler wrote nothing: net/http answers so
-}
-
-func cut(s string, length int) string {
-	if len(s) <= length {
-		return s
-	}
-	return s[:length] + "…"
 }
 
 // ErrorLog returns a logger for http.Server and httputil.ReverseProxy. What they

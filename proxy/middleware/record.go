@@ -22,6 +22,10 @@ type Record struct {
 	Scheme  string     // "http" or "https", as the client spoke it
 	Trusted bool       // the connection came from a trusted proxy
 
+	// Refused is why the request was refused though nothing of ours or of the website
+	// has failed; "" when it was not. For the log alone.
+	Refused string
+
 	Site    string // name of the site that the Host belongs to, "" for an unknown host
 	Handler string // name of the intercept or handler that answered
 

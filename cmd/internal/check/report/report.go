@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"persona-sidecar/printable"
 )
 
 // textReporter writes one line for each step, grouped by subject.
@@ -29,11 +30,11 @@ func (r *textReporter) Begin(subject, name string) {
 		if r.subject != "" {
 			r.print("\n")
 		}
-		r.print("%s\n", printable(subject))
+		r.print("%s\n", displayed(subject))
 		r.subject = subject
 	}
 	if r.live && name != "" {
-		r.print("  … %s", printable(name))
+		r.print("  … %s", displayed(name))
 	}
 }
 
@@ -41,17 +42,17 @@ func (r *textReporter) Report(f Finding) {
 	if r.live {
 		r.print("\r\x1b[K")
 	}
-	name := printable(f.Name)
+	name := displayed(f.Name)
 	padding := strings.Repeat(" ", max(0, nameWidth-utf8.RuneCountInString(name)))
-	r.print("  %s %s%s  %s\n", sign(f.Status), name, padding, printable(f.String()))
+	r.print("  %s %s%s  %s\n", sign(f.Status), name, padding, displayed(f.String()))
 	if f.Hint != "" {
-		r.print("      → %s\n", printable(f.Hint))
+		r.print("      → %s\n", displayed(f.Hint))
 	}
 	if f.Shown != nil {
 		var shown bytes.Buffer
 		if json.Indent(&shown, f.Shown, "", "  ") == nil {
 			for line := range strings.Lines(shown.String()) {
-				r.print("      %s\n", printable(strings.TrimRight(line, "\n")))
+				r.print("      %s\n", displayed(strings.TrimRight(line, "\n")))
 			}
 		}
 	}
@@ -90,15 +91,8 @@ func sign(s Status) string {
 	return "–"
 }
 
-// printable makes a text from a foreign server safe for a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, text)
-}
+// displayed makes a text from a foreign server safe for a terminal, at its full length.
+func displayed(text string) string { return printable.Text(text, len(text)) }
 
 // jsonReporter writes one object when all is done.
 type jsonReporter struct {
