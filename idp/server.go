@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/printable"
 	"persona-sidecar/idp/route"
-	"persona-sidecar/printable"
 )
 
 // namespace is what is ours on every host, besides the well-known paths that

@@ -12,7 +12,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"persona-sidecar/printable"
 	"persona-sidecar/proxy/middleware"
 )
 
@@ -101,7 +100,7 @@ func logHandshakes(log zerolog.Logger) func(net.Conn, http.ConnState) {
 		if errors.Is(err, net.ErrClosed) || shaken.Version == 0 && errors.Is(err, io.EOF) {
 			return // the program stops, or a load balancer looks whether the port is open
 		}
-		log.Info().Str("client", conn.RemoteAddr().String()).Str("server_name", printable.Text(shaken.ServerName, 253)).
+		log.Info().Str("client", conn.RemoteAddr().String()).Str("server_name", shaken.ServerName).
 			AnErr("error", err).Msg("TLS handshake failed")
 	}
 }

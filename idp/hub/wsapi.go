@@ -11,9 +11,9 @@ import (
 
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/printable"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
-	"persona-sidecar/printable"
 )
 
 // How many look-ups of other domains a client network may cause.

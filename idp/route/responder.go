@@ -5,8 +5,8 @@ import (
 	"net/netip"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/printable"
 	"persona-sidecar/idp/web"
-	"persona-sidecar/printable"
 
 	"github.com/rs/zerolog"
 )

@@ -12,9 +12,9 @@ import (
 
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/printable"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
-	"persona-sidecar/printable"
 )
 
 // The states of the sign-in page.

@@ -8,11 +8,9 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
-	"persona-sidecar/printable"
 )
 
-// Numbers of characters at which foreign text is cut in the log.
+// Numbers of bytes at which foreign text is cut in the log.
 const (
 	maxLoggedHost      = 255
 	maxLoggedPath      = 1024
@@ -89,9 +87,9 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 		path, _, _ = strings.Cut(r.RequestURI, "?")
 	}
 	event.
-		Str("method", printable.Text(r.Method, maxLoggedUserAgent)).
-		Str("host", printable.Text(r.Host, maxLoggedHost)).
-		Str("path", printable.Text(path, maxLoggedPath)).
+		Str("method", cut(r.Method, maxLoggedUserAgent)).
+		Str("host", cut(r.Host, maxLoggedHost)).
+		Str("path", cut(path, maxLoggedPath)).
 		Str("proto", r.Proto).
 		Int("status", status).
 		Int64("bytes_out", out).
@@ -100,7 +98,7 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 		Str("request_id", l.rec.ID).
 		Str("site", l.rec.Site).
 		Str("handler", l.rec.Handler).
-		Str("user_agent", printable.Text(r.UserAgent(), maxLoggedUserAgent))
+		Str("user_agent", cut(r.UserAgent(), maxLoggedUserAgent))
 	if l.rec.Client.IsValid() {
 		event.Stringer("client", l.rec.Client)
 	}
@@ -140,6 +138,15 @@ func (l line) status() int {
 		return statusLeft
 	}
 	return http.StatusOK // the handler wrote nothing: net/http answers so
+}
+
+// cut shortens foreign text to a number of bytes, and a character that it would cut
+// through less. What is not printable is the log writer's concern.
+func cut(s string, length int) string {
+	if len(s) <= length {
+		return s
+	}
+	return strings.ToValidUTF8(s[:length], "") + "…"
 }
 
 // ErrorLog returns a logger for http.Server and httputil.ReverseProxy. What they

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -96,28 +94,4 @@ func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, a *app.App, l
 		}
 		line.Msg("configuration not reloaded; the previous one stays in use")
 	}
-}
-
-// newLogger returns the program's logger, which writes to standard error.
-func newLogger(sh shell, c config.Log) zerolog.Logger {
-	level, err := zerolog.ParseLevel(c.Level)
-	if err != nil { // config knows better
-		level = zerolog.InfoLevel
-	}
-	var out io.Writer = sh.stderr
-	if c.Format == config.FormatConsole {
-		out = zerolog.ConsoleWriter{Out: sh.stderr, TimeFormat: time.DateTime + " -07:00", NoColor: !colourful(sh)}
-	}
-	return zerolog.New(out).Level(level).With().Timestamp().Logger()
-}
-
-// colourful reports whether standard error is a terminal whose user did not refuse
-// colours.
-func colourful(sh shell) bool {
-	file, ok := sh.stderr.(*os.File)
-	if !ok || slices.ContainsFunc(sh.environ, func(v string) bool { return len(v) > 9 && v[:9] == "NO_COLOR=" }) {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

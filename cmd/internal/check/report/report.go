@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"persona-sidecar/printable"
+	"persona-sidecar/idp/printable"
 )
 
 // textReporter writes one line for each step, grouped by subject.

@@ -3,7 +3,7 @@ package printable_test
 import (
 	"testing"
 
-	"persona-sidecar/printable"
+	"persona-sidecar/idp/printable"
 )
 
 func TestText(t *testing.T) {
