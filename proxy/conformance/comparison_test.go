@@ -44,8 +44,17 @@ func (r result) summary() string {
 	if r.err != nil {
 		text = "no HTTP"
 	}
-	if len(r.reached) > 0 {
-		text += fmt.Sprintf(", %d", len(r.reached))
+	cut := 0
+	for _, one := range r.reached {
+		if one.cut {
+			cut++
+		}
+	}
+	if whole := len(r.reached) - cut; whole > 0 {
+		text += fmt.Sprintf(", %d", whole)
+	}
+	if cut > 0 {
+		text += fmt.Sprintf(", %d cut off", cut)
 	}
 	if len(r.faults) > 0 {
 		text += ", odd"
@@ -89,7 +98,7 @@ to the whole program, to %s and to %s, each in front of a website that keeps eve
 standard it comes from, and what we must do; [README.md](../proxy/conformance/README.md) explains its form.
 
 A cell holds the statuses that the client got on one connection (0-cut or reset: a stream that was ended), whether the
-connection was open for a further request, and how many requests reached the website. *Odd* is a request that two
+connection was open for a further request, how many whole requests reached the website and how many that were cut off. *Odd* is a request that two
 servers might read differently, *smuggled* one that was hidden in another. Entries about our redirect and about plain
 HTTP are left out, because the others have no such thing.
 

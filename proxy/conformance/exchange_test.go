@@ -54,6 +54,23 @@ func (o outcome) String() string {
 	return strings.Join(words, " ")
 }
 
+// is reports whether the outcome is the one that a corpus expects. "refused" stands for one answer of any status that
+// refuses a request, a reset or no answer at all, with the connection open or closed behind it.
+func (o outcome) is(expected string) bool {
+	expected = strings.ReplaceAll(expected, "/head", "")
+	if expected != "refused" && expected != "refused closed" {
+		return o.String() == expected
+	}
+	if len(o.answers) > 1 || o.hung || len(o.answers) == 0 && o.open || o.open && expected != "refused" {
+		return false
+	}
+	if len(o.answers) == 0 {
+		return true
+	}
+	status := o.answers[0].status
+	return status == 0 || 400 <= status && status < 500 || status == http.StatusNotImplemented || status == http.StatusHTTPVersionNotSupported
+}
+
 // pages returns the bodies of the pages of the website.
 func (o outcome) pages() (pages []string) {
 	for _, a := range o.answers {
@@ -83,6 +100,11 @@ func (e entry) exchange1(t testing.TB, p *program, way string, patience time.Dur
 			_, err = io.WriteString(conn, part.text) // fails where the server has closed
 		case "answer":
 			stream.wait(func(read []byte) bool { return bytes.Contains(read, []byte("\r\n\r\n")) })
+		case "close":
+			err = conn.(interface{ CloseWrite() error }).CloseWrite()
+			if err == nil {
+				err = errEnd
+			}
 		case "website":
 			site := p.sites[e.name]
 			site.wait(patience, func() bool { return len(site.conns) > 0 && site.conns[0].raw.Len() > 0 })

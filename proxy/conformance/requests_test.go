@@ -169,9 +169,9 @@ func (e entry) differences(t testing.TB, w way, r result) (all []string) {
 	if r.err != nil {
 		differs("%v", r.err)
 	}
-	expected := strings.Split(strings.ReplaceAll(e.fields["expect"], "/head", ""), " | ")
-	if !slices.Contains(expected, r.outcome.String()) {
-		differs("the client got %q and should get %q", r.outcome, strings.Join(expected, " | "))
+	expected := strings.Split(e.fields["expect"], " | ")
+	if !slices.ContainsFunc(expected, r.outcome.is) {
+		differs("the client got %q and should get %q", r.outcome, e.fields["expect"])
 	}
 	for _, fault := range r.faults {
 		differs("%s", fault)
@@ -179,7 +179,7 @@ func (e entry) differences(t testing.TB, w way, r result) (all []string) {
 	want := e.expected(t)
 	var pages []string
 	for _, one := range want {
-		if !one.cut {
+		if !one.cut && !strings.HasPrefix(one.line, "HEAD ") {
 			pages = append(pages, page(one.asked()))
 		}
 	}
@@ -193,14 +193,24 @@ func (e entry) differences(t testing.TB, w way, r result) (all []string) {
 		}
 		got[i].fields, got[i].trailers = sorted(got[i].fields), sorted(got[i].trailers)
 	}
+	if n := len(want); n > 0 && want[n-1].cut && len(got) == n-1 {
+		want = want[:n-1] // of one that is cut off, nothing may have come
+	}
+	if n := len(want); n > 0 && len(got) == n && e.fields["reaches"] == "cut" {
+		want[n-1].cut = got[n-1].cut
+	}
+	if w.dialed == "h2" { // streams come in any order
+		byLine := func(a, b request) int { return strings.Compare(a.line, b.line) }
+		slices.SortFunc(got, byLine)
+		slices.SortFunc(want, byLine)
+	}
 	if !slices.EqualFunc(got, want, same) {
 		differs("reached the website:\n\t\t%s\n\tshould reach it:\n\t\t%s", list(got), list(want))
 	}
 	return all
 }
 
-// same compares a request that reached the website with one that should. Of one that may be cut off, nothing or the
-// beginning may have come.
+// same compares a request that reached the website with one that should. Of one that is cut off, the beginning is enough.
 func same(got, want request) bool {
 	if want.cut && got.cut {
 		want.body, want.trailers = want.body[:min(len(got.body), len(want.body))], got.trailers
@@ -224,7 +234,7 @@ func list(requests []request) string {
 func (e entry) expected(t testing.TB) (all []request) {
 	t.Helper()
 	text := e.text(t, "reaches")
-	if (text == "") != (e.fields["reaches"] == "nothing") {
+	if (text == "") != (e.fields["reaches"] == "nothing") || text != "" && !slices.Contains([]string{"", "cut"}, e.fields["reaches"]) {
 		t.Fatalf("%s: what must reach the website is missing", e.name)
 	}
 	in := bufio.NewReader(strings.NewReader(text))
@@ -263,6 +273,9 @@ func (r *request) withoutOurs(w way) (faults []string) {
 	seen := map[string]int{}
 	r.fields = slices.DeleteFunc(r.fields, func(f field) bool {
 		value, made := ours[f.name]
+		if f.name == "connection" && slices.Contains([]string{"close", "keep-alive", "TE"}, f.value) {
+			return true // of the connection to the website
+		}
 		if !made || f.name == "via" && !strings.HasSuffix(f.value, " persona") {
 			return false
 		}

@@ -73,11 +73,16 @@ func (w *website) update(change func()) {
 	w.changed.Broadcast()
 }
 
-// Write keeps what was read.
-func (v *visit) Write(p []byte) (int, error) { return v.raw.Write(p) }
+// keeper is a writer that keeps what is read from a connection.
+type keeper func([]byte)
+
+func (keep keeper) Write(p []byte) (int, error) {
+	keep(p)
+	return len(p), nil
+}
 
 func (w *website) serve(conn net.Conn, v *visit) {
-	in := bufio.NewReader(io.TeeReader(conn, v))
+	in := bufio.NewReader(io.TeeReader(conn, keeper(func(p []byte) { w.update(func() { v.raw.Write(p) }) })))
 	for {
 		r, err := readHead(in)
 		if errors.Is(err, errEnd) {
@@ -85,10 +90,14 @@ func (w *website) serve(conn net.Conn, v *visit) {
 		}
 		keep := func() { w.update(func() { v.requests = append(v.requests, r) }) }
 		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(page(r.asked())), page(r.asked()))
+		if err == nil && slices.Contains(r.fields, field{"expect", "100-continue"}) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+		}
 		if err == nil && w.early {
 			keep()
 			_, _ = io.WriteString(conn, answer)
 			err = r.readBody(in)
+			r.cut = errors.Is(err, errCut)
 			w.update(func() { v.requests[len(v.requests)-1] = r })
 		} else {
 			if err == nil {
