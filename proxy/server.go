@@ -3,8 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -35,14 +33,17 @@ const (
 // NewServer returns a server for handler with all limits set: ten seconds to
 // send a request's headers, 64 KiB for them, two minutes for an idle connection.
 // How large an upload is and how long it takes are not limited; that it moves at
-// all is the middleware's concern. A nil config makes a plain HTTP server; with
-// one, call ServeTLS with empty file names.
-func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *http.Server {
+// all is the middleware's concern. A nil config makes a plain HTTP server.
+func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Server {
+	if config != nil && len(config.NextProtos) == 0 {
+		config = config.Clone()
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(config != nil)
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           overTLS(handler),
 		TLSConfig:         config,
 		Protocols:         protocols,
 		ReadHeaderTimeout: headerTimeout,
@@ -60,18 +61,16 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *ht
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     middleware.ErrorLog(log, "http"),
 	}
-	handshakes := func(net.Conn, http.ConnState) {}
-	if config != nil {
-		handshakes = logHandshakes(log)
-	}
 	var open sync.Map // net.Conn → *middleware.Connection
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		c := new(middleware.Connection)
 		open.Store(conn, c)
-		return middleware.WithConnection(ctx, c)
+		return withFront(ctx, conn, c)
 	}
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
-		handshakes(conn, state)
+		if seen, ok := conn.(*headConn); ok {
+			seen.enter(state)
+		}
 		if state != http.StateClosed && state != http.StateHijacked {
 			return
 		}
@@ -79,28 +78,17 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *ht
 			c.(*middleware.Connection).End()
 		}
 	}
-	return server
+	return &Server{server, log}
 }
 
-// logHandshakes returns a hook that logs handshakes that failed: the only trace of
-// a client that cannot connect. Scanners make many, so only a few a minute are
-// logged.
-func logHandshakes(log zerolog.Logger) func(net.Conn, http.ConnState) {
-	log = log.Sample(&zerolog.BurstSampler{Burst: handshakeLines, Period: time.Minute})
-	return func(conn net.Conn, state http.ConnState) {
-		secure, ok := conn.(*tls.Conn)
-		if !ok || state != http.StateClosed {
-			return
-		}
-		shaken := secure.ConnectionState()
-		if shaken.HandshakeComplete {
-			return
-		}
-		err := secure.Handshake() // the error of the one that failed
-		if errors.Is(err, net.ErrClosed) || shaken.Version == 0 && errors.Is(err, io.EOF) {
-			return // the program stops, or a load balancer looks whether the port is open
-		}
-		log.Info().Str("client", conn.RemoteAddr().String()).Str("server_name", shaken.ServerName).
-			AnErr("error", err).Msg("TLS handshake failed")
-	}
+// Server is an http.Server behind its own TLS.
+type Server struct {
+	*http.Server
+	log zerolog.Logger
+}
+
+// Serve serves the connections of a listener, with TLS if the server has a
+// configuration for it, until Shutdown or Close; it returns http.ErrServerClosed then.
+func (s *Server) Serve(l net.Listener) error {
+	return s.Server.Serve(newFront(l, s.TLSConfig, s.ReadHeaderTimeout, s.log))
 }

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"net/http"
 	"sync"
 )
 
@@ -12,6 +13,32 @@ type Connection struct {
 	mu    sync.Mutex
 	ended bool
 	kept  map[any]func()
+
+	refused *Refusal
+}
+
+// Refusal is why a request is answered 400 by the chain itself.
+type Refusal struct {
+	Code   string // of the page: "bad_request" or "bad_target"
+	Reason string // for the log
+}
+
+// Refuse tells that the last request of the connection was malformed. The server puts
+// one that asks for "*" in its place, and closes the connection behind the answer.
+func (c *Connection) Refuse(why Refusal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = &why
+}
+
+// refusal returns what Refuse was given when r is the request in question.
+func (c *Connection) refusal(r *http.Request) *Refusal {
+	if c == nil || r.RequestURI != "*" {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
 }
 
 // Keep holds something until the connection ends, and calls end then: at once when

@@ -103,7 +103,7 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 		event.Stringer("client", l.rec.Client)
 	}
 	if l.rec.Refused != "" {
-		event.Str("refused", l.rec.Refused)
+		event.Str("refused", cut(l.rec.Refused, maxLoggedHost))
 	}
 	if l.clientLeft() {
 		event.Bool("client_left", true)

@@ -31,7 +31,7 @@ type Config struct {
 }
 
 // New returns the whole chain. From the outside in: the Record, the access log,
-// the limits, recovery. Recovery stands inside the access log so that the line
+// the limits, recovery, refusals. Recovery stands inside the access log so that the line
 // tells the status that the client got.
 func New(cfg Config) func(http.Handler) http.Handler {
 	if cfg.Now == nil {
@@ -47,11 +47,25 @@ func New(cfg Config) func(http.Handler) http.Handler {
 		cfg.Observe = func(Served) {}
 	}
 	return func(next http.Handler) http.Handler {
-		next = recovered(cfg.Log, next)
+		next = recovered(cfg.Log, refused(next))
 		next = limited(cfg.Idle, next)
 		next = logged(cfg.Log, cfg.FailuresOnly, cfg.Now, cfg.Observe, next)
 		return keepRecord(cfg.Trusted, cfg.Rand, next)
 	}
+}
+
+// refused answers the requests that the server found malformed.
+func refused(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		why := ConnectionOf(r.Context()).refusal(r)
+		if why == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		rec := FromContext(r.Context())
+		rec.Refused, rec.Handler = why.Reason, "edge"
+		errorpage.Write(w, r, errorpage.Page{Status: http.StatusBadRequest, Code: why.Code, RequestID: rec.ID})
+	})
 }
 
 // recovered answers with a page when a handler panics, and logs the stack.

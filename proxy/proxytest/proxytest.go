@@ -101,22 +101,28 @@ func Listen(t testing.TB) net.Listener {
 	return listener
 }
 
+// Server is an http.Server, or one of ours.
+type Server interface {
+	Serve(l net.Listener) error
+	Close() error
+}
+
 // Serve runs a server, with TLS if it has a configuration for it, until the test
 // ends. It returns the address.
-func Serve(t testing.TB, server *http.Server) string {
+func Serve(t testing.TB, server Server) string {
 	t.Helper()
 	listener := Listen(t)
-	if server.ErrorLog == nil {
-		server.ErrorLog = log.New(io.Discard, "", 0)
+	serve := server.Serve
+	if server, ok := server.(*http.Server); ok {
+		if server.ErrorLog == nil {
+			server.ErrorLog = log.New(io.Discard, "", 0)
+		}
+		if server.TLSConfig != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
 	}
 	var serving sync.WaitGroup
-	serving.Go(func() {
-		if server.TLSConfig != nil {
-			_ = server.ServeTLS(listener, "", "")
-		} else {
-			_ = server.Serve(listener)
-		}
-	})
+	serving.Go(func() { _ = serve(listener) })
 	t.Cleanup(func() {
 		server.Close()
 		serving.Wait()

@@ -37,7 +37,7 @@ type options struct {
 type sidecar struct {
 	plain, secure string // addresses
 	proxy         *upstream.Proxy
-	servers       []*http.Server
+	servers       []*proxy.Server
 	roots         *x509.CertPool
 	log           proxytest.Log
 }
@@ -67,7 +67,7 @@ func start(t testing.TB, target string, o options) *sidecar {
 	return s
 }
 
-func (s *sidecar) serve(t testing.TB, server *http.Server) string {
+func (s *sidecar) serve(t testing.TB, server *proxy.Server) string {
 	t.Helper()
 	s.servers = append(s.servers, server)
 	return proxytest.Serve(t, server)

@@ -19,8 +19,8 @@ func TestTargetUntouched(t *testing.T) {
 	s := start(t, echoHead(t), options{})
 	for _, target := range []string{
 		"/", "/a/../b", "/./a", "/a/./b/..", "/..", "//", "//evil.example/x", "///", "/a//b",
-		"/%2f", "/%2F", "/a%2fb%2F", "/%2e%2e/x", "/%41%7e", "/a;b=c;d", "/a|b^c`d{e}\"f<g>", "/\\evil", "/caf\xc3\xa9", "/\xff",
-		"/?", "/?a;b", "/?a=%zz", "/?%", "/?a=1&&b=2;c", "/?a=b?c=d", "/?\xff", "/?a=\"<>\"", "/#x", "/?a#b",
+		"/%2f", "/%2F", "/a%2fb%2F", "/%2e%2e/x", "/%41%7e", "/a;b=c;d", "/a|b^c`d{e}\"f<g>", "/caf\xc3\xa9", "/\xff",
+		"/?", "/?a;b", "/?a=%zz", "/?%", "/?a=1&&b=2;c", "/?a=b?c=d", "/?\xff", "/?a=\"<>\"",
 		"/*", "/:80", "/a:b@c", "/?url=http://evil.example//", "/" + strings.Repeat("x", 8000), "/?" + strings.Repeat("y;", 11000),
 	} {
 		_, body := s.send(t, "GET "+target+" HTTP/1.1\r\nHost: example.com\r\n\r\n")
@@ -105,11 +105,11 @@ func TestAmbiguousRequests(t *testing.T) {
 		status  int
 		absent  string // from what the website sees
 	}{
-		"length and chunks":        {"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "Content-Length"},
+		"length and chunks":        {"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""},
 		"two lengths":              {"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400, ""},
 		"signed length":            {"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: +4\r\n\r\nabcd", 400, ""},
-		"unknown coding":           {"POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: xchunked\r\n\r\n", 501, ""},
-		"two codings":              {"POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501, ""},
+		"unknown coding":           {"POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: xchunked\r\n\r\n", 400, ""},
+		"two codings":              {"POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""},
 		"space before the colon":   {"GET / HTTP/1.1\r\nHost: example.com\r\nX-A : b\r\n\r\n", 400, ""},
 		"no host":                  {"GET / HTTP/1.1\r\n\r\n", 400, ""},
 		"two hosts":                {"GET / HTTP/1.1\r\nHost: example.com\r\nHost: evil.example\r\n\r\n", 400, ""},

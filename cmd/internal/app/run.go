@@ -98,14 +98,11 @@ type server interface {
 
 // tcpServer serves HTTP/1.1, and HTTP/2 over TLS, on a listener.
 type tcpServer struct {
-	*http.Server
+	*proxy.Server
 	listener net.Listener
 }
 
 func (s tcpServer) Serve() error {
-	if s.TLSConfig != nil {
-		return s.ServeTLS(s.listener, "", "")
-	}
 	return s.Server.Serve(s.listener)
 }
 

@@ -1,0 +1,344 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"persona-sidecar/proxy/middleware"
+)
+
+// front is a listener whose connections are ready for net/http. It makes the TLS
+// handshakes, each on a goroutine of its own, because what comes over HTTP/1.1 has to be
+// seen as it stands on the connection before net/http reads it: it is handed on as a
+// *headConn. HTTP/2 is handed on as the *tls.Conn that net/http knows.
+type front struct {
+	net.Listener
+	config  *tls.Config   // nil: plain HTTP
+	timeout time.Duration // for a handshake, and for a head from its first byte
+	log     zerolog.Logger
+
+	ready    chan accepted
+	open     context.Context // ends with the listener
+	closeNow context.CancelFunc
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+func newFront(l net.Listener, config *tls.Config, timeout time.Duration, log zerolog.Logger) *front {
+	f := &front{Listener: l, config: config, timeout: timeout, log: log, ready: make(chan accepted)}
+	f.open, f.closeNow = context.WithCancel(context.Background())
+	if config != nil {
+		// Scanners make many failing handshakes, so only a few a minute are logged.
+		f.log = log.Sample(&zerolog.BurstSampler{Burst: handshakeLines, Period: time.Minute})
+		go f.accept()
+	}
+	return f
+}
+
+// Accept returns the next connection, as net.Listener.
+func (f *front) Accept() (net.Conn, error) {
+	if f.config == nil {
+		conn, err := f.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		return &headConn{Conn: conn, timeout: f.timeout}, nil
+	}
+	select {
+	case next := <-f.ready:
+		return next.conn, next.err
+	case <-f.open.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close closes the listener and ends the handshakes under way.
+func (f *front) Close() error {
+	f.closeNow()
+	return f.Listener.Close()
+}
+
+// accept takes connections until the listener is closed. Its errors go to Accept, whose
+// caller waits for a while when they may pass.
+func (f *front) accept() {
+	for {
+		conn, err := f.Listener.Accept()
+		if err == nil {
+			go f.handshake(tls.Server(conn, f.config))
+			continue
+		}
+		if !f.hand(accepted{err: err}) || errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+// hand gives a connection or an error to Accept, and reports whether it was taken.
+func (f *front) hand(next accepted) bool {
+	select {
+	case f.ready <- next:
+		return true
+	case <-f.open.Done():
+		return false
+	}
+}
+
+func (f *front) handshake(conn *tls.Conn) {
+	_ = conn.SetDeadline(time.Now().Add(f.timeout)) // an error shows at the next read
+	if err := conn.HandshakeContext(f.open); err != nil {
+		f.failed(conn, err)
+		_ = conn.Close() // nothing was served on it
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	state := conn.ConnectionState()
+	next := accepted{conn: conn}
+	switch state.NegotiatedProtocol {
+	case "", "http/1.1", "http/1.0":
+		next.conn = &headConn{Conn: conn, timeout: f.timeout, tls: &state}
+	}
+	if !f.hand(next) {
+		_ = conn.Close()
+	}
+}
+
+// failed logs a handshake that failed: the only trace of a client that cannot connect.
+func (f *front) failed(conn *tls.Conn, err error) {
+	shaken := conn.ConnectionState()
+	if f.open.Err() != nil || shaken.Version == 0 && errors.Is(err, io.EOF) {
+		return // the program stops, or a load balancer looks whether the port is open
+	}
+	if odd, ok := errors.AsType[tls.RecordHeaderError](err); ok && odd.Conn != nil && string(odd.RecordHeader[:4]) == "GET " {
+		_, _ = io.WriteString(odd.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks HTTPS.\n")
+	}
+	f.log.Info().Str("client", conn.RemoteAddr().String()).Str("server_name", shaken.ServerName).
+		AnErr("error", err).Msg("TLS handshake failed")
+}
+
+// headConn is a connection that carries HTTP/1.x. It looks at the head of each request
+// before net/http does. In the place of a malformed one net/http is given one that
+// middleware answers with a page, and nothing after it.
+//
+// Reads do not overlap, and net/http reports a state of the connection only while none
+// waits: that is all the locking there is.
+type headConn struct {
+	net.Conn
+	timeout time.Duration
+	tls     *tls.ConnectionState // nil: plain HTTP
+	client  *middleware.Connection
+
+	part    connPart
+	pending []byte // read from Conn and not handed on; the first clear bytes of it may be
+	clear   int
+	left    int64 // of a body with a length
+	chunks  chunks
+	upgrade bool // the head asked for another protocol
+	raw     bool // bytes behind such a head were handed on without a look
+	idle    bool // net/http waits for a request; it bounds the time for its head when it has begun
+	timed   bool // the time for the head is bounded here
+}
+
+type connPart int
+
+const (
+	partHead connPart = iota
+	partBody
+	partChunks
+	partRaw     // not HTTP/1.x, or broken so that net/http will say so: handed on as it is
+	partRefused // no more of it is handed on
+	partBroken  // ends when all before it was read
+)
+
+// maxHead is what net/http reads of a head at most.
+const maxHead = maxHeaderBytes + 4096
+
+// Read returns the next bytes that net/http may see.
+func (c *headConn) Read(p []byte) (int, error) {
+	for {
+		if c.clear > 0 {
+			n := copy(p, c.pending[:c.clear])
+			c.take(n)
+			c.clear -= n
+			return n, nil
+		}
+		if len(c.pending) > 0 && c.look() {
+			continue
+		}
+		switch {
+		case c.part == partBroken:
+			return 0, io.ErrUnexpectedEOF
+		case len(c.pending) == 0 && c.part == partBody:
+			p = p[:min(int64(len(p)), c.left)]
+			n, err := c.Conn.Read(p)
+			if c.left -= int64(n); c.left == 0 {
+				c.bodyEnded()
+			}
+			return n, err
+		case len(c.pending) == 0 && c.part == partRaw:
+			n, err := c.Conn.Read(p)
+			c.raw = c.raw || n > 0
+			return n, err
+		}
+		// The beginning of a head is read on until its end has come.
+		if len(c.pending) > 0 && c.idle && !c.timed {
+			c.timed = true
+			_ = c.Conn.SetReadDeadline(time.Now().Add(c.timeout))
+		}
+		buf := p
+		if c.part == partRefused || len(c.pending) > 0 && len(p) < 512 {
+			buf = make([]byte, 4096)
+		}
+		n, err := c.Conn.Read(buf)
+		switch {
+		case c.part == partRefused:
+		case len(c.pending) == 0 && c.part == partHead && n > 0 && headEnd(p[:n]) == n:
+			c.pending = p[:n] // nearly all requests: a whole head, at once and alone
+			if c.judge(n); c.part != partRefused {
+				c.pending, c.clear = nil, 0
+				return n, nil
+			}
+		default:
+			c.pending = append(c.pending, buf[:n]...)
+		}
+		if n == 0 && err != nil {
+			return 0, err
+		}
+	}
+}
+
+// take removes the first bytes of what is pending. An idle connection keeps no buffer.
+func (c *headConn) take(n int) {
+	if c.pending = c.pending[n:]; len(c.pending) == 0 {
+		c.pending = nil
+	}
+}
+
+// look decides what becomes of pending bytes. It returns false when more is needed.
+func (c *headConn) look() bool {
+	switch c.part {
+	case partBody:
+		c.clear = int(min(int64(len(c.pending)), c.left))
+		if c.left -= int64(c.clear); c.left == 0 {
+			c.bodyEnded()
+		}
+	case partChunks:
+		n, ended, err := c.chunks.follow(c.pending)
+		c.clear = n
+		if ended {
+			c.bodyEnded()
+		} else if err != nil { // net/http finds the same
+			c.clear, c.part = len(c.pending), partBroken
+		}
+	case partRaw:
+		c.clear, c.raw = len(c.pending), true
+	case partRefused, partBroken:
+		c.pending = nil
+		return false
+	case partHead:
+		// Some clients send an empty line behind a body (RFC 9112, section 2.2).
+		for len(c.pending) > 1 && string(c.pending[:2]) == "\r\n" {
+			c.take(2)
+		}
+		end := headEnd(c.pending)
+		if end == 0 && len(c.pending) <= maxHead {
+			return false
+		}
+		c.timed = false
+		if end == 0 || end > maxHead {
+			c.clear, c.part = len(c.pending), partRaw // net/http answers 431 and closes
+			return true
+		}
+		c.judge(end)
+	}
+	return true
+}
+
+// judge clears a head, or puts a refused request in its place.
+func (c *headConn) judge(end int) {
+	head, err := readHead(c.pending[:end])
+	if err != nil {
+		why := middleware.Refusal{Code: "bad_request", Reason: err.Error()}
+		if errors.As(err, new(malformedTarget)) {
+			why.Code = "bad_target"
+		}
+		c.client.Refuse(why)
+		c.pending = refusal(c.pending[:end])
+		c.clear, c.part = len(c.pending), partRefused
+		return
+	}
+	c.clear, c.upgrade = end, head.upgrade
+	switch {
+	case head.foreign:
+		c.part = partRaw
+	case head.chunked:
+		c.part, c.chunks = partChunks, chunks{}
+	case head.length > 0:
+		c.part, c.left = partBody, head.length
+	default:
+		c.bodyEnded()
+	}
+}
+
+// bodyEnded goes on to the next head. What follows an upgrade may be anything.
+func (c *headConn) bodyEnded() {
+	c.part = partHead
+	if c.upgrade {
+		c.part, c.raw = partRaw, false
+	}
+}
+
+// enter is told the state in which net/http has the connection.
+func (c *headConn) enter(state http.ConnState) {
+	c.idle = state == http.StateIdle
+	switch {
+	case state == http.StateHijacked:
+		c.part = partRaw
+	case c.idle && c.upgrade && c.part == partRaw:
+		// It was refused. Bytes that net/http has already may be half a head.
+		c.upgrade, c.part = false, partHead
+		if c.raw {
+			c.part, c.pending, c.clear = partBroken, nil, 0
+		}
+	}
+}
+
+// CloseWrite ends what is sent, where the connection can.
+func (c *headConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return fmt.Errorf("closing one direction: %w", errors.ErrUnsupported)
+}
+
+type frontKey struct{}
+
+// withFront returns the context of a connection that came from a front.
+func withFront(ctx context.Context, conn net.Conn, client *middleware.Connection) context.Context {
+	if c, ok := conn.(*headConn); ok {
+		c.client = client
+		ctx = context.WithValue(ctx, frontKey{}, c)
+	}
+	return middleware.WithConnection(ctx, client)
+}
+
+// overTLS gives requests the state of their TLS connection: net/http sees none behind a
+// *headConn.
+func overTLS(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(frontKey{}).(*headConn); ok && r.TLS == nil {
+			r.TLS = c.tls
+		}
+		next.ServeHTTP(w, r)
+	})
+}

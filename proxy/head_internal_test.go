@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// FuzzHead: a head that is let through is one to net/http too, with the same body, or is
+// refused by it; and a refusal is always a request that net/http takes.
+func FuzzHead(f *testing.F) {
+	for _, seed := range []string{
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /?x HTTP/1.1\nHost: a\nContent-Length: 3\n\nabc",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a\r\nabc\r\n0\r\nT: 1\r\n\r\n",
+		"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n",
+		"GET http://a/%zz HTTP/1.1\r\nHost: b\r\n x: y\r\n\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		end := headEnd(p)
+		if end == 0 {
+			return
+		}
+		head, err := readHead(p[:end])
+		if err != nil {
+			r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(refusal(p[:end]))))
+			if err != nil || r.RequestURI != "*" || r.ContentLength != 0 || !r.Close || r.Method == http.MethodOptions {
+				t.Fatalf("%q is replaced by %q: %v", p[:end], refusal(p[:end]), err)
+			}
+			return
+		}
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(p)))
+		if err != nil || head.foreign {
+			return
+		}
+		if want := len(r.TransferEncoding) == 1; head.chunked != want || !want && head.length != r.ContentLength {
+			t.Fatalf("%q: %+v, net/http has a body of %d bytes, %v", p[:end], head, r.ContentLength, r.TransferEncoding)
+		}
+		if !head.chunked {
+			return
+		}
+		// What net/http takes for a whole body ends where it ends here.
+		source := bufio.NewReader(bytes.NewReader(p[end:]))
+		whole, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(p[:end]), source)))
+		if err != nil {
+			return
+		}
+		if _, err := io.Copy(io.Discard, whole.Body); err != nil {
+			return
+		}
+		n, ended, err := new(chunks).follow(p[end:])
+		if err == nil && !ended {
+			t.Fatalf("%q: the body goes on behind %d bytes", p, n)
+		}
+	})
+}
