@@ -144,7 +144,6 @@ type headConn struct {
 	left    int64 // of a body with a length
 	chunks  chunks
 	upgrade bool // the head asked for another protocol
-	raw     bool // bytes behind such a head were handed on without a look
 	idle    bool // net/http waits for a request; it bounds the time for its head when it has begun
 	timed   bool // the time for the head is bounded here
 }
@@ -155,6 +154,7 @@ const (
 	partHead connPart = iota
 	partBody
 	partChunks
+	partUpgrade // behind an upgrade: held back until it is clear what it is
 	partRaw     // not HTTP/1.x, or broken so that net/http will say so: handed on as it is
 	partRefused // no more of it is handed on
 	partBroken  // ends when all before it was read
@@ -185,10 +185,8 @@ func (c *headConn) Read(p []byte) (int, error) {
 				c.bodyEnded()
 			}
 			return n, err
-		case len(c.pending) == 0 && c.part == partRaw:
-			n, err := c.Conn.Read(p)
-			c.raw = c.raw || n > 0
-			return n, err
+		case c.part == partRaw:
+			return c.Conn.Read(p)
 		}
 		// The beginning of a head is read on until its end has come.
 		if len(c.pending) > 0 && c.idle && !c.timed {
@@ -196,7 +194,7 @@ func (c *headConn) Read(p []byte) (int, error) {
 			_ = c.Conn.SetReadDeadline(time.Now().Add(c.timeout))
 		}
 		buf := p
-		if c.part == partRefused || len(c.pending) > 0 && len(p) < 512 {
+		if c.part == partRefused || c.part == partUpgrade || len(c.pending) > 0 && len(p) < 512 {
 			buf = make([]byte, 4096)
 		}
 		n, err := c.Conn.Read(buf)
@@ -240,8 +238,13 @@ func (c *headConn) look() bool {
 		} else if err != nil { // net/http finds the same
 			c.clear, c.part = len(c.pending), partBroken
 		}
+	case partUpgrade:
+		if len(c.pending) <= maxHead {
+			return false
+		}
+		c.part = partRaw // a client that sends this much early takes the upgrade for granted
 	case partRaw:
-		c.clear, c.raw = len(c.pending), true
+		c.clear = len(c.pending)
 	case partRefused, partBroken:
 		c.pending = nil
 		return false
@@ -294,7 +297,7 @@ func (c *headConn) judge(end int) {
 func (c *headConn) bodyEnded() {
 	c.part = partHead
 	if c.upgrade {
-		c.part, c.raw = partRaw, false
+		c.part = partUpgrade
 	}
 }
 
@@ -304,12 +307,11 @@ func (c *headConn) enter(state http.ConnState) {
 	switch {
 	case state == http.StateHijacked:
 		c.part = partRaw
+	case c.idle && c.part == partUpgrade:
+		c.part = partHead // it was refused
 	case c.idle && c.upgrade && c.part == partRaw:
-		// It was refused. Bytes that net/http has already may be half a head.
-		c.upgrade, c.part = false, partHead
-		if c.raw {
-			c.part, c.pending, c.clear = partBroken, nil, 0
-		}
+		// It was refused. What net/http has of the bytes behind it may be half a head.
+		c.part, c.pending, c.clear = partBroken, nil, 0
 	}
 }
 

@@ -40,7 +40,7 @@ func headEnd(p []byte) int {
 // empty line. An error is a fault for which the request is refused and the connection
 // closed (RFC 9112): all for which net/http does so without a page, and those that it
 // repairs without a trace: Transfer-Encoding in HTTP/1.0 or beside Content-Length
-// (section 6.1), a repeated Content-Length, folded lines (section 5.2).
+// (section 6.1), and folded lines (section 5.2).
 func readHead(head []byte) (requestHead, error) {
 	var h requestHead
 	line, rest := cutLine(head)
@@ -51,7 +51,8 @@ func readHead(head []byte) (requestHead, error) {
 	if err != nil {
 		return h, err
 	}
-	hosts, lengths := 0, 0
+	hosts := 0
+	var length []byte // as it was given
 	for {
 		line, rest = cutLine(rest)
 		if len(line) == 0 {
@@ -73,11 +74,11 @@ func readHead(head []byte) (requestHead, error) {
 				return h, errors.New("the Host is malformed")
 			}
 		case bytes.EqualFold(name, []byte("Content-Length")):
-			length, err := strconv.ParseUint(string(value), 10, 63)
-			if lengths++; err != nil || lengths > 1 {
-				return h, errors.New("Content-Length is no length, or is repeated")
+			bytes, err := strconv.ParseUint(string(value), 10, 63)
+			if err != nil || length != nil && string(length) != string(value) {
+				return h, errors.New("Content-Length is no length, or there are two")
 			}
-			h.length = int64(length)
+			length, h.length = value, int64(bytes)
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 			if h.chunked || !bytes.EqualFold(value, []byte("chunked")) {
 				return h, errors.New("Transfer-Encoding is another one than chunked")
@@ -90,7 +91,7 @@ func readHead(head []byte) (requestHead, error) {
 	switch {
 	case hosts > 1 || hosts == 0 && !old:
 		return h, errors.New("there is not exactly one Host")
-	case h.chunked && lengths > 0:
+	case h.chunked && length != nil:
 		return h, errors.New("Transfer-Encoding beside Content-Length")
 	case h.chunked && old:
 		return h, errors.New("Transfer-Encoding in HTTP/1.0")
