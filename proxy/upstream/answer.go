@@ -1,126 +1,183 @@
 package upstream
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"maps"
 	"net/http"
-	"sync/atomic"
+	"strings"
+	"sync"
 
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/wire"
 )
 
-// answer stands between ReverseProxy and the client and corrects what ReverseProxy
-// does not see.
-type answer struct {
-	http.ResponseWriter
-	proxy   *Proxy
-	rec     *middleware.Record
-	body    *requestBody // nil when the request has none
-	interim bool         // the client understands interim answers
-	refused bool         // an upgrade came too late
-	conn    *upgradedConn
+// interim passes on what the website says before its answer, such as 103. A 100 is
+// the server's to send: it does when the body is first read, and with Expect that is
+// when the website has asked for it.
+func (p *Proxy) interim(w http.ResponseWriter, r *http.Request, status int, fields wire.Fields) error {
+	if status == http.StatusContinue || !r.ProtoAtLeast(1, 1) {
+		return nil
+	}
+	kept := p.answered(fields)
+	err := middleware.WriteHead(w, status, http.StatusText(status), kept, 0)
+	if !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	h := w.Header()
+	final := maps.Clone(h)
+	fill(h, kept)
+	delete(h, "Content-Length")
+	w.WriteHeader(status)
+	clear(h)
+	maps.Copy(h, final)
+	return nil
 }
 
-// Unwrap leads http.ResponseController on.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-// WriteHeader sends final answers, and interim ones such as 103.
-func (a *answer) WriteHeader(status int) {
-	h := a.Header()
-	if status < 200 && status != http.StatusSwitchingProtocols {
-		// A 100 is ours to send: net/http does when the body is first read, and that
-		// is when the website has asked for it.
-		if status == http.StatusContinue || !a.interim {
-			return
-		}
-		for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Content-Length"} {
-			delete(h, name)
-		}
-		a.proxy.cookies.stripResponse(h)
-		a.ResponseWriter.WriteHeader(status)
-		return
+// answer sends the website's answer to the client. A part that it has sent is
+// never held back to wait for the next one.
+func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody, a *reply) {
+	p.head(w, body, a)
+	control := http.NewResponseController(w)
+	if a.length != 0 && !a.body.ready() {
+		_ = control.Flush() // the first write reports the same error
 	}
+	buf := p.buffers.get()
+	defer p.buffers.put(buf)
+	for {
+		n, err := a.body.Read(buf[:])
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				p.cut(r.Context(), nil)
+			}
+		}
+		switch {
+		case err == io.EOF:
+			for _, f := range trailing(a.body.trailer()) {
+				w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
+			}
+			return
+		case err != nil:
+			p.cut(r.Context(), err)
+		case !a.body.ready():
+			_ = control.Flush()
+		}
+	}
+}
+
+// head begins the answer.
+func (p *Proxy) head(w http.ResponseWriter, body *requestBody, a *reply) {
+	fields := p.answered(a.fields)
+	h := w.Header()
+	for name, values := range h { // set by who stands in front of the website
+		if !fields.Has(name) {
+			for _, value := range values {
+				fields = append(fields, wire.Field{Name: name, Value: value})
+			}
+		}
+	}
+	if err := middleware.WriteHead(w, a.status, a.reason, fields, a.length); !errors.Is(err, http.ErrNotSupported) {
+		return // the first write reports the same error
+	}
+	clear(h)
+	fill(h, fields)
 	if _, found := h["Content-Type"]; !found {
 		h["Content-Type"] = nil // net/http must not guess what the website left open
 	}
-	if a.body != nil && a.body.http1 && !a.body.ended.Load() {
+	if body != nil && body.http1 && !body.ended.Load() {
 		// What is left of the body must not be taken for the next request.
 		h.Set("Connection", "close")
 	}
-	a.ResponseWriter.WriteHeader(status)
+	w.WriteHeader(a.status)
 }
 
-var errStopping = errors.New("the program is stopping")
-
-// Hijack hands the client's connection over for an upgrade.
-func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if !a.proxy.upgrades.open() {
-		a.refused = true
-		return nil, nil, errStopping
+// answered returns the fields of an answer, final or interim, that the client
+// sees. It uses the memory of what it is given.
+func (p *Proxy) answered(fields wire.Fields) wire.Fields {
+	var connection []string
+	for _, f := range fields {
+		if f.Is("Connection") {
+			connection = append(connection, f.Value)
+		}
 	}
-	conn, buffered, err := http.NewResponseController(a.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
+	kept := fields[:0]
+	for _, f := range fields {
+		keep := true
+		switch {
+		case f.Is("Trailer"):
+			f.Value, keep = announcement(f.Value)
+		case ofConnection(f.Name), named(connection, f.Name):
+			keep = false
+		case f.Is("Set-Cookie"):
+			keep = !p.cookies.sets(f.Value)
+		case f.Is("Clear-Site-Data") && p.guarded:
+			f.Value, keep = clearing(f.Value)
+		case f.Is("Set-Login"):
+			keep = !p.guarded
+		}
+		if keep {
+			kept = append(kept, f)
+		}
 	}
-	a.conn = &upgradedConn{Conn: conn, early: buffered.Reader}
-	a.proxy.upgrades.add(a.conn)
-	return a.conn, buffered, nil
+	return kept
 }
 
-// requestBody remembers how reading the client's body ended.
-type requestBody struct {
-	io.ReadCloser
-	http1   bool
-	trailer trailer
-	ended   atomic.Bool
-	failed  atomic.Pointer[error]
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case err == io.EOF:
-		b.trailer.keepAnnounced()
-		b.ended.Store(true)
-	case err != nil:
-		b.failed.Store(&err)
+// announcement returns what is left of a Trailer line.
+func announcement(line string) (string, bool) {
+	var kept []string
+	for name := range strings.SplitSeq(line, ",") {
+		if name = strings.Trim(name, " \t"); name != "" && mayTrail(name) {
+			kept = append(kept, name)
+		}
 	}
-	return n, err
+	return strings.Join(kept, ", "), len(kept) > 0
 }
 
-// responseBody records why the website's answer broke off.
-type responseBody struct {
-	io.ReadCloser
-	ctx    context.Context // of the request: done when the client has left
-	rec    *middleware.Record
-	failed func(Failure)
+// fill puts fields into a header, spelled as they are unless net/http looks for
+// them.
+func fill(h http.Header, fields wire.Fields) {
+	values := make([]string, len(fields)) // one allocation for all
+	for i, f := range fields {
+		name := f.Name
+		switch canonical := http.CanonicalHeaderKey(name); canonical {
+		case "Content-Length", "Content-Type", "Content-Encoding", "Date", "Trailer":
+			name = canonical
+		}
+		if earlier, found := h[name]; found {
+			h[name] = append(earlier, f.Value)
+			continue
+		}
+		values[i] = f.Value
+		h[name] = values[i : i+1 : i+1]
+	}
 }
 
-func (b *responseBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && b.ctx.Err() == nil {
-		b.failed(Cut)
-		b.rec.Fail(fmt.Errorf("reading the website's answer: %w", err),
+// cut ends an answer so that it does not look complete. err is why the website's
+// part broke off; nil: it is the client that takes no more.
+func (p *Proxy) cut(ctx context.Context, err error) {
+	rec := middleware.FromContext(ctx)
+	if err == nil || ctx.Err() != nil {
+		rec.Left = true
+	} else {
+		p.failed(Cut)
+		rec.Fail(fmt.Errorf("reading the website's answer: %w", err),
 			"the website stopped in the middle of an answer; look into its own log")
 	}
-	return n, err
+	panic(http.ErrAbortHandler)
 }
 
-// modifyResponse is called for every final answer of the website. An error is
-// answered as if there had been none.
-func (p *Proxy) modifyResponse(res *http.Response) error {
-	if res.StatusCode < 100 || res.StatusCode > 999 { // net/http panics when told to send it
-		return fmt.Errorf("the answer has the status %03d", res.StatusCode)
+const bufferSize = 32 << 10
+
+// buffers keeps what bodies are copied through.
+type buffers struct{ pool sync.Pool }
+
+func (p *buffers) get() *[bufferSize]byte {
+	if buf, ok := p.pool.Get().(*[bufferSize]byte); ok {
+		return buf
 	}
-	p.cookies.stripResponse(res.Header)
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		return nil // its body is the connection
-	}
-	ctx := res.Request.Context()
-	res.Body = &responseBody{ReadCloser: res.Body, ctx: ctx, rec: middleware.FromContext(ctx), failed: p.failed}
-	return nil
+	return new([bufferSize]byte)
 }
+
+func (p *buffers) put(buf *[bufferSize]byte) { p.pool.Put(buf) }

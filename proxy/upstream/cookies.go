@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -10,47 +9,16 @@ import (
 // values and cannot set them.
 type cookieNames []string
 
-// stripRequest takes our cookies out of all Cookie lines (RFC 6265, section
-// 4.2.1). All others stay byte for byte, in their order.
-func (names cookieNames) stripRequest(h http.Header) {
-	lines := h["Cookie"]
-	if !slices.ContainsFunc(lines, names.mentioned) {
-		return
+// stripRequest takes our cookies out of a Cookie line (RFC 6265, section 4.2.1),
+// and reports whether anything is left. All others stay byte for byte, in their order.
+func (names cookieNames) stripRequest(line string) (string, bool) {
+	// The names are looked for first, so that most lines are not taken apart.
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(line, name) }) {
+		return line, true
 	}
-	kept := make([]string, 0, len(lines))
-	for _, line := range lines {
-		if names.mentioned(line) {
-			pairs := slices.DeleteFunc(strings.Split(line, ";"), names.ours)
-			if line = strings.TrimLeft(strings.Join(pairs, ";"), " \t"); line == "" {
-				continue
-			}
-		}
-		kept = append(kept, line)
-	}
-	if len(kept) == 0 {
-		delete(h, "Cookie")
-		return
-	}
-	h["Cookie"] = kept
-}
-
-// mentioned reports whether a line may hold one of our cookies.
-func (names cookieNames) mentioned(line string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(line, name) })
-}
-
-// stripResponse takes Set-Cookie lines for our names out of an answer.
-func (names cookieNames) stripResponse(h http.Header) {
-	lines, found := h["Set-Cookie"]
-	if !found || !slices.ContainsFunc(lines, names.sets) {
-		return
-	}
-	kept := slices.DeleteFunc(slices.Clone(lines), names.sets)
-	if len(kept) == 0 {
-		delete(h, "Set-Cookie")
-		return
-	}
-	h["Set-Cookie"] = kept
+	pairs := slices.DeleteFunc(strings.Split(line, ";"), names.ours)
+	line = strings.TrimLeft(strings.Join(pairs, ";"), " \t")
+	return line, line != ""
 }
 
 // sets reports whether a Set-Cookie line sets one of our cookies.
@@ -66,4 +34,22 @@ func (names cookieNames) ours(pair string) bool {
 	pair = strings.TrimLeft(pair, "= \t")
 	name, _, _ := strings.Cut(pair, "=")
 	return slices.Contains(names, strings.TrimRight(name, " \t"))
+}
+
+// clearing returns what is left of a Clear-Site-Data line when it must not end
+// sign-ins: browsers delete the cookies of a whole registrable domain, ours on its
+// other hosts included. "*" is taken for what else there is to clear.
+func clearing(line string) (string, bool) {
+	var kept []string
+	for element := range strings.SplitSeq(line, ",") {
+		element = strings.Trim(element, " \t")
+		switch strings.ToLower(strings.Trim(element, "\"")) {
+		case "", "cookies":
+		case "*":
+			kept = append(kept, `"cache"`, `"storage"`)
+		default:
+			kept = append(kept, element)
+		}
+	}
+	return strings.Join(kept, ", "), len(kept) > 0
 }

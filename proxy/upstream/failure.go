@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 	"time"
 
@@ -17,39 +16,51 @@ import (
 )
 
 // fail answers a request to which the website gave no answer.
-func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
-	a := w.(*answer)
-	rec := a.rec
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, body *requestBody, err error) {
+	rec := middleware.FromContext(r.Context())
 	var bodyErr error // why the client's body could not be read
-	if a.body != nil {
-		if failed := a.body.failed.Load(); failed != nil {
+	if body != nil {
+		if failed := body.failed.Load(); failed != nil {
 			bodyErr = *failed
 		}
 	}
+	if body != nil && body.http1 && !body.ended.Load() {
+		w = &lastAnswer{w} // what is left of the body must not be taken for the next request
+	}
 	switch {
-	case a.conn != nil:
-		rec.Left = true // an upgrade whose client is gone: nothing can be written now
-	case a.refused:
-		p.page(w, r, http.StatusServiceUnavailable)
+	case errors.Is(err, errStopping):
+		p.page(w, r, http.StatusServiceUnavailable, "restarting")
 	case rec.SlowBody():
 		rec.Fail(errors.New("the client stopped sending in the middle of its request"), "nothing to do, unless it happens often: then look at the client's network")
-		p.page(w, r, http.StatusRequestTimeout)
+		p.page(w, r, http.StatusRequestTimeout, "request_timeout")
 	case r.Context().Err() != nil:
 		rec.Left = true
 		panic(http.ErrAbortHandler) // there is no client to read an answer
 	case bodyErr != nil:
 		rec.Fail(fmt.Errorf("reading the client's request: %w", bodyErr), "the client sent a malformed body")
-		p.page(w, r, http.StatusBadRequest)
+		p.page(w, r, http.StatusBadRequest, "bad_request")
 	default:
 		kind, hint := p.diagnose(err)
 		p.failed(kind)
-		rec.Fail(fmt.Errorf("asking %s: %w", p.target, err), hint)
-		status := http.StatusBadGateway
-		if kind == Timeout {
-			status = http.StatusGatewayTimeout
+		rec.Fail(fmt.Errorf("asking %s: %w", p.name, err), hint)
+		switch kind {
+		case Timeout:
+			p.page(w, r, http.StatusGatewayTimeout, "too_slow")
+		case Full:
+			p.page(w, r, http.StatusServiceUnavailable, "full")
+		default:
+			p.page(w, r, http.StatusBadGateway, "unreachable")
 		}
-		p.page(w, r, status)
 	}
+}
+
+// lastAnswer closes the client's connection behind the answer.
+type lastAnswer struct{ http.ResponseWriter }
+
+// WriteHeader adds to the header what closes the connection.
+func (w *lastAnswer) WriteHeader(status int) {
+	w.Header().Set("Connection", "close")
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // errLoop is why a request is not passed on once more.
@@ -59,19 +70,11 @@ var errLoop = errors.New("the request has passed this program five times")
 const retryAfter = 30 * time.Second
 
 // page answers with one of our own pages.
-func (p *Proxy) page(w http.ResponseWriter, r *http.Request, status int) {
-	page := errorpage.Page{Status: status, Code: "bad_request", Args: map[string]string{"site": p.site}, RequestID: middleware.RequestID(r)}
+func (p *Proxy) page(w http.ResponseWriter, r *http.Request, status int, code string) {
+	page := errorpage.Page{Status: status, Code: code, Args: map[string]string{"site": p.site}, RequestID: middleware.RequestID(r)}
 	switch status {
-	case http.StatusBadGateway:
-		page.Code, page.RetryAfter = "unreachable", retryAfter
-	case http.StatusGatewayTimeout:
-		page.Code, page.RetryAfter = "too_slow", retryAfter
-	case http.StatusServiceUnavailable:
-		page.Code, page.RetryAfter = "restarting", retryAfter
-	case http.StatusLoopDetected:
-		page.Code = "loop"
-	case http.StatusRequestTimeout:
-		page.Code = "request_timeout"
+	case http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusServiceUnavailable:
+		page.RetryAfter = retryAfter
 	}
 	errorpage.Write(w, r, page)
 }
@@ -90,35 +93,39 @@ const (
 	Full       Failure = "full"       // all connections that it may have were in use
 )
 
-// diagnose returns the kind of a fault and what the operator can do about it. Some
-// faults differ in the text of the error only.
+// diagnose returns the kind of a fault and what the operator can do about it.
 func (p *Proxy) diagnose(err error) (kind Failure, hint string) {
 	var (
+		known     *fault
 		wait      net.Error
 		dns       *net.DNSError
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
+		remote    *net.OpError
 	)
 	switch {
+	case errors.As(err, &known):
+		return known.kind, known.hint
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
 		return Timeout, "the website did not answer in time; is it overloaded, or is a firewall in between?"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return Refused, "is the website running, and does it listen at " + p.target.Host + "?"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return Refused, "is the website running, and does it listen at " + p.endpoint.address + "?"
+	case errors.Is(err, syscall.EACCES):
+		return Refused, "let the program's user write to the socket " + p.endpoint.address
 	case errors.As(err, &dns):
-		return Unresolved, "the name " + p.target.Hostname() + " does not resolve; check the upstream in the configuration"
+		return Unresolved, "the name " + dns.Name + " does not resolve; check the upstream in the configuration"
 	case errors.As(err, &authority):
-		return TLS, "the website's certificate is not from a trusted authority; use http:// inside a private network, or let the system trust the authority"
+		return TLS, "the website's certificate is not from a trusted authority; name its authority in upstream_tls.ca_file, or use http:// inside a private network"
 	case errors.As(err, &host):
-		return TLS, "the website's certificate is for another name; use that name in the upstream"
-	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		return TLS, "the website's certificate is for another name; use that name in the upstream, or give it in upstream_tls.server_name"
+	case errors.As(err, &record):
 		return TLS, "the website does not speak TLS there; use http:// in the upstream"
-	case errors.As(err, &invalid), errors.As(err, &alert):
-		return TLS, logHint
-	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`):
-		return Broken, "the website speaks TLS there; use https:// in the upstream"
+	case errors.As(err, &invalid):
+		return TLS, "the website's certificate is not valid; has it expired?"
+	case errors.As(err, &remote) && remote.Op == "remote error": // an alert, as crypto/tls reports it
+		return TLS, "the website refused the TLS connection; if it asks for a certificate, give one by upstream_tls.client_cert_file; its own log says why"
 	}
 	return Broken, logHint
 }

@@ -31,6 +31,11 @@ type options struct {
 	timeout time.Duration
 	roots   *x509.CertPool
 	failed  func(upstream.Failure)
+
+	tls         upstream.TLSConfig
+	guarded     bool
+	oddNames    bool
+	connections int
 }
 
 // sidecar is the proxy behind real listeners: one with TLS, one without.
@@ -46,13 +51,17 @@ type sidecar struct {
 func start(t testing.TB, target string, o options) *sidecar {
 	t.Helper()
 	s := new(sidecar)
+	if o.roots != nil {
+		o.tls.Roots = o.roots
+	}
 	logger := s.log.Logger()
 	u, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.proxy, err = upstream.New(upstream.Config{
-		Site: "example.com", URL: u, Roots: o.roots, Cookies: []string{ourCookie}, Timeout: o.timeout, Log: logger, Failed: o.failed,
+		Site: "example.com", URL: u, TLS: o.tls, Cookies: []string{ourCookie}, Timeout: o.timeout, Log: logger, Failed: o.failed,
+		Guarded: o.guarded, OddNames: o.oddNames, Connections: o.connections,
 	})
 	if err != nil {
 		t.Fatal(err)

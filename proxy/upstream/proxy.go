@@ -1,11 +1,8 @@
 package upstream
 
 import (
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,77 +11,76 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/wire"
 )
 
 // DefaultTimeout is how long a website may think about a request.
 const DefaultTimeout = 5 * time.Minute
 
+// loginLines is how long the log is silent after it has reported a login that
+// cannot last.
+const loginLines = 10 * time.Minute
+
 // Config is one website.
 type Config struct {
-	Site    string         // the name that error pages and the log give to the site
-	URL     *url.URL       // where the website listens: http or https, and a host; nothing else
-	Roots   *x509.CertPool // authorities to trust for an https URL; nil: the system's
-	Cookies []string       // names of our own cookies, removed in both directions
-	Timeout time.Duration  // longest wait for the website to take the next bytes of a request, and then to begin its answer; 0: DefaultTimeout
-	Log     zerolog.Logger
-	Failed  func(Failure) // is called for each fault of the website; may be nil
+	Site string // the name that error pages and the log give to the site
+	// URL is where the website listens: http, https, h2c (HTTP/2 in clear text) or h2
+	// (HTTP/2 over TLS) with a host and nothing else, or unix with the path of a socket.
+	URL     *url.URL
+	TLS     TLSConfig     // for https and h2
+	Cookies []string      // names of our own cookies, removed in both directions
+	Guarded bool          // answers cannot end sign-ins (Clear-Site-Data, Set-Login): the site shares a registrable domain with a host that signs people in
+	Timeout time.Duration // longest wait for the website to take the next bytes of a request, and then to begin its answer; 0: DefaultTimeout
+	// Connections is how many connections the website may have at a time; what comes
+	// beyond them waits for a moment. 0: no limit. An HTTP/2 website has one.
+	Connections int
+	OddNames    bool // also passes fields on whose names hold other characters than letters, digits and "-"
+	Log         zerolog.Logger
+	Failed      func(Failure) // is called for each fault of the website; may be nil
 }
 
 // Proxy passes requests to one website.
 type Proxy struct {
-	site      string
-	target    *url.URL
-	cookies   cookieNames
-	log       zerolog.Logger
-	failed    func(Failure)
-	transport transport
-	reverse   *httputil.ReverseProxy
-	upgrades  upgrades
+	site     string
+	name     string // of the website, for the log
+	endpoint endpoint
+	website  exchanger
+	cookies  cookieNames
+	guarded  bool
+	oddNames bool
+	logins   zerolog.Logger // for logins that cannot last, which come in numbers
+	failed   func(Failure)
+	buffers  buffers
+	upgrades upgrades
 }
 
-// New checks the configuration. It does no I/O: a website that is down never
-// keeps the program from starting.
+// New checks the configuration. It does no network I/O: a website that is down
+// never keeps the program from starting.
 func New(cfg Config) (*Proxy, error) {
-	if err := checkURL(cfg.URL); err != nil {
+	to, err := endpointOf(cfg)
+	if err != nil {
 		return nil, fmt.Errorf("upstream of %s: %w", cfg.Site, err)
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
 	}
 	if cfg.Failed == nil {
 		cfg.Failed = func(Failure) {}
 	}
 	p := &Proxy{
-		site:      cfg.Site,
-		target:    &url.URL{Scheme: cfg.URL.Scheme, Host: cfg.URL.Host},
-		cookies:   slices.Clone(cfg.Cookies),
-		log:       cfg.Log,
-		failed:    cfg.Failed,
-		transport: newTransport(cfg),
+		site:     cfg.Site,
+		name:     strings.TrimSuffix(cfg.URL.String(), "/"),
+		endpoint: to,
+		cookies:  slices.Clone(cfg.Cookies),
+		guarded:  cfg.Guarded,
+		oddNames: cfg.OddNames,
+		logins:   cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: loginLines}),
+		failed:   cfg.Failed,
 	}
-	p.reverse = &httputil.ReverseProxy{
-		Rewrite:        p.rewrite,
-		ModifyResponse: p.modifyResponse,
-		ErrorHandler:   p.fail,
-		Transport:      p.transport,
-		BufferPool:     &bufferPool{},
-		ErrorLog:       middleware.ErrorLog(cfg.Log, "upstream"),
+	switch cfg.URL.Scheme {
+	case "h2c", "h2":
+		p.website = newHTTP2(to)
+	default:
+		p.website = newHTTP1(to)
 	}
 	return p, nil
-}
-
-func checkURL(u *url.URL) error {
-	switch {
-	case u == nil:
-		return errors.New("no URL")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
-	case u.Hostname() == "":
-		return errors.New("the URL has no host")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
-		return errors.New("the URL may hold a host and a port only")
-	}
-	return nil
 }
 
 // ServeHTTP passes the request on and streams the answer back.
@@ -94,36 +90,80 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rec.Handler = "upstream"
 	}
 	if !rec.Target.Valid() {
-		p.page(w, r, http.StatusBadRequest)
+		p.page(w, r, http.StatusBadRequest, "bad_request")
 		return
 	}
 	if passes(r) >= maxPasses {
-		rec.Fail(errLoop, "the upstream "+p.target.String()+" leads back to this program; set it to the address at which the website itself listens")
-		p.page(w, r, http.StatusLoopDetected)
+		rec.Fail(errLoop, "the upstream "+p.name+" leads back to this program; set it to the address at which the website itself listens")
+		p.page(w, r, http.StatusLoopDetected, "loop")
 		return
 	}
-	a := &answer{ResponseWriter: w, proxy: p, rec: rec, interim: r.ProtoAtLeast(1, 1)}
-	if r.Body != nil && r.Body != http.NoBody {
-		a.body = &requestBody{ReadCloser: r.Body, http1: r.ProtoMajor == 1, trailer: announced(r.Trailer)}
-		if a.body.http1 {
-			// As over HTTP/2, the body may be read on while the answer is on its way;
-			// without this, early answers wait for the body.
-			_ = http.NewResponseController(w).EnableFullDuplex()
-		}
-		r = r.WithContext(r.Context()) // a copy: net/http looks at its own request's body
-		r.Body = a.body
+	q, body := p.build(w, r, rec)
+	q.interim = func(status int, fields wire.Fields) error { return p.interim(w, r, status, fields) }
+	login, end := p.login(r)
+	q.login = login
+	defer end()
+	if body != nil && body.http1 {
+		// As over HTTP/2, the body may be read on while the answer is on its way;
+		// without this, early answers wait for the body.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	defer func() {
-		if a.conn != nil {
-			p.upgrades.remove(a.conn)
+	if body != nil && !q.expect {
+		// The website is asked when there is something to ask.
+		if err := body.await(); err != nil {
+			p.fail(w, r, body, err)
+			return
 		}
-	}()
-	p.reverse.ServeHTTP(a, r)
+	}
+	a, err := p.website.exchange(r.Context(), q)
+	if err != nil {
+		p.fail(w, r, body, err)
+		return
+	}
+	defer a.body.close()
+	if a.conn == nil {
+		p.answer(w, r, body, a)
+		return
+	}
+	if err := p.tunnel(w, r, a); err != nil {
+		p.fail(w, r, body, err)
+	}
+}
+
+// login returns the client's connection when it carries a login to the website, or
+// this request makes it so. A request over HTTP/2, whose connection may be shared
+// by many persons, gets a connection to the website that ends with it. end ends it.
+func (p *Proxy) login(r *http.Request) (c *middleware.Connection, end func()) {
+	signsIn := slices.ContainsFunc(r.Header["Authorization"], signsInConnection)
+	c = middleware.ConnectionOf(r.Context())
+	switch {
+	case !signsIn && (c == nil || r.ProtoMajor >= 2 || !c.Holds(p)):
+		return nil, func() {}
+	case c == nil || r.ProtoMajor >= 2:
+		if r.ProtoMajor >= 2 {
+			p.logins.Warn().Str("site", p.site).Str("hint", "set domains[].http2: false for this domain: over HTTP/1.1 such logins work").
+				Msg("a login by NTLM or Negotiate came over HTTP/2, where it cannot last")
+		}
+		c = new(middleware.Connection)
+		return c, c.End
+	}
+	if signsIn {
+		c.Keep(p, func() {})
+	}
+	return c, func() {}
+}
+
+// signsInConnection reports whether the value of Authorization is of a scheme that
+// signs in a connection instead of a request (RFC 4559, section 6): on that
+// connection, other clients' requests would be the person's.
+func signsInConnection(value string) bool {
+	scheme, _, _ := strings.Cut(value, " ")
+	return strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate")
 }
 
 // Close ends upgraded connections as CloseWebsockets does and drops the idle
 // connections to the website.
 func (p *Proxy) Close() {
 	p.CloseWebsockets()
-	p.transport.CloseIdleConnections()
+	p.website.close()
 }

@@ -3,11 +3,13 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -42,13 +44,13 @@ type transports struct {
 	single *http.Transport // closes a connection after one request
 }
 
-func newTransport(cfg Config) transport {
+func newTransport(to endpoint) transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // upgrades need HTTP/1.1
 	d := &dialer{
 		dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
-		limit:  cfg.Timeout,
-		tls:    tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
+		limit:  to.timeout,
+		to:     to,
 	}
 	shared := &http.Transport{
 		Proxy:                  nil, // the website is near; the environment's proxy is for far places
@@ -57,7 +59,7 @@ func newTransport(cfg Config) transport {
 		DisableCompression:     true, // bodies pass as they are
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        idleTimeout,
-		ResponseHeaderTimeout:  cfg.Timeout,
+		ResponseHeaderTimeout:  to.timeout,
 		ExpectContinueTimeout:  continueTimeout,
 		MaxResponseHeaderBytes: maxResponseHeaderBytes,
 		Protocols:              protocols,
@@ -68,7 +70,7 @@ func newTransport(cfg Config) transport {
 }
 
 func (t *transports) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodHead || slices.ContainsFunc(r.Header["Authorization"], asksConnection) {
+	if r.Method == http.MethodHead || slices.ContainsFunc(r.Header["Authorization"], signsInConnection) {
 		return t.single.RoundTrip(r)
 	}
 	return t.shared.RoundTrip(r)
@@ -93,16 +95,12 @@ func asksConnection(value string) bool {
 type dialer struct {
 	dialer net.Dialer
 	limit  time.Duration // of pacedConn
-	tls    tls.Config
+	to     endpoint
 }
 
 // dial opens a connection; with TLS when secure is set.
 func (d *dialer) dial(ctx context.Context, addr string, secure bool) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := d.dialer.DialContext(ctx, "tcp", addr)
+	conn, err := d.dialer.DialContext(ctx, d.to.network, d.to.address)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +110,7 @@ func (d *dialer) dial(ctx context.Context, addr string, secure bool) (net.Conn, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	config := d.tls.Clone()
-	config.ServerName = host
+	config := d.to.tls()
 	encrypted := tls.Client(paced, config)
 	if err := encrypted.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says more
@@ -144,26 +141,60 @@ func (c *pacedConn) Write(p []byte) (int, error) {
 // CloseWrite ends one direction of an upgraded connection.
 func (c *pacedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
-// closeWrite ends the sending direction of a connection, or all of it where the
-// connection knows no directions.
-func closeWrite(conn net.Conn) error {
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+// http1Client exchanges over HTTP/1.1 as http.Transport speaks it.
+type http1Client struct {
+	http2Client
+	transport transport
+}
+
+func newHTTP1(to endpoint) *http1Client {
+	c := &http1Client{http2Client{endpoint: to, scheme: "http"}, newTransport(to)}
+	if to.tls != nil {
+		c.scheme = "https"
+	}
+	return c
+}
+
+func (c *http1Client) close() { c.transport.CloseIdleConnections() }
+
+func (c *http1Client) exchange(ctx context.Context, q *request) (*reply, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	res, err := c.send(ctx, cancel, q, c.transport)
+	if err == nil && (res.StatusCode < 100 || res.StatusCode > 999) {
+		err = &fault{Broken, logHint, fmt.Errorf("the answer has the status %03d", res.StatusCode)}
+	}
+	if err == nil && res.StatusCode == http.StatusSwitchingProtocols && (q.upgrade == "" || !strings.EqualFold(res.Header.Get("Upgrade"), q.upgrade)) {
+		err = &fault{Broken, logHint, errors.New("the answer switches to a protocol that was not asked for")}
+		_ = res.Body.Close()
+	}
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	a := &reply{status: res.StatusCode, reason: http.StatusText(res.StatusCode), fields: inOrder(res.Header), length: res.ContentLength}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		a.conn = &upgradedSide{ReadWriteCloser: res.Body.(io.ReadWriteCloser)}
+	}
+	if q.method == http.MethodHead {
+		a.length = 0
+	}
+	a.body = &http2Body{res: res, left: a.length, cancel: cancel}
+	return a, nil
+}
+
+// upgradedSide is the website's connection behind a 101.
+type upgradedSide struct {
+	net.Conn // nil: a tunnel asks for no more than the methods below
+	io.ReadWriteCloser
+}
+
+func (c *upgradedSide) Read(p []byte) (int, error)  { return c.ReadWriteCloser.Read(p) }
+func (c *upgradedSide) Write(p []byte) (int, error) { return c.ReadWriteCloser.Write(p) }
+func (c *upgradedSide) Close() error                { return c.ReadWriteCloser.Close() }
+
+func (c *upgradedSide) CloseWrite() error {
+	if half, ok := c.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return conn.Close()
+	return c.Close()
 }
-
-const bufferSize = 32 << 10
-
-// bufferPool keeps the buffers through which bodies are copied. Array pointers,
-// not slices, so that putting one back allocates nothing.
-type bufferPool struct{ pool sync.Pool }
-
-func (p *bufferPool) Get() []byte {
-	if buf, ok := p.pool.Get().(*[bufferSize]byte); ok {
-		return buf[:]
-	}
-	return make([]byte, bufferSize)
-}
-
-func (p *bufferPool) Put(buf []byte) { p.pool.Put((*[bufferSize]byte)(buf)) }

@@ -216,3 +216,29 @@ func TestClaimsBeforePHP(t *testing.T) {
 		}
 	}
 }
+
+// TestProtocolsByName: a domain that turns HTTP/2 off does so for all of its names; others keep it.
+func TestProtocolsByName(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	names := []string{"example.test", "old.test", "www.old.test", "id.old.test"}
+	yaml, roots := filesYAML(t, folder, names...)
+	p := start(t, folder, yaml+fmt.Sprintf(`domains:
+  - {name: example.test, upstream: %[1]q}
+  - {name: old.test, upstream: %[1]q, hosts: [www.old.test], http2: false, authority: id.old.test, directory: corp}
+`, website(t).URL)+deadDirectory)
+	for _, name := range names {
+		connection, err := tls.Dial("tcp", p.Addr("https").String(), &tls.Config{ServerName: name, RootCAs: roots, NextProtos: []string{"h2", "http/1.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		connection.Close()
+		want := "http/1.1"
+		if name == "example.test" {
+			want = "h2"
+		}
+		if got := connection.ConnectionState().NegotiatedProtocol; got != want {
+			t.Errorf("%s speaks %q, want %q", name, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -101,6 +102,17 @@ func (g *generation) makeHandlers(tls *certificates) error {
 	}
 	g.handlers = map[string]http.Handler{listenHTTPS: record(edge.Secure()), listenHTTP: record(plain)}
 	return nil
+}
+
+// protocols returns the TLS settings for a server name: without HTTP/2 where its domain turned it off.
+func (g *generation) protocols(name string, settings *tls.Config) *tls.Config {
+	canonical := middleware.CanonicalHost(name)
+	if !slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.Name == canonical && !h.Entry.HTTP2 }) {
+		return settings
+	}
+	settings = settings.Clone() // the keys of session tickets stay those of the listener
+	settings.NextProtos = slices.DeleteFunc(slices.Clone(settings.NextProtos), func(protocol string) bool { return protocol == "h2" })
+	return settings
 }
 
 // acquire counts a request. It returns false when the generation has drained: another one is

@@ -116,8 +116,8 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 	}
 	if first := a.certificates.current.Load().tls; first != nil {
 		settings := first.Clone() // each handshake takes the certificates that are current
-		settings.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return a.certificates.current.Load().tls, nil
+		settings.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			return a.current.Load().protocols(hello.ServerName, a.certificates.current.Load().tls), nil
 		}
 		add(public, listenHTTPS, a.handler(listenHTTPS), settings)
 	}

@@ -103,8 +103,15 @@ func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
 			http.Error(w, "There is no website at this name.", http.StatusNotFound)
 		}), nil
 	}
+	entry := host.Entry
 	to, err := upstream.New(upstream.Config{
 		Site: host.Name, URL: host.Upstream, Cookies: []string{session.CookieName}, Log: g.log,
+		TLS: upstream.TLSConfig{
+			Roots: entry.UpstreamTLS.Roots, ServerName: entry.UpstreamTLS.ServerName, Insecure: entry.UpstreamTLS.Insecure,
+			CertFile: entry.UpstreamTLS.ClientCertFile, KeyFile: entry.UpstreamTLS.ClientKeyFile,
+		},
+		Timeout: entry.UpstreamTimeout, Connections: entry.MaxConnections,
+		OddNames: entry.AllowOddFieldNames, Guarded: host.Guarded,
 		Failed: func(f upstream.Failure) { g.metrics.upstreamErrors.WithLabelValues(host.Name, string(f)).Inc() },
 	})
 	if err != nil {

@@ -74,7 +74,6 @@ type Checker struct {
 	hosts  []config.Host
 	dialer network.Dialer
 	client visitor.Client // an outsider's
-	direct visitor.Client // as the program itself connects, by the machine's names
 	dates  []dated
 	keys   ownKeys
 	// identities are the names by which CAA records allow the ACME server.
@@ -93,7 +92,6 @@ func New(env Env, options Options) *Checker {
 		c.dialer.Names[host.Name] = true
 	}
 	c.client = c.clientFor(c.Roots)
-	c.direct = visitor.Client{HTTP: visitor.NewHTTP(c.Dial, nil, c.Now), UserAgent: agent, Observe: c.noteDate}
 	return c
 }
 

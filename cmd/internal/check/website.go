@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -17,13 +18,16 @@ import (
 // website is an upstream, looked at as the program reaches it: directly.
 type website struct {
 	*Checker
-	host config.Host
-	home visitor.Answer // nil Response: it does not answer
+	host   config.Host
+	at     string         // its URL, as the client takes it
+	client visitor.Client // as the program itself connects, by the machine's names
+	home   visitor.Answer // nil Response: it does not answer
 }
 
 // websiteGroup checks a website for the first host that leads to it.
 func (c *Checker) websiteGroup(host config.Host) report.Group {
 	w := &website{Checker: c, host: host}
+	w.at, w.client = c.clientOf(host)
 	steps := []report.Step{{Name: "answers", Run: w.checkHome}}
 	if host.Role != config.RolePlain {
 		steps = append(steps, report.Step{Name: "paths", Run: w.checkPaths})
@@ -49,7 +53,34 @@ func (w *website) get(ctx context.Context, path string, more http.Header) (visit
 	for name, values := range more {
 		header[name] = values
 	}
-	return w.direct.Get(ctx, w.host.Upstream.String()+path, header)
+	return w.client.Get(ctx, w.at+path, header)
+}
+
+// clientOf returns a client that reaches the website of a host as its entry says,
+// and the website's URL for it.
+func (c *Checker) clientOf(host config.Host) (at string, client visitor.Client) {
+	to, trust := host.Upstream, host.Entry.UpstreamTLS
+	client = visitor.Client{HTTP: visitor.NewHTTP(c.Dial, trust.Roots, c.Now), UserAgent: agent, Observe: c.noteDate}
+	transport := client.HTTP.Transport.(*http.Transport)
+	transport.TLSClientConfig.ServerName = trust.ServerName
+	transport.TLSClientConfig.InsecureSkipVerify = trust.Insecure //nolint:gosec // as the operator wants the program to do
+	if trust.ClientCertFile != "" {
+		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			certificate, err := tls.LoadX509KeyPair(trust.ClientCertFile, trust.ClientKeyFile)
+			return &certificate, err
+		}
+	}
+	switch to.Scheme {
+	case "unix":
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return c.Dial(ctx, "unix", to.Path) }
+		return "http://" + host.Name, client
+	case "h2c", "h2":
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetUnencryptedHTTP2(to.Scheme == "h2c")
+		transport.Protocols.SetHTTP2(to.Scheme == "h2")
+		return map[string]string{"h2c": "http://", "h2": "https://"}[to.Scheme] + to.Host, client
+	}
+	return to.String(), client
 }
 
 // checkHome follows the website's own redirects on the same host, as websites
@@ -61,7 +92,7 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 		if err != nil {
 			hint := "is the website running, and is upstream right? Visitors see an error page"
 			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-				hint = "use http:// inside a private network, or a certificate for the name in upstream that this system trusts. Visitors see an error page"
+				hint = "name its authority in upstream_tls.ca_file, and the name that it is for in upstream_tls.server_name; or use http:// inside a private network. Visitors see an error page"
 			}
 			return report.Fail(hint, "%v", visitor.Explain(err, w.host.Upstream.Hostname()))
 		}

@@ -3,8 +3,10 @@ package check_test
 import (
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +119,7 @@ func TestWebsiteDown(t *testing.T) {
 		"refused":   {"http://127.0.0.1:1", "the connection is refused", "is upstream right?"},
 		"no HTTP":   {garbage.URL, "malformed", "is upstream right?"},
 		"no TLS":    {replaced(garbage.URL, "http:", "https:"), "not TLS", "is upstream right?"},
-		"untrusted": {untrusted.URL, "TLS: ", "use http:// inside a private network, or a certificate"},
+		"untrusted": {untrusted.URL, "TLS: ", "upstream_tls.ca_file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -211,4 +213,42 @@ func TestClockAndCaches(t *testing.T) {
 		w.Header().Set("Age", "3600")
 	}))
 	look(t, world.checker(nil).Domain("example.org")).expect(t, want{"clock", report.Skipped, "no other server", ""})
+}
+
+// A website is asked the way that its entry describes.
+func TestWebsiteKinds(t *testing.T) {
+	t.Parallel()
+	handler := http.HandlerFunc(text(200, "text/plain", "hello"))
+	socket := filepath.Join(t.TempDir(), "website.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := httptest.NewUnstartedServer(handler)
+	local.Listener = listener
+	local.Start()
+	t.Cleanup(local.Close)
+	clear2 := httptest.NewUnstartedServer(handler)
+	clear2.Config.Protocols = new(http.Protocols)
+	clear2.Config.Protocols.SetUnencryptedHTTP2(true)
+	clear2.Start()
+	t.Cleanup(clear2.Close)
+	secure := httptest.NewUnstartedServer(handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	for name, test := range map[string]struct {
+		upstream string
+		want     want
+	}{
+		"unix":     {"unix:" + socket, want{"answers", report.OK, "200", ""}},
+		"h2c":      {"h2c://" + clear2.Listener.Addr().String(), want{"answers", report.OK, "200", ""}},
+		"trusted":  {secure.URL + `", upstream_tls: {insecure: true}, upstream_timeout: "1m`, want{"answers", report.OK, "200", ""}},
+		"distrust": {secure.URL, want{"answers", report.Failed, "certificate", "upstream_tls.ca_file"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			look(t, newInternet(t).checker(load(t, folder(t), withWebsite(test.upstream))).Everything()).expect(t, test.want)
+		})
+	}
 }

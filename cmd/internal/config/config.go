@@ -145,9 +145,27 @@ type ACME struct {
 type Domain struct {
 	// Required. The host name, which is also the mail domain.
 	Name string `yaml:"name" env:"PERSONA_DOMAIN" as:"host" example:"example.com"`
-	// The website that requests are passed on to. A domain without one needs
-	// directory, authority or disabled.
+	// The website that requests are passed on to: http:// or https:// with a host,
+	// unix: with the path of a socket, or for websites that speak HTTP/2 alone, as
+	// gRPC services do, h2c:// in clear text and h2:// over TLS. A domain without one
+	// needs directory, authority or disabled.
 	Upstream *url.URL `yaml:"upstream" env:"PERSONA_UPSTREAM" as:"upstream" example:"http://127.0.0.1:8081"`
+	// How the program and a website at https:// or h2:// trust one another.
+	UpstreamTLS UpstreamTLS `yaml:"upstream_tls"`
+	// How long the website may take for the next part of a request, and then to
+	// begin its answer. An answer that has begun may take as long as it likes.
+	UpstreamTimeout time.Duration `yaml:"upstream_timeout" default:"5m" min:"1s" max:"24h"`
+	// The connections that the website may have at a time: what its workers can
+	// take. Requests beyond it wait for a moment and are then answered 503. 0 is no
+	// limit. Each open websocket counts.
+	MaxConnections int `yaml:"max_connections" default:"0" min:"0" max:"1000000" example:"200"`
+	// Also passes header fields to the website whose names hold other characters
+	// than letters, digits and hyphens. Many websites take them for other fields, so
+	// they are dropped otherwise.
+	AllowOddFieldNames bool `yaml:"allow_odd_field_names" default:"false"`
+	// Offers HTTP/2 to browsers. A website that asks for NTLM or Negotiate needs
+	// false: it signs in connections, and over HTTP/2 all requests share one.
+	HTTP2 bool `yaml:"http2" default:"true"`
 	// Further host names of the website; nothing is intercepted there.
 	Hosts []string `yaml:"hosts" env:"PERSONA_HOSTS" as:"hostOrAddress" example:"[www.example.com]"`
 	// The directory whose people have addresses of this domain. It makes this an
@@ -163,6 +181,25 @@ type Domain struct {
 	Certifies []string `yaml:"certifies" env:"PERSONA_CERTIFIES" as:"host" example:"[sister.example]"`
 	// Publishes that the domain has no identity provider.
 	Disabled bool `yaml:"disabled" default:"false"`
+}
+
+// UpstreamTLS is how a website is trusted over TLS, and how the program proves
+// itself to it.
+type UpstreamTLS struct {
+	// Root certificates in PEM form to trust for the website instead of the
+	// system's.
+	Roots *x509.CertPool `yaml:"ca_file" as:"roots" example:"website-ca.pem"`
+	// The name that the website's certificate is for, when it is not the host of
+	// upstream.
+	ServerName string `yaml:"server_name" as:"host" example:"cms.internal"`
+	// A certificate in PEM form for a website that asks for one; read again for
+	// each connection.
+	ClientCertFile string `yaml:"client_cert_file" as:"path" example:"client.pem"`
+	// The private key of client_cert_file, in PEM form.
+	ClientKeyFile string `yaml:"client_key_file" as:"path" example:"client-key.pem"`
+	// Accepts any certificate of the website: for a test, or on a network where
+	// nothing else answers at its address.
+	Insecure bool `yaml:"insecure" default:"false"`
 }
 
 // Preset names the schema that a directory follows.

@@ -223,7 +223,7 @@ func loadText(t *testing.T, text string, environ []string) (*config.Config, erro
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
-		"ldap_password": []byte("hunter2\n"), "directory-ca.pem": roots, "acme-ca.pem": roots, "lookups-ca.pem": roots,
+		"ldap_password": []byte("hunter2\n"), "directory-ca.pem": roots, "acme-ca.pem": roots, "lookups-ca.pem": roots, "website-ca.pem": roots,
 		"acme-mac-key": []byte("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), data, 0o600); err != nil {

@@ -63,6 +63,25 @@ func (l *loader) checkDomain(d Domain, i int) {
 	if !has("directory") && !has("authority") && !d.Disabled && !has("upstream") {
 		l.missing(at("upstream"), "a domain without a website needs directory, authority or disabled")
 	}
+	for _, key := range []string{"upstream_tls", "upstream_timeout", "max_connections", "allow_odd_field_names"} {
+		if has(key) && !has("upstream") {
+			l.fault(at(key), "needs an upstream", "say with "+l.setting(at("upstream"), "http://…")+" where the website is, or remove the key")
+		}
+	}
+	encrypted := d.Upstream != nil && (d.Upstream.Scheme == "https" || d.Upstream.Scheme == "h2")
+	if has("upstream_tls") && d.Upstream != nil && !encrypted {
+		l.fault(at("upstream_tls"), "is for a website at https:// or h2://", "remove it, or correct the upstream")
+	}
+	l.checkPair(at("upstream_tls.client_cert_file"), at("upstream_tls.client_key_file"))
+	switch insecure := at("upstream_tls.insecure"); {
+	case d.UpstreamTLS.Insecure && has("upstream_tls.ca_file"):
+		l.fault(insecure, "contradicts "+l.name(at("upstream_tls.ca_file")), "keep one of them")
+	case d.UpstreamTLS.Insecure:
+		l.warn(insecure, "accepts any certificate, so who answers at the website's address is not checked", "name the website's authority in ca_file")
+	}
+	if d.Upstream != nil && strings.HasPrefix(d.Upstream.Scheme, "h2") && d.MaxConnections > 0 {
+		l.fault(at("max_connections"), "is not counted for a website that speaks HTTP/2", "remove it: its requests share a connection")
+	}
 	if d.Upstream != nil && (d.Upstream.Hostname() == d.Name || slices.Contains(d.Hosts, d.Upstream.Hostname())) {
 		l.warn(at("upstream"), fmt.Sprintf("%s is a host name that is served here", kind.Quote(d.Upstream.Hostname())),
 			"if it leads back to persona, each request goes in circles: name the website's own host")

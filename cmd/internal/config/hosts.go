@@ -32,7 +32,12 @@ type Host struct {
 	// to its own page, and for a delegating or disabled host without one, which
 	// has nothing to show but its document. Never nil on a plain host.
 	Upstream *url.URL
-	Role     Role
+	// Entry is the domain entry that Domain names.
+	Entry *Domain
+	// Guarded reports whether the host is on the site of an identity host (or is one):
+	// its answers could delete the cookies of that host.
+	Guarded bool
+	Role    Role
 	// Directory of an identity host: a key of Config.Directories.
 	Directory string
 	// MailDomains that an identity host signs for, sorted, but its own name
@@ -58,10 +63,11 @@ func (c *Config) Hosts() []Host {
 		}
 	}
 	signed := map[string][]string{} // mail domains by the identity host that signs for them
-	for _, d := range c.Domains {
+	for i := range c.Domains {
+		d := &c.Domains[i]
 		add(d.host())
 		for _, name := range d.Hosts {
-			add(Host{Name: name, Domain: d.Name, Upstream: d.Upstream, Role: RolePlain})
+			add(Host{Name: name, Domain: d.Name, Upstream: d.Upstream, Entry: d, Role: RolePlain})
 		}
 		if d.Authority != "" && d.Authority != d.Name && !d.Disabled {
 			signed[d.Authority] = append(signed[d.Authority], d.Name)
@@ -70,14 +76,19 @@ func (c *Config) Hosts() []Host {
 			signed[d.signer()] = append(signed[d.signer()], d.Certifies...)
 		}
 	}
-	for _, d := range c.Domains {
-		if d.makesHost() {
-			add(Host{Name: d.Authority, Domain: d.Name, Role: RoleIdentity, Directory: d.Directory})
+	for i := range c.Domains {
+		if d := &c.Domains[i]; d.makesHost() {
+			add(Host{Name: d.Authority, Domain: d.Name, Entry: d, Role: RoleIdentity, Directory: d.Directory})
 		}
+	}
+	signsIn := map[string]bool{} // by site
+	for _, h := range hosts {
+		signsIn[site(h.Name)] = signsIn[site(h.Name)] || h.Role == RoleIdentity
 	}
 	hubs := c.hubsBySite(hosts)
 	for i := range hosts {
 		h := &hosts[i]
+		h.Guarded = signsIn[site(h.Name)]
 		if h.Role != RoleIdentity {
 			continue
 		}
@@ -97,10 +108,10 @@ func (c *Config) Hosts() []Host {
 
 // makesHost reports whether the entry makes the identity host that it names as
 // authority.
-func (d Domain) makesHost() bool { return d.Directory != "" && d.Authority != "" && !d.Disabled }
+func (d *Domain) makesHost() bool { return d.Directory != "" && d.Authority != "" && !d.Disabled }
 
 // signer returns the identity host of the entry's directory.
-func (d Domain) signer() string {
+func (d *Domain) signer() string {
 	if d.makesHost() {
 		return d.Authority
 	}
@@ -108,8 +119,8 @@ func (d Domain) signer() string {
 }
 
 // host returns what the entry is under its own name.
-func (d Domain) host() Host {
-	h := Host{Name: d.Name, Domain: d.Name, Upstream: d.Upstream}
+func (d *Domain) host() Host {
+	h := Host{Name: d.Name, Domain: d.Name, Upstream: d.Upstream, Entry: d}
 	switch {
 	case d.Disabled:
 		h.Role = RoleDisabled

@@ -104,6 +104,15 @@ func dump(t *testing.T, c *config.Config) string {
 			line("  authority %s", h.Authority)
 		}
 	}
+	for _, d := range c.Domains {
+		settings := func(d config.Domain) reflect.Value {
+			return reflect.ValueOf(config.Domain{
+				UpstreamTLS: d.UpstreamTLS, UpstreamTimeout: d.UpstreamTimeout, MaxConnections: d.MaxConnections,
+				AllowOddFieldNames: d.AllowOddFieldNames, HTTP2: d.HTTP2,
+			})
+		}
+		differences(line, d.Name+" ", settings(d), settings(defaults.Domains[0]))
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Directories)) {
 		d := c.Directories[name]
 		line("directory %s", name)

@@ -176,7 +176,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"hostOrAddress": "host name, or IP address where `tls.mode` is not `acme`",
 		"mailDomain":    "host name, or `\"*\"`",
 		"authority":     "host name, with a port if the host is another provider's and the port is not 443",
-		"upstream":      "URL `http://HOST[:PORT]` or `https://HOST[:PORT]`",
+		"upstream":      "URL `http://HOST[:PORT]`, `https://HOST[:PORT]`, `unix:/PATH`, `h2c://HOST[:PORT]` or `h2://HOST[:PORT]`",
 		"ldap":          "URL `ldaps://HOST[:PORT]` or `ldap://HOST[:PORT]`",
 		"hub":           "URL `https://HOST[:PORT][/PATH]`",
 		"relyingParty":  "origin `https://HOST[:PORT]`, `https://*.HOST[:PORT]`, or `\"*\"`; `http://` for localhost alone",
@@ -227,7 +227,7 @@ func manual(t *testing.T, keys []documented) string {
 	var write func(keys []documented)
 	write = func(keys []documented) {
 		for _, d := range keys {
-			fmt.Fprintf(&parts, "%s `%s`\n\n%s\n\n", map[bool]string{true: "##", false: "###"}[d.keys != nil || !strings.Contains(d.path, ".")], d.path, wrap("", d.meaning))
+			fmt.Fprintf(&parts, "%s `%s`\n\n%s\n\n", map[bool]string{true: "##", false: "###"}[d.keys != nil && !strings.Contains(d.path, "[].") || !strings.Contains(d.path, ".")], d.path, wrap("", d.meaning))
 			if d.keys != nil {
 				write(d.keys)
 				continue
@@ -285,7 +285,7 @@ var shownOn = []string{
 }
 
 // shownElsewhere are the keys that contradict others of their entry.
-var shownElsewhere = []string{"domains[].disabled", "directories.NAME.bind_password"}
+var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "directories.NAME.bind_password"}
 
 const furtherDomains = `
   # The layout that changes least: identity alone, on a host of its own. example.org stays where it is and publishes one
@@ -298,6 +298,16 @@ const furtherDomains = `
   #- name: example.net
   #  upstream: http://127.0.0.1:8082
   #  authority: id.example.com
+
+  # A website over TLS, with a certificate of the company's own authority, that asks for one itself.
+  #- name: intranet.example
+  #  upstream: https://192.0.2.7:8443
+  #  upstream_tls:
+  #    ca_file: website-ca.pem
+  #    server_name: cms.internal
+  #    client_cert_file: client.pem
+  #    client_key_file: client-key.pem
+  #    insecure: false
 
   # A domain that publishes that it has no identity provider.
   #- name: old.example

@@ -116,15 +116,23 @@ func serverURL(text string, schemes []string, example, noPath string) (*url.URL,
 
 // upstreamURL returns the URL of a website.
 func upstreamURL(text string) (*url.URL, Problem) {
-	scheme, _, _ := strings.Cut(text, ":")
-	switch {
-	case scheme == "h2c" || scheme == "unix":
-		return nil, Bad("use http or https", "the scheme %s is not available yet", scheme)
-	case !strings.Contains(text, "//") && !strings.Contains(text, "@"):
+	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
+		path = "/" + strings.TrimLeft(path, "/")
+		u := &url.URL{Scheme: "unix", Path: path}
+		if !strings.HasPrefix(text, "unix:/") || path == "/" || strings.HasSuffix(path, "/") || len(path) > maxSocketPath || strings.ContainsAny(path, "\x00?#") {
+			return nil, Bad("write unix:/run/website.sock", "%s has no absolute path of a socket of at most %d bytes", Quote(text), maxSocketPath)
+		}
+		return u, Problem{}
+	}
+	if !strings.Contains(text, "//") && !strings.Contains(text, "@") {
 		return nil, Bad("write http://"+Shorten(text), "%s has no scheme", Quote(text))
 	}
-	return serverURL(text, []string{"http", "https"}, "http://cms:8080", "remove the path: every path is passed on as it came")
+	return serverURL(text, []string{"http", "https", "h2c", "h2"}, "http://cms:8080", "remove the path: every path is passed on as it came")
 }
+
+// maxSocketPath is how long the path of a Unix socket may be (sockaddr_un, less the
+// final NUL).
+const maxSocketPath = 107
 
 // ldapURL returns the URL of an LDAP server.
 func ldapURL(text string) (string, Problem) {

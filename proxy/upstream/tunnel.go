@@ -2,14 +2,84 @@ package upstream
 
 import (
 	"bufio"
+	"errors"
+	"io"
 	"net"
+	"net/http"
 	"sync"
 	"time"
+
+	"persona-sidecar/proxy/middleware"
 )
 
 // closeLinger is how long a client may hold on to an upgraded connection that
 // the website has ended.
 const closeLinger = 30 * time.Second
+
+// errStopping is why an upgrade is not made.
+var errStopping = errors.New("the program is stopping")
+
+// tunnel passes the website's 101 on, and then bytes both ways until both sides
+// have ended theirs. The error is one before the 101 was sent.
+func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, a *reply) error {
+	defer a.conn.Close()
+	if !p.upgrades.open() {
+		return errStopping
+	}
+	head := []byte("HTTP/1.1 101 " + a.reason + "\r\nConnection: Upgrade\r\n")
+	for _, f := range a.fields {
+		if f.Is("Upgrade") {
+			head = append(head, "Upgrade: "+f.Value+"\r\n"...)
+		}
+	}
+	for _, f := range p.answered(a.fields) {
+		if !f.Is("Content-Length") && !f.Is("Trailer") {
+			head = append(head, f.Name+": "+f.Value+"\r\n"...)
+		}
+	}
+	head = append(head, "\r\n"...)
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return err
+	}
+	client := &upgradedConn{Conn: conn, early: buffered.Reader}
+	p.upgrades.add(client)
+	defer p.upgrades.remove(client)
+	defer client.Close()
+	if _, err := client.Write(head); err != nil {
+		middleware.FromContext(r.Context()).Left = true
+		return nil
+	}
+	var upward sync.WaitGroup
+	upward.Go(func() { p.relay(a.conn, client) })
+	p.relay(client, a.conn)
+	upward.Wait()
+	return nil
+}
+
+// relay passes bytes on until their source ends, and ends that direction. Where
+// that is not possible, or a side has failed, both connections are closed.
+func (p *Proxy) relay(to, from net.Conn) {
+	buf := p.buffers.get()
+	defer p.buffers.put(buf)
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, buf[:])
+	if err == nil {
+		err = closeWrite(to)
+	}
+	if err != nil {
+		_ = to.Close() // err says why
+		_ = from.Close()
+	}
+}
+
+// closeWrite ends the sending direction of a connection, or all of it where the
+// connection knows no directions.
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return conn.Close()
+}
 
 // upgrades are the connections that have become something other than HTTP,
 // nearly always websockets. net/http forgets about them.

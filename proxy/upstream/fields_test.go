@@ -1,0 +1,107 @@
+package upstream_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// madeHere are the lines that the proxy adds to every request.
+var madeHere = []string{"Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-For", "X-Real-IP", "X-Request-ID", "Host"}
+
+// clientLines returns the lines of a request's head without those.
+func clientLines(head string) []string {
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimSuffix(head, "\r\n\r\n"), "\r\n") {
+		if name, _, _ := strings.Cut(line, ":"); !slices.Contains(madeHere, name) {
+			lines = append(lines, line)
+		}
+	}
+	return lines[1:] // without the request line
+}
+
+// What the website gets of a request's fields, with names spelled as in the
+// standards.
+func TestRequestFields(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		sent, seen []string
+		odd        bool
+	}{
+		"websocket": {
+			[]string{"Connection: keep-alive, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: a", "sec-websocket-version: 13", "Sec-WebSocket-Protocol: b", "Sec-WebSocket-Extensions: c"},
+			[]string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: a", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: b", "Sec-WebSocket-Extensions: c"},
+			false,
+		},
+		"spellings":      {[]string{"dnt: 1", "soapaction: x", "x-xsrf-token: t", "sec-ch-ua-mobile: ?0", "x-some-thing: y"}, []string{"DNT: 1", "SOAPAction: x", "X-XSRF-TOKEN: t", "Sec-CH-UA-Mobile: ?0", "X-Some-Thing: y"}, false},
+		"values":         {[]string{"X-Empty:", "X-High: \xe4\xf6\xfc \xc3\xa4", "X-Tab: a\tb", "X-Two: 1", "X-Two: 2"}, []string{"X-Empty: ", "X-High: \xe4\xf6\xfc \xc3\xa4", "X-Tab: a\tb", "X-Two: 1", "X-Two: 2"}, false},
+		"of one hop":     {[]string{"Connection: close, X-Secret", "X-Secret: 1", "Keep-Alive: 5", "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic x", "TE: gzip", "Trailer: X", "HTTP2-Settings: AAMA"}, nil, false},
+		"httpoxy":        {[]string{"Proxy: http://evil.example"}, nil, false},
+		"trailers asked": {[]string{"Connection: TE", "TE: trailers, deflate;q=0.5"}, []string{"Connection: TE", "TE: trailers"}, false},
+		"odd names":      {[]string{"X_A: 1", "X.A: 1", "X!A: 1", "X-A: 1", "Content_Length: 5", "Transfer.Encoding: chunked"}, []string{"X-A: 1"}, false},
+		"odd, allowed":   {[]string{"X_A: 1", "X.B: 1", "X_Forwarded_For: 6.6.6.6", "Remote_User: root", "Content_Length: 5", "Transfer.Encoding: chunked", "Cookie_: a", "Pro.xy: p"}, []string{"X_A: 1", "X.B: 1", "Cookie_: a", "Pro.xy: p"}, true},
+		"upgrade, h2c":   {[]string{"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMA"}, nil, false},
+		"upgrade alone":  {[]string{"Upgrade: websocket"}, nil, false},
+		"user agent":     {nil, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, echoHead(t), options{oddNames: test.odd})
+			_, head := s.send(t, "GET / HTTP/1.1\r\nHost: example.com\r\n"+strings.Join(append(test.sent, "", ""), "\r\n"))
+			seen, want := clientLines(head), slices.Clone(test.seen)
+			if test.odd { // net/http has spelled these
+				seen, want = strings.Split(strings.ToLower(strings.Join(seen, "\n")), "\n"), strings.Split(strings.ToLower(strings.Join(want, "\n")), "\n")
+			}
+			slices.Sort(seen)
+			slices.Sort(want)
+			if diff := cmp.Diff(want, seen, cmpEmpty); diff != "" {
+				t.Errorf("(-want +seen):\n%s", diff)
+			}
+		})
+	}
+	t.Run("HTTP2", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, echoHead(t), options{})
+		_, head := get(t, s.client(t, true), "https://example.com/", func(r *http.Request) {
+			r.Header = http.Header{"Dnt": {"1"}, "Te": {"trailers"}, "X_a": {"1"}, "Proxy": {"p"}, "X-Empty": {""}, "User-Agent": {""}}
+		})
+		seen := clientLines(head)
+		slices.Sort(seen)
+		if diff := cmp.Diff([]string{"Connection: TE", "DNT: 1", "TE: trailers", "X-Empty: "}, seen); diff != "" {
+			t.Errorf("(-want +seen):\n%s", diff)
+		}
+	})
+}
+
+// Where people sign in, the website can neither delete our cookie nor speak for
+// the identity provider.
+func TestGuardedSite(t *testing.T) {
+	t.Parallel()
+	target := site(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Clear-Site-Data"] = []string{r.Header.Get("X-Clear")}
+		w.Header().Set("Set-Login", "logged-out")
+	})
+	for sent, want := range map[string]string{
+		`"cookies"`:                    "[]",
+		`"cache", "cookies","storage"`: `["cache", "storage"]`,
+		`"*"`:                          `["cache", "storage"]`,
+		`"COOKIES", * , "x"`:           `["cache", "storage", "x"]`,
+		`"cache"`:                      `["cache"]`,
+	} {
+		for _, guarded := range []bool{true, false} {
+			s := start(t, target, options{guarded: guarded})
+			res, _ := get(t, s.client(t, true), "https://example.com/", func(r *http.Request) { r.Header.Set("X-Clear", sent) })
+			got, login := fmt.Sprint(res.Header["Clear-Site-Data"]), res.Header.Get("Set-Login")
+			if guarded && (got != want || login != "") || !guarded && (got != "["+sent+"]" || login == "") {
+				t.Errorf("guarded %t, %s: the client got %s, Set-Login %q", guarded, sent, got, login)
+			}
+		}
+	}
+}
+
+var cmpEmpty = cmpopts.EquateEmpty()

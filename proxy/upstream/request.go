@@ -1,0 +1,243 @@
+package upstream
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/wire"
+)
+
+// build makes the request that the website sees. The body is read by nothing yet.
+func (p *Proxy) build(w http.ResponseWriter, r *http.Request, rec *middleware.Record) (*request, *requestBody) {
+	q := &request{method: r.Method, target: rec.Target.String(), host: r.Host}
+	body := bodyOf(r)
+	if body != nil {
+		q.body, q.length = body, r.ContentLength
+		if q.announce = body.announced; q.announce != nil {
+			q.trailer = body.trailer
+		}
+		q.expect = body.http1 && r.ProtoAtLeast(1, 1) && hasToken(r.Header.Get("Expect"), "100-continue")
+	}
+	q.upgrade = asked(r)
+
+	from := middleware.RequestFields(w)
+	if from == nil {
+		from = inOrder(r.Header)
+	}
+	connection := r.Header["Connection"]
+	te := slices.ContainsFunc(r.Header["Te"], func(line string) bool { return hasToken(line, "trailers") })
+	const ours = 10 // fields are added below
+	fields := make(wire.Fields, 0, len(from)+ours)
+	for _, f := range from {
+		k := kindOf(f.Name)
+		keep := k != made && (k != claimed || rec.Trusted) && !named(connection, f.Name)
+		switch {
+		case !keep:
+		case odd(f.Name):
+			keep = p.oddNames && k != edited
+		case f.Is("Cookie"):
+			f.Value, keep = p.cookies.stripRequest(f.Value)
+		case f.Is("Expect"):
+			keep = q.expect
+		case k == edited: // made below
+			keep = false
+		}
+		if keep {
+			fields = append(fields, f)
+		}
+	}
+	via := "1.1 " + viaName
+	switch {
+	case r.ProtoMajor >= 2:
+		via = "2.0 " + viaName
+	case r.ProtoMinor == 0:
+		via = "1.0 " + viaName
+	}
+	fields = append(fields, wire.Field{Name: "Via", Value: via})
+	q.fields = appendForwarded(fields, r, rec)
+	switch {
+	case q.upgrade != "" && te:
+		q.fields = append(q.fields, wire.Field{Name: "Connection", Value: "Upgrade, TE"})
+	case q.upgrade != "":
+		q.fields = append(q.fields, wire.Field{Name: "Connection", Value: "Upgrade"})
+	case te:
+		q.fields = append(q.fields, wire.Field{Name: "Connection", Value: "TE"})
+	}
+	if q.upgrade != "" {
+		q.fields = append(q.fields, wire.Field{Name: "Upgrade", Value: q.upgrade})
+	}
+	if te {
+		q.fields = append(q.fields, wire.Field{Name: "TE", Value: "trailers"})
+	}
+	return q, body
+}
+
+// inOrder returns the fields of a header sorted by name, since an http.Header has
+// no order.
+func inOrder(h http.Header) wire.Fields {
+	fields := make(wire.Fields, 0, len(h)+4)
+	for name, values := range h {
+		name = spelled(name)
+		for _, value := range values {
+			fields = append(fields, wire.Field{Name: name, Value: value})
+		}
+	}
+	slices.SortStableFunc(fields, func(a, b wire.Field) int { return strings.Compare(a.Name, b.Name) })
+	return fields
+}
+
+// asked returns the protocol that a request asks for by Upgrade, "" for none; the
+// first when it names several. Upgrades to another version of HTTP or to TLS are
+// taken out: behind them, requests would reach the website past everything that
+// happens here (RFC 9113 has deprecated h2c for good). An upgrade over HTTP/2 does
+// not exist, and one in HTTP/1.0 is ignored (RFC 9110, section 7.8).
+func asked(r *http.Request) string {
+	lines := r.Header["Upgrade"]
+	if len(lines) == 0 || r.ProtoMajor != 1 || r.ProtoMinor == 0 ||
+		!slices.ContainsFunc(r.Header["Connection"], func(line string) bool { return hasToken(line, "upgrade") }) {
+		return ""
+	}
+	first := ""
+	for _, line := range lines {
+		for protocol := range strings.SplitSeq(line, ",") {
+			protocol = strings.Trim(protocol, " \t")
+			name, _, _ := strings.Cut(strings.ToLower(protocol), "/")
+			switch name {
+			case "h2c", "h2", "h3", "http", "tls":
+				return ""
+			}
+			if first == "" {
+				first = protocol
+			}
+		}
+	}
+	return first
+}
+
+// appendForwarded tells the website where the request came from, and how.
+func appendForwarded(fields wire.Fields, r *http.Request, rec *middleware.Record) wire.Fields {
+	port := "80"
+	if rec.Scheme == "https" {
+		port = "443"
+	}
+	if i := strings.LastIndexByte(r.Host, ':'); i >= 0 && i+1 < len(r.Host) && !strings.HasSuffix(r.Host, "]") {
+		port = r.Host[i+1:]
+	}
+	fields = append(fields,
+		wire.Field{Name: "X-Forwarded-Host", Value: r.Host},
+		wire.Field{Name: "X-Forwarded-Proto", Value: rec.Scheme},
+		wire.Field{Name: "X-Forwarded-Port", Value: port},
+	)
+	if rec.Client.IsValid() {
+		client := rec.Client.String()
+		fields = append(fields, wire.Field{Name: "X-Forwarded-For", Value: client}, wire.Field{Name: "X-Real-IP", Value: client})
+	}
+	if rec.ID != "" {
+		fields = append(fields, wire.Field{Name: "X-Request-ID", Value: rec.ID})
+	}
+	return fields
+}
+
+// viaName is what this program calls itself in Via (RFC 9110, section 7.6.3).
+const viaName = "persona"
+
+// maxPasses is how often a request may pass this program: more than any sensible
+// row of proxies, and few enough to end a loop soon.
+const maxPasses = 5
+
+// passes counts how often a request has passed a program like this one.
+func passes(r *http.Request) int {
+	n := 0
+	for _, line := range r.Header["Via"] {
+		for element := range strings.SplitSeq(line, ",") {
+			if words := strings.Fields(element); len(words) >= 2 && words[1] == viaName {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// requestBody is a client's body. It remembers how reading it ended.
+type requestBody struct {
+	from      io.Reader
+	http1     bool
+	fields    http.Header // the trailer section; filled in when the body has been read to its end
+	announced []string    // its fields that may stand there
+
+	begin  [512]byte // what was read of it first
+	unread []byte    // of begin
+	err    error     // with which reading begin ended
+	ended  atomic.Bool
+	failed atomic.Pointer[error]
+}
+
+// bodyOf returns the body of a request, nil when it has none.
+func bodyOf(r *http.Request) *requestBody {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	b := &requestBody{from: r.Body, http1: r.ProtoMajor == 1, fields: r.Trailer}
+	for name := range r.Trailer {
+		if mayTrail(name) && !odd(name) {
+			b.announced = append(b.announced, name)
+		}
+	}
+	slices.Sort(b.announced)
+	return b
+}
+
+// await returns when the first bytes of the body, or its end, have come: until
+// then the website is not kept busy.
+func (b *requestBody) await() error {
+	for len(b.unread) == 0 && b.err == nil {
+		n, err := b.from.Read(b.begin[:])
+		b.unread, b.err = b.begin[:n], err
+	}
+	if b.err == io.EOF {
+		return nil
+	}
+	return b.note(b.err)
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if len(b.unread) > 0 {
+		n := copy(p, b.unread)
+		if b.unread = b.unread[n:]; len(b.unread) > 0 || b.err == nil {
+			return n, nil
+		}
+		return n, b.note(b.err)
+	}
+	if b.err != nil {
+		return 0, b.note(b.err)
+	}
+	n, err := b.from.Read(p)
+	return n, b.note(err)
+}
+
+// note remembers how reading ended, and returns its error.
+func (b *requestBody) note(err error) error {
+	switch {
+	case err == io.EOF:
+		b.ended.Store(true)
+	case err != nil:
+		b.failed.Store(&err)
+	}
+	return err
+}
+
+// trailer returns what followed the body of what was announced. Over HTTP/1.1
+// net/http takes in whatever stands there.
+func (b *requestBody) trailer() wire.Fields {
+	var fields wire.Fields
+	for _, name := range b.announced {
+		for _, value := range b.fields[name] {
+			fields = append(fields, wire.Field{Name: spelled(name), Value: value})
+		}
+	}
+	return fields
+}
