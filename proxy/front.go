@@ -23,6 +23,7 @@ type front struct {
 	net.Listener
 	config  *tls.Config   // nil: plain HTTP
 	timeout time.Duration // for a handshake, and for a head from its first byte
+	maxHead int           // what net/http reads of a head at most
 	log     zerolog.Logger
 
 	ready    chan accepted
@@ -35,8 +36,12 @@ type accepted struct {
 	err  error
 }
 
-func newFront(l net.Listener, config *tls.Config, timeout time.Duration, log zerolog.Logger) *front {
-	f := &front{Listener: l, config: config, timeout: timeout, log: log, ready: make(chan accepted)}
+func newFront(l net.Listener, server *http.Server, log zerolog.Logger) *front {
+	config := server.TLSConfig
+	f := &front{
+		Listener: l, config: config, timeout: server.ReadHeaderTimeout, maxHead: server.MaxHeaderBytes + 4096,
+		log: log, ready: make(chan accepted),
+	}
 	f.open, f.closeNow = context.WithCancel(context.Background())
 	if config != nil {
 		// Scanners make many failing handshakes, so only a few a minute are logged.
@@ -53,7 +58,7 @@ func (f *front) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &headConn{Conn: conn, timeout: f.timeout}, nil
+		return &headConn{Conn: conn, timeout: f.timeout, maxHead: f.maxHead}, nil
 	}
 	select {
 	case next := <-f.ready:
@@ -106,7 +111,7 @@ func (f *front) handshake(conn *tls.Conn) {
 	next := accepted{conn: conn}
 	switch state.NegotiatedProtocol {
 	case "", "http/1.1", "http/1.0":
-		next.conn = &headConn{Conn: conn, timeout: f.timeout, tls: &state}
+		next.conn = &headConn{Conn: conn, timeout: f.timeout, maxHead: f.maxHead, tls: &state}
 	}
 	if !f.hand(next) {
 		_ = conn.Close()
@@ -116,8 +121,8 @@ func (f *front) handshake(conn *tls.Conn) {
 // failed logs a handshake that failed: the only trace of a client that cannot connect.
 func (f *front) failed(conn *tls.Conn, err error) {
 	shaken := conn.ConnectionState()
-	if f.open.Err() != nil || shaken.Version == 0 && errors.Is(err, io.EOF) {
-		return // the program stops, or a load balancer looks whether the port is open
+	if errors.Is(err, net.ErrClosed) || f.open.Err() != nil || shaken.Version == 0 && errors.Is(err, io.EOF) {
+		return // a limit was reached, the program stops, or a load balancer looks whether the port is open
 	}
 	if odd, ok := errors.AsType[tls.RecordHeaderError](err); ok && odd.Conn != nil && string(odd.RecordHeader[:4]) == "GET " {
 		_, _ = io.WriteString(odd.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks HTTPS.\n")
@@ -135,6 +140,7 @@ func (f *front) failed(conn *tls.Conn, err error) {
 type headConn struct {
 	net.Conn
 	timeout time.Duration
+	maxHead int
 	tls     *tls.ConnectionState // nil: plain HTTP
 	client  *middleware.Connection
 
@@ -159,9 +165,6 @@ const (
 	partRefused // no more of it is handed on
 	partBroken  // ends when all before it was read
 )
-
-// maxHead is what net/http reads of a head at most.
-const maxHead = maxHeaderBytes + 4096
 
 // Read returns the next bytes that net/http may see.
 func (c *headConn) Read(p []byte) (int, error) {
@@ -239,7 +242,7 @@ func (c *headConn) look() bool {
 			c.clear, c.part = len(c.pending), partBroken
 		}
 	case partUpgrade:
-		if len(c.pending) <= maxHead {
+		if len(c.pending) <= c.maxHead {
 			return false
 		}
 		c.part = partRaw // a client that sends this much early takes the upgrade for granted
@@ -254,11 +257,11 @@ func (c *headConn) look() bool {
 			c.take(2)
 		}
 		end := headEnd(c.pending)
-		if end == 0 && len(c.pending) <= maxHead {
+		if end == 0 && len(c.pending) <= c.maxHead {
 			return false
 		}
 		c.timed = false
-		if end == 0 || end > maxHead {
+		if end == 0 || end > c.maxHead {
 			c.clear, c.part = len(c.pending), partRaw // net/http answers 431 and closes
 			return true
 		}
@@ -314,6 +317,9 @@ func (c *headConn) enter(state http.ConnState) {
 		c.part, c.pending, c.clear = partBroken, nil, 0
 	}
 }
+
+// NetConn returns the connection below.
+func (c *headConn) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite ends what is sent, where the connection can.
 func (c *headConn) CloseWrite() error {

@@ -24,11 +24,14 @@ const (
 	// The window of an HTTP/2 connection holds what all its streams may leave
 	// unread, so that uploads which the website is slow to take never keep the
 	// others of their connection waiting.
-	maxStreams   = 100
-	streamWindow = 256 << 10
-	connWindow   = maxStreams * streamWindow
-	maxFrame     = 16 << 10 // what every client keeps to by itself (RFC 9113, section 4.2)
+	maxStreams = 100
+	connWindow = maxStreams * StreamWindow
+	maxFrame   = 16 << 10 // what every client keeps to by itself (RFC 9113, section 4.2)
 )
+
+// StreamWindow is how many bytes of a body an HTTP/2 server keeps that nothing has
+// read yet.
+const StreamWindow = 256 << 10
 
 // NewServer returns a server for handler with all limits set: ten seconds to
 // send a request's headers, 64 KiB for them, two minutes for an idle connection.
@@ -53,7 +56,7 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Se
 			MaxConcurrentStreams:          maxStreams,
 			MaxReadFrameSize:              maxFrame,
 			MaxReceiveBufferPerConnection: connWindow,
-			MaxReceiveBufferPerStream:     streamWindow,
+			MaxReceiveBufferPerStream:     StreamWindow,
 			SendPingTimeout:               pingAfter,
 			WriteByteTimeout:              middleware.DefaultIdle,
 		},
@@ -90,5 +93,5 @@ type Server struct {
 // Serve serves the connections of a listener, with TLS if the server has a
 // configuration for it, until Shutdown or Close; it returns http.ErrServerClosed then.
 func (s *Server) Serve(l net.Listener) error {
-	return s.Server.Serve(newFront(l, s.TLSConfig, s.ReadHeaderTimeout, s.log))
+	return s.Server.Serve(newFront(l, s.Server, s.log))
 }

@@ -76,6 +76,7 @@ func New(o Options) (*App, error) {
 	}
 	a.live[first] = struct{}{}
 	a.current.Store(first)
+	a.limit(o.Config)
 	return a, nil
 }
 

@@ -100,7 +100,7 @@ func (g *generation) makeHandlers(tls *certificates) error {
 	if g.config.TLS.Mode == config.ModeOff {
 		plain = edge.Terminated()
 	}
-	g.handlers = map[string]http.Handler{listenHTTPS: record(edge.Secure()), listenHTTP: record(plain)}
+	g.handlers = map[string]http.Handler{listenHTTPS: record(g.requests.Handler(edge.Secure())), listenHTTP: record(g.requests.Handler(plain))}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"persona-sidecar/proxy/certs"
+	"persona-sidecar/proxy/limit"
 	"persona-sidecar/proxy/middleware"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ type metrics struct {
 	certificates    *prometheus.CounterVec   // host, result
 	sessionsRevoked *prometheus.CounterVec   // host, reason
 	directoryTime   *prometheus.HistogramVec // directory, operation, result
+	refusals        *prometheus.CounterVec   // what, bound
 }
 
 func newMetrics(version string) *metrics {
@@ -45,12 +47,14 @@ func newMetrics(version string) *metrics {
 		directoryTime: histogram("directory_request_duration_seconds",
 			"Time that the directory took for a question.", prometheus.ExponentialBucketsRange(0.001, 10, 13), "directory", "operation", "result"),
 	}
+	m.refusals = counter("limit_refusals_total",
+		"What clients were refused because of limits, and idle connections that were closed for new ones.", "what", "bound")
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels say which build runs.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.requests, m.requestTime, m.upstreamErrors, m.signIns, m.certificates, m.sessionsRevoked, m.directoryTime, build,
+		m.requests, m.requestTime, m.upstreamErrors, m.signIns, m.certificates, m.sessionsRevoked, m.directoryTime, m.refusals, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -78,6 +82,20 @@ func (m *metrics) served(s middleware.Served) {
 	if !s.Upgraded {
 		m.requestTime.WithLabelValues(site, handler).Observe(s.Took.Seconds())
 	}
+}
+
+// refused counts what a limit refused.
+func (m *metrics) refused(what, bound string) { m.refusals.WithLabelValues(what, bound).Inc() }
+
+// watchLimits reads, at each scrape, how much of the limits is in use.
+func (m *metrics) watchLimits(connections *limit.Connections, requests *limit.Requests) {
+	gauge := func(name, help string, read func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, func() float64 { return float64(read()) })
+	}
+	m.registry.MustRegister(
+		gauge("connections", "Connections of clients.", connections.Open),
+		gauge("requests_in_flight", "Requests in flight, as limits.requests counts them.", requests.InFlight),
+	)
 }
 
 // orNone names what has no name: the site of an unknown host, the handler of a site without a website.

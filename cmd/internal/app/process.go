@@ -4,14 +4,19 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
+	"runtime/debug"
 	"time"
 
+	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/store"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/web"
+	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/limit"
 	"persona-sidecar/proxy/middleware"
 
 	"github.com/rs/zerolog"
@@ -34,6 +39,9 @@ type process struct {
 	respond  *route.Responder
 	health   *health
 	metrics  *metrics
+
+	connections *limit.Connections
+	requests    *limit.Requests
 }
 
 // mostCounters bounds what is counted for each purpose, at about 150 bytes each. The purposes do not
@@ -68,6 +76,9 @@ func newProcess(o Options) (*process, error) {
 		health:   &health{now: o.Now, phase: starting, parts: map[string]part{}},
 		metrics:  newMetrics(o.Version),
 	}
+	limits := limit.Config{Log: p.log, Refused: p.metrics.refused}
+	p.connections, p.requests = limit.NewConnections(limits), limit.NewRequests(limits, proxy.StreamWindow)
+	p.metrics.watchLimits(p.connections, p.requests)
 	if err := p.ring.Load(context.Background()); err != nil {
 		return nil, fmt.Errorf("loading the keys: %w", err)
 	}
@@ -84,4 +95,18 @@ func (s sessionSealer) Seal(plaintext, associated []byte) ([]byte, error) {
 
 func (s sessionSealer) Open(sealed, associated []byte) ([]byte, error) {
 	return s.ring.Open(keys.UseSession, sealed, associated)
+}
+
+// connectionMemory is what an idle connection costs, in bytes, with what the collector leaves lying.
+const connectionMemory = 48 << 10
+
+// limit sets the bounds of a configuration that becomes current.
+func (p *process) limit(c *config.Config) {
+	l := c.Limits
+	sum := l.Connections
+	if memory := debug.SetMemoryLimit(-1); memory < math.MaxInt64 { // as it was set
+		sum = min(sum, int(memory/2/connectionMemory))
+	}
+	p.connections.Set(limit.Bounds{PerClient: l.ConnectionsPerClient, Sum: sum}, c.TrustedProxies)
+	p.requests.Set(limit.Bounds{PerClient: l.RequestsPerClient, Sum: l.Requests})
 }

@@ -55,6 +55,7 @@ func (a *App) change(c *config.Config) error {
 	}
 	a.live[next] = struct{}{}
 	a.current.Store(next)
+	a.limit(c)
 	old.endBackground()
 	a.forget(old)
 	next.startBackground(a.background)

@@ -111,7 +111,17 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 	public, admin = map[string]server{}, map[string]server{}
 	add := func(to map[string]server, name string, handler http.Handler, settings *tls.Config) {
 		if listener := open[name]; listener != nil {
-			to[name] = tcpServer{proxy.NewServer(handler, settings, a.log), listener}
+			made := proxy.NewServer(handler, settings, a.log)
+			if name != listenAdmin { // so that probes and metrics tell about a flood
+				made.MaxHeaderBytes = a.current.Load().config.Limits.HeaderBytes
+				listener = a.connections.Listener(listener, false)
+				state := made.ConnState
+				made.ConnState = func(conn net.Conn, now http.ConnState) {
+					a.connections.State(conn, now)
+					state(conn, now)
+				}
+			}
+			to[name] = tcpServer{made, listener}
 		}
 	}
 	if first := a.certificates.current.Load().tls; first != nil {

@@ -65,6 +65,9 @@ type Config struct {
 	Verifier Verifier `yaml:"verifier"`
 	// From where the documents of other mail domains may be fetched.
 	Lookups Lookups `yaml:"lookups"`
+	// What clients may have at once, so that one of them does not take the memory
+	// and the website from all others. performance.md has what each costs.
+	Limits Limits `yaml:"limits"`
 	// Limits on wrong passwords for one account; a client address may fail ten
 	// times as often. Stay below your directory's own lock-out, or strangers can
 	// lock people out.
@@ -305,6 +308,31 @@ type Lookups struct {
 type Private struct {
 	Networks []netip.Prefix
 	Names    []string
+}
+
+// Limits bound what clients may have at once.
+type Limits struct {
+	// The longest head of a request, in bytes, all fields together; a longer one is
+	// answered 431.
+	HeaderBytes int `yaml:"header_bytes" default:"65536" min:"8192" max:"1048576" restart:"yes"`
+	// The connections of one client, which is an IPv4 address or an IPv6 /56. The
+	// idle ones are closed first to make room; without any, a new connection is
+	// refused. An address that is not public may be a gateway with many people
+	// behind it, and gets half of connections. Those of trusted_proxies count in
+	// connections alone.
+	ConnectionsPerClient int `yaml:"connections_per_client" default:"256" min:"1" max:"1000000"`
+	// The requests of one client that are served at once; more are answered 429. A
+	// websocket and an event stream count for as long as they last, so raise it where
+	// a whole office keeps one open behind one address. An address that is not public
+	// gets half of requests.
+	RequestsPerClient int `yaml:"requests_per_client" default:"256" min:"1" max:"1000000"`
+	// The connections of all clients. At most as many as half of the program's memory
+	// limit has room for, where there is one.
+	Connections int `yaml:"connections" default:"10000" min:"16" max:"1000000"`
+	// The requests of all clients that are served at once; more are answered 503. One
+	// with a body counts for eight, and for one more for each 16 KiB of it that HTTP/2
+	// may have to keep. No client gets more than it leaves free.
+	Requests int `yaml:"requests" default:"4096" min:"64" max:"1000000"`
 }
 
 // Throttle bounds password guessing.
