@@ -11,30 +11,42 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/conformance.md anew")
+var update = flag.Bool("update", false, "write requests.md and answers.md anew")
 
-// recordFile is where the comparison is recorded.
-const recordFile = "../../docs/conformance.md"
-
-// comparison is what each program did with each entry.
+// comparison is what each program did with each entry of a corpus.
 type comparison struct {
+	file  string // where it is recorded
+	about string // its beginning, with the number of entries and two versions left out
+
 	mu    sync.Mutex
-	cells map[string]string // by program and entry
+	cells map[string]map[string]string // by program and entry, then by way
 }
 
-// add takes in the results of the ways by which programs are compared: TLS for HTTP/1.1, and HTTP/2.
-func (c *comparison) add(program string, w way, results map[string]result) {
-	if w.name != "tls" && w.name != "h2" {
-		return
-	}
+// set records what a program did.
+func (c *comparison) set(program, way, entry, did string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cells == nil {
-		c.cells = map[string]string{}
+		c.cells = map[string]map[string]string{}
 	}
-	for name, r := range results {
-		c.cells[program+" "+name] = r.summary()
+	key := program + " " + entry
+	if c.cells[key] == nil {
+		c.cells[key] = map[string]string{}
 	}
+	c.cells[key][way] = did
+}
+
+// cell is what a program did with an entry over all ways, once where it is the same.
+func (c *comparison) cell(program, entry string) string {
+	did := c.cells[program+" "+entry]
+	tls, h2 := did["tls"], did["h2"]
+	switch {
+	case tls == h2 || h2 == "":
+		return tls
+	case tls == "":
+		return h2
+	}
+	return tls + "; HTTP/2: " + h2
 }
 
 // summary is a result in few words: the answers, how many requests reached the website, and whether one of them is such
@@ -71,31 +83,30 @@ func (c *comparison) write(t *testing.T, corpus []entry) {
 	t.Helper()
 	if *update {
 		var out strings.Builder
-		fmt.Fprintf(&out, recordHead, len(corpus), version(t, "nginx", "-v"), version(t, "haproxy", "-v"))
+		fmt.Fprintf(&out, c.about, len(corpus), version(t, "nginx", "-v"), version(t, "haproxy", "-v"))
 		for _, e := range corpus {
-			if ours := c.cells["persona "+e.name]; ours != "" {
-				fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", e.name, ours, c.cells["nginx "+e.name], c.cells["haproxy "+e.name])
+			if ours := c.cell("persona", e.name); ours != "" {
+				fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", e.name, ours, c.cell("nginx", e.name), c.cell("haproxy", e.name))
 			}
 		}
-		write(t, recordFile, out.String())
+		write(t, c.file, out.String())
 		return
 	}
-	text, err := os.ReadFile(recordFile)
+	text, err := os.ReadFile(c.file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range corpus {
-		if c.cells["persona "+e.name] != "" && !strings.Contains(string(text), "| "+e.name+" |") {
-			t.Errorf("%s lacks %s: go test ./proxy/conformance -run TestRequests -update", recordFile, e.name)
+		if c.cell("persona", e.name) != "" && !strings.Contains(string(text), "| "+e.name+" |") {
+			t.Errorf("%s lacks %s: run the test with -update", c.file, e.name)
 		}
 	}
 }
 
-const recordHead = `# Odd requests: what we do with them, and what others do
+const requestsHead = `# Odd requests: what we do with them, and what others do
 
-Written by ` + "`go test ./proxy/conformance -run TestRequests -update`" + `, which sends the %d entries of proxy/conformance/testdata/requests
-to the whole program, to %s and to %s, each in front of a website that keeps every byte. Each entry names the report or
-standard it comes from, and what we must do; [README.md](../proxy/conformance/README.md) explains its form.
+Written by ` + "`go test ./proxy/conformance -run TestRequests -update`" + `, which sends the %d entries of testdata/requests to the whole program, to %s and to %s, each in front of a website that keeps every byte. Each entry names the report or
+standard it comes from, and what we must do; [README.md](README.md) explains its form.
 
 A cell holds the statuses that the client got on one connection (0-cut or reset: a stream that was ended), whether the
 connection was open for a further request, how many whole requests reached the website and how many that were cut off. *Odd* is a request that two

@@ -47,7 +47,8 @@ func pseudo(method, host, path string) []field {
 //	data 1 [end] TEXT               DATA
 //	reset 1                         RST_STREAM with CANCEL
 //	answer 1                        waits until the stream is answered
-func (e entry) script(t testing.TB, f *frames, ended map[uint32]bool, answered func(id uint32)) (opened []uint32) {
+//	late 1                          lets the website send what comes late
+func (e entry) script(t testing.TB, site *website, f *frames, ended map[uint32]bool, answered func(id uint32)) (opened []uint32) {
 	t.Helper()
 	lines := e.blocks["send"]
 	for i := 0; i < len(lines); i++ {
@@ -89,6 +90,8 @@ func (e entry) script(t testing.TB, f *frames, ended map[uint32]bool, answered f
 			ended[id], err = true, f.WriteRSTStream(id, http2.ErrCodeCancel)
 		case "answer":
 			answered(id)
+		case "late":
+			site.sendLate()
 		default:
 			t.Fatalf("%s: the line %q of the script", e.name, lines[i].text)
 		}
@@ -126,7 +129,7 @@ func (e entry) exchange2(t testing.TB, p *program, patience time.Duration) (o ou
 			fault = f.readFrame(streams, ended)
 		}
 	}
-	opened := e.script(t, f, ended, until)
+	opened := e.script(t, p.sites[e.name], f, ended, until)
 	for _, id := range opened {
 		until(id)
 	}
@@ -137,7 +140,7 @@ func (e entry) exchange2(t testing.TB, p *program, patience time.Duration) (o ou
 	}
 	for _, id := range append(opened, last) {
 		if a := streams[id]; a != nil {
-			o.answers = append(o.answers, *a)
+			o.answers = append(append(o.answers, a.interim...), *a)
 		}
 	}
 	var timeout net.Error
@@ -154,7 +157,7 @@ func (f *frames) readFrame(streams map[uint32]*answer, ended map[uint32]bool) er
 	}
 	id := frame.Header().StreamID
 	if streams[id] == nil && id != 0 {
-		streams[id] = &answer{id: id, fields: http.Header{}}
+		streams[id] = &answer{fields: http.Header{}, trailers: http.Header{}}
 	}
 	s := streams[id]
 	switch frame := frame.(type) {
@@ -167,12 +170,20 @@ func (f *frames) readFrame(streams map[uint32]*answer, ended map[uint32]bool) er
 			return f.WritePing(true, frame.Data)
 		}
 	case *http2.MetaHeadersFrame:
+		fields := s.fields
+		if s.status != 0 {
+			fields = s.trailers
+		}
 		for _, h := range frame.Fields {
 			if h.Name != ":status" {
-				s.fields.Add(h.Name, h.Value)
+				fields.Add(h.Name, h.Value)
 			} else if s.status, err = strconv.Atoi(h.Value); err != nil {
 				return fmt.Errorf("the status %q", h.Value)
 			}
+		}
+		if s.status >= 100 && s.status < 200 {
+			s.interim = append(s.interim, answer{status: s.status, fields: fields})
+			s.status, s.fields = 0, http.Header{}
 		}
 		ended[id] = ended[id] || frame.StreamEnded()
 	case *http2.DataFrame:

@@ -23,11 +23,12 @@ type outcome struct {
 
 // answer is one answer as the client read it. For HTTP/2 a stream that ended without one has a status of 0.
 type answer struct {
-	status int
-	fields http.Header
-	body   string
-	cut    bool // ended before its end, or by a reset
-	id     uint32
+	status   int
+	fields   http.Header
+	body     string
+	trailers http.Header
+	cut      bool     // ended before its end, or by a reset
+	interim  []answer // in front of it; HTTP/2 alone, they stand for themselves elsewhere
 }
 
 // String is how a corpus writes an outcome: the statuses in their order, and what became of the connection.
@@ -100,6 +101,8 @@ func (e entry) exchange1(t testing.TB, p *program, way string, patience time.Dur
 			_, err = io.WriteString(conn, part.text) // fails where the server has closed
 		case "answer":
 			stream.wait(func(read []byte) bool { return bytes.Contains(read, []byte("\r\n\r\n")) })
+		case "late":
+			p.sites[e.name].sendLate()
 		case "close":
 			err = conn.(interface{ CloseWrite() error }).CloseWrite()
 			if err == nil {
@@ -132,7 +135,9 @@ func (e entry) exchange1(t testing.TB, p *program, way string, patience time.Dur
 			return o, fmt.Errorf("the client cannot read %.200q: %w", read, err)
 		}
 		body, err := io.ReadAll(response.Body)
-		o.answers = append(o.answers, answer{status: response.StatusCode, fields: response.Header, body: string(body), cut: err != nil})
+		o.answers = append(o.answers, answer{
+			status: response.StatusCode, fields: response.Header, body: string(body), trailers: response.Trailer, cut: err != nil,
+		})
 		if response.StatusCode >= 200 {
 			method = http.MethodGet
 		}

@@ -19,8 +19,9 @@ import (
 // request's method and target, so that a page that reaches another request is seen.
 type website struct {
 	address  string
-	early    bool // answers before it reads a body
-	identity bool // stands behind an identity host
+	early    bool    // answers before it reads a body
+	identity bool    // stands behind an identity host
+	script   *script // answers by a corpus of answers; nil: with pages
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -33,6 +34,7 @@ type visit struct {
 	client   string // address
 	raw      bytes.Buffer
 	requests []request
+	ended    bool  // by the other side
 	fault    error // why its bytes are no requests
 }
 
@@ -57,7 +59,10 @@ func newWebsite(t testing.TB) *website {
 				w.open++
 			})
 			go func() {
-				defer w.update(func() { w.open-- })
+				defer w.update(func() {
+					v.ended = true
+					w.open--
+				})
 				defer conn.Close()
 				w.serve(conn, v)
 			}()
@@ -83,6 +88,10 @@ func (keep keeper) Write(p []byte) (int, error) {
 
 func (w *website) serve(conn net.Conn, v *visit) {
 	in := bufio.NewReader(io.TeeReader(conn, keeper(func(p []byte) { w.update(func() { v.raw.Write(p) }) })))
+	if w.script != nil {
+		w.follow(conn, v, in)
+		return
+	}
 	for {
 		r, err := readHead(in)
 		if errors.Is(err, errEnd) {

@@ -1,0 +1,321 @@
+package conformance_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"persona-sidecar/proxy/proxytest"
+)
+
+// answerKeys are the keys of the corpus of answers.
+var answerKeys = []string{"from", "over", "ask", "with", "answer", "expect", "body", "has", "lacks", "again"}
+
+// alien stands in whatever belongs to no answer: no client may ever get it.
+const alien = "ALIEN"
+
+// script answers the entry's own request with the bytes of the corpus, and others with their page.
+type script struct {
+	target string
+	parts  []step
+	late   chan struct{} // closed when the client has its answer
+	sent   chan struct{} // closed when all is sent
+	once   sync.Once     // closes sent
+}
+
+// answer runs the script on a connection and reports whether the connection goes on.
+func (s *script) answer(conn net.Conn) bool {
+	defer s.once.Do(func() { close(s.sent) })
+	for _, part := range s.parts {
+		switch part.wait {
+		case "client":
+			select {
+			case <-s.late:
+			case <-time.After(proxytest.Patience):
+			}
+		case "close":
+			return false
+		default:
+			if _, err := io.WriteString(conn, part.text); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// ask is the entry as one of requests: a way to send the request that the script answers. Where
+// bytes come late, the client has its answer first.
+func (e entry) ask(t testing.TB, dialed string) entry {
+	t.Helper()
+	method := e.fields["ask"]
+	if method == "" {
+		method = http.MethodGet
+	}
+	asking := entry{name: e.name, fields: map[string]string{"expect": e.fields["expect"]}, blocks: map[string][]step{}}
+	if method == http.MethodHead {
+		asking.fields["expect"] += "/head"
+	}
+	late := slices.ContainsFunc(e.blocks["answer"], func(s step) bool { return s.wait == "client" })
+	var lines []step
+	if dialed == "h2" {
+		lines = append(lines, step{text: "request 1 end " + method + " /" + e.name})
+		for _, line := range e.blocks["with"] {
+			name, value, _ := strings.Cut(line.text, ": ")
+			lines = append(lines, step{text: "\t" + strings.ToLower(name) + ": " + value})
+		}
+		if late {
+			lines = append(lines, step{text: "answer 1"}, step{text: "late 1"})
+		}
+	} else {
+		lines = append(lines, step{text: method + " /" + e.name + " HTTP/1.1"}, step{text: "Host: " + e.host()})
+		lines = append(append(lines, e.blocks["with"]...), step{text: ""})
+		if late {
+			lines = append(lines, step{wait: "answer"}, step{wait: "late"})
+		}
+	}
+	asking.blocks["send"] = lines
+	return asking
+}
+
+// answered is what became of one entry of answers over one way.
+type answered struct {
+	outcome
+	err  error
+	next []outcome // of requests on other connections that followed
+}
+
+// runAnswers asks for the odd answers of a corpus, and each time for ordinary pages afterwards.
+func runAnswers(t *testing.T, w way, entries []entry, patience time.Duration) (map[string]answered, *program) {
+	t.Helper()
+	p := w.kind.start(t, entries)
+	for _, e := range entries {
+		p.sites[e.name].script = &script{target: "/" + e.name, parts: e.bytes(t, "answer"), late: make(chan struct{}), sent: make(chan struct{})}
+	}
+	results := map[string]answered{}
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	queue := make(chan entry)
+	for range 8 {
+		asking.Go(func() {
+			for e := range queue {
+				var r answered
+				exchange := func(e entry) (outcome, error) {
+					if w.dialed == "h2" {
+						return e.exchange2(t, p, patience)
+					}
+					return e.exchange1(t, p, w.dialed, patience)
+				}
+				r.outcome, r.err = exchange(e.ask(t, w.dialed))
+				for range 3 {
+					one, err := exchange(entry{name: e.name, fields: map[string]string{}, blocks: map[string][]step{}})
+					r.next = append(r.next, one)
+					r.err = errors.Join(r.err, err)
+				}
+				mu.Lock()
+				results[e.name] = r
+				mu.Unlock()
+			}
+		})
+	}
+	for _, e := range entries {
+		queue <- e
+	}
+	close(queue)
+	asking.Wait()
+	return results, p
+}
+
+// TestAnswers lets a website give every odd answer of the corpus to our program. The client must get what the entry says,
+// no later request may get bytes that belong to none, and the connection to the website must be used again or not.
+func TestAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts the whole program")
+	}
+	corpus := readCorpus(t, "answers", answerKeys...)
+	for i := range corpus {
+		if corpus[i].fields["over"] == "" {
+			corpus[i].fields["over"] = "tls h2"
+		}
+	}
+	faults := knownFaults(t, "answers")
+	demandKnown(t, faults, corpus)
+	recorded := comparison{file: "answers.md", about: answersHead}
+	t.Run("ways", func(t *testing.T) {
+		for _, k := range []kind{persona("persona", withTLS), nginx, haproxy} {
+			for _, dialed := range []string{"tls", "h2"} {
+				w := way{name: dialed, kind: k, dialed: dialed}
+				t.Run(k.name+"/"+dialed, func(t *testing.T) {
+					if k.name != "persona" && !k.installed(t) {
+						t.Skip(k.name + " is not installed")
+					}
+					t.Parallel()
+					patience := impatience
+					if k.name == "persona" {
+						patience = proxytest.Patience
+					}
+					entries := over(corpus, dialed)
+					results, p := runAnswers(t, w, entries, patience)
+					for _, e := range entries {
+						differences, again := e.answerDifferences(t, p, results[e.name])
+						recorded.set(k.name, dialed, e.name, results[e.name].summary(again))
+						if k.name == "persona" {
+							judge(t, e, faults[dialed+"/"+e.name], differences)
+						}
+					}
+				})
+			}
+		}
+	})
+	recorded.write(t, corpus)
+}
+
+// summary is a result in few words.
+func (r answered) summary(again bool) string {
+	text := r.outcome.String()
+	if r.err != nil {
+		text = "no HTTP"
+	}
+	if again {
+		text += ", used again"
+	}
+	for _, one := range append(slices.Clone(r.next), r.outcome) {
+		for _, a := range one.answers {
+			if strings.Contains(a.body, alien) {
+				return text + ", **alien bytes**"
+			}
+		}
+	}
+	for _, one := range r.next {
+		if !one.open {
+			return text + ", **then " + one.String() + "**"
+		}
+	}
+	return text
+}
+
+// answerDifferences compares a result with what the entry expects, and reports whether the connection to the website was
+// used again.
+func (e entry) answerDifferences(t testing.TB, p *program, r answered) (all []string, again bool) {
+	t.Helper()
+	differs := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if r.err != nil {
+		differs("%v", r.err)
+	}
+	if !slices.ContainsFunc(strings.Split(e.fields["expect"], " | "), r.outcome.is) {
+		differs("the client got %q and should get %q", r.outcome, e.fields["expect"])
+	}
+	for i, one := range r.next {
+		if one.String() != "open" {
+			differs("request %d after it got %q", i+1, one)
+		}
+	}
+	for _, one := range append(slices.Clone(r.next), r.outcome) {
+		for _, a := range one.answers {
+			if strings.Contains(a.body, alien) || strings.Contains(fmt.Sprint(a.fields), alien) {
+				differs("a client got bytes that belong to no answer: %d %v %q", a.status, a.fields, a.body)
+			}
+		}
+	}
+	if n := len(r.answers); n > 0 && r.answers[n-1].status != http.StatusBadGateway {
+		last := r.answers[n-1]
+		if body := e.text(t, "body"); e.blocks["body"] != nil && last.body != body {
+			differs("the body is %q and should be %q", last.body, body)
+		}
+		for _, line := range e.blocks["has"] {
+			name, value, _ := strings.Cut(line.text, ": ")
+			if !slices.Contains(r.values(name), e.expand(t, value)) {
+				differs("%s is %q and should be %q", name, r.values(name), value)
+			}
+		}
+		for name := range strings.FieldsSeq(e.fields["lacks"]) {
+			if values := r.values(name); len(values) > 0 {
+				differs("the client got %s: %q", name, values)
+			}
+		}
+	}
+	site := p.sites[e.name]
+	again = site.again()
+	switch {
+	case e.fields["again"] == "no" && again:
+		differs("the connection to the website was used again")
+	case e.fields["again"] == "no" && !site.wait(proxytest.Patience, func() bool { return len(site.conns) == 0 || site.conns[0].ended }):
+		differs("the connection to the website stays open")
+	case e.fields["again"] == "yes" && !again:
+		differs("the connection to the website was not used again")
+	}
+	return all, again
+}
+
+// values are all values of a field, in interim answers, the answer and its trailers.
+func (o outcome) values(name string) (values []string) {
+	for _, a := range o.answers {
+		values = append(values, a.fields.Values(name)...)
+		values = append(values, a.trailers.Values(name)...)
+	}
+	return values
+}
+
+// again reports whether the connection that the script answered on carried a further request.
+func (w *website) again() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range w.conns {
+		if i := slices.IndexFunc(v.requests, func(r request) bool { return strings.HasSuffix(r.asked(), " "+w.script.target) }); i >= 0 {
+			return i+1 < len(v.requests)
+		}
+	}
+	return false
+}
+
+// sendLate lets the script send what comes behind an answer, and waits until it has.
+func (w *website) sendLate() {
+	close(w.script.late)
+	<-w.script.sent
+}
+
+// follow serves a connection by the script of the website.
+func (w *website) follow(conn net.Conn, v *visit, in *bufio.Reader) {
+	for {
+		r, err := readHead(in)
+		if err == nil {
+			err = r.readBody(in)
+		}
+		if err != nil {
+			return
+		}
+		scripted := strings.HasSuffix(r.asked(), " "+w.script.target)
+		w.update(func() { v.requests = append(v.requests, r) })
+		if !scripted {
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(page(r.asked())), page(r.asked()))
+			continue
+		}
+		if !w.script.answer(conn) {
+			if conn.(*net.TCPConn).CloseWrite() == nil {
+				_, _ = io.Copy(io.Discard, in) // closing with bytes unread would reset the connection
+			}
+			return
+		}
+	}
+}
+
+const answersHead = `# Odd answers of a website: what we make of them, and what others do
+
+Written by ` + "`go test ./proxy/conformance -run TestAnswers -update`" + `, which lets a website give the %d answers of testdata/answers to
+the whole program, to %s and to %s, over HTTP/1.1 and HTTP/2. Each entry names the report or standard it comes from, and
+what the client must get; [README.md](README.md) explains its form.
+
+A cell holds the statuses that the client got, whether its connection stayed open, and whether the connection to the website
+was used again. *Alien bytes* belong to no answer and reached a client all the same; *then* is what a later request got instead of its page.
+
+| entry | persona | nginx | HAProxy |
+|---|---|---|---|
+`
