@@ -200,6 +200,10 @@ func (e *Edge) admit(w http.ResponseWriter, r *http.Request) *Site {
 		bad(w, r, "bad_request", "Content-Length is not the length of the body")
 		return nil
 	}
+	if hosts := r.Header["Host"]; len(hosts) > 1 || len(hosts) == 1 && hosts[0] != r.Host { // HTTP/2: beside :authority
+		bad(w, r, "bad_request", "there are two hosts")
+		return nil
+	}
 	if !rec.Target.Valid() || rec.Target.Path == "*" && r.Method != http.MethodOptions {
 		bad(w, r, "bad_target", "the target is malformed")
 		return nil

@@ -29,7 +29,7 @@ func parseTarget(r *http.Request) Target {
 	}
 	if raw == "" || raw[0] != '/' {
 		scheme := r.URL.Scheme
-		if scheme != "http" && scheme != "https" || r.ProtoMajor != 1 {
+		if scheme != "http" && scheme != "https" || r.ProtoMajor != 1 || r.URL.Host == "" || r.URL.User != nil {
 			return Target{}
 		}
 		// Directly behind the scheme: further on, "://" is part of what net/http
