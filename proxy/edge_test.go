@@ -66,7 +66,7 @@ func open(t *testing.T, cfg proxy.Config, view view, secure bool, trusted ...net
 		t.Fatal(err)
 	}
 	log := d.log.Logger()
-	handler := middleware.New(middleware.Config{Log: log, Trusted: trusted})(view(edge))
+	handler := middleware.New(middleware.Config{Log: log, Trust: middleware.Trust{Listed: trusted}})(view(edge))
 	var settings *tls.Config
 	if secure {
 		var certificate tls.Certificate

@@ -38,7 +38,7 @@ func openDesk(t *testing.T, bounds limit.Bounds) *desk {
 		Log: d.log.Logger(), Refused: func(what, bound string) { d.refused <- what + " " + bound },
 	}, proxy.StreamWindow)
 	d.requests.Set(bounds)
-	chain := middleware.New(middleware.Config{Log: zerolog.Nop(), Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+	chain := middleware.New(middleware.Config{Log: zerolog.Nop(), Trust: middleware.Trust{Listed: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
 	certificate, roots := proxytest.Certificate()
 	address := proxytest.Serve(t, proxy.NewServer(chain(d.requests.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/now" {

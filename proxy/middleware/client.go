@@ -6,38 +6,61 @@ import (
 	"strings"
 )
 
+// Trust is whose word about clients is taken. The zero value trusts no proxy.
+type Trust struct {
+	// Listed are the proxies named by address. X-Forwarded-For is read past them, and
+	// what else they send about the client is taken over.
+	Listed []netip.Prefix
+	// Private also trusts peers with loopback and private addresses, but for the client
+	// and the scheme alone, and never further than the peer itself: others on the same
+	// networks could write what they like.
+	Private bool
+	// Hops is how many proxies in a row every request passes: X-Forwarded-For is read
+	// past as many, listed or not. 0: 1.
+	Hops int
+}
+
 // origin is where a request came from.
 type origin struct {
-	client  netip.Addr
-	scheme  string
-	trusted bool
+	client   netip.Addr
+	scheme   string
+	trusted  bool // the peer is a trusted proxy
+	listed   bool // by its address
+	doubtful bool // the peer is trusted for being private only, and speaks for a private client
 }
 
 // originOf reads forwarded headers of trusted proxies only.
-func originOf(r *http.Request, trusted []netip.Prefix) origin {
-	o := origin{client: peerAddr(r.RemoteAddr), scheme: "http"}
+func originOf(r *http.Request, trust Trust) origin {
+	peer := peerAddr(r.RemoteAddr)
+	o := origin{client: peer, scheme: "http"}
 	if r.TLS != nil {
 		o.scheme = "https"
 	}
-	o.trusted = contains(trusted, o.client)
+	o.listed = contains(trust.Listed, peer)
+	o.trusted = o.listed || trust.Private && isPrivate(peer)
 	if !o.trusted {
 		return o
 	}
-	o.client = forwardedFor(o.client, r.Header["X-Forwarded-For"], trusted)
+	o.client = forwardedFor(peer, r.Header["X-Forwarded-For"], trust)
+	o.doubtful = !o.listed && o.client != peer && isPrivate(o.client)
 	if scheme := forwardedProto(r.Header["X-Forwarded-Proto"]); scheme != "" {
 		o.scheme = scheme
 	}
 	return o
 }
 
-// forwardedFor scans X-Forwarded-For from the right, where the proxy nearest to
-// us wrote, past proxies that we trust. The first other address is the client;
-// entries to its left are client-supplied. A malformed entry stops the scan.
-func forwardedFor(peer netip.Addr, lines []string, trusted []netip.Prefix) netip.Addr {
+// forwardedFor scans X-Forwarded-For from the right, where the peer wrote, past the
+// proxies that are listed and as many others as Hops allows. The first other address is
+// the client; entries to its left are client-supplied. A malformed entry stops the scan.
+func forwardedFor(peer netip.Addr, lines []string, trust Trust) netip.Addr {
 	client := peer
+	hop := 1
 	for i := len(lines) - 1; i >= 0; i-- {
 		rest := lines[i]
-		for more := true; more; {
+		for more := true; more; hop++ {
+			if hop > max(trust.Hops, 1) && !contains(trust.Listed, client) {
+				return client
+			}
 			var element string
 			element, rest, more = cutLast(rest)
 			addr, ok := parseAddr(element)
@@ -45,13 +68,12 @@ func forwardedFor(peer netip.Addr, lines []string, trusted []netip.Prefix) netip
 				return client
 			}
 			client = addr
-			if !contains(trusted, client) {
-				return client
-			}
 		}
 	}
 	return client
 }
+
+func isPrivate(addr netip.Addr) bool { return addr.IsPrivate() || addr.IsLoopback() }
 
 // forwardedProto reads X-Forwarded-Proto. Of several values the last one counts:
 // the nearest proxy wrote it, the others may be the client's own.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -20,10 +19,10 @@ const DefaultIdle = time.Minute
 
 // Config is what the chain needs. The zero value trusts no proxy.
 type Config struct {
-	Trusted []netip.Prefix   // proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are used
-	Now     func() time.Time // for durations in the log; nil: time.Now
-	Rand    io.Reader        // for request ids; nil: crypto/rand.Reader
-	Log     zerolog.Logger   // one line a request
+	Trust Trust            // proxies whose X-Forwarded-For and X-Forwarded-Proto are used
+	Now   func() time.Time // for durations in the log; nil: time.Now
+	Rand  io.Reader        // for request ids; nil: crypto/rand.Reader
+	Log   zerolog.Logger   // one line a request
 	// FailuresOnly leaves out the lines of requests that were served without a failure.
 	FailuresOnly bool
 	Idle         time.Duration // longest wait between two reads or two writes of a body; 0: DefaultIdle
@@ -50,7 +49,7 @@ func New(cfg Config) func(http.Handler) http.Handler {
 		next = recovered(cfg.Log, refused(next))
 		next = limited(cfg.Idle, next)
 		next = logged(cfg.Log, cfg.FailuresOnly, cfg.Now, cfg.Observe, next)
-		return keepRecord(cfg.Trusted, cfg.Rand, next)
+		return keepRecord(cfg.Trust, cfg.Rand, cfg.Log, next)
 	}
 }
 

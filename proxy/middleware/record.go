@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"net/netip"
 	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Record is what is known about one request. The middleware makes it, inner
@@ -21,6 +24,7 @@ type Record struct {
 	Client  netip.Addr // the client's address, as trusted proxies give it; zero when unknown
 	Scheme  string     // "http" or "https", as the client spoke it
 	Trusted bool       // the connection came from a trusted proxy
+	Listed  bool       // and one that is named by its address, not one that is only private
 
 	// Refused is why the request was refused though nothing of ours or of the website
 	// has failed; "" when it was not. For the log alone.
@@ -75,28 +79,35 @@ func RequestID(r *http.Request) string { return FromContext(r.Context()).ID }
 // keepRecord puts a new Record into the request's context. The layers behind it
 // get a request of their own, which they may change: net/http goes on looking
 // at the one that it made.
-func keepRecord(trusted []netip.Prefix, random io.Reader, next http.Handler) http.Handler {
+func keepRecord(trust Trust, random io.Reader, log zerolog.Logger, next http.Handler) http.Handler {
+	doubts := log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Hour})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o := originOf(r, trusted)
+		o := originOf(r, trust)
+		if o.doubtful {
+			doubts.Warn().Str("proxy", r.RemoteAddr).Stringer("client", o.client).
+				Str("hint", "list the address of your proxy in trusted_proxies instead of the word private: else every machine of your networks chooses the address that is logged and throttled").
+				Msg("a proxy that is trusted only for its private address names a private client")
+		}
 		rec := &Record{
 			Host:    CanonicalHost(r.Host),
 			Target:  parseTarget(r),
-			ID:      requestID(r, o.trusted, random),
+			ID:      requestID(r, o.listed, random),
 			Client:  o.client,
 			Scheme:  o.scheme,
 			Trusted: o.trusted,
+			Listed:  o.listed,
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, rec)))
 	})
 }
 
-// maxRequestID bounds the length of a request id that a trusted proxy sends.
+// maxRequestID bounds the length of a request id that a listed proxy sends.
 const maxRequestID = 128
 
-// requestID takes over the id that a trusted proxy gave, so that its log and
+// requestID takes over the id that a listed proxy gave, so that its log and
 // ours can be read together, and makes one otherwise: 32 hexadecimal digits.
-func requestID(r *http.Request, trusted bool, random io.Reader) string {
-	if given := r.Header["X-Request-Id"]; trusted && len(given) == 1 && wellFormedID(given[0]) {
+func requestID(r *http.Request, listed bool, random io.Reader) string {
+	if given := r.Header["X-Request-Id"]; listed && len(given) == 1 && wellFormedID(given[0]) {
 		return given[0]
 	}
 	var id [16]byte

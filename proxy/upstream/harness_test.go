@@ -66,7 +66,7 @@ func start(t testing.TB, target string, o options) *sidecar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := middleware.New(middleware.Config{Trusted: o.trusted, Idle: o.idle, Log: logger})(s.proxy)
+	handler := middleware.New(middleware.Config{Trust: middleware.Trust{Listed: o.trusted}, Idle: o.idle, Log: logger})(s.proxy)
 	certificate, roots := proxytest.Certificate()
 	s.roots = roots
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}

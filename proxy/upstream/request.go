@@ -34,7 +34,7 @@ func (p *Proxy) build(w http.ResponseWriter, r *http.Request, rec *middleware.Re
 	fields := make(wire.Fields, 0, len(from)+ours)
 	for _, f := range from {
 		k := kindOf(f.Name)
-		keep := k != made && (k != claimed || rec.Trusted) && !named(connection, f.Name)
+		keep := k != made && (k != claimed || rec.Listed) && !named(connection, f.Name)
 		switch {
 		case !keep:
 		case odd(f.Name):

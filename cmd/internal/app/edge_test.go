@@ -62,6 +62,9 @@ func TestBehindATerminator(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, response.StatusCode, body)
 		}
 	}
+	if line := `"proxies":"192.0.2.0/24","hops":1`; !strings.Contains(wary.log.String(), line) {
+		t.Errorf("no line with %s in the log", line)
+	}
 }
 
 // TestNothingOfOursReachesTheWebsite sends every odd spelling over a raw connection.
@@ -195,7 +198,7 @@ func TestClaimsBeforePHP(t *testing.T) {
 	}
 	for _, claim := range []string{
 		"X.Forwarded.For", "X-Forwarded.For", "X_Forwarded_For", "X.Real.Ip", "X.Forwarded.Proto", "X.Forwarded.Host", "X.Request.Id",
-		"x.forwarded.user", "Remote-User", "Remote_User", "X.Remote.User", "X-Webauth-User", "X.Auth.Request.User",
+		"X-Forwarded-Prefix", "X-Forwarded-Uri", "x.forwarded.user", "Remote-User", "Remote_User", "X.Remote.User", "X-Webauth-User", "X.Auth.Request.User",
 	} {
 		request.Header[claim] = []string{"forged!"}
 	}

@@ -93,9 +93,13 @@ func (g *generation) makeHandlers(tls *certificates) error {
 		return fmt.Errorf("setting up the edge: %w", err)
 	}
 	record := middleware.New(middleware.Config{
-		Trusted: g.config.TrustedProxies, Now: g.now, Rand: g.rand, Log: g.log,
+		Trust: middleware.Trust{Listed: g.config.TrustedProxies.Listed, Private: g.config.TrustedProxies.Private, Hops: g.config.TrustedHops},
+		Now:   g.now, Rand: g.rand, Log: g.log,
 		FailuresOnly: !g.config.Log.Requests, Observe: g.metrics.served,
 	})
+	if trusted := g.config.TrustedProxies.String(); trusted != "" {
+		g.log.Info().Str("proxies", trusted).Int("hops", g.config.TrustedHops).Msg("trusting X-Forwarded-For and X-Forwarded-Proto of proxies")
+	}
 	plain := edge.Plain()
 	if g.config.TLS.Mode == config.ModeOff {
 		plain = edge.Terminated()

@@ -107,6 +107,6 @@ func (p *process) limit(c *config.Config) {
 	if memory := debug.SetMemoryLimit(-1); memory < math.MaxInt64 { // as it was set
 		sum = min(sum, int(memory/2/connectionMemory))
 	}
-	p.connections.Set(limit.Bounds{PerClient: l.ConnectionsPerClient, Sum: sum}, c.TrustedProxies)
+	p.connections.Set(limit.Bounds{PerClient: l.ConnectionsPerClient, Sum: sum}, c.TrustedProxies.Networks())
 	p.requests.Set(limit.Bounds{PerClient: l.RequestsPerClient, Sum: l.Requests})
 }

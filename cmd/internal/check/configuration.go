@@ -31,6 +31,15 @@ func (c *Checker) configurationSteps() []report.Step {
 	if c.Config.TLS.Mode == config.ModeFiles {
 		steps = append(steps, report.Step{Name: "certificate files", Run: c.checkCertificateFiles})
 	}
+	if trusted := c.Config.TrustedProxies; trusted.String() != "" {
+		steps = append(steps, report.Step{Name: "trusted proxies", Run: func(context.Context) report.Finding {
+			if trusted.Private {
+				return report.Warn("list the address of your proxy in trusted_proxies instead of the word private",
+					"%s may name the client: every machine of your networks can choose the address that is logged and throttled", trusted)
+			}
+			return report.Pass("%s may name the client", trusted)
+		}})
+	}
 	if c.publicPort() != 443 {
 		steps = append(steps, report.Step{Name: "public port", Run: func(context.Context) report.Finding {
 			return report.Warn("use port 443, by listen.public_https or by forwarding it", "outsiders look for documents on port 443 only, and listen.public_https is %d", c.publicPort())

@@ -65,15 +65,18 @@ func TestConfiguration(t *testing.T) {
 	found.expect(t, want{"secrets", report.OK, filepath.Join(folder, "secret") + ": not readable for other users", ""})
 	found.expect(t, want{"state directory", report.Skipped, "not there yet", ""})
 	found.expect(t, want{"keys", report.Skipped, "", ""})
+	found.expect(t, want{"trusted proxies", report.Warning, "every private address", "instead of the word private"})
 	if _, err := os.Stat(filepath.Join(folder, "state")); err == nil {
 		t.Error("the state directory was made by looking")
 	}
 
 	yaml := replaced(identityYAML, `{http: "127.0.0.1:80"}`, `{http: "127.0.0.1:80", public_https: 8443}`)
+	yaml = replaced(yaml, "[private]", "[192.0.2.1]")
 	yaml = replaced(yaml, "bind_dn: \"cn=x\", bind_password_file: secret, ", "")
 	found = look(t, world.checker(load(t, folder, yaml)).Everything())
 	found.expect(t, want{"secrets", report.Skipped, "no secret is in a file", ""})
 	found.expect(t, want{"public port", report.Warning, "listen.public_https is 8443", "port 443"})
+	found.expect(t, want{"trusted proxies", report.OK, "192.0.2.1/32 may name the client", ""})
 	found.expect(t, want{"warning", report.Warning, "bind_dn: is missing", "name an entry that may read"})
 }
 

@@ -4,7 +4,10 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
+
+	"persona-sidecar/cmd/internal/config/kind"
 )
 
 // DefaultPath is where the configuration is read from when no other path is
@@ -48,8 +51,16 @@ type Config struct {
 	TLS TLS `yaml:"tls"`
 	// Networks, single addresses, or the word private, whose X-Forwarded-For and
 	// X-Forwarded-Proto are trusted; none by default. List your own load balancer
-	// alone: what it names as the client is what is logged and throttled.
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" env:"PERSONA_TRUSTED_PROXIES" as:"network" example:"[192.0.2.10, 198.51.100.0/24]"`
+	// alone: what it names as the client is what is logged and throttled. The word
+	// private trusts every machine with a private address, in a cluster every pod:
+	// each of them can choose that address. X-Forwarded-For is read past listed
+	// proxies, never past one that is only private, and X-Request-Id and other
+	// X-Forwarded- fields are taken from listed proxies alone.
+	TrustedProxies Proxies `yaml:"trusted_proxies" env:"PERSONA_TRUSTED_PROXIES" as:"proxy" example:"[192.0.2.10, 198.51.100.0/24]"`
+	// How many proxies in a row every request passes, where their addresses cannot
+	// be listed: X-Forwarded-For is read past as many. The nearest is one of
+	// trusted_proxies.
+	TrustedHops int `yaml:"trusted_hops" env:"PERSONA_TRUSTED_HOPS" default:"1" min:"1" max:"10"`
 	// Required. The domains that are served. Website and identity can be two
 	// hosts, so that no script of the website reaches a password or a key of a
 	// person. All names need DNS records that lead to this machine.
@@ -302,6 +313,32 @@ type Lookups struct {
 	Ports []int `yaml:"ports" default:"443" min:"1" max:"65535"`
 	// Root certificates in PEM form to trust there besides the system's.
 	Roots *x509.CertPool `yaml:"ca_file" as:"moreRoots" example:"lookups-ca.pem"`
+}
+
+// Proxies are whose word about clients is trusted.
+type Proxies struct {
+	Listed  []netip.Prefix
+	Private bool // the word private: loopback, and what is never routed on the Internet
+}
+
+// Networks returns the networks of all of them.
+func (p Proxies) Networks() []netip.Prefix {
+	if p.Private {
+		return append(kind.Private(), p.Listed...)
+	}
+	return p.Listed
+}
+
+// String lists them, "" for none.
+func (p Proxies) String() string {
+	var all []string
+	if p.Private {
+		all = append(all, "every private address")
+	}
+	for _, network := range p.Listed {
+		all = append(all, network.String())
+	}
+	return strings.Join(all, ", ")
 }
 
 // Private holds networks, and host names that may resolve to private addresses.

@@ -318,12 +318,20 @@ func (l *loader) value(v reflect.Value, k key, p place, path string) {
 
 // add appends to a list what one of its texts means.
 func add(list reflect.Value, value any) {
-	if private, is := list.Addr().Interface().(*Private); is {
+	switch list := list.Addr().Interface().(type) {
+	case *Private:
 		switch value := value.(type) {
 		case []netip.Prefix:
-			private.Networks = append(private.Networks, value...)
+			list.Networks = append(list.Networks, value...)
 		case string:
-			private.Names = append(private.Names, value)
+			list.Names = append(list.Names, value)
+		}
+		return
+	case *Proxies:
+		if networks, is := value.([]netip.Prefix); is {
+			list.Listed = append(list.Listed, networks...)
+		} else {
+			list.Private = true
 		}
 		return
 	}

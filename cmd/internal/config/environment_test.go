@@ -62,7 +62,8 @@ Listen.Admin :9180
 TLS.ACME.Email admin@example.com
 TLS.ACME.Directory https://ca.example.com/directory
 TLS.ACME.Roots given
-TrustedProxies [127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ::1/128 fc00::/7 192.0.2.1/32]
+TrustedProxies.Listed [192.0.2.1/32]
+TrustedProxies.Private true
 Log.Level warn
 Log.Format console
 host example.com

@@ -66,7 +66,7 @@ func (k key) isSecret() bool { return k.typ == reflect.TypeFor[Secret]() }
 func (k key) isLater() bool { return k.typ == reflect.TypeFor[later]() }
 
 func (k key) isList() bool {
-	return k.typ.Kind() == reflect.Slice && !k.isEntries() || k.typ == reflect.TypeFor[Private]()
+	return k.typ.Kind() == reflect.Slice && !k.isEntries() || k.typ == reflect.TypeFor[Private]() || k.typ == reflect.TypeFor[Proxies]()
 }
 
 // isSection reports whether the key has keys below it.

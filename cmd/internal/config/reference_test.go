@@ -170,7 +170,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"moreRoots":     "path of a PEM file",
 		"macKeyFile":    "path of a file that holds the key",
 		"listen":        "address such as `\":443\"`, `\"127.0.0.1:443\"` or `\"[::1]:443\"`, or `\"\"` for none",
-		"network":       "address, network such as `10.0.0.0/8`, or `private`",
+		"proxy":         "address, network such as `10.0.0.0/8`, or `private`",
 		"private":       "address, network such as `10.0.0.0/8`, `private`, or host name",
 		"host":          "host name",
 		"hostOrAddress": "host name, or IP address where `tls.mode` is not `acme`",
@@ -191,7 +191,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 	if !known {
 		t.Errorf("say in this test what the text of %s is", field.Name)
 	}
-	if field.Type.Kind() == reflect.Slice || field.Type == reflect.TypeFor[config.Private]() {
+	if field.Type.Kind() == reflect.Slice || field.Type == reflect.TypeFor[config.Private]() || field.Type == reflect.TypeFor[config.Proxies]() {
 		text = "list; each item: " + text
 	}
 	return text

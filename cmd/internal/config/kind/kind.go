@@ -41,7 +41,10 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 		return word(text, strings.Fields(argument), strings.Fields(tags.Get("later")))
 	case "listen":
 		return listenAddress(text, argument)
-	case "network":
+	case "proxy":
+		if text == "private" {
+			return text, Problem{}
+		}
 		return networks(text)
 	case "private":
 		return privateDestination(text)
@@ -158,15 +161,21 @@ func duration(text string, tag reflect.StructTag) (time.Duration, Problem) {
 	return d, Problem{}
 }
 
+// Private returns the networks of the word private: loopback, and what is never
+// routed on the Internet.
+func Private() []netip.Prefix {
+	var all []netip.Prefix
+	for _, network := range []string{"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"} {
+		all = append(all, netip.MustParsePrefix(network))
+	}
+	return all
+}
+
 // networks returns the network of a CIDR or of a single address, or those of
-// the word private: loopback, and what is never routed on the Internet.
+// the word private.
 func networks(text string) ([]netip.Prefix, Problem) {
 	if text == "private" {
-		var all []netip.Prefix
-		for _, network := range []string{"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"} {
-			all = append(all, netip.MustParsePrefix(network))
-		}
-		return all, Problem{}
+		return Private(), Problem{}
 	}
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		return []netip.Prefix{netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())}, Problem{}
