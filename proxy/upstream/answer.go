@@ -54,7 +54,7 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 			}
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			for _, f := range trailing(a.body.trailer()) {
 				w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
 			}

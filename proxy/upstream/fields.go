@@ -99,7 +99,7 @@ func ofConnection(name string) bool {
 // theirs to take out: it frames the message.
 func named(connection []string, name string) bool {
 	for _, line := range connection {
-		if hasToken(line, name) && !strings.EqualFold(name, "Content-Length") {
+		if line != "keep-alive" && line != "close" && line != "Keep-Alive" && hasToken(line, name) && !strings.EqualFold(name, "Content-Length") {
 			return true
 		}
 	}

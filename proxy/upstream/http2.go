@@ -155,7 +155,7 @@ func (b *takenBody) Read(p []byte) (int, error) {
 	if err == nil {
 		b.watch(true)
 	}
-	if err == io.EOF && b.q.trailer != nil {
+	if errors.Is(err, io.EOF) && b.q.trailer != nil {
 		for _, f := range b.q.trailer() {
 			name := http.CanonicalHeaderKey(f.Name)
 			b.r.Trailer[name] = append(b.r.Trailer[name], f.Value)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -198,7 +199,7 @@ func (b *requestBody) await() error {
 		n, err := b.from.Read(b.begin[:])
 		b.unread, b.err = b.begin[:n], err
 	}
-	if b.err == io.EOF {
+	if errors.Is(b.err, io.EOF) {
 		return nil
 	}
 	return b.note(b.err)
@@ -222,7 +223,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 // note remembers how reading ended, and returns its error.
 func (b *requestBody) note(err error) error {
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		b.ended.Store(true)
 	case err != nil:
 		b.failed.Store(&err)
