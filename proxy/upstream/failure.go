@@ -13,6 +13,7 @@ import (
 
 	"persona-sidecar/proxy/errorpage"
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/wire"
 )
 
 // fail answers a request to which the website gave no answer.
@@ -97,6 +98,7 @@ const (
 func (p *Proxy) diagnose(err error) (kind Failure, hint string) {
 	var (
 		known     *fault
+		malformed *wire.Error
 		wait      net.Error
 		dns       *net.DNSError
 		authority x509.UnknownAuthorityError
@@ -108,6 +110,8 @@ func (p *Proxy) diagnose(err error) (kind Failure, hint string) {
 	switch {
 	case errors.As(err, &known):
 		return known.kind, known.hint
+	case errors.As(err, &malformed):
+		return Broken, malformed.Hint()
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
 		return Timeout, "the website did not answer in time; is it overloaded, or is a firewall in between?"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):

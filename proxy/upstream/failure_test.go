@@ -192,12 +192,17 @@ func TestClientLeaves(t *testing.T) {
 	t.Run("in the middle of its upload", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, site(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }), options{})
-		conn := s.dial(t)
-		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1000\r\n\r\nbegin")
-		conn.Close()
-		line := s.line(t)
-		if line["status"] != 499.0 || line["client_left"] != true || line["level"] != "info" {
-			t.Errorf("line %v", line)
+		for _, body := range []string{
+			"Content-Length: 1000\r\n\r\n", "Content-Length: 1000\r\n\r\nbegin",
+			"Transfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nbe", "Transfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n",
+		} {
+			conn := s.dial(t)
+			io.WriteString(conn, "POST / HTTP/1.1\r\nHost: example.com\r\n"+body)
+			conn.Close()
+			line := s.line(t)
+			if line["status"] != 499.0 || line["client_left"] != true || line["level"] != "info" {
+				t.Errorf("%q: line %v", body, line)
+			}
 		}
 	})
 }

@@ -100,7 +100,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q, body := p.build(w, r, rec)
 	q.interim = func(status int, fields wire.Fields) error { return p.interim(w, r, status, fields) }
-	login, end := p.login(r)
+	login, end := p.login(r, rec)
 	q.login = login
 	defer end()
 	if body != nil && body.http1 {
@@ -131,23 +131,25 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // login returns the client's connection when it carries a login to the website, or
-// this request makes it so. A request over HTTP/2, whose connection may be shared
-// by many persons, gets a connection to the website that ends with it. end ends it.
-func (p *Proxy) login(r *http.Request) (c *middleware.Connection, end func()) {
+// this request makes it so. Where requests of many persons may share the client's
+// connection, over HTTP/2 or behind a proxy, the request gets a connection to the
+// website that ends with it. end ends it.
+func (p *Proxy) login(r *http.Request, rec *middleware.Record) (c *middleware.Connection, end func()) {
 	signsIn := slices.ContainsFunc(r.Header["Authorization"], signsInConnection)
 	c = middleware.ConnectionOf(r.Context())
+	shared := c == nil || r.ProtoMajor >= 2 || rec.Trusted
 	switch {
-	case !signsIn && (c == nil || r.ProtoMajor >= 2 || !c.Holds(p)):
+	case !signsIn && (shared || !c.Holds(p)):
 		return nil, func() {}
-	case c == nil || r.ProtoMajor >= 2:
+	case shared:
+		hint := "the proxy in front of this program may send requests of many persons over one connection: such logins cannot pass it"
 		if r.ProtoMajor >= 2 {
-			p.logins.Warn().Str("site", p.site).Str("hint", "set domains[].http2: false for this domain: over HTTP/1.1 such logins work").
-				Msg("a login by NTLM or Negotiate came over HTTP/2, where it cannot last")
+			hint = "set domains[].http2: false for this domain: over HTTP/1.1 such logins work"
 		}
+		p.logins.Warn().Str("site", p.site).Str("hint", hint).Msg("a login by NTLM or Negotiate came over a shared connection, where it cannot last")
 		c = new(middleware.Connection)
 		return c, c.End
-	}
-	if signsIn {
+	case signsIn:
 		c.Keep(p, func() {})
 	}
 	return c, func() {}
