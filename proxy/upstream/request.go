@@ -179,7 +179,7 @@ type requestBody struct {
 
 // bodyOf returns the body of a request, nil when it has none.
 func bodyOf(r *http.Request) *requestBody {
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 { // over HTTP/2 there is always something to read
 		return nil
 	}
 	b := &requestBody{from: r.Body, http1: r.ProtoMajor == 1, fields: r.Trailer}
