@@ -35,10 +35,10 @@ func TestAbsoluteForm(t *testing.T) {
 	t.Parallel()
 	s := start(t, echoHead(t), options{})
 	for target, want := range map[string]string{
-		"http://example.com/a%2fb?c;d":      "/a%2fb?c;d",
-		"http://example.com":                "/",
-		"HTTPS://example.com?x":             "/?x",
-		"http://user:pw@example.com//a/../": "//a/../",
+		"http://example.com/a%2fb?c;d": "/a%2fb?c;d",
+		"http://example.com":           "/",
+		"HTTPS://example.com?x":        "/?x",
+		"http://example.com//a/../":    "//a/../",
 	} {
 		_, body := s.send(t, "GET "+target+" HTTP/1.1\r\nHost: other.example\r\n\r\n")
 		line, rest, _ := strings.Cut(body, "\r\n")
@@ -47,7 +47,7 @@ func TestAbsoluteForm(t *testing.T) {
 		}
 	}
 	for _, target := range []string{
-		"ftp://example.com/", "http:foo", "example.com:443",
+		"ftp://example.com/", "http:foo", "example.com:443", "http://user:pw@example.com/",
 		// These have no authority: net/http sees another path in them than the one behind "://".
 		"http:x://y/persona/", "http:/a://b/persona/", "http:?x://y/persona/",
 	} {
