@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -62,6 +63,9 @@ func (c *http2Client) close() { c.transport.CloseIdleConnections() }
 func (c *http2Client) exchange(ctx context.Context, q *request) (*reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	res, err := c.send(ctx, cancel, q, c.transport)
+	if err == nil && (res.StatusCode < 200 || res.StatusCode > 999) {
+		err = &fault{Broken, logHint, fmt.Errorf("the answer has the status %03d", res.StatusCode)}
+	}
 	if err != nil {
 		if late := new(fault); errors.As(context.Cause(ctx), &late) {
 			err = late

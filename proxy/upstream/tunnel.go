@@ -51,19 +51,34 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, a *reply) error {
 		return nil
 	}
 	var upward sync.WaitGroup
-	upward.Go(func() { p.relay(a.conn, client) })
-	p.relay(client, a.conn)
+	upward.Go(func() { relay(a.conn, client) })
+	relay(client, a.conn)
 	upward.Wait()
 	return nil
 }
 
+// relayBuffer is what a silent direction of an upgraded connection holds, in bytes:
+// there may be thousands. One that is busy gets more.
+const relayBuffer = 2 << 10
+
 // relay passes bytes on until their source ends, and ends that direction. Where
 // that is not possible, or a side has failed, both connections are closed.
-func (p *Proxy) relay(to, from net.Conn) {
-	buf := p.buffers.get()
-	defer p.buffers.put(buf)
-	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, buf[:])
-	if err == nil {
+func relay(to, from net.Conn) {
+	buf := make([]byte, relayBuffer)
+	var err error
+	for err == nil {
+		var n int
+		n, err = from.Read(buf)
+		if n > 0 {
+			if _, failed := to.Write(buf[:n]); failed != nil {
+				err = failed
+			}
+		}
+		if n == len(buf) && n < bufferSize {
+			buf = make([]byte, bufferSize)
+		}
+	}
+	if errors.Is(err, io.EOF) {
 		err = closeWrite(to)
 	}
 	if err != nil {
