@@ -41,15 +41,18 @@ func (p *Proxy) interim(w http.ResponseWriter, r *http.Request, status int, fiel
 func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody, a *reply) {
 	p.head(w, body, a)
 	control := http.NewResponseController(w)
-	if a.length != 0 && !a.body.ready() {
-		_ = control.Flush() // the first write reports the same error
-	}
-	buf := p.buffers.get()
-	defer p.buffers.put(buf)
+	buf := passing{pool: &p.buffers}
+	defer buf.release()
+	n, err := 0, error(nil)
 	for {
-		n, err := a.body.Read(buf[:])
+		waits := a.length != 0 && !a.body.ready()
+		if waits {
+			_ = control.Flush() // the next write reports the same error
+		}
+		into := buf.after(n, waits)
+		n, err = a.body.Read(into)
 		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
+			if _, err := w.Write(into[:n]); err != nil {
 				p.cut(r.Context(), nil)
 			}
 		}
@@ -61,8 +64,6 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 			return
 		case err != nil:
 			p.cut(r.Context(), err)
-		case !a.body.ready():
-			_ = control.Flush()
 		}
 	}
 }
@@ -168,16 +169,46 @@ func (p *Proxy) cut(ctx context.Context, err error) {
 	panic(http.ErrAbortHandler)
 }
 
-const bufferSize = 32 << 10
+// Sizes of what bodies pass through, in bytes.
+const (
+	wideBuffer   = 32 << 10
+	narrowBuffer = 2 << 10
+)
 
-// buffers keeps what bodies are copied through.
+// buffers keeps wide ones.
 type buffers struct{ pool sync.Pool }
 
-func (p *buffers) get() *[bufferSize]byte {
-	if buf, ok := p.pool.Get().(*[bufferSize]byte); ok {
-		return buf
-	}
-	return new([bufferSize]byte)
+// passing is what a body or a tunnel passes through: wide while bytes flow and
+// narrow while they trickle, because thousands of them may be silent.
+type passing struct {
+	pool   *buffers
+	wide   *[wideBuffer]byte
+	narrow []byte
 }
 
-func (p *buffers) put(buf *[bufferSize]byte) { p.pool.Put(buf) }
+// after returns the buffer for the next read, after one of n bytes. waits: nothing
+// more has come yet.
+func (b *passing) after(n int, waits bool) []byte {
+	if waits && n < narrowBuffer {
+		b.release()
+		if b.narrow == nil {
+			b.narrow = make([]byte, narrowBuffer)
+		}
+		return b.narrow
+	}
+	if b.wide == nil {
+		var kept bool
+		if b.wide, kept = b.pool.pool.Get().(*[wideBuffer]byte); !kept {
+			b.wide = new([wideBuffer]byte)
+		}
+	}
+	return b.wide[:]
+}
+
+// release gives a wide buffer back.
+func (b *passing) release() {
+	if b.wide != nil {
+		b.pool.pool.Put(b.wide)
+		b.wide = nil
+	}
+}

@@ -68,7 +68,8 @@ type reply struct {
 // replyBody is the body of an answer.
 type replyBody interface {
 	io.Reader
-	// ready reports whether a Read returns bytes without waiting for the website.
+	// ready reports whether a Read returns bytes, or the end, without waiting for the
+	// website.
 	ready() bool
 	// trailer returns the fields behind the body, once Read has returned io.EOF.
 	trailer() wire.Fields

@@ -51,31 +51,24 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, a *reply) error {
 		return nil
 	}
 	var upward sync.WaitGroup
-	upward.Go(func() { relay(a.conn, client) })
-	relay(client, a.conn)
+	upward.Go(func() { p.relay(a.conn, client) })
+	p.relay(client, a.conn)
 	upward.Wait()
 	return nil
 }
 
-// relayBuffer is what a silent direction of an upgraded connection holds, in bytes:
-// there may be thousands. One that is busy gets more.
-const relayBuffer = 2 << 10
-
 // relay passes bytes on until their source ends, and ends that direction. Where
 // that is not possible, or a side has failed, both connections are closed.
-func relay(to, from net.Conn) {
-	buf := make([]byte, relayBuffer)
-	var err error
+func (p *Proxy) relay(to, from net.Conn) {
+	buf := passing{pool: &p.buffers}
+	defer buf.release()
+	n, err := 0, error(nil)
 	for err == nil {
-		var n int
-		n, err = from.Read(buf)
-		if n > 0 {
-			if _, failed := to.Write(buf[:n]); failed != nil {
+		into := buf.after(n, true)
+		if n, err = from.Read(into); n > 0 {
+			if _, failed := to.Write(into[:n]); failed != nil {
 				err = failed
 			}
-		}
-		if n == len(buf) && n < bufferSize {
-			buf = make([]byte, bufferSize)
 		}
 	}
 	if errors.Is(err, io.EOF) {
