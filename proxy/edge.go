@@ -42,6 +42,10 @@ type Config struct {
 	// HasCertificate reports whether a usable certificate for the canonical host
 	// was ever obtained: from then on plain HTTP redirects. nil: never.
 	HasCertificate func(host string) bool
+	// StrictTransport is the Strict-Transport-Security of hosts, by canonical name. It
+	// goes with answers by HTTPS alone; a browser takes it only over a certificate that
+	// it trusts (RFC 6797, section 8.1).
+	StrictTransport map[string]string
 	// PublicHTTPS is the port at which clients reach us by HTTPS; 0: 443.
 	PublicHTTPS int
 
@@ -55,6 +59,7 @@ type Edge struct {
 
 	challenge      func(http.ResponseWriter, *http.Request) bool
 	hasCertificate func(string) bool
+	strict         map[string]string
 	publicHTTPS    int
 }
 
@@ -66,6 +71,7 @@ func New(cfg Config) (*Edge, error) {
 		intercepts:     cfg.Intercepts,
 		challenge:      cfg.Challenge,
 		hasCertificate: cfg.HasCertificate,
+		strict:         cfg.StrictTransport,
 		publicHTTPS:    cfg.PublicHTTPS,
 	}
 	if e.challenge == nil {
@@ -118,6 +124,8 @@ func (e *Edge) Secure() http.Handler {
 			misdirected(w, r)
 			return
 		}
+		rec := middleware.FromContext(r.Context())
+		rec.StrictTransport = e.strict[rec.Host]
 		e.serve(w, r, site)
 	})
 }
@@ -167,6 +175,7 @@ func (e *Edge) Terminated() http.Handler {
 		}
 		rec := middleware.FromContext(r.Context())
 		if rec.Trusted && rec.Scheme == "https" {
+			rec.StrictTransport = e.strict[rec.Host]
 			e.serve(w, r, site)
 			return
 		}

@@ -30,6 +30,10 @@ type Record struct {
 	// has failed; "" when it was not. For the log alone.
 	Refused string
 
+	// StrictTransport is the Strict-Transport-Security of the host, which every answer
+	// carries that is not stricter by itself; "" for none.
+	StrictTransport string
+
 	Site    string // name of the site that the Host belongs to, "" for an unknown host
 	Handler string // name of the intercept or handler that answered
 

@@ -25,8 +25,13 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *response) begin(status int) {
 	w.rec.begun = true
-	if w.status == 0 {
-		w.status = status
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	if ours := w.rec.StrictTransport; ours != "" {
+		h := w.Header()
+		h[strictTransport] = []string{stricter(ours, h[strictTransport])}
 	}
 }
 
@@ -39,6 +44,18 @@ func (w *response) WriteHeader(status int) {
 
 // WriteHead is called through the function of that name.
 func (w *response) WriteHead(status int, reason string, fields wire.Fields, length int64) error {
+	if ours := w.rec.StrictTransport; ours != "" && status >= 200 {
+		var theirs []string
+		others := make(wire.Fields, 0, len(fields)+1)
+		for _, f := range fields {
+			if f.Is(strictTransport) {
+				theirs = append(theirs, f.Value)
+			} else {
+				others = append(others, f)
+			}
+		}
+		fields = append(others, wire.Field{Name: strictTransport, Value: stricter(ours, theirs)})
+	}
 	err := WriteHead(w.ResponseWriter, status, reason, fields, length)
 	if status >= 200 && !errors.Is(err, http.ErrNotSupported) {
 		w.begin(status)

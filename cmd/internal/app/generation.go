@@ -79,15 +79,20 @@ func newGeneration(p *process, tls *certificates, c *config.Config) (*generation
 
 // makeHandlers makes what the public listeners serve.
 func (g *generation) makeHandlers(tls *certificates) error {
+	strict := map[string]string{}
+	for _, host := range g.hosts {
+		strict[host.Name] = g.config.StrictTransport(host)
+	}
 	edge, err := proxy.New(proxy.Config{
 		Sites:      g.sites,
 		Intercepts: []proxy.Intercept{{Name: "identity", Match: g.identity.Match, Handler: g.identity}},
 		Challenge: func(w http.ResponseWriter, r *http.Request) bool {
 			return tls.current.Load().HandleHTTPChallenge(w, r)
 		},
-		HasCertificate: func(host string) bool { return tls.current.Load().HasCertificate(host) },
-		PublicHTTPS:    g.config.Listen.PublicHTTPS,
-		Log:            g.log,
+		HasCertificate:  func(host string) bool { return tls.current.Load().HasCertificate(host) },
+		StrictTransport: strict,
+		PublicHTTPS:     g.config.Listen.PublicHTTPS,
+		Log:             g.log,
 	})
 	if err != nil {
 		return fmt.Errorf("setting up the edge: %w", err)

@@ -193,6 +193,10 @@ type Domain struct {
 	// Mail domains that delegate to this identity host by their own document and
 	// are served elsewhere.
 	Certifies []string `yaml:"certifies" env:"PERSONA_CERTIFIES" as:"host" example:"[sister.example]"`
+	// Strict-Transport-Security, by which browsers ask for a host by HTTPS alone. It is
+	// sent over HTTPS for the names of this entry, and for the identity host that it makes.
+	// An answer of the website that is stricter keeps its own.
+	HSTS HSTS `yaml:"hsts"`
 	// Publishes that the domain has no identity provider.
 	Disabled bool `yaml:"disabled" default:"false"`
 }
@@ -214,6 +218,20 @@ type UpstreamTLS struct {
 	// Accepts any certificate of the website: for a test, or on a network where
 	// nothing else answers at its address.
 	Insecure bool `yaml:"insecure" default:"false"`
+}
+
+// HSTS configures Strict-Transport-Security (RFC 6797).
+type HSTS struct {
+	// For how long a browser remembers it, "0s" for not sending it. Without the key,
+	// identity hosts send it, for a year where they have no website and for a week where
+	// they have one, and other hosts do not; with tls.mode off no host does. A browser
+	// that has seen it reaches the host by no other way until then, and lets no one pass
+	// a certificate that it does not trust: choose more when all works.
+	MaxAge time.Duration `yaml:"max_age" min:"0s" max:"17520h" example:"8760h"`
+	// Also binds every host below: only where all of them speak HTTPS.
+	IncludeSubdomains bool `yaml:"include_subdomains" default:"false" example:"true"`
+
+	given bool // max_age is there
 }
 
 // Preset names the schema that a directory follows.

@@ -24,6 +24,7 @@ func (l *loader) checkDomains(c *Config, hosts map[string]Host) {
 	used := map[string]bool{}
 	for i, d := range c.Domains {
 		used[d.Directory] = true
+		c.Domains[i].HSTS.given = l.given(domainPath(i, "hsts.max_age"))
 		if l.isMapping(fmt.Sprintf("domains[%d]", i)) {
 			l.checkDomain(d, i)
 		}
@@ -53,6 +54,9 @@ func (l *loader) checkDomain(d Domain, i int) {
 		if d.Disabled && has(key) {
 			l.fault(at(key), "contradicts "+l.name(at("disabled")), "keep one of them")
 		}
+	}
+	if d.HSTS.IncludeSubdomains && !has("hsts.max_age") {
+		l.missing(at("hsts.max_age"), l.setting(at("hsts.include_subdomains"), "true")+" needs it")
 	}
 	if has("certifies") && !has("directory") && !d.Disabled {
 		l.fault(at("certifies"), "is for an identity host", "write it where the directory is, or give this domain one")

@@ -1,10 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/net/publicsuffix"
 )
@@ -104,6 +107,36 @@ func (c *Config) Hosts() []Host {
 		}
 	}
 	return hosts
+}
+
+// The max-age that identity hosts send without a word about it in the configuration.
+// Where a website shares the host, one that goes back to plain HTTP is reachable again
+// after a week.
+const (
+	identityHSTS = 365 * 24 * time.Hour
+	sharedHSTS   = 7 * 24 * time.Hour
+)
+
+// StrictTransport returns the Strict-Transport-Security that a host sends over HTTPS, ""
+// for none. An address can have none (RFC 6797, section 8.1).
+func (c *Config) StrictTransport(h Host) string {
+	age := h.Entry.HSTS.MaxAge
+	switch {
+	case h.Entry.HSTS.given:
+	case h.Role != RoleIdentity || c.TLS.Mode == ModeOff:
+	case h.Upstream == nil:
+		age = identityHSTS
+	default:
+		age = sharedHSTS
+	}
+	if _, err := netip.ParseAddr(h.Name); err == nil || age == 0 {
+		return ""
+	}
+	value := fmt.Sprintf("max-age=%d", int(age.Seconds()))
+	if h.Entry.HSTS.IncludeSubdomains {
+		value += "; includeSubDomains"
+	}
+	return value
 }
 
 // makesHost reports whether the entry makes the identity host that it names as
