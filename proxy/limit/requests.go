@@ -15,7 +15,7 @@ import (
 // A request counts once in the sum, and more the more memory it can make the
 // program hold.
 const (
-	bodyWeight = 7        // more for a body, which may never come
+	bodyWeight = 9        // more for a body, which may never come
 	unit       = 16 << 10 // bytes of fields, and of a body that is not read, that count once more
 	fieldSize  = 64       // bytes that a field takes beside its text
 )
@@ -71,7 +71,7 @@ func (r *Requests) Handler(next http.Handler) http.Handler {
 		network, weight := clientOf(req, rec), r.weigh(req)
 		r.mu.Lock()
 		bound := r.shares.take(network, weight, true)
-		limits, perClient := r.shares.bounds, r.shares.perClient(network)
+		limit, has := r.shares.bounds.Sum, r.shares.held[network].count
 		r.mu.Unlock()
 		if bound == "" {
 			defer func() {
@@ -87,11 +87,11 @@ func (r *Requests) Handler(next http.Handler) http.Handler {
 		page := errorpage.Page{Status: http.StatusTooManyRequests, Code: "too_many", RetryAfter: retryAfter, RequestID: rec.ID}
 		if bound == boundSum {
 			page.Status, page.Code = http.StatusServiceUnavailable, "overloaded"
-			r.log.Warn().Int("limit", limits.Sum).
+			r.log.Warn().Int("limit", limit).
 				Str("hint", "raise limits.requests if there is memory for more; if the website is slow, look there first").
 				Msg("too many requests at once")
 		} else {
-			r.log.Warn().Stringer("client", network).Int("limit", perClient).
+			r.log.Warn().Stringer("client", network).Int("requests", has).
 				Str("hint", "if this is a proxy of yours, list it in trusted_proxies; if many people share this address, raise limits.requests_per_client and limits.requests").
 				Msg("a client has too many requests at once")
 		}

@@ -114,7 +114,7 @@ func TestRequestsOfOneClient(t *testing.T) {
 		t.Errorf("%d, %v\n%s", res.StatusCode, res.Header, body)
 	}
 	line := d.log.Next(t, "a client has too many requests at once")
-	if line["client"] != "198.51.100.1/32" || line["limit"] != 3.0 || line["level"] != "warn" || !strings.Contains(line["hint"].(string), "limits.requests_per_client") {
+	if line["client"] != "198.51.100.1/32" || line["requests"] != 3.0 || line["level"] != "warn" || !strings.Contains(line["hint"].(string), "limits.requests_per_client") {
 		t.Errorf("line %v", line)
 	}
 	if got := <-d.refused; got != "request client" {
@@ -186,9 +186,9 @@ func TestRequestsInAll(t *testing.T) {
 		weight int
 	}{
 		"plain":                    {plain, 1},
-		"with a body":              {post(10), 8},
-		"with a large body":        {post(1 << 30), 8 + 16},
-		"with a body of any size":  {post(-1), 8 + 16},
+		"with a body":              {post(10), 10},
+		"with a large body":        {post(1 << 30), 10 + 16},
+		"with a body of any size":  {post(-1), 10 + 16},
 		"with long cookies":        {fields("Cookie", 12, 4000), 1 + 2},
 		"with many fields":         {fields("X-Field", 600, 1), 1 + 2},
 		"with a long single field": {fields("X-Field", 1, 40<<10), 1},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"runtime/debug"
 	"time"
 
@@ -102,10 +101,11 @@ const connectionMemory = 48 << 10
 
 // limit sets the bounds of a configuration that becomes current.
 func (p *process) limit(c *config.Config) {
-	l := c.Limits
-	sum := l.Connections
-	if memory := debug.SetMemoryLimit(-1); memory < math.MaxInt64 { // as it was set
-		sum = min(sum, int(memory/2/connectionMemory))
+	l, sum := c.Limits, c.Limits.Connections
+	if memory := debug.SetMemoryLimit(-1); memory < int64(sum)*2*connectionMemory {
+		sum = int(memory / 2 / connectionMemory)
+		p.log.Info().Int("connections", sum).Int64("memory", memory).
+			Msg("half of the memory limit has room for fewer connections than limits.connections")
 	}
 	p.connections.Set(limit.Bounds{PerClient: l.ConnectionsPerClient, Sum: sum}, c.TrustedProxies.Networks())
 	p.requests.Set(limit.Bounds{PerClient: l.RequestsPerClient, Sum: l.Requests})

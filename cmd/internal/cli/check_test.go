@@ -32,22 +32,30 @@ type checked struct {
 func newChecked(t *testing.T) checked {
 	t.Helper()
 	c := checked{folder: t.TempDir(), slapd: ldaptest.StartSlapd(t, ldaptest.Options{})}
-	settings := idptest.NewAuthority(t).TLS(t, "example.test").Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(settings.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := func(der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	}
+	writeCertificate(t, c.folder, "example.test")
 	for name, text := range map[string]string{
-		"tls.pem": certificate(settings.Certificate[0]), "ca.pem": certificate(settings.Certificate[1]),
-		"tls.key":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 		"ldap.pem": string(c.slapd.RootsPEM), "bind": c.slapd.BindPassword, "password": ldaptest.Password + "\n", "wrong": "wrong\n",
 	} {
 		put(t, filepath.Join(c.folder, name), text)
 	}
 	return c
+}
+
+// writeCertificate writes tls.pem with its key, tls.key, and the authority's ca.pem.
+func writeCertificate(t *testing.T, folder, name string) {
+	t.Helper()
+	settings := idptest.NewAuthority(t).TLS(t, name).Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(settings.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		"tls.pem": {Type: "CERTIFICATE", Bytes: settings.Certificate[0]},
+		"ca.pem":  {Type: "CERTIFICATE", Bytes: settings.Certificate[1]},
+		"tls.key": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		put(t, filepath.Join(folder, file), string(pem.EncodeToMemory(block)))
+	}
 }
 
 // serve starts persona for example.test and waits for its keys.

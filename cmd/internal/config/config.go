@@ -385,7 +385,7 @@ type Limits struct {
 	// limit has room for, where there is one.
 	Connections int `yaml:"connections" default:"10000" min:"16" max:"1000000"`
 	// The requests of all clients that are served at once; more are answered 503. One
-	// with a body counts for eight, and for one more for each 16 KiB of it that HTTP/2
+	// with a body counts for ten, and for one more for each 16 KiB of it that HTTP/2
 	// may have to keep. No client gets more than it leaves free.
 	Requests int `yaml:"requests" default:"4096" min:"64" max:"1000000"`
 }
