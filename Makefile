@@ -57,7 +57,7 @@ browser: ## the tests in Chromium, without it: the library that drives Chromium 
 	go test -timeout 15m -run '^TestBrowser' ./idp/... ./cmd/internal/app
 
 conformance: $(SPEC) ## the edge against public knowledge: odd requests and answers, h2spec, TLS scanners, slow clients
-	go test -timeout 15m ./proxy/conformance -h2spec $(SPEC)
+	go test -timeout 15m -parallel 8 ./proxy/conformance -h2spec $(SPEC)
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
@@ -65,8 +65,9 @@ fuzz: ## each fuzz target for FUZZTIME
 demo-check: ## the whole trip on one machine
 	go run ./cmd/demo -check
 
-test-long: test-compose ## what takes longer: the container image, a minute for each fuzz target, the browser tests ten times
+test-long: test-compose $(SPEC) ## what takes longer: the container image, a minute for each fuzz target, slow clients of a minute, the browser tests ten times
 	.ci/fuzz 1m
+	go test -timeout 15m -parallel 8 ./proxy/conformance -h2spec $(SPEC) -long
 	go test -timeout 60m -count 10 -run '^TestBrowser' ./idp/... ./cmd/internal/app
 
 test-compose: ## the real image and the real deploy/compose.yaml under a real engine (Debian, as root)

@@ -140,6 +140,7 @@ func TestAnswers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts the whole program")
 	}
+	t.Parallel()
 	corpus := readCorpus(t, "answers", answerKeys...)
 	for i := range corpus {
 		if corpus[i].fields["over"] == "" {

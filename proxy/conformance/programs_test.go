@@ -58,9 +58,7 @@ func persona(name, settings string) kind {
 			}
 			fmt.Fprintf(&yaml, "  - {name: %s.conformance.test, upstream: \"http://%s\"%s}\n", entry, site.address, directory)
 		}
-		// An identity host needs a directory. No entry signs in, so there is none behind the address.
-		yaml.WriteString("  - {name: id.conformance.test, directory: corp}\ndirectories:\n  corp: {preset: openldap, urls: [\"ldap://127.0.0.1:1\"], " +
-			"insecure_plaintext: true, bind_dn: \"cn=x,dc=example\", bind_password: x, base_dn: \"dc=example\"}\n")
+		yaml.WriteString(identityHost)
 		write(t, filepath.Join(folder, "persona.yaml"), yaml.String())
 		return []string{binary(t), "serve", "-config", filepath.Join(folder, "persona.yaml")}
 	}}
@@ -71,6 +69,10 @@ const (
 	withTLS    = "listen: {https: %q, http: %q, admin: \"\"}\nlog: {requests: false}\ntls: {mode: files, cert_file: tls.pem, key_file: tls.pem}\n"
 	withoutTLS = "# %q\nlisten: {http: %q, admin: \"\"}\nlog: {requests: false}\ntls: {mode: off}\ntrusted_proxies: [192.0.2.1]\n"
 )
+
+// identityHost is an identity host. It needs a directory; no test signs in, so there is none behind the address.
+const identityHost = "  - {name: id.conformance.test, directory: corp}\ndirectories:\n  corp: {preset: openldap, urls: [\"ldap://127.0.0.1:1\"], " +
+	"insecure_plaintext: true, bind_dn: \"cn=x,dc=example\", bind_password: x, base_dn: \"dc=example\"}\n"
 
 // nginx and haproxy are the programs to compare with, set up to keep connections to the website and to stream.
 var (

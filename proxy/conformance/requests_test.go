@@ -104,6 +104,7 @@ func TestRequests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts the whole program")
 	}
+	t.Parallel()
 	corpus := readCorpus(t, "requests", requestKeys...)
 	faults := knownFaults(t, "requests")
 	demandKnown(t, faults, corpus)

@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"flag"
 	"fmt"
@@ -81,5 +82,96 @@ func TestH2spec(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("%s", out)
+	}
+}
+
+// TestScannersOfTLS demands that sslscan finds what is meant to be offered and nothing else, and that testssl.sh finds
+// nothing to object to.
+func TestScannersOfTLS(t *testing.T) {
+	p := startForTools(t)
+	t.Parallel()
+	for _, scanner := range []string{"sslscan", "testssl"} {
+		if _, err := exec.LookPath(scanner); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("no %s is installed (make deps)", scanner)
+			}
+			t.Skipf("no %s is installed", scanner)
+		}
+	}
+	folder := t.TempDir()
+
+	report := filepath.Join(folder, "sslscan.xml")
+	out, err := exec.Command("sslscan", "--no-colour", "--xml="+report, "--sni-name=tools.conformance.test", p.secure).CombinedOutput()
+	if err != nil {
+		t.Fatalf("sslscan: %v\n%s", err, out)
+	}
+	var scan struct {
+		Protocols []struct {
+			Type    string `xml:"type,attr"`
+			Version string `xml:"version,attr"`
+			Enabled int    `xml:"enabled,attr"`
+		} `xml:"ssltest>protocol"`
+		Ciphers []struct {
+			Cipher string `xml:"cipher,attr"`
+			Bits   int    `xml:"bits,attr"`
+		} `xml:"ssltest>cipher"`
+		Heartbleed []struct {
+			Vulnerable int `xml:"vulnerable,attr"`
+		} `xml:"ssltest>heartbleed"`
+		Compression []struct {
+			Supported int `xml:"supported,attr"`
+		} `xml:"ssltest>compression"`
+	}
+	text, err := os.ReadFile(report)
+	if err == nil {
+		err = xml.Unmarshal(text, &scan)
+	}
+	if err != nil {
+		t.Fatalf("sslscan: %v\n%s", err, out)
+	}
+	modern := 0
+	for _, one := range scan.Protocols {
+		name := one.Type + one.Version
+		if wanted := name == "tls1.2" || name == "tls1.3"; wanted != (one.Enabled == 1) {
+			t.Errorf("sslscan: %s enabled: %d", name, one.Enabled)
+		} else if wanted {
+			modern++
+		}
+	}
+	if modern != 2 || len(scan.Ciphers) == 0 {
+		t.Errorf("sslscan saw %d protocols and %d ciphers\n%s", modern, len(scan.Ciphers), text)
+	}
+	for _, one := range scan.Ciphers {
+		if one.Bits < 128 || !strings.Contains(one.Cipher, "GCM") && !strings.Contains(one.Cipher, "POLY1305") {
+			t.Errorf("sslscan: the cipher %s of %d bits is offered", one.Cipher, one.Bits)
+		}
+	}
+	for _, one := range scan.Heartbleed {
+		if one.Vulnerable != 0 {
+			t.Error("sslscan: Heartbleed")
+		}
+	}
+	for _, one := range scan.Compression {
+		if one.Supported != 0 {
+			t.Error("sslscan: TLS compression")
+		}
+	}
+
+	report = filepath.Join(folder, "testssl.json")
+	// Protocols, kinds of ciphers, forward secrecy, preferences and vulnerabilities; the certificate is a throw-away one.
+	out, err = exec.Command("testssl", "--quiet", "--color", "0", "--ip", "one", "--jsonfile", report, "-p", "-s", "-f", "-P", "-U", p.secure).CombinedOutput()
+	var findings []struct{ ID, Severity, Finding string }
+	text, readErr := os.ReadFile(report)
+	if readErr == nil {
+		readErr = json.Unmarshal(text, &findings)
+	}
+	if readErr != nil || len(findings) < 30 {
+		t.Fatalf("testssl.sh: %v, %v, %d findings\n%s", err, readErr, len(findings), out)
+	}
+	for _, one := range findings {
+		ofScanner := one.ID == "engine_problem" // the scanner lacks GOST
+		if one.Severity != "OK" && one.Severity != "INFO" && !ofScanner {
+			t.Errorf("testssl.sh: %s, %s: %s", one.ID, one.Severity, one.Finding)
+		}
 	}
 }
