@@ -136,14 +136,14 @@ func announcement(line string) (string, bool) {
 	return strings.Join(kept, ", "), len(kept) > 0
 }
 
-// fill puts fields into a header, spelled as they are unless net/http looks for
-// them.
+// fill puts fields into a header, spelled as they are unless net/http or the
+// middleware looks for them.
 func fill(h http.Header, fields wire.Fields) {
 	values := make([]string, len(fields)) // one allocation for all
 	for i, f := range fields {
 		name := f.Name
 		switch canonical := http.CanonicalHeaderKey(name); canonical {
-		case "Content-Length", "Content-Type", "Content-Encoding", "Date", "Trailer":
+		case "Content-Length", "Content-Type", "Content-Encoding", "Date", "Trailer", "Strict-Transport-Security":
 			name = canonical
 		}
 		if earlier, found := h[name]; found {
