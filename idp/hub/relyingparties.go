@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -67,10 +68,14 @@ func (r *RelyingParties) add(pattern string) error {
 
 // DefaultRelyingParties are the patterns for a company's own sites: each of
 // its hosts and every host below one, over https on the default port, and the
-// origins that are given besides.
+// origins that are given besides. An IP address counts by its origin alone: nothing is
+// below it.
 func DefaultRelyingParties(hosts []string, origins ...string) []string {
 	var patterns []string
 	for _, host := range hosts {
+		if _, err := netip.ParseAddr(host); err == nil {
+			continue
+		}
 		patterns = append(patterns, "https://"+host, "https://*."+host)
 	}
 	patterns = append(patterns, origins...)

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"math/big"
+	"net"
 	"testing"
 	"time"
 )
@@ -48,7 +49,13 @@ func (a *Authority) TLS(t testing.TB, names ...string) *tls.Config {
 	t.Helper()
 	key := newTLSKey(t)
 	template := certificateTemplate(names[0])
-	template.DNSNames = names
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	leaf := sign(t, template, a.certificate, key, a.key)
 	return &tls.Config{

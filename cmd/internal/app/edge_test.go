@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -216,6 +217,44 @@ func TestClaimsBeforePHP(t *testing.T) {
 	for name, value := range server {
 		if value == "forged!" {
 			t.Errorf("PHP got %s from the client", name)
+		}
+	}
+}
+
+// TestAddressesAsHosts: addresses of both families among hosts are served like names, on every
+// way in, and their sites may use the hub.
+func TestAddressesAsHosts(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	yaml, roots := filesYAML(t, folder, "example.test", "::1", "127.0.0.1", "2001:db8::5")
+	p := start(t, folder, yaml+fmt.Sprintf("domains:\n  - {name: example.test, upstream: %q, hosts: [\"::1\", \"2001:db8::5\", 127.0.0.1], directory: corp}\n", website(t).URL)+deadDirectory)
+	waitForKeys(t, p)
+	client := p.client(roots)
+	for _, host := range []string{"[::1]", "[2001:db8::5]", "[2001:DB8:0::5]:443", "127.0.0.1", "127.0.0.1:443"} {
+		if status, body := get(t, client, "https://"+host+"/a"); status != http.StatusOK || !strings.Contains(body, "website host="+strings.TrimSuffix(host, ":443")) {
+			t.Errorf("https://%s answers %d %s", host, status, body)
+		}
+		origin := "https://" + strings.TrimSuffix(strings.Replace(host, "DB8:0::5", "db8::5", 1), ":443")
+		response, err := client.Get("http://" + strings.TrimSuffix(host, ":443") + "/a?b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, response)
+		if got := response.Header.Get("Location"); response.StatusCode != http.StatusPermanentRedirect || got != origin+"/a?b" {
+			t.Errorf("http://%s answers %d, leads to %q", host, response.StatusCode, got)
+		}
+		if _, body := get(t, client, "https://example.test/persona/wsapi/relying_party?origin="+url.QueryEscape(origin)); !strings.Contains(body, "true") {
+			t.Errorf("%s may not use the hub: %s", origin, body)
+		}
+	}
+	for _, origin := range []string{"https://x.127.0.0.1", "https://[2001:db8::6]", "https://[::1]:8443"} {
+		if _, body := get(t, client, "https://example.test/persona/wsapi/relying_party?origin="+url.QueryEscape(origin)); strings.Contains(body, "true") {
+			t.Errorf("%s may use the hub: %s", origin, body)
+		}
+	}
+	for _, host := range []string{"[::2]", "[::ffff:7f00:1]", "127.0.0.2"} {
+		if status, body := raw(t, p, roots, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n"); status != http.StatusMisdirectedRequest {
+			t.Errorf("%s answers %d %s", host, status, body)
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp"
@@ -106,10 +104,7 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 
 // origin is how browsers name a host of ours.
 func (g *generation) origin(host string) string {
-	if port := g.config.Listen.PublicHTTPS; port != 443 {
-		return "https://" + net.JoinHostPort(host, strconv.Itoa(port))
-	}
-	return "https://" + host
+	return "https://" + config.Authority(host, g.config.Listen.PublicHTTPS, 443)
 }
 
 // makeVerifier makes what verifies assertions for the servers of websites.

@@ -100,7 +100,7 @@ func (s *site) checkRedirect(ctx context.Context) report.Finding {
 		return report.Skip("-resolve names the port of HTTPS alone")
 	}
 	const path = "/persona/?a=b"
-	got, err := s.client.Get(ctx, "http://"+s.name+path, nil)
+	got, err := s.client.Get(ctx, "http://"+config.Authority(s.name, 80, 80)+path, nil)
 	if err != nil {
 		var dns *net.DNSError
 		if errors.As(err, &dns) {

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"strconv"
 
@@ -40,10 +39,7 @@ func (c *Checker) site(name string, port int) *site {
 
 // authority is how documents and certificates name the site.
 func (s *site) authority() string {
-	if s.port == 443 {
-		return s.name
-	}
-	return net.JoinHostPort(s.name, strconv.Itoa(s.port))
+	return config.Authority(s.name, s.port, 443)
 }
 
 func (s *site) origin() string { return "https://" + s.authority() }

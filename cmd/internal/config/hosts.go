@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/net/publicsuffix"
@@ -185,15 +186,24 @@ func (c *Config) hubsBySite(hosts []Host) map[string][]siteHub {
 		return hubs
 	}
 	for _, h := range hosts {
-		authority := h.Name
-		if port := c.Listen.PublicHTTPS; port != 443 && port != 0 {
-			authority = net.JoinHostPort(h.Name, strconv.Itoa(port))
-		}
+		authority := Authority(h.Name, c.Listen.PublicHTTPS, 443)
 		if hub := "https://" + authority + "/persona"; h.Role == RoleIdentity && !configured[hub] {
 			hubs[site(h.Name)] = append(hubs[site(h.Name)], siteHub{hub, h.Name})
 		}
 	}
 	return hubs
+}
+
+// Authority returns a host name or IP address with a port as URLs have it: an IPv6
+// address in brackets, and no port where it is 0 or the usual one of the scheme.
+func Authority(host string, port, usual int) string {
+	switch {
+	case port != usual && port != 0:
+		return net.JoinHostPort(host, strconv.Itoa(port))
+	case strings.Contains(host, ":"):
+		return "[" + host + "]"
+	}
+	return host
 }
 
 // site returns what browsers hold a host name for a part of: its registrable
