@@ -93,6 +93,8 @@ var malformedHeads = map[string]string{
 	"a field without a name":       "GET /x HTTP/1.1\r\nHost: example.com\r\n: b\r\n\r\n",
 	"a null in a value":            "GET /x HTTP/1.1\r\nHost: example.com\r\nX-A: b\x00c\r\n\r\n",
 	"a CR in a value":              "GET /x HTTP/1.1\r\nHost: example.com\r\nX-A: b\rc\r\n\r\n",
+	"another expectation":          post + "Expect: 200-ok\r\nContent-Length: 3\r\n\r\nabc",
+	"more than an expectation":     post + "Expect: y 100-continue\r\nContent-Length: 3\r\n\r\nabc",
 	"binary":                       "\x16\x03\x01\x00\n\r\n\r\n",
 }
 

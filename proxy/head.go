@@ -84,6 +84,12 @@ func readHead(head []byte) (requestHead, error) {
 				return h, errors.New("Transfer-Encoding is another one than chunked")
 			}
 			h.chunked = true
+		case bytes.EqualFold(name, []byte("Expect")):
+			// One expectation is known (RFC 9110, section 10.1.1), and servers find it in
+			// more than it.
+			if !bytes.EqualFold(value, []byte("100-continue")) {
+				return h, errors.New("Expect is another one than 100-continue")
+			}
 		case bytes.EqualFold(name, []byte("Upgrade")):
 			h.upgrade = true
 		}
