@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/route"
 )
 
-// Config is what a Server needs. All fields are required.
+// Config is what a Server needs. All fields but BodyTime are required.
 type Config struct {
 	// Hosts are the hosts that are answered for.
 	Hosts   []identity.Host
@@ -20,6 +21,9 @@ type Config struct {
 	// HostName returns the canonical host of a request: lower case, A-labels,
 	// without port and final dot; "" when it is not a host name.
 	HostName func(*http.Request) string
+	// BodyTime is how long the whole body of a request may take; 0 is
+	// route.BodyTime.
+	BodyTime time.Duration
 }
 
 // Envelope is one way in which the fact "this session owns this address" leaves

@@ -45,6 +45,9 @@ func New(config Config, envelopes ...Envelope) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("configuring the identity provider: %w", err)
 	}
+	if config.BodyTime == 0 {
+		config.BodyTime = route.BodyTime
+	}
 	s := &Server{config: config, sites: map[string]*site{}, crossOrigin: http.NewCrossOriginProtection()}
 	for i := range config.Hosts {
 		host := &config.Hosts[i]
@@ -124,6 +127,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r) // the caller did not ask Match
 		return
 	}
+	route.LimitBody(w, r, s.config.BodyTime)
 	// The escaped path is the path as it was sent: another spelling of a
 	// path of the table is not in the table.
 	entry, ok := site.routes[r.URL.EscapedPath()]
@@ -147,7 +151,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// mostCookies bounds a Cookie header in bytes. Ours are below one thousand; the
+// rest is the website's, or set by a sibling of the host to lock people out.
+const mostCookies = 16 << 10
+
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host, to *route.Route) error {
+	cookies := 0
+	for _, line := range r.Header["Cookie"] {
+		cookies += len(line)
+	}
+	if cookies > mostCookies {
+		w.Header().Set("Clear-Site-Data", `"cookies"`)
+		return &route.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "too_many_cookies", Link: "/persona/"}
+	}
 	if to.Methods == nil {
 		return route.NotFound(h)
 	}

@@ -88,6 +88,7 @@ type settings struct {
 	More             []idp.Envelope
 	LegacyClientKeys bool
 	ClientAddr       func(*http.Request) netip.Addr
+	BodyTime         time.Duration
 	Now              func() time.Time
 	Log              zerolog.Logger
 	Events           *recorder
@@ -121,7 +122,7 @@ func (c *settings) build() (*idp.Server, *provision.Envelope, error) {
 	}
 	envelopes = append(envelopes, c.More...)
 	server, err := idp.New(idp.Config{
-		Hosts: c.Hosts, Respond: respond,
+		Hosts: c.Hosts, Respond: respond, BodyTime: c.BodyTime,
 		KeysReady: func(host string) error {
 			_, err := c.Keys.Published(host, keys.UseCertificates)
 			return err

@@ -6,7 +6,43 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
+	"time"
 )
+
+const (
+	// BodyTime is how long the whole body of a request may take unless configured.
+	BodyTime = 10 * time.Second
+	// LargestBody bounds a body in bytes, on every path of ours.
+	LargestBody = 64 << 10
+)
+
+// LimitBody bounds the body of a request: its size to [LargestBody], and the time
+// until its end, however few bytes come at a time. Reading on is then an
+// [http.MaxBytesError], or os.ErrDeadlineExceeded. Once the body has ended the
+// connection has no deadline, so that a handler may take its time.
+func LimitBody(w http.ResponseWriter, r *http.Request, within time.Duration) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(within)) // fails where no connection is behind w
+	r.Body = http.MaxBytesReader(w, &timedBody{r.Body, control}, LargestBody)
+}
+
+// timedBody lifts the deadline when it ends.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF { //nolint:errorlint // Read returns it as it is
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
 
 // maxBody bounds what a form or a JSON request may be, in bytes. Hubs have
 // always bounded public keys and requests at 10 kB.
@@ -55,6 +91,9 @@ func JSONBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 func bodyError(err error, detail string) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large"}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &Error{Status: http.StatusRequestTimeout, Code: "too_slow"}
 	}
 	return &Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: detail, Cause: err}
 }

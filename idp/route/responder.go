@@ -91,6 +91,9 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", Seconds(e.RetryAfter))
 	}
+	if e.Status == http.StatusRequestTimeout && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // the rest of the body is not waited for
+	}
 	switch {
 	case class == Verification:
 		JSON(w, e.Status, map[string]string{"status": "failure", "reason": message})

@@ -84,7 +84,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, read func(http.Respo
 		err = a.answer(w, r, q)
 	}
 	if err != nil {
-		a.refuse(w, err)
+		a.refuse(w, r, err)
 	}
 }
 
@@ -145,13 +145,16 @@ func cause(err error) error {
 	}
 }
 
-func (a *API) refuse(w http.ResponseWriter, err error) {
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var e *requestError
 	if !errors.As(err, &e) {
 		e = errUnavailable
 	}
-	if e.status == http.StatusServiceUnavailable {
+	switch {
+	case e.status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case e.status == http.StatusRequestTimeout && r.ProtoMajor == 1:
+		w.Header().Set("Connection", "close") // the rest of the body is not waited for
 	}
 	writeAnswer(w, e.status, failure{"failure", e.reason})
 }

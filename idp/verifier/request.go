@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 
 	"persona-sidecar/idp/browserid/strictjson"
@@ -85,6 +86,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	switch {
 	case errors.As(err, &tooLong):
 		return nil, &requestError{http.StatusRequestEntityTooLarge, "the request is longer than " + strconv.Itoa(longestRequest) + " bytes"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &requestError{http.StatusRequestTimeout, "the request took too long to arrive"}
 	case err != nil:
 		return nil, badRequest("the request could not be read")
 	}
