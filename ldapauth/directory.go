@@ -217,7 +217,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 	})
 	d.observe(OpPing, began, answeredOr(err))
 	if err != nil {
-		return d.failure(fmt.Errorf("reading the base: %w", withHint(err, resultHint(err))))
+		return d.failure(fmt.Errorf("reading the base: %w", withHint(err, searchHint(err, d.cfg.BaseDN))))
 	}
 	return nil
 }

@@ -64,6 +64,8 @@ func connectHint(err error) string {
 		return "set ca_file to the certificate of the CA that signed the directory's certificate"
 	case errors.As(err, &hostname), strings.Contains(text, "certificate is valid for"), strings.Contains(text, "doesn't contain any IP SANs"):
 		return "write the host name in urls as it stands in the directory's certificate"
+	case strings.Contains(text, "certificate has expired") && strings.Contains(text, " is before "):
+		return "set this machine's clock, if it is behind; otherwise have the directory's certificate issued anew"
 	case strings.Contains(text, "certificate has expired"):
 		return "renew the directory's certificate, and check both clocks"
 	case strings.HasPrefix(text, "TLS: ") && (errors.Is(err, io.EOF) || strings.Contains(text, "does not look like a TLS handshake")):
@@ -80,6 +82,19 @@ func connectHint(err error) string {
 	return resultHint(err)
 }
 
+// searchHint is resultHint for a search below base, which the server may not hold.
+func searchHint(err error, base string) string {
+	var e *ldap.Error
+	var unconnected *connectError // has its own
+	if !errors.As(err, &e) || errors.As(err, &unconnected) || e.ResultCode != ldap.LDAPResultNoSuchObject {
+		return resultHint(err)
+	}
+	if e.MatchedDN != "" { // RFC 4511 section 4.1.9: the last entry on the way that is there
+		return "check base_dn: of " + base + " there is " + e.MatchedDN + " and no more, or bind_dn may not read the rest"
+	}
+	return "check base_dn: " + base + " is not there, or bind_dn may not read it"
+}
+
 // resultHint explains the server's own refusals.
 func resultHint(err error) string {
 	var e *ldap.Error
@@ -90,8 +105,6 @@ func resultHint(err error) string {
 	switch e.ResultCode {
 	case ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultStrongAuthRequired:
 		return "the directory wants encryption: use ldaps://, or set start_tls: true"
-	case ldap.LDAPResultNoSuchObject:
-		return "check base_dn, and that bind_dn may read it"
 	case ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultOperationsError:
 		return "check that bind_dn may search below base_dn, and need not change its password"
 	case ldap.LDAPResultReferral:

@@ -117,7 +117,7 @@ func (d *Directory) some(ctx context.Context, filter string) ([]entry, error) {
 		return err
 	})
 	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return nil, fmt.Errorf("looking for people with addresses: %w", withHint(err, resultHint(err)))
+		return nil, fmt.Errorf("looking for people with addresses: %w", withHint(err, searchHint(err, d.cfg.BaseDN)))
 	}
 	var entries []entry
 	for _, e := range res.Entries {

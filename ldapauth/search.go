@@ -67,7 +67,7 @@ func (d *Directory) search(ctx context.Context, filter string, attributes []stri
 	})
 	more := ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded)
 	if err != nil && !more {
-		return found{}, fmt.Errorf("searching: %w", withHint(err, resultHint(err)))
+		return found{}, fmt.Errorf("searching: %w", withHint(err, searchHint(err, d.cfg.BaseDN)))
 	}
 	f := found{more: more || len(res.Entries) > 2}
 	for _, e := range res.Entries {
