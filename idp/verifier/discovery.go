@@ -17,8 +17,8 @@ const (
 	// MostHops is how often authority may be delegated on the way from a mail
 	// domain to the authority that speaks for it.
 	MostHops = 5
-	// lookupTime is what a whole look-up may take, as in the historic service.
-	lookupTime = 8 * time.Second
+	// LookupTime is what a whole look-up may take, as in the historic service.
+	LookupTime = 8 * time.Second
 )
 
 // Authority is who speaks for a mail domain.
@@ -65,6 +65,7 @@ type Own func(domain string) (doc browserid.Document, ok bool, err error)
 type Discovery struct {
 	own     Own
 	observe func(Lookup)
+	limit   time.Duration
 	fetcher *fetcher
 	cache   Cache
 	flights singleflight.Group
@@ -83,6 +84,7 @@ func NewDiscovery(config DiscoveryConfig) *Discovery {
 	return &Discovery{
 		own:     config.Own,
 		observe: config.Observe,
+		limit:   config.Time,
 		fetcher: newFetcher(config),
 		cache:   config.Cache,
 		slots:   make(chan struct{}, mostLookups),
@@ -95,7 +97,7 @@ func NewDiscovery(config DiscoveryConfig) *Discovery {
 func (d *Discovery) Close() { d.stop() }
 
 // Discover finds the authority over a mail domain: the last in the chain of
-// delegations that begins there. It takes at most eight seconds. The error is a
+// delegations that begins there. It takes at most [LookupTime]. The error is a
 // [*LookupError], the context's error, or, when the domain is our own, that of
 // [Own].
 func (d *Discovery) Discover(ctx context.Context, domain string) (Authority, error) {
@@ -118,7 +120,7 @@ func (d *Discovery) DiscoverFrom(ctx context.Context, authority, domain string) 
 		step, known := d.known(ctx, key)
 		if !known {
 			if deadline.IsZero() {
-				deadline = time.Now().Add(lookupTime)
+				deadline = time.Now().Add(d.limit)
 			}
 			step = d.lookUp(ctx, key, deadline)
 		}
@@ -164,7 +166,7 @@ func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	answer := d.flights.DoChan(key.name+"?"+key.domain, func() (any, error) {
-		ctx, cancel := context.WithTimeout(d.done, lookupTime)
+		ctx, cancel := context.WithTimeout(d.done, d.limit)
 		defer cancel()
 		if step, ok := d.cached(ctx, key); ok { // a flight before this one ended just now
 			return step, nil

@@ -42,6 +42,8 @@ type DiscoveryConfig struct {
 	// Transport sends the requests instead of one that is made of the fields
 	// above and asks neither private networks nor other ports; nil is that one.
 	Transport http.RoundTripper
+	// Time is what a whole look-up may take; 0 is [LookupTime].
+	Time time.Duration
 	// Observe is told each step of each discovery, the last one included; nil
 	// for none. It is called by the goroutine that discovers.
 	Observe func(Lookup)
@@ -61,6 +63,9 @@ func (c DiscoveryConfig) withDefaults() DiscoveryConfig {
 	}
 	if len(c.Ports) == 0 {
 		c.Ports = []int{c.DefaultPort}
+	}
+	if c.Time == 0 {
+		c.Time = LookupTime
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -48,7 +48,7 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 	if !slices.Contains(g.ports, port) {
 		return nil, &errForbidden{fmt.Sprintf("port %d is not allowed for look-ups", port), "name it in lookups.ports, if it should be"}
 	}
-	dialer := net.Dialer{Timeout: lookupTime, KeepAlive: -1 * time.Second, Resolver: g.resolver}
+	dialer := net.Dialer{Timeout: LookupTime, KeepAlive: -1 * time.Second, Resolver: g.resolver}
 	if !slices.Contains(g.domains, host) {
 		dialer.Control = g.control
 	}

@@ -2,9 +2,7 @@ package check
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -38,12 +36,17 @@ func (c *Checker) checkACME(ctx context.Context) report.Finding {
 	}
 	got, err := client.Get(ctx, directory, nil)
 	if err != nil {
-		finding := unreached(err, at.Hostname())
-		var unknown x509.UnknownAuthorityError
-		if errors.As(err, &unknown) {
-			finding.Hint = "name the roots to trust for it in tls.acme.ca_file"
+		fault := visitor.Explain(err, at.Hostname())
+		hint := "is tls.acme.directory right, and may this machine connect to " + at.Host + "? Otherwise that server is down: try again later"
+		switch fault.Kind {
+		case visitor.NoName:
+			hint = "correct the host in tls.acme.directory"
+		case visitor.NoDNS:
+			hint = fault.Hint()
+		case visitor.Untrusted:
+			hint = c.untrustedHint(err, at.Hostname(), "tls.acme.directory", "name the roots to trust for it in tls.acme.ca_file")
 		}
-		return finding
+		return report.Fail(hint, "%v", fault)
 	}
 	var object struct { // RFC 8555 section 7.1.1
 		NewNonce, NewAccount, NewOrder string

@@ -28,8 +28,8 @@ func TestACME(t *testing.T) {
 		want    want
 	}{
 		"good":       {func(w *internet) { w.serve("acme.test", acmeDirectory(strings.Replace(whole, "EAB", "false", 1))) }, acmeHosts, want{"ACME directory", report.OK, "its terms: https://acme.test/terms", ""}},
-		"gone":       {func(*internet) {}, acmeHosts, want{"ACME directory", report.Failed, "DNS knows no address of acme.test", "record"}},
-		"down":       {func(w *internet) { w.place("acme.test") }, acmeHosts, want{"ACME directory", report.Failed, "refused", "running"}},
+		"gone":       {func(*internet) {}, acmeHosts, want{"ACME directory", report.Failed, "DNS knows no address of acme.test", "correct the host in tls.acme.directory"}},
+		"down":       {func(w *internet) { w.place("acme.test") }, acmeHosts, want{"ACME directory", report.Failed, "refused", "is tls.acme.directory right, and may this machine connect to acme.test?"}},
 		"in trouble": {func(w *internet) { w.serve("acme.test", http.HandlerFunc(text(503, "text/plain", "maintenance"))) }, acmeHosts, want{"ACME directory", report.Failed, "answers 503: maintenance", "Try again later"}},
 		"a page":     {func(w *internet) { w.serve("acme.test", acmeDirectory("<html>")) }, acmeHosts, want{"ACME directory", report.Failed, "is no ACME directory", "tls.acme.directory"}},
 		"untrusted": {func(w *internet) {

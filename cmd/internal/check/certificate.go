@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/check/report"
+	"persona-sidecar/cmd/internal/visitor"
 )
 
 // checkCertificate shakes hands with every address that answers, and verifies
@@ -24,9 +24,10 @@ func (s *site) checkCertificate(ctx context.Context) report.Finding {
 		hint = "it should have been renewed by now: the log says why it was not"
 	}
 	for _, target := range s.targets {
-		chain, err := s.handshake(ctx, target)
+		chain, err := s.dialer.Chain(ctx, target, s.name, s.Roots, s.Now())
 		if err != nil {
-			f.Fail(certificateHint(err, chain, s.name), "%s: %s", target, certificateFault(err, chain, s.Now()))
+			message, hint := s.judgeChain(err, chain)
+			f.Fail(hint, "%s: %s", target, message)
 			continue
 		}
 		s.secure = true
@@ -38,65 +39,67 @@ func (s *site) checkCertificate(ctx context.Context) report.Finding {
 	return f.Finding("%s", seen)
 }
 
-// handshake returns the chain that a server sends, verified as the error says.
-func (s *site) handshake(ctx context.Context, target string) ([]*x509.Certificate, error) {
-	connection, err := s.dialer.Connect(ctx, target)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = connection.Close() }()
-	// It is verified below: a refused handshake would not show the chain.
-	secured := tls.Client(connection, &tls.Config{ServerName: s.name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
-	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, err
-	}
-	chain := secured.ConnectionState().PeerCertificates
-	if len(chain) == 0 {
-		return nil, errors.New("the server sent no certificate")
-	}
-	between := x509.NewCertPool()
-	for _, certificate := range chain[1:] {
-		between.AddCert(certificate)
-	}
-	_, err = chain[0].Verify(x509.VerifyOptions{DNSName: s.name, Roots: s.Roots, Intermediates: between, CurrentTime: s.Now()})
-	return chain, err
-}
-
-func certificateFault(err error, chain []*x509.Certificate, now time.Time) string {
+// outOfTime reports whether a certificate, perhaps not the server's own, is refused
+// for the time, and whether its time is still to come.
+func (c *Checker) outOfTime(err error) (refused *x509.Certificate, early bool) {
 	var invalid x509.CertificateInvalidError
-	if errors.As(err, &invalid) && invalid.Reason == x509.Expired && len(chain) > 0 {
-		if now.Before(chain[0].NotBefore) {
-			return "valid only from " + chain[0].NotBefore.UTC().Format(time.RFC3339)
-		}
-		return "expired on " + invalid.Cert.NotAfter.UTC().Format(time.RFC3339)
+	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		return nil, false
 	}
-	if len(chain) > 0 {
-		return strings.TrimPrefix(err.Error(), "x509: ") + " (issued by " + issuer(chain[0]) + ")"
-	}
-	return unreached(err, "").Message
+	return invalid.Cert, c.Now().Before(invalid.Cert.NotBefore)
 }
 
-func certificateHint(err error, chain []*x509.Certificate, name string) string {
+const earlyHint = "set this machine's clock, if it is behind; otherwise wait, or have the certificate issued anew"
+
+// untrustedHint is what to do about the certificate of a server that the key of the
+// configuration names, and about an authority that is not trusted.
+func (c *Checker) untrustedHint(err error, name, key, unknown string) string {
+	var other x509.HostnameError
+	refused, early := c.outOfTime(err)
+	switch {
+	case early:
+		return earlyHint
+	case refused != nil:
+		return "have the certificate of " + name + " renewed; when it is not expired, set this machine's clock"
+	case errors.As(err, &other):
+		return "write the name that stands in its certificate into " + key
+	}
+	return unknown
+}
+
+// judgeChain returns what is wrong with the chain of our own or a foreign site, and
+// what to do about it.
+func (s *site) judgeChain(err error, chain []*x509.Certificate) (message, hint string) {
+	if len(chain) == 0 {
+		return visitor.Explain(err, s.name).Error(), "no certificate for " + s.name + " yet? The program's log says why; otherwise look at what listens there"
+	}
+	if refused, early := s.outOfTime(err); refused != nil {
+		which, hint := "", "renew it; when it is not expired, set this machine's clock"
+		if !refused.Equal(chain[0]) {
+			which = "the certificate of " + refused.Subject.String() + " in the chain: "
+			hint = "send the authority's present intermediate certificate: the certificate file has the leaf first, then the chain"
+		}
+		if early {
+			return which + "valid only from " + refused.NotBefore.UTC().Format(time.RFC3339), earlyHint
+		}
+		return which + "expired on " + refused.NotAfter.UTC().Format(time.RFC3339), hint
+	}
 	var (
 		unknown x509.UnknownAuthorityError
 		other   x509.HostnameError
-		invalid x509.CertificateInvalidError
 	)
+	message = strings.TrimPrefix(err.Error(), "x509: ") + " (issued by " + issuer(chain[0]) + ")"
 	switch {
 	case errors.As(err, &other):
-		return "serve a certificate for " + name + ": is it listed under domains, and does the certificate's file name it?"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "renew it; when it is not expired, set this machine's clock"
-	case errors.As(err, &unknown) && len(chain) > 0 && strings.Contains(issuer(chain[0]), "(STAGING)"):
-		return "remove tls.acme.directory: certificates of the staging server are for trying out"
+		return message, "serve a certificate for " + s.name + ": is it listed under domains, and does the certificate's file name it?"
+	case errors.As(err, &unknown) && strings.Contains(issuer(chain[0]), "(STAGING)"):
+		return message, "remove tls.acme.directory: certificates of the staging server are for trying out"
 	case errors.As(err, &unknown) && len(chain) == 1 && chain[0].Issuer.String() != chain[0].Subject.String():
-		return "send the intermediate certificate as well: the certificate file has the leaf first, then the chain. For an internal authority: -ca-file"
+		return message, "send the intermediate certificate as well: the certificate file has the leaf first, then the chain. For an internal authority: -ca-file"
 	case errors.As(err, &unknown):
-		return "use a certificate of an authority that browsers trust. For an internal authority: -ca-file"
-	case len(chain) == 0:
-		return "no certificate for " + name + " yet? The program's log says why; otherwise look at what listens there"
+		return message, "use a certificate of an authority that browsers trust. For an internal authority: -ca-file"
 	}
-	return "serve a certificate that browsers accept"
+	return message, "serve a certificate that browsers accept"
 }
 
 func issuer(c *x509.Certificate) string {

@@ -49,7 +49,7 @@ func SystemEnv(directory func(*config.Config, []config.Host, string) ldapauth.Co
 		Rand:       rand.Reader,
 		Log:        zerolog.Nop(), // the findings have it all
 		Resolver:   network.DNS{},
-		Dial:       new(net.Dialer).DialContext,
+		Dial:       network.DNS{}.Dial,
 		Interfaces: certs.InterfaceAddrs,
 		Directory:  directory,
 	}
@@ -74,19 +74,24 @@ type Checker struct {
 	hosts  []config.Host
 	dialer network.Dialer
 	client visitor.Client // an outsider's
-	dates  []dated
+	clock  network.Clock
 	keys   ownKeys
+	// down says of a website, by its URL, why it gives no answer; failing are those,
+	// by websiteOf, that show visitors no page.
+	down    map[string]*visitor.Fault
+	failing map[string]bool
 	// identities are the names by which CAA records allow the ACME server.
 	identities []string
 }
 
 // New returns a Checker.
 func New(env Env, options Options) *Checker {
-	c := &Checker{Env: env, Options: options}
+	c := &Checker{Env: env, Options: options, down: map[string]*visitor.Fault{}, failing: map[string]bool{}}
 	if c.Config != nil {
 		c.hosts = c.Config.Hosts()
 		c.Resolve = c.Resolve.WithPlain(c.Config.Listen.HTTP)
 	}
+	c.clock = network.Clock{Now: c.Now, Own: func(host string) bool { _, own := c.ours(host); return own }}
 	c.dialer = network.Dialer{Resolver: c.Resolver, Dial: c.Dial, Resolve: c.Resolve, Names: map[string]bool{}}
 	for _, host := range c.hosts {
 		c.dialer.Names[host.Name] = true
@@ -97,12 +102,17 @@ func New(env Env, options Options) *Checker {
 
 // clientFor returns an outsider's client that trusts other roots.
 func (c *Checker) clientFor(roots *x509.CertPool) visitor.Client {
-	return visitor.Client{HTTP: visitor.NewHTTP(c.dialer.DialContext, roots, c.Now), UserAgent: agent, Observe: c.noteDate}
+	return visitor.Client{HTTP: visitor.NewHTTP(c.dialer.DialContext, roots, c.Now), UserAgent: agent, Observe: c.clock.Note}
 }
 
 // unreached makes a finding of an error of asking or connecting.
-func unreached(err error, host string) report.Finding {
-	return report.Error("", visitor.Explain(err, host), "")
+func (c *Checker) unreached(err error, host string) report.Finding {
+	fault := visitor.Explain(err, host)
+	finding := report.Error("", fault, "")
+	if _, own := c.ours(host); own && fault.Kind == visitor.Refused {
+		finding.Hint = "is the program running, and does the port lead to it?"
+	}
+	return finding
 }
 
 // ours returns a host of the configuration by its name.

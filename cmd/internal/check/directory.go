@@ -58,8 +58,17 @@ func (c *Checker) reachServer(ctx context.Context, server string) report.Finding
 	}
 	connection, err := c.dialer.Connect(ctx, net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
-		reason := visitor.Explain(err, u.Hostname())
-		return report.Fail("is the directory running, and is urls right?", "%s: %v", server, reason)
+		fault := visitor.Explain(err, u.Hostname())
+		hint := "is the directory running, and is urls right?"
+		switch fault.Kind {
+		case visitor.NoName:
+			hint = "correct the host name in urls"
+		case visitor.NoDNS:
+			hint = fault.Hint()
+		case visitor.Unreached:
+			hint = "is the host in urls right, and does no firewall keep this machine from its port " + port + "?"
+		}
+		return report.Fail(hint, "%s: %v", server, fault)
 	}
 	_ = connection.Close() // nothing was said
 	return report.Pass("%s", server)

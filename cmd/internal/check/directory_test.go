@@ -1,9 +1,12 @@
 package check_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/ldapauth/ldaptest"
@@ -17,6 +20,11 @@ func TestDirectory(t *testing.T) {
 	settings := map[string]string{
 		"URLS": slapd.LDAPSURL(), "DN": slapd.BindDN, "BASE": slapd.BaseDN, "PASSWORD": slapd.BindPassword, "MORE": "ca_file: ldap-ca.pem",
 	}
+	early, _ := forged{name: "localhost", notBefore: time.Hour, notAfter: 2 * time.Hour, issuer: "Root"}.make(t)
+	early.MinVersion = tls.VersionTLS12
+	tooEarly := newServer(t, http.NotFoundHandler())
+	tooEarly.TLS = early
+	tooEarly.StartTLS()
 	for name, test := range map[string]struct {
 		change map[string]string
 		wants  []want
@@ -31,6 +39,12 @@ func TestDirectory(t *testing.T) {
 			{"bind and base", report.Skipped, "does not answer", ""},
 			{"sample addresses", report.Skipped, "does not answer", ""},
 		}},
+		"no such name": {map[string]string{"URLS": "ldaps://ldap.nowhere.test"}, []want{
+			{"reach", report.Failed, "DNS knows no address of ldap.nowhere.test", "correct the host name in urls"},
+		}},
+		"certificate of tomorrow": {map[string]string{"URLS": "ldaps://" + tooEarly.Listener.Addr().String()}, []want{
+			{"bind and base", report.Failed, "not yet valid", "set this machine's clock"},
+		}},
 		"one of two down": {map[string]string{"URLS": slapd.LDAPSURL() + ", ldaps://127.0.0.1:1"}, []want{
 			{"reach", report.OK, slapd.LDAPSURL(), ""},
 			{"reach", report.Failed, "ldaps://127.0.0.1:1", "is the directory running"},
@@ -41,7 +55,7 @@ func TestDirectory(t *testing.T) {
 			{"bind and base", report.Failed, "binding as the service account", "check bind_dn and bind_password"},
 			{"sample addresses", report.Skipped, "", ""},
 		}},
-		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "reading the base", "check base_dn"}}},
+		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "reading the base", "there is " + slapd.BaseDN + " and no more"}}},
 		"unknown CA":      {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", report.Failed, "TLS", "ca_file"}}},
 		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", report.Failed, "no entry below cn=staff", "look at base_dn, user_filter"}}},
 		"no person":       {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=none)"`}, []want{{"sample addresses", report.Failed, "matches user_filter", "look at base_dn, user_filter"}}},

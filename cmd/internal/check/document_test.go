@@ -63,7 +63,16 @@ func TestDocumentRules(t *testing.T) {
 		"another status":     {text(http.StatusAccepted, "application/json", good), want{"support document", report.Failed, "202 instead of 200", "status 200"}, nil},
 		"unknown to persona": {text(http.StatusMisdirectedRequest, "text/html", "no"), want{"support document", report.Failed, "421", "list it under domains"}, nil},
 		"not ready":          {text(http.StatusServiceUnavailable, "text/html", "the keys\n are being\tmade"), want{"support document", report.Failed, "503: the keys are being made", "log"}, nil},
-		"plain text":         {text(http.StatusOK, "text/plain", good), want{"content type", report.Failed, "text/plain", "application/json"}, []string{"caching"}},
+		"a bad day":          {text(http.StatusBadGateway, "text/html", "no backend"), want{"support document", report.Failed, "502: no backend", "log"}, nil},
+		"dots denied":        {text(http.StatusForbidden, "text/html", "no"), want{"support document", report.Failed, "403: the web server denies it", `nginx's location ~ /\. write location ^~ /.well-known/ {}, and exempt it from Apache's <DirectoryMatch "/\.">`}, nil},
+		"a password":         {text(http.StatusUnauthorized, "text/html", "no"), want{"support document", report.Failed, "401: the web server asks for a password", "auth_basic off"}, nil},
+		"byte order mark":    {published("\xef\xbb\xbf" + good), want{"content", report.Failed, "begins with a byte order mark (efbbbf)", `not "UTF-8 with BOM"`}, nil},
+		"UTF-16":             {published("\xff\xfe{\x00"), want{"content", report.Failed, "begins with a byte order mark (fffe)", "save it as UTF-8"}, nil},
+		"cut short": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "5000")
+			published(good)(w, r)
+		}, want{"support document", report.Failed, "ends without an answer", "log"}, nil},
+		"plain text": {text(http.StatusOK, "text/plain", good), want{"content type", report.Failed, "text/plain", "application/json"}, []string{"caching"}},
 		"no type": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
 			_, _ = w.Write([]byte(good))

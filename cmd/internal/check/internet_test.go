@@ -39,9 +39,10 @@ type internet struct {
 	t         *testing.T
 	authority *idptest.Authority
 	names     map[string][]netip.Addr
-	failing   map[string]error  // what DNS says of a name instead
-	ports     map[string]string // address:port of this world → listener
-	machine   []netip.Addr      // addresses of the machine that looks
+	failing   map[string]error          // what DNS says of a name instead
+	ports     map[string]string         // address:port of this world → listener
+	pipes     map[string]func(net.Conn) // address:port of this world → its end of a connection in memory
+	machine   []netip.Addr              // addresses of the machine that looks
 	caa       map[string][]network.CAA
 	caaError  error
 	now       func() time.Time
@@ -52,7 +53,7 @@ func newInternet(t *testing.T) *internet {
 	t.Helper()
 	return &internet{
 		t: t, authority: idptest.NewAuthority(t), now: time.Now,
-		names: map[string][]netip.Addr{}, failing: map[string]error{}, ports: map[string]string{}, caa: map[string][]network.CAA{},
+		names: map[string][]netip.Addr{}, failing: map[string]error{}, ports: map[string]string{}, pipes: map[string]func(net.Conn){}, caa: map[string][]network.CAA{},
 	}
 }
 
@@ -111,6 +112,22 @@ func (i *internet) CAA(_ context.Context, host string) ([]network.CAA, string, e
 }
 
 func (i *internet) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if serve, ok := i.pipes[address]; ok {
+		near, far := net.Pipe()
+		go serve(far)
+		return near, nil
+	}
+	if network == "unix" {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		_, err := i.Addresses(ctx, host)
+		return nil, err
+	}
 	to, ok := i.ports[address]
 	switch {
 	case ok:

@@ -123,7 +123,7 @@ func frameAncestors(header http.Header) (policies [][]string, stated bool) {
 func (s *site) fetchPage(ctx context.Context, address string) (visitor.Answer, report.Finding) {
 	page, err := s.client.Get(ctx, address, nil)
 	if err != nil {
-		return page, unreached(err, network.HostOf(s.provider))
+		return page, s.unreached(err, network.HostOf(s.provider))
 	}
 	location := page.Header.Get("Location")
 	switch {
@@ -164,7 +164,7 @@ func (s *site) checkScript(ctx context.Context, f *report.Faults, page visitor.A
 	got, err := s.client.Get(ctx, source.String(), nil)
 	switch {
 	case err != nil:
-		f.Fail("the page does nothing without it", "its script %s: %s", source, unreached(err, source.Hostname()).Message)
+		f.Fail("the page does nothing without it", "its script %s: %s", source, s.unreached(err, source.Hostname()).Message)
 	case got.StatusCode != http.StatusOK:
 		f.Fail("the page does nothing without it", "its script %s answers %d", source, got.StatusCode)
 	case !strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript"):

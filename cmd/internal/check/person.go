@@ -77,7 +77,7 @@ func (c *Checker) notOurs(ctx context.Context, domain string) report.Finding {
 	case served && host.Role == config.RolePlain:
 		return report.Fail("give the domain a directory or an authority", "%s is only a website in the configuration: no host signs for it", domain)
 	}
-	way, err := document.LookUp(ctx, c.client, domain, domain)
+	way, _, err := document.LookUp(ctx, c.client, c.Now, domain, domain)
 	led, found := document.Follow(way, err, 0)
 	switch {
 	case found.Status == report.Failed && !led.Begun:
@@ -113,7 +113,7 @@ func (t *trip) findAuthority(ctx context.Context) report.Finding {
 	if _, served := t.ours(domain); served {
 		authority = t.site(domain, t.publicPort()).authority()
 	}
-	way, err := document.LookUp(ctx, t.client, authority, domain)
+	way, took, err := document.LookUp(ctx, t.client, t.Now, authority, domain)
 	led, found := document.Follow(way, err, 0)
 	switch {
 	case found.Status == report.Failed && !led.Begun:
@@ -139,6 +139,9 @@ func (t *trip) findAuthority(ctx context.Context) report.Finding {
 	}
 	t.authority = led.Provider()
 	t.visitor.Support, t.visitor.Origin = support, "https://"+t.authority
+	if slow := document.Speed(took); slow.Status != report.OK {
+		return slow
+	}
 	return report.Pass("%s signs; led there by %s", t.authority, document.Arrows(led.Chain))
 }
 

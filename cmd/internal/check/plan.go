@@ -140,15 +140,15 @@ func (c *Checker) websites(hosts []config.Host) []report.Group {
 	var groups []report.Group
 	seen := map[string]bool{}
 	for _, host := range hosts {
-		if host.Upstream == nil || seen[host.Domain+" "+host.Upstream.String()] {
+		if host.Upstream == nil || seen[websiteOf(host)] {
 			continue
 		}
-		seen[host.Domain+" "+host.Upstream.String()] = true
+		seen[websiteOf(host)] = true
 		groups = append(groups, c.websiteGroup(host))
 	}
 	return groups
 }
 
 func (c *Checker) clockGroup() report.Group {
-	return report.Group{Subject: "time", Steps: []report.Step{{Name: "clock", Run: c.checkClock}}}
+	return report.Group{Subject: "time", Steps: []report.Step{{Name: "clock", Run: func(context.Context) report.Finding { return c.clock.Check() }}}}
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
+	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/visitor"
@@ -28,7 +28,8 @@ func (s *site) checkDNS(ctx context.Context) report.Finding {
 	}
 	addresses, err := s.dialer.Addresses(ctx, s.name)
 	if err != nil {
-		return unreached(err, s.name)
+		s.nowhere = true
+		return s.unreached(err, s.name)
 	}
 	if _, own := s.ours(s.name); !own {
 		return report.Pass("%s", listed(addresses))
@@ -75,6 +76,9 @@ func listed(addresses []netip.Addr) string {
 // checkPort connects to every address of the name: one that is dead, often the
 // IPv6 one, makes for faults that come and go.
 func (s *site) checkPort(ctx context.Context) report.Finding {
+	if s.nowhere {
+		return report.Skip("there is no address to connect to")
+	}
 	targets, err := s.dialer.Targets(ctx, s.name, strconv.Itoa(s.port))
 	if err != nil {
 		return report.Skip("there is no address to connect to")
@@ -83,8 +87,8 @@ func (s *site) checkPort(ctx context.Context) report.Finding {
 	for _, target := range targets {
 		connection, err := s.dialer.Connect(ctx, target)
 		if err != nil {
-			reason := visitor.Explain(err, s.name)
-			f.Fail(reason.Hint(), "%s: %v", target, reason)
+			reason := s.unreached(err, s.name)
+			f.Fail(reason.Hint, "%s: %s", target, reason.Message)
 			continue
 		}
 		_ = connection.Close() // nothing was said
@@ -99,12 +103,14 @@ func (s *site) checkRedirect(ctx context.Context) report.Finding {
 	if s.dialer.Redirected(s.name) && !s.dialer.RedirectedPlain() {
 		return report.Skip("-resolve names the port of HTTPS alone")
 	}
+	if s.nowhere {
+		return report.Skip("there is no address to connect to")
+	}
 	const path = "/persona/?a=b"
 	got, err := s.client.Get(ctx, "http://"+config.Authority(s.name, 80, 80)+path, nil)
 	if err != nil {
-		var dns *net.DNSError
-		if errors.As(err, &dns) {
-			return report.Skip("there is no address to connect to")
+		if fault := visitor.Explain(err, s.name); fault.Kind != visitor.Refused && fault.Kind != visitor.Unreached {
+			return report.Warn(fault.Hint(), "plain HTTP: %v", fault)
 		}
 		hint := "open port 80: people who type the name without https:// get nowhere"
 		if s.usesACME() && s.Config.Listen.HTTP != "" {
@@ -131,24 +137,19 @@ func (s *site) checkRedirect(ctx context.Context) report.Finding {
 func (s *site) checkCAA(ctx context.Context) report.Finding {
 	records, at, err := s.Resolver.CAA(ctx, s.name)
 	if err != nil {
-		return report.Warn("the certificate authority refuses when it cannot ask either: look at the name servers of the domain", "CAA cannot be asked: %v", err)
+		hint := "the certificate authority refuses when it cannot ask either: look at the name servers of the domain"
+		if own, ok := errors.AsType[*network.ResolverError](err); ok {
+			hint = own.Hint()
+		}
+		return report.Warn(hint, "CAA cannot be asked: %v", err)
 	}
 	if len(records) == 0 {
 		return report.Pass("no record, so any authority may issue")
 	}
-	var issuers []string
-	for _, record := range records {
-		tag := strings.ToLower(record.Tag)
-		known := tag == "issue" || tag == "issuewild" || tag == "iodef" || tag == "issuemail" || tag == "contactemail" || tag == "contactphone"
-		if record.Critical && !known {
-			return report.Fail("remove the critical CAA record "+record.Tag, "%s has a critical CAA record %s, which no authority knows", at, record.Tag)
-		}
-		if tag == "issue" {
-			issuer, _, _ := strings.Cut(record.Value, ";")
-			issuers = append(issuers, strings.ToLower(strings.TrimSpace(issuer)))
-		}
-	}
+	issuers, unknown := network.Issuers(records)
 	switch {
+	case unknown != "":
+		return report.Fail("remove the critical CAA record "+unknown, "%s has a critical CAA record %s, which no authority knows", at, unknown)
 	case len(issuers) == 0:
 		return report.Pass("%s: no issuer is named, so any authority may issue", at)
 	case len(s.identities) == 0:

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 )
@@ -67,12 +69,37 @@ func TestDNS(t *testing.T) {
 	}
 }
 
+// TestOwnResolverDown: this machine's name server is named, not those of the domain.
+func TestOwnResolverDown(t *testing.T) {
+	t.Parallel()
+	world := newInternet(t)
+	env := world.world(nil)
+	env.Resolver = network.DNS{Servers: []string{"127.0.0.1:1"}}
+	env.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, _ := net.SplitHostPort(address)
+		_, err := env.Resolver.Addresses(ctx, host)
+		return nil, err
+	}
+	yaml := replaced(identityYAML, "{name: example.test,", `{name: example.test, upstream: "http://cms.test",`)
+	yaml = replaced(yaml, "ldap://127.0.0.1:1", "ldap://ldap.test")
+	yaml = replaced(yaml, `tls: {mode: "off"}`, `tls: {acme: {directory: "https://acme.test/dir"}}`)
+	found := look(t, check.New(env, check.Options{Config: load(t, folder(t), yaml)}).Everything())
+	const message, hint = "this machine's name server gives no answers (127.0.0.1:1)", "start the name server that /etc/resolv.conf names"
+	for _, step := range []string{"DNS", "answers", "reach", "ACME directory"} {
+		found.expect(t, want{step, report.Failed, message, hint})
+	}
+	found.expect(t, want{"CAA", report.Warning, message, hint})
+	for _, step := range []string{"port 443", "plain HTTP"} {
+		found.expect(t, want{step, report.Skipped, "there is no address to connect to", ""})
+	}
+}
+
 func TestPort(t *testing.T) {
 	t.Parallel()
 	world := newInternet(t)
 	world.place("closed.test")
 	found := look(t, world.checker(nil).Domain("closed.test"))
-	found.expect(t, want{"port 443", report.Failed, "198.51.100.1:443: the connection is refused", "is the program running"})
+	found.expect(t, want{"port 443", report.Failed, "198.51.100.1:443: the connection is refused", "is the server of closed.test running"})
 	found.nothingElse(t, "port 443")
 
 	// One dead address of two makes for faults that come and go.
@@ -155,7 +182,7 @@ func TestCertificate(t *testing.T) {
 		"good":          {good, false, want{"certificate", report.OK, "by CN=Root, valid until", ""}},
 		"whole chain":   {change(func(f *forged) { f.intermediate, f.send = true, true }), false, want{"certificate", report.OK, "by CN=between", ""}},
 		"expired":       {change(func(f *forged) { f.notBefore, f.notAfter = -9*day, -day }), false, want{"certificate", report.Failed, "expired on", "renew it"}},
-		"not yet valid": {change(func(f *forged) { f.notBefore = day }), false, want{"certificate", report.Failed, "valid only from", "clock"}},
+		"not yet valid": {change(func(f *forged) { f.notBefore = day }), false, want{"certificate", report.Failed, "valid only from", "set this machine's clock"}},
 		"near its end":  {change(func(f *forged) { f.notBefore, f.notAfter = -80*day, 10*day }), false, want{"certificate", report.Warning, "it ends in 9 days", "renew it"}},
 		"another name":  {change(func(f *forged) { f.name = "other.test" }), false, want{"certificate", report.Failed, "other.test", "serve a certificate for example.test"}},
 		"no chain":      {change(func(f *forged) { f.intermediate = true }), false, want{"certificate", report.Failed, "unknown authority", "send the intermediate certificate"}},
@@ -227,8 +254,19 @@ func TestFrontDoor(t *testing.T) {
 	} {
 		world := newInternet(t)
 		world.serve("www.example.test", http.HandlerFunc(text(status, "text/html", "x")))
-		look(t, world.checker(load(t, t.TempDir(), plainHosts)).Domain("www.example.test")).expect(t, w)
+		yaml := replaced(plainHosts, "http://127.0.0.1:1", site(t, map[string]func(http.ResponseWriter, *http.Request){"/": hello}))
+		look(t, world.checker(load(t, t.TempDir(), yaml)).Domain("www.example.test")).expect(t, w)
 	}
+	// A website that is down was found so already.
+	world := newInternet(t)
+	world.serve("www.example.test", http.HandlerFunc(text(502, "text/html", "x")))
+	found := look(t, world.checker(load(t, t.TempDir(), plainHosts)).Domain("www.example.test"))
+	found.expect(t, want{"answers", report.Failed, "refused", "is upstream right?"})
+	found.expect(t, want{"website", report.Skipped, "visitors get 502: the website itself fails", ""})
+	// Our own host is this program.
+	world.place("example.test")
+	look(t, world.checker(load(t, t.TempDir(), plainHosts)).Domain("example.test")).
+		expect(t, want{"port 443", report.Failed, "198.51.100.2:443: the connection is refused", "is the program running"})
 }
 
 // TestProxyInFront: the usual mistakes of a proxy that ends TLS in front of the

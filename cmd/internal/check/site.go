@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"persona-sidecar/cmd/internal/check/document"
 	"persona-sidecar/cmd/internal/check/network"
@@ -19,11 +20,13 @@ type site struct {
 	name string
 	port int // of HTTPS, as outsiders see it
 
+	nowhere bool     // DNS has no address of it
 	targets []string // where its HTTPS port is, as host:port
 	answers bool     // something accepts connections there
 	secure  bool     // with a certificate that outsiders accept
 
 	way       []document.Published // what the look-up of its document found
+	wayTime   time.Duration        // that the look-up took
 	wayError  error
 	published *document.Published // its own document's answer; nil: there is none
 	last      document.Published  // at the end of the delegations
@@ -68,6 +71,12 @@ func (s *site) documentSteps(domain string) []report.Step {
 			return rule.check(s.published)
 		}})
 	}
+	steps = append(steps, report.Step{Name: "speed", Run: func(context.Context) report.Finding {
+		if s.published == nil {
+			return report.Skip("there is no document")
+		}
+		return document.Speed(s.wayTime)
+	}})
 	return append(steps, report.Step{Name: "authority", Run: func(ctx context.Context) report.Finding { return s.checkAuthority(ctx, domain) }})
 }
 
@@ -75,12 +84,12 @@ func (s *site) fetchDocument(ctx context.Context, domain string) report.Finding 
 	if !s.secure {
 		return report.Skip("no trusted TLS connection")
 	}
-	s.way, s.wayError = document.LookUp(ctx, s.client, s.authority(), domain)
-	switch {
-	case len(s.way) == 0:
+	s.way, s.wayTime, s.wayError = document.LookUp(ctx, s.client, s.Now, s.authority(), domain)
+	if len(s.way) == 0 {
 		return report.Error("", s.wayError, "write the domain as example.com")
-	case s.way[0].Response == nil:
-		return unreached(s.way[0].Err, s.name)
+	}
+	if fault := s.way[0].Fault(); fault != nil {
+		return s.unreached(fault, s.name)
 	}
 	finding := document.Status(&s.way[0])
 	if finding.Status != report.Failed {
@@ -116,7 +125,7 @@ func (s *site) checkAuthority(ctx context.Context, domain string) report.Finding
 	if delegation, ok := s.published.Document.(browserid.Delegation); ok && s.published.Err != nil {
 		// Clients stop at this document, for a reason that is reported already.
 		var more []document.Published
-		more, err = document.LookUp(ctx, s.client, delegation.Authority, domain)
+		more, _, err = document.LookUp(ctx, s.client, s.Now, delegation.Authority, domain)
 		way = append(way, more...)
 	}
 	led, finding := document.Follow(way, err, 1)
@@ -168,14 +177,20 @@ func (s *site) checkFrontDoor(ctx context.Context) report.Finding {
 	if !s.secure {
 		return report.Skip("no trusted TLS connection")
 	}
+	host, _ := s.ours(s.name)
+	if down := s.down[host.Upstream.String()]; down != nil && (down.Kind == visitor.Silent || down.Kind == visitor.Unreached) {
+		return report.Skip("the website does not answer, as found above; to wait for it once more would take long")
+	}
 	got, err := s.client.Get(ctx, s.origin()+"/", nil)
 	switch {
 	case err != nil:
-		return unreached(err, s.name)
+		return s.unreached(err, s.name)
 	case got.StatusCode == http.StatusMisdirectedRequest:
 		return report.Fail(hostHint(s.name), "421: the program there does not serve this name")
 	case visitor.ToItself(got.Response):
-		return report.Fail("what ends TLS in front must tell the program so, with X-Forwarded-Proto: https, and the program must trust it (tls.mode off, trusted_proxies)", "%d: a redirect to the very URL that was asked for", got.StatusCode)
+		return report.Fail(document.ProxyHint, "%d: a redirect to the very URL that was asked for", got.StatusCode)
+	case got.StatusCode >= 500 && s.failing[websiteOf(host)]:
+		return report.Skip("visitors get %d: the website itself fails, as found above", got.StatusCode)
 	case got.StatusCode >= 500:
 		return report.Fail("look at the website, and at the log", "visitors get %d: %s", got.StatusCode, visitor.Brief(got.Body))
 	}

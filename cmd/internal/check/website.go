@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,19 +25,34 @@ type website struct {
 	home   visitor.Answer // nil Response: it does not answer
 }
 
+// websiteOf names the website of a host, which may answer each domain in another way.
+func websiteOf(host config.Host) string {
+	if host.Upstream == nil {
+		return ""
+	}
+	return host.Domain + " " + host.Upstream.String()
+}
+
 // websiteGroup checks a website for the first host that leads to it.
 func (c *Checker) websiteGroup(host config.Host) report.Group {
 	w := &website{Checker: c, host: host}
 	w.at, w.client = c.clientOf(host)
-	steps := []report.Step{{Name: "answers", Run: w.checkHome}}
+	steps := []report.Step{{Name: "answers", Run: func(ctx context.Context) report.Finding {
+		if c.down[host.Upstream.String()] != nil {
+			c.failing[websiteOf(host)] = true
+			return report.Skip("it does not answer, as found above")
+		}
+		finding := w.checkHome(ctx)
+		c.failing[websiteOf(host)] = finding.Status == report.Failed
+		return finding
+	}}}
 	if host.Role != config.RolePlain {
 		steps = append(steps, report.Step{Name: "paths", Run: w.checkPaths})
 	}
 	steps = append(steps, report.Step{Name: "popups", Run: w.checkPopups})
 	if host.Role == config.RoleIdentity {
 		steps = append(steps, report.Step{Name: "service worker", Run: w.checkWorkers}, report.Step{Name: "layout", Run: func(context.Context) report.Finding {
-			return report.Warn("give identity a host of its own by one line: authority: "+w.proposal(),
-				"website and sign-in share the origin https://%s: a script injected into the website could read passwords typed there", w.host.Name)
+			return report.Warn(w.apart(), "website and sign-in share the origin https://%s: a script injected into the website could read passwords typed there", w.host.Name)
 		}})
 	}
 	return report.Group{Subject: "website " + host.Upstream.String() + " of " + host.Name, Steps: steps}
@@ -60,7 +76,7 @@ func (w *website) get(ctx context.Context, path string, more http.Header) (visit
 // and the website's URL for it.
 func (c *Checker) clientOf(host config.Host) (at string, client visitor.Client) {
 	to, trust := host.Upstream, host.Entry.UpstreamTLS
-	client = visitor.Client{HTTP: visitor.NewHTTP(c.Dial, trust.Roots, c.Now), UserAgent: agent, Observe: c.noteDate}
+	client = visitor.Client{HTTP: visitor.NewHTTP(c.Dial, trust.Roots, c.Now), UserAgent: agent, Observe: c.clock.Note}
 	transport := client.HTTP.Transport.(*http.Transport)
 	transport.TLSClientConfig.ServerName = trust.ServerName
 	transport.TLSClientConfig.InsecureSkipVerify = trust.Insecure //nolint:gosec // as the operator wants the program to do
@@ -90,11 +106,12 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 	for range 5 {
 		got, err := w.get(ctx, path, nil)
 		if err != nil {
-			hint := "is the website running, and is upstream right? Visitors see an error page"
-			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-				hint = "name its authority in upstream_tls.ca_file, and the name that it is for in upstream_tls.server_name; or use http:// inside a private network. Visitors see an error page"
-			}
-			return report.Fail(hint, "%v", visitor.Explain(err, w.host.Upstream.Hostname()))
+			fault := visitor.Explain(err, w.host.Upstream.Hostname())
+			w.down[w.host.Upstream.String()] = fault
+			return report.Fail(w.hint(fault)+". Visitors see an error page", "%v", fault)
+		}
+		if got.StatusCode == http.StatusBadRequest {
+			return report.Fail("does the website want https:// in upstream, or does it not know the name "+w.host.Name+"?", "it answers 400: %s", visitor.Brief(got.Body))
 		}
 		if got.StatusCode >= 500 {
 			return report.Fail("look at the website's own log", "it answers %d: %s", got.StatusCode, visitor.Brief(got.Body))
@@ -119,6 +136,31 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 	return report.Fail("tell the website that it is behind a proxy and its name is https://"+w.host.Name, "it redirects without end: /%s", trail)
 }
 
+// hint is what to do about a website that gives no answer. It is the operator's own,
+// so that it is not about the Internet between here and there.
+func (w *website) hint(fault *visitor.Fault) string {
+	switch fault.Kind {
+	case visitor.NoName:
+		return "correct the host name in upstream: this machine does not know it"
+	case visitor.NoDNS:
+		return fault.Hint()
+	case visitor.Untrusted:
+		return w.untrustedHint(fault, w.host.Upstream.Hostname(), "upstream_tls.server_name",
+			"name its authority in upstream_tls.ca_file, or use http:// inside a private network")
+	case visitor.Silent:
+		return "look at the website's load and its own log: it takes the connection and hangs"
+	case visitor.NotTLS:
+		return "is upstream right? Write http:// if the website speaks plain HTTP at that port"
+	case visitor.Other:
+		if errors.Is(fault, fs.ErrPermission) { // of a socket in the file system
+			return "let the user that runs persona write to " + w.host.Upstream.Path
+		}
+	case visitor.NotHTTP, visitor.Closed:
+		return "is upstream right? Something else than a web server seems to listen at that port, or one that wants https://"
+	}
+	return "is the website running, and is upstream right?"
+}
+
 // checkPaths sees whether the website uses paths that it does not get any more.
 func (w *website) checkPaths(ctx context.Context) report.Finding {
 	if w.home.Response == nil {
@@ -129,16 +171,22 @@ func (w *website) checkPaths(ctx context.Context) report.Finding {
 		paths = append(paths, "/persona", "/persona/")
 	}
 	nothing, err := w.get(ctx, "/persona-check-finds-nothing-here", nil)
-	if err != nil || nothing.StatusCode < 400 {
+	switch {
+	case err != nil:
+		return report.Skip("the website does not answer for unknown paths: %v", err)
+	case nothing.StatusCode < 400:
 		return report.Skip("the website answers 200 for unknown paths")
 	}
 	var f report.Faults
 	for _, path := range paths {
 		got, err := w.get(ctx, path, nil)
-		if err == nil && got.StatusCode != nothing.StatusCode && got.StatusCode < 500 {
+		if err != nil {
+			return report.Skip("the website does not answer for %s: %v", path, err)
+		}
+		if got.StatusCode != nothing.StatusCode && got.StatusCode < 500 {
 			hint := "move what the website has there: persona answers that path now"
 			if w.host.Role == config.RoleIdentity {
-				hint += ". Or give identity a host of its own (authority: " + w.proposal() + ")"
+				hint += ". Or " + w.apart()
 			}
 			f.Warn(hint, "the website answers %s itself (%d)", path, got.StatusCode)
 		}
@@ -158,7 +206,15 @@ func (w *website) checkPopups(context.Context) report.Finding {
 	return report.Pass("no Cross-Origin-Opener-Policy that cuts them")
 }
 
-func (w *website) proposal() string { return "id." + strings.TrimPrefix(w.host.Name, "www.") }
+// apart is how website and sign-in get an origin each.
+func (w *website) apart() string {
+	for _, other := range w.hosts {
+		if other.Authority == w.host.Name {
+			return "take upstream away from " + w.host.Name + ": it is the identity host of " + other.Name
+		}
+	}
+	return "give identity a host of its own by one line (authority: id." + strings.TrimPrefix(w.host.Name, "www.") + ")"
+}
 
 // mostScripts bounds how many scripts of a website are read.
 const mostScripts = 20
@@ -188,7 +244,7 @@ func (w *website) checkWorkers(ctx context.Context) report.Finding {
 	if where == "" {
 		return report.Pass("none found")
 	}
-	return report.Warn("give identity a host of its own (authority: "+w.proposal()+"), or keep the worker's scope away from /persona/",
+	return report.Warn(w.apart()+", or keep the worker's scope away from /persona/",
 		"%s: a service worker of the website controls the sign-in pages, too", where)
 }
 

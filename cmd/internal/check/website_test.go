@@ -115,11 +115,25 @@ func TestWebsiteDown(t *testing.T) {
 		}
 	}))
 	t.Cleanup(garbage.Close)
+	hangsUp := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(hangsUp.Close)
+	at := func(f forged) string {
+		server := newServer(t, http.NotFoundHandler())
+		server.TLS, _ = f.make(t)
+		server.StartTLS()
+		return server.URL
+	}
 	for name, test := range map[string]struct{ upstream, message, hint string }{
-		"refused":   {"http://127.0.0.1:1", "the connection is refused", "is upstream right?"},
-		"no HTTP":   {garbage.URL, "malformed", "is upstream right?"},
-		"no TLS":    {replaced(garbage.URL, "http:", "https:"), "not TLS", "is upstream right?"},
-		"untrusted": {untrusted.URL, "TLS: ", "upstream_tls.ca_file"},
+		"refused":      {"http://127.0.0.1:1", "the connection is refused", "is the website running, and is upstream right?"},
+		"no HTTP":      {garbage.URL, "malformed", "Something else than a web server"},
+		"no TLS":       {replaced(garbage.URL, "http:", "https:"), "not TLS", "Write http://"},
+		"no plain":     {replaced(untrusted.URL, "https:", "http:"), "it answers 400: Client sent an HTTP request to an HTTPS server", "https:// in upstream"},
+		"untrusted":    {untrusted.URL, "TLS: ", "name its authority in upstream_tls.ca_file, or use http://"},
+		"expired":      {at(forged{name: "localhost", notBefore: -2 * time.Hour, notAfter: -time.Hour}), "expired", "certificate of 127.0.0.1 renewed"},
+		"early":        {at(forged{name: "localhost", notBefore: time.Hour, notAfter: 2 * time.Hour}), "not yet valid", "set this machine's clock"},
+		"another name": {at(forged{name: "localhost", notBefore: -time.Hour, notAfter: time.Hour}), "127.0.0.1", "write the name that stands in its certificate into upstream_tls.server_name"},
+		"no name":      {"http://cms.nowhere.test", "DNS knows no address of cms.nowhere.test", "correct the host name in upstream"},
+		"hangs up":     {hangsUp.URL, "ends without an answer", "is upstream right?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,10 +146,31 @@ func TestWebsiteDown(t *testing.T) {
 					}
 				}
 			}
+			if found.of("answers")[0].Hint == "" || name == "no name" && strings.Contains(found.of("answers")[0].Hint, "record") {
+				t.Errorf("the hint is %q", found.of("answers")[0].Hint)
+			}
 			for _, step := range []string{"paths", "popups", "service worker"} {
 				found.expect(t, want{step, report.Skipped, "shows no page", ""})
 			}
 		})
+	}
+}
+
+// TestIdentityHostWithAWebsite: what is the identity host of another domain has an
+// origin of its own already, but for its website.
+func TestIdentityHostWithAWebsite(t *testing.T) {
+	t.Parallel()
+	page := text(200, "text/html", `<script>navigator.serviceWorker.register("/x.js")</script>`)
+	upstream := site(t, map[string]func(http.ResponseWriter, *http.Request){"/": page, "/persona/": page})
+	yaml := replaced(withWebsite(upstream), "directory: corp}", "directory: corp}\n  - {name: sister.test, authority: example.test}")
+	found := look(t, newInternet(t).checker(load(t, folder(t), yaml)).Everything())
+	for _, step := range []string{"paths", "service worker", "layout"} {
+		found.expect(t, want{step, report.Warning, "", "take upstream away from example.test: it is the identity host of sister.test"})
+	}
+	for _, f := range found.findings {
+		if strings.Contains(f.Hint, "authority: id.") {
+			t.Errorf("it has one: %s", f.Hint)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -140,9 +141,10 @@ func (c Client) Do(request *http.Request) (Answer, error) {
 	if c.UserAgent != "" {
 		request.Header.Set("User-Agent", c.UserAgent)
 	}
-	response, err := c.HTTP.Do(request)
+	var came progress
+	response, err := c.HTTP.Do(request.WithContext(came.watch(request.Context())))
 	if err != nil {
-		return Answer{}, Explain(err, request.URL.Hostname())
+		return Answer{}, explain(err, request.URL.Hostname(), &came)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if c.Observe != nil {
@@ -150,20 +152,27 @@ func (c Client) Do(request *http.Request) (Answer, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
-		return Answer{}, Explain(fmt.Errorf("reading the answer of %s: %w", request.URL, err), request.URL.Hostname())
+		return Answer{}, explain(fmt.Errorf("reading the answer of %s: %w", request.URL, err), request.URL.Hostname(), &came)
 	}
 	return Answer{Response: response, Body: body}, nil
 }
 
 // FindAuthority finds the authority over a mail domain as hubs and verifiers do,
 // from another authority that stands for it, as the domain with a port, or from
-// the domain itself. The answers on the way are returned in any case. The error
-// is that of [verifier.Discovery.DiscoverFrom].
+// the domain itself, but waits longer for slow servers: as long as for an answer.
+// The answers on the way are returned in any case; where none came, with a [*Fault].
+// The error is that of [verifier.Discovery.DiscoverFrom].
 func (c Client) FindAuthority(ctx context.Context, authority, domain string) (verifier.Authority, []verifier.Lookup, error) {
 	var steps []verifier.Lookup
+	watched := &watchedTransport{c.HTTP.Transport, new(progress)}
 	discovery := verifier.NewDiscovery(verifier.DiscoveryConfig{
-		Transport: c.HTTP.Transport, UserAgent: c.UserAgent,
+		Transport: watched, UserAgent: c.UserAgent, Time: exchangeTime,
 		Observe: func(step verifier.Lookup) {
+			if failed, ok := errors.AsType[*verifier.LookupError](step.Err); ok && failed.Kind == verifier.Unreachable {
+				host, _, _ := strings.Cut(step.Name, ":")
+				step.Err = explain(step.Err, host, watched.came)
+			}
+			watched.came = new(progress)
 			steps = append(steps, step)
 			if c.Observe != nil && step.Response != nil {
 				c.Observe(step.Response)
@@ -173,4 +182,14 @@ func (c Client) FindAuthority(ctx context.Context, authority, domain string) (ve
 	defer discovery.Close()
 	found, err := discovery.DiscoverFrom(ctx, authority, domain)
 	return found, steps, err
+}
+
+// watchedTransport notes how far the request of a step came.
+type watchedTransport struct {
+	http.RoundTripper
+	came *progress
+}
+
+func (w *watchedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	return w.RoundTripper.RoundTrip(request.WithContext(w.came.watch(request.Context())))
 }

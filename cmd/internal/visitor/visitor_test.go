@@ -58,7 +58,7 @@ func TestExplain(t *testing.T) {
 		message, hint string
 	}{
 		"no name":     {authority, address, "https://unknown.test/", "DNS knows no address of unknown.test", "make an A"},
-		"refused":     {authority, closed, "https://example.test/", "the connection is refused", "is the program running"},
+		"refused":     {authority, closed, "https://example.test/", "the connection is refused", "is the server of example.test running"},
 		"unknown CA":  {other, address, "https://example.test/", "TLS: ", "persona check example.test"},
 		"wrong name":  {authority, address, "https://www.example.test/", "TLS: ", "persona check www.example.test"},
 		"not a URL":   {authority, address, "https://exa mple/", "invalid character", "network"},

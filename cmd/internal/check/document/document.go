@@ -3,6 +3,7 @@
 package document
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
@@ -45,21 +47,45 @@ func URL(authority, domain string) string {
 var rules = []func(*Published) report.Finding{Status, ContentType, Size, Content, Key}
 
 // LookUp finds the authority of a domain as clients do, from an authority that
-// stands for it. It returns what each server on the way answered; the error is
-// why there is no authority.
-func LookUp(ctx context.Context, client visitor.Client, authority, domain string) ([]Published, error) {
+// stands for it. It returns what each server on the way answered, and how long that
+// took by the clock now; the error is why there is no authority.
+func LookUp(ctx context.Context, client visitor.Client, now func() time.Time, authority, domain string) (way []Published, took time.Duration, err error) {
+	began := now()
 	_, steps, err := client.FindAuthority(ctx, authority, domain)
-	var way []Published
 	for _, step := range steps {
 		way = append(way, Published{Lookup: step})
 	}
-	return way, err
+	return way, now().Sub(began), err
+}
+
+// Speed judges how long a look-up took: clients give up after [verifier.LookupTime].
+func Speed(took time.Duration) report.Finding {
+	hint := fmt.Sprintf("make the servers on the way answer sooner: hubs and verifiers give up after %s", verifier.LookupTime)
+	rounded := took.Round(100 * time.Millisecond)
+	switch {
+	case took > verifier.LookupTime:
+		return report.Warn(hint, "finding the authority took %s: too long, so that sign-ins fail", rounded)
+	case took > verifier.LookupTime/2:
+		return report.Warn(hint, "finding the authority took %s", rounded)
+	}
+	return report.Pass("finding the authority took %s", rounded)
+}
+
+// Fault is why no answer came, or not all of it; nil: it came.
+func (p *Published) Fault() *visitor.Fault {
+	if fault, ok := errors.AsType[*visitor.Fault](p.Err); ok {
+		return fault
+	}
+	if p.Response == nil {
+		return visitor.Explain(p.Err, network.HostOf(p.Name))
+	}
+	return nil
 }
 
 // judge applies the rules to an answer and returns the first that it breaks.
 func (p *Published) judge() report.Finding {
-	if p.Response == nil {
-		return report.Error("", visitor.Explain(p.Err, network.HostOf(p.Name)), "")
+	if fault := p.Fault(); fault != nil {
+		return report.Error("", fault, "")
 	}
 	for _, rule := range rules {
 		if finding := rule(p); finding.Status == report.Failed {
@@ -124,6 +150,9 @@ func Follow(way []Published, err error, skip int) (f Followed, finding report.Fi
 	return f, report.Pass("%s", Arrows(f.Chain))
 }
 
+// ProxyHint is what to do when the program takes HTTPS for plain HTTP.
+const ProxyHint = "what ends TLS in front must tell the program so, with X-Forwarded-Proto: https, and the program must trust it (tls.mode off, trusted_proxies)"
+
 // Status checks for exactly 200, and no redirect, not even to www.
 func Status(p *Published) report.Finding {
 	status := p.Response.StatusCode
@@ -132,15 +161,19 @@ func Status(p *Published) report.Finding {
 	case status == http.StatusOK:
 		return report.Pass("200")
 	case status >= 300 && status < 400 && visitor.ToItself(p.Response):
-		return report.Fail("what ends TLS in front must tell the program so, with X-Forwarded-Proto: https, and the program must trust it (tls.mode off, trusted_proxies)", "%d: a redirect to the very URL that was asked for", status)
+		return report.Fail(ProxyHint, "%d: a redirect to the very URL that was asked for", status)
 	case status >= 300 && status < 400 && location != "":
 		return report.Fail("answer the document itself at exactly this host: no client follows a redirect from there", "%d: a redirect to %s", status, location)
 	case status == http.StatusNotFound:
 		return report.Fail("publish the document: without it "+network.HostOf(p.Name)+" is no identity provider", "404: there is no document")
 	case status == http.StatusMisdirectedRequest:
 		return report.Fail("persona answers there and does not serve this name: list it under domains", "421: this host is unknown there")
-	case status == http.StatusServiceUnavailable:
-		return report.Fail("the log of the program there says why", "503: %s", visitor.Brief(p.Body))
+	case status == http.StatusForbidden:
+		return report.Fail("let all clients read it. Usually a rule against names that begin with a dot denies it: beside nginx's location ~ /\\. write location ^~ /.well-known/ {}, and exempt it from Apache's <DirectoryMatch \"/\\.\">, RedirectMatch or RewriteRule", "403: the web server denies it")
+	case status == http.StatusUnauthorized, status == http.StatusProxyAuthRequired:
+		return report.Fail("let all clients read it: exempt "+browserid.DocumentPath+" from the password (nginx: auth_basic off in a location = "+browserid.DocumentPath+"; Apache: Require all granted in a <Location>)", "%d: the web server asks for a password", status)
+	case status >= http.StatusInternalServerError:
+		return report.Fail("the log of the program there says why", "%d: %s", status, visitor.Brief(p.Body))
 	}
 	return report.Fail("answer with status 200: clients take nothing else", "%d instead of 200", status)
 }
@@ -193,6 +226,11 @@ func Caching(p *Published) report.Finding {
 // Content reads the document.
 func Content(p *Published) report.Finding {
 	document, err := browserid.ParseDocument(p.Body)
+	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} { // of UTF-8 and UTF-16
+		if err != nil && bytes.HasPrefix(p.Body, []byte(mark)) {
+			return report.Fail("save it as UTF-8 without a byte order mark: an editor's \"UTF-8\", not \"UTF-8 with BOM\" or \"Unicode\"", "it begins with a byte order mark (%x), which is no JSON", mark)
+		}
+	}
 	if err != nil {
 		return report.Fail(contentHint(p.Body, err), "%v", err)
 	}

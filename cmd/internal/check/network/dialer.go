@@ -1,9 +1,11 @@
 // Package network reaches hosts as an outsider does: by DNS, or at an address that
-// stands in for it before DNS leads there.
+// stands in for it before DNS leads there. It compares their clocks with this one.
 package network
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -13,8 +15,10 @@ import (
 	"time"
 )
 
-// connectTime bounds a connection attempt to one address.
-const connectTime = 7 * time.Second
+const (
+	connectTime   = 7 * time.Second // bounds a connection attempt to one address
+	handshakeTime = 10 * time.Second
+)
 
 // Dialer connects to hosts.
 type Dialer struct {
@@ -52,6 +56,33 @@ func (d *Dialer) Connect(ctx context.Context, target string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	return d.Dial(ctx, "tcp", target)
+}
+
+// Chain shakes hands with a target within 10 seconds and returns the certificates that
+// it sends, verified for name as the error says: with nothing but what it sends.
+func (d *Dialer) Chain(ctx context.Context, target, name string, roots *x509.CertPool, now time.Time) ([]*x509.Certificate, error) {
+	connection, err := d.Connect(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = connection.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	// It is verified below: a refused handshake would not show the chain.
+	secured := tls.Client(connection, &tls.Config{ServerName: name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	chain := secured.ConnectionState().PeerCertificates
+	if len(chain) == 0 {
+		return nil, errors.New("the server sent no certificate")
+	}
+	between := x509.NewCertPool()
+	for _, certificate := range chain[1:] {
+		between.AddCert(certificate)
+	}
+	_, err = chain[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between, CurrentTime: now})
+	return chain, err
 }
 
 // Targets returns where to connect for a port of a host, each as host:port: at

@@ -35,20 +35,63 @@ type CAA struct {
 	Tag, Value string
 }
 
+// Issuers returns, by RFC 8659 section 4.2, who may issue for a name that is no
+// wildcard: none if no record is about that. unknown is the tag of a critical record
+// that stops every CA.
+func Issuers(records []CAA) (issuers []string, unknown string) {
+	for _, record := range records {
+		switch strings.ToLower(record.Tag) {
+		case "issue":
+			issuer, _, _ := strings.Cut(record.Value, ";")
+			issuers = append(issuers, strings.ToLower(strings.TrimSpace(issuer)))
+		case "issuewild", "iodef", "issuemail", "contactemail", "contactphone":
+		default:
+			if record.Critical {
+				return nil, record.Tag
+			}
+		}
+	}
+	return issuers, ""
+}
+
 // DNS is the Resolver of this machine.
 type DNS struct {
-	// Servers are asked for CAA records, each as host:port; nil: those of
-	// /etc/resolv.conf.
+	// Servers are asked, each as host:port; nil: those of /etc/resolv.conf.
 	Servers []string
 }
 
+// ResolverError means that no name can be looked up from this machine: the fault is
+// with its own name servers, not with those of a domain.
+type ResolverError struct {
+	Servers []string // as host:port
+	Err     error    // of asking the last one
+}
+
+func (e *ResolverError) Error() string {
+	return fmt.Sprintf("this machine's name server gives no answers (%s): %v", strings.Join(e.Servers, ", "), e.Err)
+}
+
+// Hint is what to do about it.
+func (*ResolverError) Hint() string {
+	return "start the name server that " + resolvers + " names, or correct that file: no name can be looked up from here"
+}
+
+func (e *ResolverError) Unwrap() error { return e.Err }
+
 // Addresses implements Resolver. It knows /etc/hosts too.
-func (DNS) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+func (d DNS) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	limited, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	found, err := new(net.Resolver).LookupNetIP(ctx, "ip", host)
+	resolver := new(net.Resolver)
+	if len(d.Servers) > 0 {
+		resolver.PreferGo = true
+		resolver.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, d.Servers[0])
+		}
+	}
+	found, err := resolver.LookupNetIP(limited, "ip", host)
 	if err != nil {
-		return nil, err
+		return nil, d.blame(ctx, err)
 	}
 	for i := range found {
 		found[i] = found[i].Unmap()
@@ -57,25 +100,71 @@ func (DNS) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
 	return slices.Compact(found), nil
 }
 
+// Dial connects to host:port by the system's look-up.
+func (d DNS) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	connection, err := new(net.Dialer).DialContext(ctx, network, address)
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return nil, d.blame(ctx, err)
+	}
+	return connection, err
+}
+
 // CAA implements Resolver by climbing to the first name that has records.
 func (d DNS) CAA(ctx context.Context, host string) (records []CAA, at string, err error) {
-	servers := d.Servers
-	if servers == nil {
-		config, err := dns.ClientConfigFromFile(resolvers)
-		if err != nil {
-			return nil, "", fmt.Errorf("reading %s: %w", resolvers, err)
-		}
-		for _, server := range config.Servers {
-			servers = append(servers, net.JoinHostPort(server, config.Port))
-		}
+	servers, err := d.servers()
+	if err != nil {
+		return nil, "", err
 	}
 	for name := host; name != ""; _, name, _ = strings.Cut(name, ".") {
 		records, err := askCAA(ctx, servers, name)
-		if err != nil || len(records) > 0 {
-			return records, name, err
+		if err != nil {
+			return nil, name, d.blame(ctx, err)
+		}
+		if len(records) > 0 {
+			return records, name, nil
 		}
 	}
 	return nil, "", nil
+}
+
+// servers are the name servers of this machine.
+func (d DNS) servers() ([]string, error) {
+	if d.Servers != nil {
+		return d.Servers, nil
+	}
+	config, err := dns.ClientConfigFromFile(resolvers)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", resolvers, err)
+	}
+	var servers []string
+	for _, server := range config.Servers {
+		servers = append(servers, net.JoinHostPort(server, config.Port))
+	}
+	return servers, nil
+}
+
+// blame returns a [ResolverError] when the servers do not even know the root of DNS,
+// and otherwise the error of looking up a name, which the name's own servers caused.
+func (d DNS) blame(ctx context.Context, failed error) error {
+	if dns, ok := errors.AsType[*net.DNSError](failed); ok && dns.IsNotFound {
+		return failed
+	}
+	servers, err := d.servers()
+	if err != nil {
+		return failed
+	}
+	err = errors.New("there is none")
+	for _, server := range servers {
+		var reply *dns.Msg
+		// A server for inner names alone refuses to answer, which is an answer.
+		if reply, err = exchange(ctx, server, ".", dns.TypeNS); err == nil && reply.Rcode != dns.RcodeServerFailure {
+			return failed
+		}
+		if err == nil {
+			err = errors.New("it cannot reach the root of DNS (SERVFAIL)")
+		}
+	}
+	return &ResolverError{Servers: servers, Err: err}
 }
 
 // askCAA asks the servers in turn for the records of exactly one name.
@@ -83,7 +172,10 @@ func askCAA(ctx context.Context, servers []string, name string) ([]CAA, error) {
 	err := errors.New("there is no name server")
 	for _, server := range servers {
 		var reply *dns.Msg
-		if reply, err = exchange(ctx, server, name); err != nil {
+		if reply, err = exchange(ctx, server, name, dns.TypeCAA); err == nil && reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError {
+			err = fmt.Errorf("asking %s for CAA of %s: %s", server, name, dns.RcodeToString[reply.Rcode])
+		}
+		if err != nil {
 			continue
 		}
 		var records []CAA
@@ -97,8 +189,8 @@ func askCAA(ctx context.Context, servers []string, name string) ([]CAA, error) {
 	return nil, err
 }
 
-func exchange(ctx context.Context, server, name string) (*dns.Msg, error) {
-	query := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeCAA)
+func exchange(ctx context.Context, server, name string, kind uint16) (*dns.Msg, error) {
+	query := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
 	query.SetEdns0(1232, false)
 	client := &dns.Client{Timeout: queryTime}
 	reply, _, err := client.ExchangeContext(ctx, query, server)
@@ -106,11 +198,8 @@ func exchange(ctx context.Context, server, name string) (*dns.Msg, error) {
 		client.Net = "tcp"
 		reply, _, err = client.ExchangeContext(ctx, query, server)
 	}
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("asking %s for CAA of %s: %w", server, name, err)
-	case reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError:
-		return nil, fmt.Errorf("asking %s for CAA of %s: %s", server, name, dns.RcodeToString[reply.Rcode])
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for %s of %s: %w", server, dns.TypeToString[kind], name, err)
 	}
 	return reply, nil
 }

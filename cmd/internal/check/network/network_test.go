@@ -2,10 +2,12 @@ package network_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -72,6 +74,57 @@ func TestDNSAddresses(t *testing.T) {
 	}
 }
 
+// TestResolverDown: when this machine's own name server is the cause, it is named;
+// when it answers for the root of DNS, the domain's are.
+func TestResolverDown(t *testing.T) {
+	t.Parallel()
+	fails := func(m *dns.Msg) { m.Rcode = dns.RcodeServerFailure }
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	for name, test := range map[string]struct {
+		server string
+		own    bool
+	}{
+		"nothing listens":    {"127.0.0.1:1", true},
+		"no way out":         {nameServer(t, map[string]func(*dns.Msg){".": fails, "example.test.": fails}), true},
+		"the domain's fault": {nameServer(t, map[string]func(*dns.Msg){"example.test.": fails}), false},
+		"inner names alone": {nameServer(t, map[string]func(*dns.Msg){
+			"example.test.": fails, ".": func(m *dns.Msg) { m.Rcode = dns.RcodeRefused },
+		}), false},
+		"silent": {silent.LocalAddr().String(), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			resolver := network.DNS{Servers: []string{test.server}}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if name == "silent" { // as when the time is over
+				ctx, cancel = context.WithTimeout(ctx, time.Nanosecond)
+				defer cancel()
+			}
+			_, err := resolver.Addresses(ctx, "example.test")
+			_, _, caaErr := resolver.CAA(ctx, "example.test")
+			for _, err := range []error{err, caaErr} {
+				own, ok := errors.AsType[*network.ResolverError](err)
+				if err == nil || ok != test.own {
+					t.Errorf("got %v", err)
+				}
+				if ok && (!strings.Contains(own.Error(), test.server) || !strings.Contains(own.Hint(), "/etc/resolv.conf")) {
+					t.Errorf("got %v, %s", own, own.Hint())
+				}
+			}
+		})
+	}
+	missing := nameServer(t, map[string]func(*dns.Msg){"example.test.": func(m *dns.Msg) { m.Rcode = dns.RcodeNameError }})
+	_, err = network.DNS{Servers: []string{missing}}.Addresses(t.Context(), "example.test")
+	if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {
+		t.Errorf("got %v", err)
+	}
+}
+
 func caaRecord(name string, flag uint8, tag, value string) dns.RR {
 	return &dns.CAA{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCAA, Class: dns.ClassINET}, Flag: flag, Tag: tag, Value: value}
 }
@@ -89,7 +142,7 @@ func nameServer(t *testing.T, answers map[string]func(*dns.Msg)) string {
 	}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
 		reply := new(dns.Msg).SetReply(query)
-		if answer := answers[query.Question[0].Name]; answer != nil && query.Question[0].Qtype == dns.TypeCAA {
+		if answer := answers[query.Question[0].Name]; answer != nil {
 			answer(reply)
 		}
 		if _, datagram := w.RemoteAddr().(*net.UDPAddr); datagram {

@@ -1,7 +1,6 @@
-package check
+package network
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 	"time"
@@ -15,11 +14,21 @@ type dated struct {
 	ahead  time.Duration
 }
 
-// noteDate keeps the date in the answer of a server that is not ours.
-func (c *Checker) noteDate(response *http.Response) {
+// Clock compares the clock of this machine with those of servers. It is not safe for
+// concurrent use.
+type Clock struct {
+	Now func() time.Time
+	// Own reports whether a host is ours, so that its clock says nothing.
+	Own func(host string) bool
+
+	dates []dated
+}
+
+// Note keeps the date in the answer of a server.
+func (c *Clock) Note(response *http.Response) {
 	host := response.Request.URL.Hostname()
 	ip, err := netip.ParseAddr(host)
-	if _, own := c.ours(host); own || host == "localhost" || err == nil && ip.IsLoopback() {
+	if c.Own(host) || host == "localhost" || err == nil && ip.IsLoopback() {
 		return // one clock cannot be compared with itself
 	}
 	theirs, err := http.ParseTime(response.Header.Get("Date"))
@@ -38,9 +47,9 @@ const (
 	wrongClock = 10 * time.Second
 )
 
-// checkClock compares the clock of this machine with what others said. Of
-// several, one that agrees is enough: the rest are wrong themselves.
-func (c *Checker) checkClock(context.Context) report.Finding {
+// Check compares the clock of this machine with what others said. Of several, one
+// that agrees is enough: the rest are wrong themselves.
+func (c *Clock) Check() report.Finding {
 	if len(c.dates) == 0 {
 		return report.Skip("no other server told the time")
 	}
