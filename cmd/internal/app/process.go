@@ -96,17 +96,32 @@ func (s sessionSealer) Open(sealed, associated []byte) ([]byte, error) {
 	return s.ring.Open(keys.UseSession, sealed, associated)
 }
 
-// connectionMemory is what an idle connection costs, in bytes, with what the collector leaves lying.
-const connectionMemory = 48 << 10
+// What an idle connection and a request in flight cost in bytes, with what the collector leaves lying;
+// docs/performance.md has how they were measured.
+const (
+	connectionMemory = 48 << 10
+	requestMemory    = 32 << 10
+)
 
-// limit sets the bounds of a configuration that becomes current.
+// limit sets the bounds of a configuration that becomes current. Connections get at most half of the memory
+// limit, requests a third.
 func (p *process) limit(c *config.Config) {
-	l, sum := c.Limits, c.Limits.Connections
-	if memory := debug.SetMemoryLimit(-1); memory < int64(sum)*2*connectionMemory {
-		sum = int(memory / 2 / connectionMemory)
-		p.log.Info().Int("connections", sum).Int64("memory", memory).
-			Msg("half of the memory limit has room for fewer connections than limits.connections")
+	memory := debug.SetMemoryLimit(-1) // is not changed by this
+	fitting := func(key string, sum int, room int64) int {
+		if int64(sum) <= room {
+			return sum
+		}
+		p.log.Info().Str("key", key).Int64("room", room).Int64("memory", memory).
+			Msg("a limit was lowered to what the memory limit has room for")
+		return int(room)
 	}
-	p.connections.Set(limit.Bounds{PerClient: l.ConnectionsPerClient, Sum: sum}, c.TrustedProxies.Networks())
-	p.requests.Set(limit.Bounds{PerClient: l.RequestsPerClient, Sum: l.Requests})
+	l := c.Limits
+	p.connections.Set(limit.Bounds{
+		PerClient: l.ConnectionsPerClient,
+		Sum:       fitting("limits.connections", l.Connections, memory/2/connectionMemory),
+	}, c.TrustedProxies.Networks())
+	p.requests.Set(limit.Bounds{
+		PerClient: l.RequestsPerClient,
+		Sum:       fitting("limits.requests", l.Requests, memory/3/requestMemory),
+	})
 }

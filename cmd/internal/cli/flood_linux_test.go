@@ -164,8 +164,9 @@ func (p *process) metric(t *testing.T, name string) int {
 	return int(sum)
 }
 
-// TestConnectionsFollowMemory: idle connections alone never take more than half of the memory limit.
-func TestConnectionsFollowMemory(t *testing.T) {
+// TestLimitsFollowMemory: idle connections alone never take more than half of the memory limit, and requests
+// no more than a third.
+func TestLimitsFollowMemory(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	world(t, folder, deadDirectory, "example.test")
@@ -173,7 +174,13 @@ func TestConnectionsFollowMemory(t *testing.T) {
 	p.command.Env = append(os.Environ(), "GOMEMLIMIT=96MiB")
 	p.start(t)
 	p.ready(t)
-	if said := p.log.String(); !strings.Contains(said, `"connections":1024,"memory":100663296`) || strings.Contains(said, "control group") {
-		t.Error("the connections do not follow GOMEMLIMIT")
+	said := p.log.String()
+	for _, want := range []string{`"key":"limits.connections","room":1024,"memory":100663296`, `"key":"limits.requests","room":1024,`} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the log has no %s", want)
+		}
+	}
+	if strings.Contains(said, "control group") {
+		t.Error("GOMEMLIMIT does not take precedence over the control group's limit")
 	}
 }
