@@ -3,11 +3,13 @@ package limit_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -192,7 +194,7 @@ func (c *client) closed(t *testing.T) {
 	t.Helper()
 	if b, err := c.reader.ReadByte(); err == nil {
 		t.Errorf("the connection was answered, first with %q", b)
-	} else if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the connection was not closed")
 	}
 }
@@ -261,7 +263,7 @@ func TestConnectionsOfOneClient(t *testing.T) {
 }
 
 // Where all connections together are too many, the one goes that has waited for
-// longest, whoever's it is.
+// longest, of any client.
 func TestConnectionsInAll(t *testing.T) {
 	t.Parallel()
 	d := open(t, limit.Bounds{PerClient: 4, Sum: 4}, nil, true)
