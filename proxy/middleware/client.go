@@ -31,12 +31,12 @@ type origin struct {
 
 // originOf reads forwarded headers of trusted proxies only.
 func originOf(r *http.Request, trust Trust) origin {
-	peer := peerAddr(r.RemoteAddr)
+	peer := PeerAddr(r.RemoteAddr)
 	o := origin{client: peer, scheme: "http"}
 	if r.TLS != nil {
 		o.scheme = "https"
 	}
-	o.listed = contains(trust.Listed, peer)
+	o.listed = Contains(trust.Listed, peer)
 	o.trusted = o.listed || trust.Private && isPrivate(peer)
 	if !o.trusted {
 		return o
@@ -58,7 +58,7 @@ func forwardedFor(peer netip.Addr, lines []string, trust Trust) netip.Addr {
 	for i := len(lines) - 1; i >= 0; i-- {
 		rest := lines[i]
 		for more := true; more; hop++ {
-			if hop > max(trust.Hops, 1) && !contains(trust.Listed, client) {
+			if hop > max(trust.Hops, 1) && !Contains(trust.Listed, client) {
 				return client
 			}
 			var element string
@@ -116,8 +116,9 @@ func parseAddr(s string) (netip.Addr, bool) {
 	return addrPort.Addr().Unmap().WithZone(""), err == nil
 }
 
-// peerAddr is the other end of the connection; zero when that is not an IP address.
-func peerAddr(remote string) netip.Addr {
+// PeerAddr is the other end of the connection; given as the
+// text of a net.Addr; zero when that is not an IP address.
+func PeerAddr(remote string) netip.Addr {
 	addrPort, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
@@ -125,7 +126,8 @@ func peerAddr(remote string) netip.Addr {
 	return addrPort.Addr().Unmap().WithZone("")
 }
 
-func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+// Contains reports whether one of the networks holds an address.
+func Contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	for _, prefix := range prefixes {
 		if prefix.Contains(addr) {
 			return true

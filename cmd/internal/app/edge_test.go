@@ -221,6 +221,36 @@ func TestClaimsBeforePHP(t *testing.T) {
 	}
 }
 
+// TestProxyProtocol: a load balancer that is listed names the client of a connection, for the
+// website, the log and all limits.
+func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "state_dir: state\nlisten: {http: \"127.0.0.1:0\", admin: \"127.0.0.1:0\", proxy_protocol: [127.0.0.1]}\ntls: {mode: off}\ntrusted_proxies: [127.0.0.1]\n"+
+		fmt.Sprintf("domains:\n  - {name: example.test, upstream: %q}\n", website(t).URL))
+	conn, err := net.Dial("tcp", p.Addr("http").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(apptest.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(conn, "PROXY TCP4 192.0.2.9 192.0.2.1 4711 80\r\nGET /a HTTP/1.1\r\nHost: example.test\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(answer), "for=192.0.2.9") {
+		t.Errorf("%q %v", answer, err)
+	}
+	if status, _ := p.admin(t, "/livez"); status != http.StatusOK {
+		t.Errorf("the admin listener answers %d", status)
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(p.log.String(), `"client":"192.0.2.9"`) {
+		t.Errorf("logged %s", p.log.String())
+	}
+}
+
 // TestAddressesAsHosts: addresses of both families among hosts are served like names, on every
 // way in, and their sites may use the hub.
 func TestAddressesAsHosts(t *testing.T) {

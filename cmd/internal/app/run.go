@@ -114,7 +114,11 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 			made := proxy.NewServer(handler, settings, a.log)
 			if name != listenAdmin { // so that probes and metrics tell about a flood
 				made.MaxHeaderBytes = a.current.Load().config.Limits.HeaderBytes
-				listener = a.connections.Listener(listener, false)
+				peers := a.current.Load().config.Listen.ProxyProtocol.Networks()
+				if len(peers) > 0 {
+					listener = proxy.ProxyProtocol(listener, peers, made.ReadHeaderTimeout)
+				}
+				listener = a.connections.Listener(listener, len(peers) > 0)
 				state := made.ConnState
 				made.ConnState = func(conn net.Conn, now http.ConnState) {
 					a.connections.State(conn, now)

@@ -105,6 +105,11 @@ type Listen struct {
 	// ":9180", for the probes. It is asked for by an IP address, as localhost, by a
 	// name of one label, or by the name that stands here.
 	Admin string `yaml:"admin" env:"PERSONA_LISTEN_ADMIN" as:"listen :9180" default:"127.0.0.1:9180" restart:"yes"`
+	// Networks, single addresses, or the word private: load balancers that begin each
+	// connection to https and http with a PROXY header, of version 1 or 2, which names
+	// the client. A connection of theirs without one is cut off; from all others a
+	// header is refused.
+	ProxyProtocol Proxies `yaml:"proxy_protocol" env:"PERSONA_LISTEN_PROXY_PROTOCOL" as:"proxy" example:"[192.0.2.10]" restart:"yes"`
 	// The port on which clients reach the program, for redirects and origins,
 	// where it is another than 443.
 	PublicHTTPS int `yaml:"public_https" env:"PERSONA_PUBLIC_HTTPS" default:"443" min:"1" max:"65535"`

@@ -107,7 +107,7 @@ func needRestart(from, to reflect.Value, path string) []string {
 		switch a, b := from.Field(k.field), to.Field(k.field); {
 		case k.isSection():
 			changed = append(changed, needRestart(a, b, here)...)
-		case k.tag.Get("restart") == "yes" && !a.Equal(b):
+		case k.tag.Get("restart") == "yes" && !reflect.DeepEqual(a.Interface(), b.Interface()):
 			changed = append(changed, here)
 		}
 	}
