@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"persona-sidecar/proxy/conformance"
 )
 
 // FuzzHead: a head that is let through is one to net/http too, with the same body, or is
@@ -19,6 +21,15 @@ func FuzzHead(f *testing.F) {
 		"GET http://a/%zz HTTP/1.1\r\nHost: b\r\n x: y\r\n\r\n",
 	} {
 		f.Add([]byte(seed))
+	}
+	corpus, err := conformance.Requests()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range corpus {
+		if !e.Over("h2") {
+			f.Add([]byte(e.Text("send")))
+		}
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		end := headEnd(p)

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/proxy/conformance"
 	"persona-sidecar/proxy/proxytest"
 )
-
-// answerKeys are the keys of the corpus of answers.
-var answerKeys = []string{"from", "over", "ask", "with", "answer", "expect", "body", "has", "lacks", "again"}
 
 // alien stands in whatever belongs to no answer: no client may ever get it.
 const alien = "ALIEN"
@@ -25,7 +24,7 @@ const alien = "ALIEN"
 // script answers the entry's own request with the bytes of the corpus, and others with their page.
 type script struct {
 	target string
-	parts  []step
+	parts  []conformance.Step
 	late   chan struct{} // closed when the client has its answer
 	sent   chan struct{} // closed when all is sent
 	once   sync.Once     // closes sent
@@ -35,7 +34,7 @@ type script struct {
 func (s *script) answer(conn net.Conn) bool {
 	defer s.once.Do(func() { close(s.sent) })
 	for _, part := range s.parts {
-		switch part.wait {
+		switch part.Wait {
 		case "client":
 			select {
 			case <-s.late:
@@ -44,7 +43,7 @@ func (s *script) answer(conn net.Conn) bool {
 		case "close":
 			return false
 		default:
-			if _, err := io.WriteString(conn, part.text); err != nil {
+			if _, err := io.WriteString(conn, part.Text); err != nil {
 				return false
 			}
 		}
@@ -52,38 +51,28 @@ func (s *script) answer(conn net.Conn) bool {
 	return true
 }
 
-// ask is the entry as one of requests: a way to send the request that the script answers. Where
-// bytes come late, the client has its answer first.
-func (e entry) ask(t testing.TB, dialed string) entry {
+// ask sends the request that the script answers. Where bytes come late, the client has its answer first.
+func (e entry) ask(t testing.TB, p *program, dialed string, patience time.Duration) (outcome, error) {
 	t.Helper()
-	method := e.fields["ask"]
-	if method == "" {
-		method = http.MethodGet
-	}
-	asking := entry{name: e.name, fields: map[string]string{"expect": e.fields["expect"]}, blocks: map[string][]step{}}
-	if method == http.MethodHead {
-		asking.fields["expect"] += "/head"
-	}
-	late := slices.ContainsFunc(e.blocks["answer"], func(s step) bool { return s.wait == "client" })
-	var lines []step
+	method := cmp.Or(e.Fields["ask"], http.MethodGet)
+	late := slices.ContainsFunc(e.Lines("answer"), func(s conformance.Step) bool { return s.Wait == "client" })
+	with := e.Text("with")
 	if dialed == "h2" {
-		lines = append(lines, step{text: "request 1 end " + method + " /" + e.name})
-		for _, line := range e.blocks["with"] {
-			name, value, _ := strings.Cut(line.text, ": ")
-			lines = append(lines, step{text: "\t" + strings.ToLower(name) + ": " + value})
+		script := "request 1 end " + method + " /" + e.Name + "\n"
+		for line := range strings.Lines(with) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			script += "\t" + strings.ToLower(name) + ": " + value + "\n"
 		}
 		if late {
-			lines = append(lines, step{text: "answer 1"}, step{text: "late 1"})
+			script += "answer 1\nlate 1\n"
 		}
-	} else {
-		lines = append(lines, step{text: method + " /" + e.name + " HTTP/1.1"}, step{text: "Host: " + e.host()})
-		lines = append(append(lines, e.blocks["with"]...), step{text: ""})
-		if late {
-			lines = append(lines, step{wait: "answer"}, step{wait: "late"})
-		}
+		return e.exchange2(t, p, strings.Split(strings.TrimSuffix(script, "\n"), "\n"), patience)
 	}
-	asking.blocks["send"] = lines
-	return asking
+	steps := []conformance.Step{{Text: method + " /" + e.Name + " HTTP/1.1\r\nHost: " + e.Host() + "\r\n" + with + "\r\n"}}
+	if late {
+		steps = append(steps, conformance.Step{Wait: "answer"}, conformance.Step{Wait: "late"})
+	}
+	return e.exchange1(t, p, dialed, method, steps, patience)
 }
 
 // answered is what became of one entry of answers over one way.
@@ -98,7 +87,7 @@ func runAnswers(t *testing.T, w way, entries []entry, patience time.Duration) (m
 	t.Helper()
 	p := w.kind.start(t, entries)
 	for _, e := range entries {
-		p.sites[e.name].script = &script{target: "/" + e.name, parts: e.bytes(t, "answer"), late: make(chan struct{}), sent: make(chan struct{})}
+		p.sites[e.Name].script = &script{target: "/" + e.Name, parts: e.Steps("answer"), late: make(chan struct{}), sent: make(chan struct{})}
 	}
 	results := map[string]answered{}
 	var mu sync.Mutex
@@ -108,20 +97,20 @@ func runAnswers(t *testing.T, w way, entries []entry, patience time.Duration) (m
 		asking.Go(func() {
 			for e := range queue {
 				var r answered
-				exchange := func(e entry) (outcome, error) {
-					if w.dialed == "h2" {
-						return e.exchange2(t, p, patience)
-					}
-					return e.exchange1(t, p, w.dialed, patience)
-				}
-				r.outcome, r.err = exchange(e.ask(t, w.dialed))
+				r.outcome, r.err = e.ask(t, p, w.dialed, patience)
 				for range 3 {
-					one, err := exchange(entry{name: e.name, fields: map[string]string{}, blocks: map[string][]step{}})
+					var one outcome
+					var err error
+					if w.dialed == "h2" {
+						one, err = e.exchange2(t, p, nil, patience)
+					} else {
+						one, err = e.exchange1(t, p, w.dialed, http.MethodGet, nil, patience)
+					}
 					r.next = append(r.next, one)
 					r.err = errors.Join(r.err, err)
 				}
 				mu.Lock()
-				results[e.name] = r
+				results[e.Name] = r
 				mu.Unlock()
 			}
 		})
@@ -141,14 +130,13 @@ func TestAnswers(t *testing.T) {
 		t.Skip("starts the whole program")
 	}
 	t.Parallel()
-	corpus := readCorpus(t, "answers", answerKeys...)
+	corpus := entries(t, conformance.Answers)
 	for i := range corpus {
-		if corpus[i].fields["over"] == "" {
-			corpus[i].fields["over"] = "tls h2"
+		if corpus[i].Fields["over"] == "" {
+			corpus[i].Fields["over"] = "tls h2"
 		}
 	}
-	faults := knownFaults(t, "answers")
-	demandKnown(t, faults, corpus)
+	known := knownFaults(t, "answers", corpus)
 	recorded := comparison{file: "answers.md", about: answersHead}
 	t.Run("ways", func(t *testing.T) {
 		for _, k := range []kind{persona("persona", withTLS), nginx, haproxy} {
@@ -163,13 +151,13 @@ func TestAnswers(t *testing.T) {
 					if k.name == "persona" {
 						patience = proxytest.Patience
 					}
-					entries := over(corpus, dialed)
-					results, p := runAnswers(t, w, entries, patience)
-					for _, e := range entries {
-						differences, again := e.answerDifferences(t, p, results[e.name])
-						recorded.set(k.name, dialed, e.name, results[e.name].summary(again))
+					given := over(corpus, dialed)
+					results, p := runAnswers(t, w, given, patience)
+					for _, e := range given {
+						differences, again := e.answerDifferences(t, p, results[e.Name])
+						recorded.set(k.name, dialed, e.Name, results[e.Name].summary(again))
 						if k.name == "persona" {
-							judge(t, e, faults[dialed+"/"+e.name], differences)
+							known.judge(t, dialed, e, differences)
 						}
 					}
 				})
@@ -211,8 +199,8 @@ func (e entry) answerDifferences(t testing.TB, p *program, r answered) (all []st
 	if r.err != nil {
 		differs("%v", r.err)
 	}
-	if !slices.ContainsFunc(strings.Split(e.fields["expect"], " | "), r.outcome.is) {
-		differs("the client got %q and should get %q", r.outcome, e.fields["expect"])
+	if !slices.ContainsFunc(strings.Split(e.Fields["expect"], " | "), r.outcome.is) {
+		differs("the client got %q and should get %q", r.outcome, e.Fields["expect"])
 	}
 	for i, one := range r.next {
 		if one.String() != "open" {
@@ -228,29 +216,29 @@ func (e entry) answerDifferences(t testing.TB, p *program, r answered) (all []st
 	}
 	if n := len(r.answers); n > 0 && r.answers[n-1].status != http.StatusBadGateway {
 		last := r.answers[n-1]
-		if body := e.text(t, "body"); e.blocks["body"] != nil && last.body != body {
+		if body := e.Text("body"); e.Lines("body") != nil && last.body != body {
 			differs("the body is %q and should be %q", last.body, body)
 		}
-		for _, line := range e.blocks["has"] {
-			name, value, _ := strings.Cut(line.text, ": ")
-			if !slices.Contains(r.values(name), e.expand(t, value)) {
+		for _, line := range e.Lines("has") {
+			name, value, _ := strings.Cut(line.Text, ": ")
+			if !slices.Contains(r.values(name), e.Expand(value)) {
 				differs("%s is %q and should be %q", name, r.values(name), value)
 			}
 		}
-		for name := range strings.FieldsSeq(e.fields["lacks"]) {
+		for name := range strings.FieldsSeq(e.Fields["lacks"]) {
 			if values := r.values(name); len(values) > 0 {
 				differs("the client got %s: %q", name, values)
 			}
 		}
 	}
-	site := p.sites[e.name]
+	site := p.sites[e.Name]
 	again = site.again()
 	switch {
-	case e.fields["again"] == "no" && again:
+	case e.Fields["again"] == "no" && again:
 		differs("the connection to the website was used again")
-	case e.fields["again"] == "no" && !site.wait(proxytest.Patience, func() bool { return len(site.conns) == 0 || site.conns[0].ended }):
+	case e.Fields["again"] == "no" && !site.wait(proxytest.Patience, func() bool { return len(site.conns) == 0 || site.conns[0].ended }):
 		differs("the connection to the website stays open")
-	case e.fields["again"] == "yes" && !again:
+	case e.Fields["again"] == "yes" && !again:
 		differs("the connection to the website was not used again")
 	}
 	return all, again

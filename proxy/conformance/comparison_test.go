@@ -85,8 +85,8 @@ func (c *comparison) write(t *testing.T, corpus []entry) {
 		var out strings.Builder
 		fmt.Fprintf(&out, c.about, len(corpus), version(t, "nginx", "-v"), version(t, "haproxy", "-v"))
 		for _, e := range corpus {
-			if ours := c.cell("persona", e.name); ours != "" {
-				fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", e.name, ours, c.cell("nginx", e.name), c.cell("haproxy", e.name))
+			if ours := c.cell("persona", e.Name); ours != "" {
+				fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", e.Name, ours, c.cell("nginx", e.Name), c.cell("haproxy", e.Name))
 			}
 		}
 		write(t, c.file, out.String())
@@ -97,8 +97,8 @@ func (c *comparison) write(t *testing.T, corpus []entry) {
 		t.Fatal(err)
 	}
 	for _, e := range corpus {
-		if c.cell("persona", e.name) != "" && !strings.Contains(string(text), "| "+e.name+" |") {
-			t.Errorf("%s lacks %s: run the test with -update", c.file, e.name)
+		if c.cell("persona", e.Name) != "" && !strings.Contains(string(text), "| "+e.Name+" |") {
+			t.Errorf("%s lacks %s: run the test with -update", c.file, e.Name)
 		}
 	}
 }

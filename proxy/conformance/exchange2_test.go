@@ -40,7 +40,7 @@ func pseudo(method, host, path string) []field {
 	return []field{{":method", method}, {":scheme", "https"}, {":authority", host}, {":path", path}}
 }
 
-// script writes the lines of a send block, and returns the streams that it opened:
+// script writes lines such as those of a block, and returns the streams that it opened:
 //
 //	request 1 [end] METHOD PATH     HEADERS with the four pseudo-header fields, and the indented fields that follow
 //	headers 1 [end]                 HEADERS with the indented fields that follow alone
@@ -48,17 +48,16 @@ func pseudo(method, host, path string) []field {
 //	reset 1                         RST_STREAM with CANCEL
 //	answer 1                        waits until the stream is answered
 //	late 1                          lets the website send what comes late
-func (e entry) script(t testing.TB, site *website, f *frames, ended map[uint32]bool, answered func(id uint32)) (opened []uint32) {
+func (e entry) script(t testing.TB, lines []string, site *website, f *frames, ended map[uint32]bool, answered func(id uint32)) (opened []uint32) {
 	t.Helper()
-	lines := e.blocks["send"]
 	for i := 0; i < len(lines); i++ {
-		words := strings.SplitN(lines[i].text, " ", 3)
+		words := strings.SplitN(lines[i], " ", 3)
 		if len(words) < 2 {
-			t.Fatalf("%s: the line %q of the script", e.name, lines[i].text)
+			t.Fatalf("%s: the line %q of the script", e.Name, lines[i])
 		}
 		number, err := strconv.ParseUint(words[1], 10, 31)
 		if err != nil {
-			t.Fatalf("%s: the line %q of the script: %v", e.name, lines[i].text, err)
+			t.Fatalf("%s: the line %q of the script: %v", e.Name, lines[i], err)
 		}
 		id, rest := uint32(number), ""
 		if len(words) == 3 {
@@ -73,19 +72,19 @@ func (e entry) script(t testing.TB, site *website, f *frames, ended map[uint32]b
 			var fields []field
 			if words[0] == "request" {
 				method, path, _ := strings.Cut(rest, " ")
-				fields = pseudo(method, e.host(), e.expand(t, path))
+				fields = pseudo(method, e.Host(), e.Expand(path))
 			}
-			for i+1 < len(lines) && strings.HasPrefix(lines[i+1].text, "\t") {
+			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], "\t") {
 				i++
-				name, value, _ := strings.Cut(lines[i].text[1:], ": ")
-				fields = append(fields, field{e.expand(t, name), e.expand(t, value)})
+				name, value, _ := strings.Cut(lines[i][1:], ": ")
+				fields = append(fields, field{e.Expand(name), e.Expand(value)})
 			}
 			if !slices.Contains(opened, id) {
 				opened = append(opened, id)
 			}
 			err = f.headers(id, end, fields)
 		case "data":
-			err = f.WriteData(id, end, []byte(e.expand(t, rest)))
+			err = f.WriteData(id, end, []byte(e.Expand(rest)))
 		case "reset":
 			ended[id], err = true, f.WriteRSTStream(id, http2.ErrCodeCancel)
 		case "answer":
@@ -93,7 +92,7 @@ func (e entry) script(t testing.TB, site *website, f *frames, ended map[uint32]b
 		case "late":
 			site.sendLate()
 		default:
-			t.Fatalf("%s: the line %q of the script", e.name, lines[i].text)
+			t.Fatalf("%s: the line %q of the script", e.Name, lines[i])
 		}
 		if err != nil {
 			return opened // the server has closed
@@ -102,11 +101,11 @@ func (e entry) script(t testing.TB, site *website, f *frames, ended map[uint32]b
 	return opened
 }
 
-// exchange2 sends an entry over HTTP/2, waits until the streams that must be answered have ended, and then asks for after
+// exchange2 plays a script over HTTP/2, waits until the streams that must be answered have ended, and then asks for after
 // on a stream of its own.
-func (e entry) exchange2(t testing.TB, p *program, patience time.Duration) (o outcome, err error) {
+func (e entry) exchange2(t testing.TB, p *program, lines []string, patience time.Duration) (o outcome, err error) {
 	t.Helper()
-	conn, err := p.dial(e.host(), "h2")
+	conn, err := p.dial(e.Host(), "h2")
 	if err != nil {
 		return o, err
 	}
@@ -129,13 +128,13 @@ func (e entry) exchange2(t testing.TB, p *program, patience time.Duration) (o ou
 			fault = f.readFrame(streams, ended)
 		}
 	}
-	opened := e.script(t, p.sites[e.name], f, ended, until)
+	opened := e.script(t, lines, p.sites[e.Name], f, ended, until)
 	for _, id := range opened {
 		until(id)
 	}
 	last := slices.Max(append(opened, 1)) + 2
 	if fault == nil {
-		fault = f.headers(last, true, pseudo(http.MethodGet, e.host(), e.after()))
+		fault = f.headers(last, true, pseudo(http.MethodGet, e.Host(), e.after()))
 		until(last)
 	}
 	for _, id := range append(opened, last) {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"persona-sidecar/proxy/conformance"
 )
 
 // outcome is what a client saw of one connection.
@@ -58,7 +60,6 @@ func (o outcome) String() string {
 // is reports whether the outcome is the one that a corpus expects. "refused" stands for one answer of any status that
 // refuses a request, a reset or no answer at all, with the connection open or closed behind it.
 func (o outcome) is(expected string) bool {
-	expected = strings.ReplaceAll(expected, "/head", "")
 	if expected != "refused" && expected != "refused closed" {
 		return o.String() == expected
 	}
@@ -83,49 +84,46 @@ func (o outcome) pages() (pages []string) {
 }
 
 // after is the target of the request that is sent last, to see whether the connection is still open and in step.
-func (e entry) after() string { return "/" + e.name + ".after" }
+func (e entry) after() string { return "/" + e.Name + ".after" }
 
-// exchange1 sends an entry over HTTP/1.1, behind it a GET of after, and reads until the server closes.
-func (e entry) exchange1(t testing.TB, p *program, way string, patience time.Duration) (o outcome, err error) {
+// exchange1 sends something over HTTP/1.1, behind it a GET of after, and reads until the server closes. The method is that
+// of the first request.
+func (e entry) exchange1(t testing.TB, p *program, way, method string, steps []conformance.Step, patience time.Duration) (o outcome, err error) {
 	t.Helper()
-	conn, err := p.dial(e.host(), way)
+	conn, err := p.dial(e.Host(), way)
 	if err != nil {
 		return o, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	stream := newStream(conn)
-	for _, part := range e.bytes(t, "send") {
-		switch part.wait {
+	for _, part := range steps {
+		switch part.Wait {
 		case "":
-			_, err = io.WriteString(conn, part.text) // fails where the server has closed
+			_, err = io.WriteString(conn, part.Text) // fails where the server has closed
 		case "answer":
 			stream.wait(func(read []byte) bool { return bytes.Contains(read, []byte("\r\n\r\n")) })
 		case "late":
-			p.sites[e.name].sendLate()
+			p.sites[e.Name].sendLate()
 		case "close":
 			err = conn.(interface{ CloseWrite() error }).CloseWrite()
 			if err == nil {
 				err = errEnd
 			}
 		case "website":
-			site := p.sites[e.name]
+			site := p.sites[e.Name]
 			site.wait(patience, func() bool { return len(site.conns) > 0 && site.conns[0].raw.Len() > 0 })
 		default:
-			t.Fatalf("%s: nothing is known of %q to wait for", e.name, part.wait)
+			t.Fatalf("%s: nothing is known of %q to wait for", e.Name, part.Wait)
 		}
 	}
 	if err == nil {
-		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", e.after(), e.host())
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", e.after(), e.Host())
 	}
 	read, err := stream.all()
 	var timeout net.Error
 	o.hung = errors.As(err, &timeout) && timeout.Timeout()
 	in := bufio.NewReader(bytes.NewReader(read))
-	method := http.MethodGet
-	if strings.Contains(e.fields["expect"], "/head") {
-		method = http.MethodHead // of the first answer
-	}
 	for {
 		if _, err := in.Peek(1); err != nil {
 			break

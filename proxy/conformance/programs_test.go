@@ -130,8 +130,8 @@ func (k kind) start(t testing.TB, entries []entry) *program {
 	}
 	for _, e := range entries {
 		site := newWebsite(t)
-		site.early, site.identity = e.fields["website"] == "early", e.fields["website"] == "identity"
-		p.sites[e.name] = site
+		site.early, site.identity = e.Fields["website"] == "early", e.Fields["website"] == "identity"
+		p.sites[e.Name] = site
 	}
 	folder := t.TempDir()
 	p.roots = certificate(t, filepath.Join(folder, "tls.pem"), "*.conformance.test")

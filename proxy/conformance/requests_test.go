@@ -4,17 +4,16 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"persona-sidecar/proxy/conformance"
 	"persona-sidecar/proxy/proxytest"
 )
-
-// requestKeys are the keys of the corpus of requests.
-var requestKeys = []string{"from", "over", "website", "expect", "send", "reaches"}
 
 // way is one way into a program.
 type way struct {
@@ -33,15 +32,6 @@ func ways() []way {
 		{"redirect", secure, "plain", "http"},
 		{"off", terminated, "plain", "http"},
 	}
-}
-
-// over reports whether the entry is to be sent over a way.
-func (e entry) over(name string) bool {
-	over := e.fields["over"]
-	if over == "" {
-		over = "tls off"
-	}
-	return slices.Contains(strings.Fields(over), name)
 }
 
 // result is what one entry came to over one way.
@@ -66,12 +56,20 @@ func run(t *testing.T, w way, entries []entry, patience time.Duration) map[strin
 			for e := range queue {
 				var r result
 				if w.dialed == "h2" {
-					r.outcome, r.err = e.exchange2(t, p, patience)
+					var lines []string
+					for _, line := range e.Lines("send") {
+						lines = append(lines, line.Text)
+					}
+					r.outcome, r.err = e.exchange2(t, p, lines, patience)
 				} else {
-					r.outcome, r.err = e.exchange1(t, p, w.dialed, patience)
+					method := http.MethodGet
+					if strings.Contains(e.Fields["expect"], "/head") {
+						method = http.MethodHead
+					}
+					r.outcome, r.err = e.exchange1(t, p, w.dialed, method, e.Steps("send"), patience)
 				}
 				mu.Lock()
-				results[e.name] = r
+				results[e.Name] = r
 				mu.Unlock()
 			}
 		})
@@ -83,13 +81,13 @@ func run(t *testing.T, w way, entries []entry, patience time.Duration) map[strin
 	sending.Wait()
 	p.stop(t)
 	for _, e := range entries {
-		r := results[e.name]
-		r.reached, r.faults = p.sites[e.name].reached(t)
+		r := results[e.Name]
+		r.reached, r.faults = p.sites[e.Name].reached(t)
 		// The last request has shown what it was for, if it was answered.
 		if i := slices.IndexFunc(r.reached, func(one request) bool { return one.asked() == "GET "+e.after() }); i >= 0 && r.open {
 			r.reached = slices.Delete(r.reached, i, i+1)
 		}
-		results[e.name] = r
+		results[e.Name] = r
 	}
 	if requests, _ := p.stray.reached(t); w.scheme != "" && len(requests) > 0 {
 		t.Errorf("requests reached a website that is for none of them: %v", requests)
@@ -105,21 +103,20 @@ func TestRequests(t *testing.T) {
 		t.Skip("starts the whole program")
 	}
 	t.Parallel()
-	corpus := readCorpus(t, "requests", requestKeys...)
-	faults := knownFaults(t, "requests")
-	demandKnown(t, faults, corpus)
+	corpus := entries(t, conformance.Requests)
+	known := knownFaults(t, "requests", corpus)
 	recorded := comparison{file: "requests.md", about: requestsHead}
 	t.Run("ways", func(t *testing.T) {
 		for _, w := range ways() {
 			t.Run(w.name, func(t *testing.T) {
 				t.Parallel()
-				entries := over(corpus, w.name)
-				results := run(t, w, entries, proxytest.Patience)
-				for _, e := range entries {
+				sent := over(corpus, w.name)
+				results := run(t, w, sent, proxytest.Patience)
+				for _, e := range sent {
 					if w.name == "tls" || w.name == "h2" { // the ways that the others have, too
-						recorded.set("persona", w.name, e.name, results[e.name].summary())
+						recorded.set("persona", w.name, e.Name, results[e.Name].summary())
 					}
-					judge(t, e, faults[w.name+"/"+e.name], e.differences(t, w, results[e.name]))
+					known.judge(t, w.name, e, e.differences(t, w, results[e.Name]))
 				}
 			})
 		}
@@ -141,39 +138,8 @@ func TestRequests(t *testing.T) {
 	recorded.write(t, corpus)
 }
 
-// judge fails the test for an entry that differs and is not known to, and for one that is known to differ and does not.
-func judge(t *testing.T, e entry, known string, differences []string) {
-	t.Helper()
-	switch {
-	case known == "" && len(differences) > 0:
-		t.Errorf("%s (%s):\n\t%s", e.name, e.fields["from"], strings.Join(differences, "\n\t"))
-	case known != "" && len(differences) == 0:
-		t.Errorf("%s passes: remove %s from known-faults.txt", e.name, known)
-	}
-}
-
-// demandKnown demands that the entries that are known to fail are in the corpus.
-func demandKnown(t *testing.T, faults map[string]string, corpus []entry) {
-	t.Helper()
-	for key := range faults {
-		name, known, _ := strings.Cut(key, "/")
-		if !slices.ContainsFunc(corpus, func(e entry) bool { return e.name == known && e.over(name) }) {
-			t.Errorf("known-faults.txt names %s, which is not in the corpus", key)
-		}
-	}
-}
-
 // impatience is how long a program that is compared with may let a client wait: it decides nothing.
 const impatience = 2 * time.Second
-
-func over(corpus []entry, name string) (entries []entry) {
-	for _, e := range corpus {
-		if e.over(name) {
-			entries = append(entries, e)
-		}
-	}
-	return entries
-}
 
 // differences compares a result with what the entry expects.
 func (e entry) differences(t testing.TB, w way, r result) (all []string) {
@@ -182,9 +148,9 @@ func (e entry) differences(t testing.TB, w way, r result) (all []string) {
 	if r.err != nil {
 		differs("%v", r.err)
 	}
-	expected := strings.Split(e.fields["expect"], " | ")
+	expected := strings.Split(strings.ReplaceAll(e.Fields["expect"], "/head", ""), " | ")
 	if !slices.ContainsFunc(expected, r.outcome.is) {
-		differs("the client got %q and should get %q", r.outcome, e.fields["expect"])
+		differs("the client got %q and should get %q", r.outcome, e.Fields["expect"])
 	}
 	for _, fault := range r.faults {
 		differs("%s", fault)
@@ -209,7 +175,7 @@ func (e entry) differences(t testing.TB, w way, r result) (all []string) {
 	if n := len(want); n > 0 && want[n-1].cut && len(got) == n-1 {
 		want = want[:n-1] // of one that is cut off, nothing may have come
 	}
-	if n := len(want); n > 0 && len(got) == n && e.fields["reaches"] == "cut" {
+	if n := len(want); n > 0 && len(got) == n && e.Fields["reaches"] == "cut" {
 		want[n-1].cut = got[n-1].cut
 	}
 	if w.dialed == "h2" { // streams come in any order
@@ -246,9 +212,9 @@ func list(requests []request) string {
 // expected reads what must reach the website.
 func (e entry) expected(t testing.TB) (all []request) {
 	t.Helper()
-	text := e.text(t, "reaches")
-	if (text == "") != (e.fields["reaches"] == "nothing") || text != "" && !slices.Contains([]string{"", "cut"}, e.fields["reaches"]) {
-		t.Fatalf("%s: what must reach the website is missing", e.name)
+	text := e.Text("reaches")
+	if (text == "") != (e.Fields["reaches"] == "nothing") || text != "" && !slices.Contains([]string{"", "cut"}, e.Fields["reaches"]) {
+		t.Fatalf("%s: what must reach the website is missing", e.Name)
 	}
 	in := bufio.NewReader(strings.NewReader(text))
 	for {
@@ -261,7 +227,7 @@ func (e entry) expected(t testing.TB) (all []request) {
 		}
 		r.cut = errors.Is(err, errCut)
 		if err != nil && !r.cut {
-			t.Fatalf("%s: what must reach the website cannot be read: %v", e.name, err)
+			t.Fatalf("%s: what must reach the website cannot be read: %v", e.Name, err)
 		}
 		r.fields, r.trailers = sorted(r.fields), sorted(r.trailers)
 		all = append(all, r)

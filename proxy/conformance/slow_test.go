@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"persona-sidecar/proxy/conformance"
 	"persona-sidecar/proxy/proxytest"
 )
 
@@ -71,7 +72,7 @@ func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	large := "HTTP/1.1 200 OK\r\nContent-Length: 33554432\r\n\r\n" + strings.Repeat("a", 32<<20)
 	k := kind{name: "persona", command: func(t testing.TB, p *program, folder string) []string {
-		p.stray.script = &script{target: "/large", parts: []step{{text: large}}, late: make(chan struct{}), sent: make(chan struct{})}
+		p.stray.script = &script{target: "/large", parts: []conformance.Step{{Text: large}}, late: make(chan struct{}), sent: make(chan struct{})}
 		write(t, filepath.Join(folder, "persona.yaml"), fmt.Sprintf("state_dir: state\n"+withTLS+
 			"domains:\n  - {name: slow.conformance.test, upstream: \"http://%s\"}\n"+identityHost, p.secure, p.plain, p.stray.address))
 		return []string{binary(t), "serve", "-config", filepath.Join(folder, "persona.yaml")}
@@ -102,7 +103,7 @@ func TestSlowClients(t *testing.T) {
 	}()
 	pages := 0
 	for {
-		one, err := entry{name: "slow"}.exchange1(t, p, "tls", proxytest.Patience)
+		one, err := entry{conformance.Entry{Name: "slow"}}.exchange1(t, p, "tls", "GET", nil, proxytest.Patience)
 		if err != nil || !one.open {
 			t.Fatalf("another client is not served: %v %v", one, err)
 		}
