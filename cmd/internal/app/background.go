@@ -9,6 +9,7 @@ import (
 
 	"persona-sidecar/cmd/internal/store"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/proxy/certs"
 )
 
 const (
@@ -87,6 +88,23 @@ func (a *App) keepClaim(ctx context.Context, err error) {
 	}
 	if err := a.store.Release(context.WithoutCancel(ctx)); err != nil {
 		a.log.Warn().Err(err).Msg("giving back state_dir")
+	}
+}
+
+// keepTickets keeps the keys of TLS session tickets until ctx ends. Where the store fails, handshakes
+// go on with those that it had.
+func (a *App) keepTickets(ctx context.Context) {
+	tick := time.NewTicker(certs.TicketRefresh)
+	defer tick.Stop()
+	for {
+		if err := a.tickets.Refresh(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn().Err(err).Str("hint", identity.Hint(err)).Msg("TLS sessions do not resume after a restart or at other processes")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -248,6 +249,49 @@ func TestProxyProtocol(t *testing.T) {
 	}
 	if !strings.Contains(p.log.String(), `"client":"192.0.2.9"`) {
 		t.Errorf("logged %s", p.log.String())
+	}
+}
+
+// TestSessionTickets: a TLS session resumes after a restart, and at another process that shares
+// the state directory.
+func TestSessionTickets(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	yaml, roots := filesYAML(t, folder, "example.test")
+	yaml += fmt.Sprintf("domains:\n  - {name: example.test, upstream: %q}\n", website(t).URL)
+	settings := &tls.Config{ServerName: "example.test", RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	visit := func(p *program) bool {
+		connection, err := tls.Dial("tcp", p.Addr("https").String(), settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(connection); err != nil { // the ticket comes first
+			t.Fatal(err)
+		}
+		return connection.ConnectionState().DidResume
+	}
+	stored := filepath.Join(folder, "state", "persona", "tickets.json")
+	first := start(t, folder, yaml)
+	apptest.Eventually(t, "the keys are in the store", func() bool { _, err := os.Stat(stored); return err == nil })
+	second := start(t, folder, yaml)
+	apptest.Eventually(t, "both processes resume what either made", func() bool {
+		visit(first)
+		there := visit(second)
+		return visit(first) && there
+	})
+	if err := errors.Join(first.stop(), second.stop()); err != nil {
+		t.Fatal(err)
+	}
+	third := start(t, folder, yaml)
+	if !visit(third) {
+		t.Error("the session does not resume after a restart")
+	}
+	if info, err := os.Stat(stored); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/web"
 	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/certs"
 	"persona-sidecar/proxy/limit"
 	"persona-sidecar/proxy/middleware"
 
@@ -31,6 +32,7 @@ type process struct {
 
 	store    *store.Files
 	ring     *keys.Ring
+	tickets  *certs.Tickets
 	signOuts *session.Pending
 	failures *memory.Store // of sign-ins
 	lookups  *memory.Store // of other domains, by the hub
@@ -67,6 +69,7 @@ func newProcess(o Options) (*process, error) {
 		rand:     o.Rand,
 		store:    state,
 		ring:     keys.New(keys.Config{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
+		tickets:  certs.NewTickets(certs.TicketsConfig{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
 		signOuts: session.NewPending(state, o.Now),
 		failures: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),

@@ -46,6 +46,9 @@ func (a *App) Run(ctx context.Context) error {
 	public, admin := a.servers(open)
 	var work sync.WaitGroup
 	work.Go(func() { a.sweepStore(background) })
+	if public[listenHTTPS] != nil {
+		work.Go(func() { a.keepTickets(background) })
+	}
 	claimed := a.claimState(background)
 	work.Go(func() { a.keepClaim(background, claimed) })
 	failed := make(chan error, len(open))
@@ -133,6 +136,8 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 		settings.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			return a.current.Load().protocols(hello.ServerName, a.certificates.current.Load().tls), nil
 		}
+		_ = a.tickets.Load(context.Background()) // keepTickets tells of an error
+		a.tickets.Use(settings)
 		add(public, listenHTTPS, a.handler(listenHTTPS), settings)
 	}
 	add(public, listenHTTP, a.handler(listenHTTP), nil)
