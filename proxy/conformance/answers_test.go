@@ -35,7 +35,7 @@ func (s *script) answer(conn net.Conn) bool {
 	defer s.once.Do(func() { close(s.sent) })
 	for _, part := range s.parts {
 		switch part.Wait {
-		case "client":
+		case "client", "begun":
 			select {
 			case <-s.late:
 			case <-time.After(proxytest.Patience):
@@ -55,7 +55,15 @@ func (s *script) answer(conn net.Conn) bool {
 func (e entry) ask(t testing.TB, p *program, dialed string, patience time.Duration) (outcome, error) {
 	t.Helper()
 	method := cmp.Or(e.Fields["ask"], http.MethodGet)
-	late := slices.ContainsFunc(e.Lines("answer"), func(s conformance.Step) bool { return s.Wait == "client" })
+	late := "" // what to wait for
+	for _, step := range e.Lines("answer") {
+		switch step.Wait {
+		case "client":
+			late = "answer"
+		case "begun":
+			late = "begun"
+		}
+	}
 	with := e.Text("with")
 	if dialed == "h2" {
 		script := "request 1 end " + method + " /" + e.Name + "\n"
@@ -63,14 +71,14 @@ func (e entry) ask(t testing.TB, p *program, dialed string, patience time.Durati
 			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 			script += "\t" + strings.ToLower(name) + ": " + value + "\n"
 		}
-		if late {
-			script += "answer 1\nlate 1\n"
+		if late != "" {
+			script += late + " 1\nlate 1\n"
 		}
 		return e.exchange2(t, p, strings.Split(strings.TrimSuffix(script, "\n"), "\n"), patience)
 	}
 	steps := []conformance.Step{{Text: method + " /" + e.Name + " HTTP/1.1\r\nHost: " + e.Host() + "\r\n" + with + "\r\n"}}
-	if late {
-		steps = append(steps, conformance.Step{Wait: "answer"}, conformance.Step{Wait: "late"})
+	if late != "" {
+		steps = append(steps, conformance.Step{Wait: late}, conformance.Step{Wait: "late"})
 	}
 	return e.exchange1(t, p, dialed, method, steps, patience)
 }
@@ -230,6 +238,9 @@ func (e entry) answerDifferences(t testing.TB, p *program, r answered) (all []st
 				differs("the client got %s: %q", name, values)
 			}
 		}
+	}
+	if line := missing(r.raw, e.Steps("raw")); line != "" && r.raw != "" {
+		differs("the client got no %q at its place in %q", line, r.raw)
 	}
 	site := p.sites[e.Name]
 	again = site.again()

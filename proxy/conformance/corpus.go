@@ -29,12 +29,12 @@ type Step struct {
 // Requests returns the corpus of odd requests. Entries that Fields["over"] gives to h2 alone have frames in their block
 // "send", and no bytes.
 func Requests() ([]Entry, error) {
-	return read("requests", "from", "over", "website", "expect", "send", "reaches")
+	return read("requests", "from", "over", "website", "expect", "send", "reaches", "raw")
 }
 
 // Answers returns the corpus of odd answers of a website.
 func Answers() ([]Entry, error) {
-	return read("answers", "from", "over", "ask", "with", "answer", "expect", "body", "has", "lacks", "again")
+	return read("answers", "from", "over", "website", "ask", "with", "answer", "expect", "body", "has", "lacks", "raw", "again")
 }
 
 // read reads all files of a corpus. A name occurs once in all of them, and each key is one of keys.

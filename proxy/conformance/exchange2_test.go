@@ -17,11 +17,22 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// frames writes HTTP/2 frames of a script, well-formed or not.
+// frames writes HTTP/2 frames of a script, well-formed or not, and keeps what is answered.
 type frames struct {
 	*http2.Framer
-	fields bytes.Buffer
-	hpack  *hpack.Encoder
+	fields  bytes.Buffer
+	hpack   *hpack.Encoder
+	opened  []uint32
+	streams map[uint32]*answer
+	ended   map[uint32]bool
+	fault   error // that ended the connection
+}
+
+// until reads frames until the stream has ended, or has begun its body where that is enough.
+func (f *frames) until(id uint32, begun bool) {
+	for !f.ended[id] && f.fault == nil && (!begun || f.streams[id] == nil || f.streams[id].body == "") {
+		f.fault = f.readFrame()
+	}
 }
 
 // headers writes a HEADERS frame with these fields.
@@ -40,15 +51,16 @@ func pseudo(method, host, path string) []field {
 	return []field{{":method", method}, {":scheme", "https"}, {":authority", host}, {":path", path}}
 }
 
-// script writes lines such as those of a block, and returns the streams that it opened:
+// script writes lines such as those of a block:
 //
 //	request 1 [end] METHOD PATH     HEADERS with the four pseudo-header fields, and the indented fields that follow
 //	headers 1 [end]                 HEADERS with the indented fields that follow alone
 //	data 1 [end] TEXT               DATA
 //	reset 1                         RST_STREAM with CANCEL
 //	answer 1                        waits until the stream is answered
+//	begun 1                         waits until some of its body is there
 //	late 1                          lets the website send what comes late
-func (e entry) script(t testing.TB, lines []string, site *website, f *frames, ended map[uint32]bool, answered func(id uint32)) (opened []uint32) {
+func (e entry) script(t testing.TB, lines []string, site *website, f *frames) {
 	t.Helper()
 	for i := 0; i < len(lines); i++ {
 		words := strings.SplitN(lines[i], " ", 3)
@@ -79,26 +91,25 @@ func (e entry) script(t testing.TB, lines []string, site *website, f *frames, en
 				name, value, _ := strings.Cut(lines[i][1:], ": ")
 				fields = append(fields, field{e.Expand(name), e.Expand(value)})
 			}
-			if !slices.Contains(opened, id) {
-				opened = append(opened, id)
+			if !slices.Contains(f.opened, id) {
+				f.opened = append(f.opened, id)
 			}
 			err = f.headers(id, end, fields)
 		case "data":
 			err = f.WriteData(id, end, []byte(e.Expand(rest)))
 		case "reset":
-			ended[id], err = true, f.WriteRSTStream(id, http2.ErrCodeCancel)
-		case "answer":
-			answered(id)
+			f.ended[id], err = true, f.WriteRSTStream(id, http2.ErrCodeCancel)
+		case "answer", "begun":
+			f.until(id, words[0] == "begun")
 		case "late":
 			site.sendLate()
 		default:
 			t.Fatalf("%s: the line %q of the script", e.Name, lines[i])
 		}
 		if err != nil {
-			return opened // the server has closed
+			return // the server has closed
 		}
 	}
-	return opened
 }
 
 // exchange2 plays a script over HTTP/2, waits until the streams that must be answered have ended, and then asks for after
@@ -114,51 +125,43 @@ func (e entry) exchange2(t testing.TB, p *program, lines []string, patience time
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		return o, err
 	}
-	f := &frames{Framer: http2.NewFramer(conn, conn)}
+	f := &frames{Framer: http2.NewFramer(conn, conn), streams: map[uint32]*answer{}, ended: map[uint32]bool{}}
 	f.AllowIllegalWrites, f.ReadMetaHeaders = true, hpack.NewDecoder(4096, nil)
 	f.hpack = hpack.NewEncoder(&f.fields)
 	if err := f.WriteSettings(); err != nil {
 		return o, err
 	}
-	streams := map[uint32]*answer{}
-	ended := map[uint32]bool{}
-	var fault error
-	until := func(id uint32) {
-		for !ended[id] && fault == nil {
-			fault = f.readFrame(streams, ended)
-		}
+	e.script(t, lines, p.sites[e.Name], f)
+	for _, id := range f.opened {
+		f.until(id, false)
 	}
-	opened := e.script(t, lines, p.sites[e.Name], f, ended, until)
-	for _, id := range opened {
-		until(id)
+	last := slices.Max(append(f.opened, 1)) + 2
+	if f.fault == nil {
+		f.fault = f.headers(last, true, pseudo(http.MethodGet, e.Host(), e.after()))
+		f.until(last, false)
 	}
-	last := slices.Max(append(opened, 1)) + 2
-	if fault == nil {
-		fault = f.headers(last, true, pseudo(http.MethodGet, e.Host(), e.after()))
-		until(last)
-	}
-	for _, id := range append(opened, last) {
-		if a := streams[id]; a != nil {
+	for _, id := range append(f.opened, last) {
+		if a := f.streams[id]; a != nil {
 			o.answers = append(append(o.answers, a.interim...), *a)
 		}
 	}
 	var timeout net.Error
-	o.hung = errors.As(fault, &timeout) && timeout.Timeout()
+	o.hung = errors.As(f.fault, &timeout) && timeout.Timeout()
 	o.lastPage(e)
 	return o, nil
 }
 
 // readFrame reads the next frame, answers what must be answered, and notes what happened to its stream.
-func (f *frames) readFrame(streams map[uint32]*answer, ended map[uint32]bool) error {
+func (f *frames) readFrame() error {
 	frame, err := f.ReadFrame()
 	if err != nil {
 		return err
 	}
 	id := frame.Header().StreamID
-	if streams[id] == nil && id != 0 {
-		streams[id] = &answer{fields: http.Header{}, trailers: http.Header{}}
+	if f.streams[id] == nil && id != 0 {
+		f.streams[id] = &answer{fields: http.Header{}, trailers: http.Header{}}
 	}
-	s := streams[id]
+	s := f.streams[id]
 	switch frame := frame.(type) {
 	case *http2.SettingsFrame:
 		if !frame.IsAck() {
@@ -184,14 +187,14 @@ func (f *frames) readFrame(streams map[uint32]*answer, ended map[uint32]bool) er
 			s.interim = append(s.interim, answer{status: s.status, fields: fields})
 			s.status, s.fields = 0, http.Header{}
 		}
-		ended[id] = ended[id] || frame.StreamEnded()
+		f.ended[id] = f.ended[id] || frame.StreamEnded()
 	case *http2.DataFrame:
 		s.body += string(frame.Data())
-		ended[id] = ended[id] || frame.StreamEnded()
+		f.ended[id] = f.ended[id] || frame.StreamEnded()
 	case *http2.RSTStreamFrame:
 		// What was answered before the request ended may be followed by a reset without an error.
-		if !ended[id] {
-			ended[id], s.cut = true, true
+		if !f.ended[id] {
+			f.ended[id], s.cut = true, true
 		}
 	}
 	return nil

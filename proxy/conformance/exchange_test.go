@@ -19,8 +19,9 @@ import (
 // outcome is what a client saw of one connection.
 type outcome struct {
 	answers []answer
-	open    bool // a further request of the same connection was answered by its own page
-	hung    bool // neither an end nor an answer came in time
+	raw     string // the bytes, over HTTP/1.1
+	open    bool   // a further request of the same connection was answered by its own page
+	hung    bool   // neither an end nor an answer came in time
 }
 
 // answer is one answer as the client read it. For HTTP/2 a stream that ended without one has a status of 0.
@@ -103,6 +104,8 @@ func (e entry) exchange1(t testing.TB, p *program, way, method string, steps []c
 			_, err = io.WriteString(conn, part.Text) // fails where the server has closed
 		case "answer":
 			stream.wait(func(read []byte) bool { return bytes.Contains(read, []byte("\r\n\r\n")) })
+		case "begun": // some of the body
+			stream.wait(func(read []byte) bool { _, body, _ := bytes.Cut(read, []byte("\r\n\r\n")); return len(body) > 0 })
 		case "late":
 			p.sites[e.Name].sendLate()
 		case "close":
@@ -123,6 +126,7 @@ func (e entry) exchange1(t testing.TB, p *program, way, method string, steps []c
 	read, err := stream.all()
 	var timeout net.Error
 	o.hung = errors.As(err, &timeout) && timeout.Timeout()
+	o.raw = string(read)
 	in := bufio.NewReader(bytes.NewReader(read))
 	for {
 		if _, err := in.Peek(1); err != nil {

@@ -39,6 +39,7 @@ type result struct {
 	outcome
 	err     error // the exchange could not be made, or was no HTTP
 	reached []request
+	raw     string   // what reached the website
 	faults  []string // of what reached the website
 }
 
@@ -82,14 +83,14 @@ func run(t *testing.T, w way, entries []entry, patience time.Duration) map[strin
 	p.stop(t)
 	for _, e := range entries {
 		r := results[e.Name]
-		r.reached, r.faults = p.sites[e.Name].reached(t)
+		r.reached, r.faults, r.raw = p.sites[e.Name].reached(t)
 		// The last request has shown what it was for, if it was answered.
 		if i := slices.IndexFunc(r.reached, func(one request) bool { return one.asked() == "GET "+e.after() }); i >= 0 && r.open {
 			r.reached = slices.Delete(r.reached, i, i+1)
 		}
 		results[e.Name] = r
 	}
-	if requests, _ := p.stray.reached(t); w.scheme != "" && len(requests) > 0 {
+	if requests, _, _ := p.stray.reached(t); w.scheme != "" && len(requests) > 0 {
 		t.Errorf("requests reached a website that is for none of them: %v", requests)
 	}
 	return results
@@ -155,6 +156,9 @@ func (e entry) differences(t testing.TB, w way, r result) (all []string) {
 	for _, fault := range r.faults {
 		differs("%s", fault)
 	}
+	if line := missing(r.raw, e.Steps("raw")); line != "" {
+		differs("the website got no %q at its place in %q", line, r.raw)
+	}
 	want := e.expected(t)
 	var pages []string
 	for _, one := range want {
@@ -187,6 +191,20 @@ func (e entry) differences(t testing.TB, w way, r result) (all []string) {
 		differs("reached the website:\n\t\t%s\n\tshould reach it:\n\t\t%s", list(got), list(want))
 	}
 	return all
+}
+
+// missing returns the first line that text lacks behind those before it, or "".
+func missing(text string, lines []conformance.Step) string {
+	for _, step := range lines {
+		for line := range strings.Lines(step.Text) {
+			_, rest, found := strings.Cut(text, "\n"+line)
+			if !found {
+				return line
+			}
+			text = "\n" + rest
+		}
+	}
+	return ""
 }
 
 // same compares a request that reached the website with one that should. Of one that is cut off, the beginning is enough.

@@ -145,7 +145,7 @@ func (w *website) wait(patience time.Duration, holds func() bool) bool {
 }
 
 // reached returns what came, of all connections, once they are closed.
-func (w *website) reached(t testing.TB) (requests []request, faults []string) {
+func (w *website) reached(t testing.TB) (requests []request, faults []string, raw string) {
 	t.Helper()
 	last, err := net.Dial("tcp", w.address) // connections are accepted in their order: this one behind all others
 	if err != nil {
@@ -160,9 +160,10 @@ func (w *website) reached(t testing.TB) (requests []request, faults []string) {
 	}
 	for _, v := range w.conns {
 		requests = append(requests, v.requests...)
+		raw += v.raw.String()
 		if v.fault != nil {
 			faults = append(faults, fmt.Sprintf("the website got what servers may read differently: %v in %q", v.fault, v.raw.String()))
 		}
 	}
-	return requests, faults
+	return requests, faults, raw
 }
