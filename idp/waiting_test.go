@@ -16,22 +16,37 @@ func TestBrowserWaits(t *testing.T) {
 	n.open("https://example.test/persona/authenticate")
 	arrived, release := n.holdBack("https://example.test/persona/authenticate")
 	n.do(idptest.Type("#username", "alice"), idptest.Type("#password", password))
-	// The library runs nothing while a page is on its way, so the page watches itself, and presses the key.
+	// The library runs nothing while a page is on its way, so the page watches itself, sends the form once more, and
+	// presses the key.
 	n.js(`window.states = new Set();
 		new MutationObserver(() => {
-			const {activeElement: focused} = document, words = document.querySelector("#progress").textContent;
+			const {activeElement: focused} = document, words = document.querySelector("#progress[role=status]").textContent;
 			states.add([focused.id, focused.textContent, words].join("|"));
+			if (words === "Signing in …") document.querySelector("#sign-in").requestSubmit();
 			if (words.startsWith("This takes longer")) document.dispatchEvent(new KeyboardEvent("keydown", {key: "Escape"}));
 		}).observe(document.querySelector("#sign-in"), {childList: true, subtree: true});
 		document.querySelector("#submit").focus(); ""`)
 	n.click("#submit")
 	<-arrived
-	n.until(`document.querySelector("#progress").textContent.startsWith("Stopped")`)
+	n.until(`document.querySelector("#progress[role=status]").textContent.startsWith("Stopped")`)
 	want := "submit|Signing in …|\nsubmit|Signing in …|Signing in …\nsubmit|Signing in …|This takes longer than usual. Press Escape to stop.\n" +
 		"submit|Sign in|Stopped. You are not signed in; try again."
 	if got := n.js(`[...states].join("\n")`); got != want {
 		t.Errorf("the page went through\n%s\nwant\n%s", got, want)
 	}
+	if again := len(arrived); again > 0 {
+		t.Errorf("the form was sent %d times more", again)
+	}
+	// A page that the browser kept comes back ready.
+	n.js(`new MutationObserver((_, self) => {
+			if (document.querySelector("#progress[role=status]").textContent !== "Signing in …") return;
+			self.disconnect();
+			window.stop();
+			dispatchEvent(new PageTransitionEvent("pageshow", {persisted: true}));
+		}).observe(document.querySelector("#sign-in"), {childList: true, subtree: true}); ""`)
+	n.click("#submit")
+	<-arrived
+	n.until(`document.querySelector("#submit").getAttribute("aria-disabled") === "false" && document.querySelector("#progress[role=status]").textContent === ""`)
 	release()
 	n.click("#submit")
 	n.see("https://example.test/persona/", "#logout")
@@ -44,7 +59,7 @@ func TestBrowserDialogEarlyPress(t *testing.T) {
 	n.dialogFor(farSite, map[string]any{"email": "alice@example.test"})
 	n.screen("address")
 	early := n.js(`dispatchEvent(new Event("focus")); document.querySelector("#next").click();
-		document.querySelector("#early").textContent + document.querySelector("#next").getAttribute("aria-disabled")`)
+		document.querySelector("#early[role=status]").textContent + document.querySelector("#next").getAttribute("aria-disabled")`)
 	if early != "That was too early to see what is asked. Press again.true" {
 		t.Errorf("an early press is answered by %q", early)
 	}

@@ -125,6 +125,23 @@ func TestHubAnswers(t *testing.T) {
 	}
 }
 
+// TestHubLookupFails: whether it helps to ask again is said of a domain that cannot be looked up: a server that is
+// down may come back, a host that may not be asked stays one.
+func TestHubLookupFails(t *testing.T) {
+	t.Parallel()
+	closed := apptest.FreePort(t)
+	for allowed, state := range map[string]string{"localhost": "offline", "other.test": "unknown"} {
+		folder := t.TempDir()
+		yaml, roots := filesYAML(t, folder, "example.test", "away.test")
+		p := start(t, folder, yaml+fmt.Sprintf("lookups: {allow_private: [%s], ports: [%d]}\n", allowed, closed)+oneDomain(website(t).URL)+
+			fmt.Sprintf("  - {name: away.test, authority: \"localhost:%d\"}\n", closed)+deadDirectory)
+		status, body := get(t, p.client(roots), "https://example.test/persona/wsapi/address_info?email=a@away.test")
+		if status != http.StatusOK || !strings.Contains(body, `"state":"`+state+`"`) || !strings.Contains(body, "cannot be reached") {
+			t.Errorf("allowed %s: %d %s, want %s", allowed, status, body, state)
+		}
+	}
+}
+
 // TestHubOff: without the hub there is neither script nor dialog; with a list, its sites alone may ask.
 func TestHubOff(t *testing.T) {
 	_, client := startApart(t, "hub: {enabled: false}\n")

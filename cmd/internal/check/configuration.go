@@ -2,6 +2,8 @@ package check
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -58,7 +60,10 @@ func (c *Checker) checkSecrets(context.Context) report.Finding {
 	}
 	for _, file := range files {
 		info, err := os.Stat(file)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			f.Fail("correct the path in the configuration, or put the file there", "%v", err)
+			continue
+		} else if err != nil {
 			f.Fail("run the check as the user that runs persona, or as root", "%v", err)
 			continue
 		}

@@ -94,7 +94,7 @@ func TestModesOfSecrets(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, "secret")); err != nil {
 		t.Fatal(err)
 	}
-	look(t, newInternet(t).checker(c).Everything()).expect(t, want{"secrets", report.Failed, "no such file", "as the user that runs persona"})
+	look(t, newInternet(t).checker(c).Everything()).expect(t, want{"secrets", report.Failed, "no such file", "correct the path in the configuration"})
 }
 
 // TestCertificateFiles: the files are read as the program reads them, and names

@@ -87,7 +87,7 @@ func (c *Checker) certifiedGroup(domain string, signer config.Host) report.Group
 			return report.Skip("it has no authority")
 		}
 		if network.HostOf(s.provider) != signer.Name {
-			return report.Fail("publish {\"authority\":\""+signer.Name+"\"} at "+document.URL(domain, domain)+", or remove the domain from certifies",
+			return report.Fail("publish {\"authority\":\""+signer.Name+"\"} at "+document.Place(domain)+", or remove the domain from certifies",
 				"%s is the authority, so certificates of %s for @%s are refused", s.provider, signer.Name, domain)
 		}
 		return report.Pass("%s signs for it", signer.Name)

@@ -129,7 +129,7 @@ func (s *site) checkAuthority(ctx context.Context, domain string) report.Finding
 		way = append(way, more...)
 	}
 	led, finding := document.Follow(way, err, 1)
-	publish := "publish {\"authority\":\"" + s.signer + "\"} at " + document.URL(domain, domain)
+	publish := "publish {\"authority\":\"" + s.signer + "\"} at " + document.Place(domain)
 	if finding.Status == report.Failed {
 		if delegation, ok := s.published.Document.(browserid.Delegation); ok && s.signer != "" && network.HostOf(delegation.Authority) != s.signer {
 			finding.Hint = publish + ", if " + s.signer + " is to sign for it; otherwise " + finding.Hint

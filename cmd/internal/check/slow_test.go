@@ -61,7 +61,7 @@ func TestSilentWebsite(t *testing.T) {
   - {name: other.test, upstream: "http://10.0.0.1"}`)
 		began := time.Now()
 		found := look(t, world.checker(load(t, folder(t), yaml)).Everything())
-		found.expect(t, want{"answers", report.Failed, "it is connected, and no answer comes in time", "look at the website's load and its own log"})
+		found.expect(t, want{"answers", report.Failed, "it accepts the connection and gives no answer in time", "look at the website's load and its own log"})
 		found.expect(t, want{"answers", report.Skipped, "as found above", ""})
 		if websites := found.of("website"); len(websites) != 3 {
 			t.Errorf("there are %d steps for the websites", len(websites))
@@ -118,7 +118,7 @@ func TestSlowDiscovery(t *testing.T) {
 			{"speed", report.Warning, "took 12s: too long, so that sign-ins fail", "give up after 8s"},
 			{"authority", report.OK, "example.org is its own authority", ""},
 		}},
-		"silent": {time.Minute, []want{{"support document", report.Failed, "it is connected, and no answer comes in time", "the load and the log of the server there"}}},
+		"silent": {time.Minute, []want{{"support document", report.Failed, "it accepts the connection and gives no answer in time", "the load and the log of the server there"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -108,10 +108,13 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 		if err != nil {
 			fault := visitor.Explain(err, w.host.Upstream.Hostname())
 			w.down[w.host.Upstream.String()] = fault
-			return report.Fail(w.hint(fault)+". Visitors see an error page", "%v", fault)
+			return report.Fail("visitors see an error page: "+w.hint(fault), "%v", fault)
 		}
 		if got.StatusCode == http.StatusBadRequest {
 			return report.Fail("does the website want https:// in upstream, or does it not know the name "+w.host.Name+"?", "it answers 400: %s", visitor.Brief(got.Body))
+		}
+		if got.StatusCode == http.StatusLoopDetected {
+			return report.Fail("upstream leads back to this program: name the website's own host there", "it answers 508: the request goes in circles")
 		}
 		if got.StatusCode >= 500 {
 			return report.Fail("look at the website's own log", "it answers %d: %s", got.StatusCode, visitor.Brief(got.Body))

@@ -10,11 +10,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -91,10 +93,18 @@ func ToItself(response *http.Response) bool {
 	return to.String() == asked.String()
 }
 
-// Brief cuts a foreign text down to what fits into a line.
+// markup is what people do not see of a page.
+var markup = regexp.MustCompile(`(?is)<!--.*?-->|<head\b.*?</head>|<style\b.*?</style>|<script\b.*?</script>|<[^>]*>`)
+
+// Brief cuts a foreign text, a page's without its markup, down to what fits into a
+// line.
 func Brief(body []byte) string {
 	const most = 160
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "\uFFFD")), " ")
+	text := strings.ToValidUTF8(string(body), "\uFFFD")
+	if seen := html.UnescapeString(markup.ReplaceAllString(text, " ")); strings.HasPrefix(strings.TrimSpace(text), "<") && strings.TrimSpace(seen) != "" {
+		text = seen
+	}
+	text = strings.Join(strings.Fields(text), " ")
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + " …"
 	}

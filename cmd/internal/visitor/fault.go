@@ -107,7 +107,7 @@ func explain(err error, host string, came *progress) *Fault {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fault(Refused, "is the server of "+host+" running, and does the port lead to it?", "the connection is refused")
 	case isTimeout && came.connected.Load():
-		return fault(Silent, "look at the load and the log of the server there: it takes the connection", "it is connected, and no answer comes in time")
+		return fault(Silent, "look at the load and the log of the server there: it takes the connection", "it accepts the connection and gives no answer in time")
 	case isTimeout:
 		return fault(Unreached, "look at the firewall, the router's forwarding and the cloud's security group", "no answer in time")
 	case isClosed:

@@ -83,6 +83,22 @@ func plain(t *testing.T) string {
 	return server.Listener.Addr().String()
 }
 
+// TestBrief: of a page its text is quoted, of anything else all that fits.
+func TestBrief(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		"no\n  database\x00\xff": "no database\x00\uFFFD",
+		" <!doctype html><html><head><title>x</title></head><body><!-- a > b --><style>p{}</style><h1>Gone &amp; away</h1>\n<p class=\"a\">for\ngood</p>": "Gone & away for good",
+		`<script src="a.js"></script>`: `<script src="a.js"></script>`,
+		"1 < 2 > 0":                    "1 < 2 > 0",
+		strings.Repeat("é", 200):       strings.Repeat("é", 160) + " …",
+	} {
+		if got := visitor.Brief([]byte(body)); got != want {
+			t.Errorf("%q: got %q, want %q", body, got, want)
+		}
+	}
+}
+
 // TestClient: no redirect is followed, an answer without end is cut, and a post
 // comes as from a page of the same origin.
 func TestClient(t *testing.T) {

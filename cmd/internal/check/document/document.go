@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -36,11 +35,8 @@ type Published struct {
 	Document browserid.Document
 }
 
-// URL is where clients look: every lookup, delegated or not, carries
-// the domain of the address.
-func URL(authority, domain string) string {
-	return "https://" + authority + browserid.DocumentPath + "?domain=" + url.QueryEscape(domain)
-}
+// Place is where a domain publishes its document.
+func Place(domain string) string { return "https://" + domain + browserid.DocumentPath }
 
 // rules are what a document is refused for, in the order in which its
 // readers look.
