@@ -37,7 +37,12 @@ func TestBrowserDialogSignIn(t *testing.T) {
 			if words := d.screen("choose"); !strings.Contains(words, "a.liddell@example.test") {
 				t.Errorf("the addresses are not offered:\n%s", words)
 			}
+			// A click before there was time to read is not taken, nor made up for.
+			if early := d.js(`dispatchEvent(new Event("focus")); document.querySelector("#sign-in").click(); document.querySelector("#early").textContent`); early == "" {
+				t.Error("an early click is taken")
+			}
 			d.settle()
+			d.screen("choose")
 			d.click("#sign-in")
 			n.heard("ready login")
 			n.verify(site, "alice@example.test")
