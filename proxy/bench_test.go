@@ -23,7 +23,7 @@ func BenchmarkEdge(b *testing.B) {
 		b.Fatal(err)
 	}
 	handler := middleware.New(middleware.Config{Log: zerolog.New(io.Discard)})(edge.Terminated())
-	for _, host := range []string{"example.com", "Example.com:8443"} {
+	for _, host := range []string{"example.com", "Example.com:80"} {
 		b.Run(host, func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, "http://example.com/index.html?a=b", http.NoBody)
 			r.Host, r.RemoteAddr = host, "192.0.2.1:1234"

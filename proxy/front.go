@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -124,7 +125,7 @@ func (f *front) failed(conn *tls.Conn, err error) {
 	if errors.Is(err, net.ErrClosed) || f.open.Err() != nil || shaken.Version == 0 && errors.Is(err, io.EOF) {
 		return // a limit was reached, the program stops, or a load balancer looks whether the port is open
 	}
-	if odd, ok := errors.AsType[tls.RecordHeaderError](err); ok && odd.Conn != nil && string(odd.RecordHeader[:4]) == "GET " {
+	if odd, ok := errors.AsType[tls.RecordHeaderError](err); ok && odd.Conn != nil && isToken(odd.RecordHeader[:3]) {
 		_, _ = io.WriteString(odd.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks HTTPS.\n")
 	}
 	f.log.Info().Str("client", conn.RemoteAddr().String()).Str("server_name", shaken.ServerName).
@@ -188,6 +189,14 @@ func (c *headConn) Read(p []byte) (int, error) {
 				c.bodyEnded()
 			}
 			return n, err
+		case len(c.pending) == 0 && c.part == partChunks:
+			n, err := c.Conn.Read(p)
+			if n == 0 {
+				return 0, err
+			}
+			ours := c.followed(p[:n])
+			c.pending = bytes.Clone(p[ours:n])
+			return ours, nil // an error comes again
 		case c.part == partRaw:
 			return c.Conn.Read(p)
 		}
@@ -234,13 +243,7 @@ func (c *headConn) look() bool {
 			c.bodyEnded()
 		}
 	case partChunks:
-		n, ended, err := c.chunks.follow(c.pending)
-		c.clear = n
-		if ended {
-			c.bodyEnded()
-		} else if err != nil { // net/http finds the same
-			c.clear, c.part = len(c.pending), partBroken
-		}
+		c.clear = c.followed(c.pending)
 	case partUpgrade:
 		if len(c.pending) <= c.maxHead {
 			return false
@@ -268,6 +271,20 @@ func (c *headConn) look() bool {
 		c.judge(end)
 	}
 	return true
+}
+
+// followed returns how many bytes belong to a chunked body. Of a malformed one that is
+// all of them: net/http finds the same.
+func (c *headConn) followed(p []byte) int {
+	n, ended, err := c.chunks.follow(p)
+	switch {
+	case err != nil:
+		c.part = partBroken
+		return len(p)
+	case ended:
+		c.bodyEnded()
+	}
+	return n
 }
 
 // judge clears a head, or puts a refused request in its place.

@@ -88,7 +88,7 @@ func readHead(head []byte) (requestHead, error) {
 			// One expectation is known (RFC 9110, section 10.1.1), and servers find it in
 			// more than it.
 			if !bytes.EqualFold(value, []byte("100-continue")) {
-				return h, errors.New("Expect is another one than 100-continue")
+				return h, errors.New("the expectation is another one than 100-continue")
 			}
 		case bytes.EqualFold(name, []byte("Upgrade")):
 			h.upgrade = true
@@ -124,7 +124,8 @@ func readRequestLine(line []byte) (old bool, err error) {
 	default:
 		return false, errors.New("the version is malformed")
 	}
-	if string(method) != "CONNECT" { // whose target is an authority, and which is refused anyway
+	ordinary := len(target) > 0 && target[0] == '/' && bytes.IndexByte(target, '%') < 0 && isValue(target) && bytes.IndexAny(target, " \t") < 0
+	if !ordinary && string(method) != "CONNECT" { // whose target is an authority, and which is refused anyway
 		if _, err := url.ParseRequestURI(string(target)); err != nil || bytes.IndexByte(target, ' ') >= 0 {
 			return false, malformedTarget{fmt.Errorf("the target is malformed: %w", err)}
 		}

@@ -5,10 +5,24 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"persona-sidecar/proxy/conformance"
 )
+
+func BenchmarkHead(b *testing.B) {
+	head := []byte("GET /index.html?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\nCookie: a=b; c=d\r\n\r\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		if end := headEnd(head); end != len(head) {
+			b.Fatal(end)
+		}
+		if _, err := readHead(head); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
 
 // FuzzHead: a head that is let through is one to net/http too, with the same body, or is
 // refused by it; and a refusal is always a request that net/http takes.
@@ -45,6 +59,9 @@ func FuzzHead(f *testing.F) {
 			return
 		}
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(p)))
+		if err != nil && !head.foreign && strings.Contains(err.Error(), "invalid URI") {
+			t.Fatalf("%q: %v", p[:end], err)
+		}
 		if err != nil || head.foreign {
 			return
 		}
