@@ -103,6 +103,7 @@ func TestBrowserDialogScreens(t *testing.T) {
 		{name: "foreign", email: "ann@company.test", screen: "foreign", words: "idp.company.test"},
 		{name: "no-provider", email: "ann@nowhere.test", screen: "no_provider", words: "Check the spelling"},
 		{name: "disabled", email: "ann@off.test", screen: "disabled", words: "off.test has switched sign-in off"},
+		{name: "busy", email: "ann@busy.test", screen: "busy", words: "Try again in a few seconds."},
 		{name: "offline", email: "ann@down.test", screen: "offline", words: "timeout trying to load"},
 		{name: "not-allowed", site: evilSite, screen: "not_allowed", words: "https://www.evil.test"},
 		{name: "options", options: map[string]any{"siteLogo": "http://rp.other.test/logo.png"}, screen: "options", words: "siteLogos can only be served from https and data schemes."},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -51,10 +53,12 @@ document.getElementById("out").onclick = () => navigator.id.logout();
 // far is the rest of the world, as the hub looks it up.
 type far struct{}
 
-func (far) Discover(_ context.Context, domain string) (hub.Authority, error) {
+func (far) Discover(_ context.Context, _ netip.Prefix, domain string) (hub.Authority, error) {
 	switch domain {
 	case "company.test":
 		return hub.Authority{Issuer: "idp.company.test", Authentication: "https://idp.company.test/sign-in", Provisioning: "https://idp.company.test/provision"}, nil
+	case "busy.test":
+		return hub.Authority{}, fmt.Errorf("looking up %s: %w", domain, hub.ErrBusy)
 	case "off.test":
 		return hub.Authority{Disabled: true}, nil
 	case "down.test":

@@ -88,6 +88,16 @@ func TestAddressInfoIsLimited(t *testing.T) {
 	wantStatus(t, b.get("/persona/wsapi/address_info?email=a@company.test"), http.StatusOK)
 }
 
+// Where too many look-ups are under way, the dialog is asked to try again.
+func TestAddressInfoWhileBusy(t *testing.T) {
+	t.Parallel()
+	response := newWorld(t, asHub).browser().get("/persona/wsapi/address_info?email=a@busy.test")
+	if got := response.Header.Get("Retry-After"); got != "5" {
+		t.Errorf("Retry-After is %q", got)
+	}
+	wantError(t, response, http.StatusServiceUnavailable, "too_busy")
+}
+
 func TestSessionContext(t *testing.T) {
 	t.Parallel()
 	b := newWorld(t, asHub).browser()

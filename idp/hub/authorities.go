@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	"persona-sidecar/idp/browserid"
 )
@@ -16,12 +17,17 @@ type Authority struct {
 	Disabled bool
 }
 
-// Discovery looks up the authority of a mail domain that is not ours. A
-// *[NoAuthority] error gives a public reason why there is none; any other error
-// is not shown. Implementations are safe for concurrent use.
+// Discovery looks up the authority of a mail domain that is not ours, for a client
+// network, by which look-ups are shared out. A *[NoAuthority] error gives a public
+// reason why there is none, and [ErrBusy] asks to try again; any other error is
+// not shown. Implementations are safe for concurrent use.
 type Discovery interface {
-	Discover(ctx context.Context, domain string) (Authority, error)
+	Discover(ctx context.Context, caller netip.Prefix, domain string) (Authority, error)
 }
+
+// ErrBusy means that a domain was not looked up because too many look-ups are
+// under way.
+var ErrBusy = errors.New("too many look-ups are under way")
 
 // NoAuthority is why the authority of a domain is not known.
 type NoAuthority struct {
@@ -82,8 +88,8 @@ const (
 )
 
 // AddressInfo returns who confirms an address. The error is what a look-up failed
-// of, for the log; the answer is complete nevertheless.
-func (a *Authorities) AddressInfo(ctx context.Context, address browserid.Address) (AddressInfo, error) {
+// of, for the log; the answer is complete nevertheless, but for [ErrBusy].
+func (a *Authorities) AddressInfo(ctx context.Context, caller netip.Prefix, address browserid.Address) (AddressInfo, error) {
 	domain := address.Domain()
 	info := AddressInfo{Type: TypeSecondary, State: StateUnknown, NormalizedEmail: address.String()}
 	authority, own := a.own[domain]
@@ -93,7 +99,7 @@ func (a *Authorities) AddressInfo(ctx context.Context, address browserid.Address
 	case a.discovery == nil:
 		err = &NoAuthority{Reason: "addresses of other domains cannot be looked up here"}
 	default:
-		authority, err = a.discovery.Discover(ctx, domain)
+		authority, err = a.discovery.Discover(ctx, caller, domain)
 	}
 	switch {
 	case err != nil:

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -93,7 +94,7 @@ func TestSources(t *testing.T) {
 // others are the domains of others.
 type others map[string]error
 
-func (o others) Discover(_ context.Context, domain string) (hub.Authority, error) {
+func (o others) Discover(_ context.Context, _ netip.Prefix, domain string) (hub.Authority, error) {
 	if err := o[domain]; err != nil {
 		return hub.Authority{}, err
 	}
@@ -134,7 +135,7 @@ func TestAddressInfo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := hub.NewAuthorities(own, world).AddressInfo(t.Context(), address)
+			got, err := hub.NewAuthorities(own, world).AddressInfo(t.Context(), netip.Prefix{}, address)
 			test.want.NormalizedEmail = address.String()
 			if diff := cmp.Diff(test.want, got); diff != "" || (err != nil) != test.failed {
 				t.Errorf("error %v (-want +got):\n%s", err, diff)
@@ -142,7 +143,7 @@ func TestAddressInfo(t *testing.T) {
 		})
 	}
 	address, _ := browserid.ParseAddress("ann@far.test")
-	if got, err := hub.NewAuthorities(own, nil).AddressInfo(t.Context(), address); err == nil || got.Reason == "" || got.Type != "secondary" {
+	if got, err := hub.NewAuthorities(own, nil).AddressInfo(t.Context(), netip.Prefix{}, address); err == nil || got.Reason == "" || got.Type != "secondary" {
 		t.Errorf("without discovery: %+v, %v", got, err)
 	}
 }

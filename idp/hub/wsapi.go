@@ -20,6 +20,9 @@ import (
 const (
 	lookupLimit  = 30
 	lookupWindow = time.Minute
+	// lookupBusy is when to ask again where too much was asked at once: most
+	// look-ups have ended by then.
+	lookupBusy = 5 * time.Second
 )
 
 // wsapiFailure is how the historic centre answered bad parameters.
@@ -77,8 +80,11 @@ func (hub *Hub) getAddressInfo(w http.ResponseWriter, r *http.Request, h *identi
 			return err
 		}
 	}
-	info, err := hub.authorities.AddressInfo(r.Context(), address)
-	if err != nil {
+	info, err := hub.authorities.AddressInfo(r.Context(), route.ClientNetwork(hub.Respond.ClientAddr(r)), address)
+	switch {
+	case errors.Is(err, ErrBusy):
+		return &route.Error{Status: http.StatusServiceUnavailable, Code: "too_busy", RetryAfter: lookupBusy, Cause: err}
+	case err != nil:
 		hub.Respond.About(hub.Respond.Log.Info(), r, h).Err(err).Str("domain", address.Domain()).Msg("no authority is known for a mail domain")
 	}
 	route.JSON(w, http.StatusOK, info)

@@ -104,7 +104,8 @@ func (a *API) admit(r *http.Request) error {
 
 // answer writes the verdict, or returns why there is none.
 func (a *API) answer(w http.ResponseWriter, r *http.Request, q question) error {
-	verdict, err := a.config.Verifier.Verify(r.Context(), q.assertion, q.audience)
+	ctx := WithCaller(r.Context(), route.ClientNetwork(a.config.ClientAddr(r)))
+	verdict, err := a.config.Verifier.Verify(ctx, q.assertion, q.audience)
 	var refused *Refusal
 	switch {
 	case err == nil:

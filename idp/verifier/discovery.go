@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
-
-	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -68,14 +66,12 @@ type Discovery struct {
 	limit   time.Duration
 	fetcher *fetcher
 	cache   Cache
-	flights singleflight.Group
-	slots   chan struct{} // one for each look-up that is under way
+	asked   flights // by caller and document: what a caller asks twice takes one slot
+	fetched flights // by document: what several callers ask is fetched once
+	turns   *turns
 	done    context.Context
 	stop    context.CancelFunc
 }
-
-// mostLookups bounds the requests to other servers at one time.
-const mostLookups = 64
 
 // NewDiscovery makes a Discovery. Nothing is asked yet.
 func NewDiscovery(config DiscoveryConfig) *Discovery {
@@ -87,7 +83,9 @@ func NewDiscovery(config DiscoveryConfig) *Discovery {
 		limit:   config.Time,
 		fetcher: newFetcher(config),
 		cache:   config.Cache,
-		slots:   make(chan struct{}, mostLookups),
+		asked:   flights{limit: config.Time, under: map[string]*flight{}},
+		fetched: flights{limit: config.Time, under: map[string]*flight{}},
+		turns:   newTurns(),
 		done:    done,
 		stop:    stop,
 	}
@@ -98,8 +96,8 @@ func (d *Discovery) Close() { d.stop() }
 
 // Discover finds the authority over a mail domain: the last in the chain of
 // delegations that begins there. It takes at most [LookupTime]. The error is a
-// [*LookupError], the context's error, or, when the domain is our own, that of
-// [Own].
+// [*LookupError], [ErrBusy], the context's error, or, when the domain is our own,
+// that of [Own].
 func (d *Discovery) Discover(ctx context.Context, domain string) (Authority, error) {
 	return d.DiscoverFrom(ctx, domain, domain)
 }
@@ -160,31 +158,37 @@ func (d *Discovery) known(ctx context.Context, key cacheKey) (Lookup, bool) {
 	return d.cached(ctx, key)
 }
 
-// lookUp asks the domain's server. Callers that ask the same meanwhile wait for
-// the same answer; the request goes on when one of them gives up.
+// lookUp asks the domain's server, when it is the caller's turn. Callers that ask
+// the same meanwhile wait for the same answer; the request ends when the last of
+// them has given up.
 func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time) Lookup {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	answer := d.flights.DoChan(key.name+"?"+key.domain, func() (any, error) {
-		ctx, cancel := context.WithTimeout(d.done, d.limit)
-		defer cancel()
-		if step, ok := d.cached(ctx, key); ok { // a flight before this one ended just now
-			return step, nil
+	failed := func(err error) Lookup { return Lookup{Name: key.name, Domain: key.domain, Err: err} }
+	caller, document := callerOf(ctx), key.name+"?"+key.domain
+	answer, err := d.asked.join(ctx, d.done, caller+" "+document, func(ctx context.Context) Lookup {
+		done, err := d.turns.take(ctx, caller)
+		if err != nil {
+			return failed(err)
 		}
-		select {
-		case d.slots <- struct{}{}:
-			defer func() { <-d.slots }()
-		case <-ctx.Done():
-			return Lookup{Name: key.name, Domain: key.domain, Err: timedOut(key.name, ctx.Err())}, nil
+		defer done()
+		step, err := d.fetched.join(ctx, d.done, document, func(ctx context.Context) Lookup {
+			if step, ok := d.cached(ctx, key); ok { // another look-up ended just now
+				return step
+			}
+			step, age := d.fetcher.fetch(ctx, key.name, key.domain)
+			if !errors.Is(ctx.Err(), context.Canceled) { // else it is us who gave up
+				d.keep(context.WithoutCancel(ctx), key, step, age)
+			}
+			return step
+		})
+		if err != nil {
+			return failed(err)
 		}
-		step, age := d.fetcher.fetch(ctx, key.name, key.domain)
-		d.keep(ctx, key, step, age)
-		return step, nil
+		return step
 	})
-	select {
-	case <-ctx.Done():
-		return Lookup{Name: key.name, Domain: key.domain, Err: ctx.Err()}
-	case result := <-answer:
-		return result.Val.(Lookup)
+	if err != nil {
+		return failed(err)
 	}
+	return answer
 }

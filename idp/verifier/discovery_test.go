@@ -239,7 +239,7 @@ func TestDiscoverRefuses(t *testing.T) {
 				t.Errorf("temporary: %t", got)
 			}
 			if failed.Kind != test.kind || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%d: %v, want %d: %s", failed.Kind, err, test.kind, test.want)
+				t.Errorf("%d: %v (%v), want %d: %s", failed.Kind, err, errors.Unwrap(err), test.kind, test.want)
 			}
 			if strings.Contains(err.Error(), "127.0.0.1") && (failed.Kind == verifier.Unreachable || failed.Kind == verifier.Forbidden) {
 				t.Errorf("it tells of our network: %v", err)

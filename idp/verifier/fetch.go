@@ -39,6 +39,9 @@ type DiscoveryConfig struct {
 	// Internet, such as that of a test.
 	Resolver    *net.Resolver
 	DefaultPort int
+	// DNSTime is how long the addresses of a name may take to come; 0 is two
+	// seconds.
+	DNSTime time.Duration
 	// Transport sends the requests instead of one that is made of the fields
 	// above and asks neither private networks nor other ports; nil is that one.
 	Transport http.RoundTripper
@@ -67,6 +70,9 @@ func (c DiscoveryConfig) withDefaults() DiscoveryConfig {
 	if c.Time == 0 {
 		c.Time = LookupTime
 	}
+	if c.DNSTime == 0 {
+		c.DNSTime = 2 * time.Second
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -90,7 +96,7 @@ type fetcher struct {
 func newFetcher(config DiscoveryConfig) *fetcher {
 	transport := config.Transport
 	if transport == nil {
-		g := &guard{config.Ports, config.AllowPrivate, config.AllowPrivateDomains, config.Resolver, config.DefaultPort}
+		g := &guard{config.Ports, config.AllowPrivate, config.AllowPrivateDomains, resolver(config.Resolver), config.DefaultPort, config.DNSTime}
 		transport = &http.Transport{
 			Proxy:                  nil,
 			DialContext:            g.dial,
@@ -114,6 +120,7 @@ func newFetcher(config DiscoveryConfig) *fetcher {
 // how long it may be kept. The error of the step is a [*LookupError].
 func (f *fetcher) fetch(ctx context.Context, name, domain string) (step Lookup, age time.Duration) {
 	step = Lookup{Name: name, Domain: domain}
+	ctx = context.WithValue(ctx, lookupKey{}, ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+name+browserid.DocumentPath+"?domain="+url.QueryEscape(domain), nil)
 	if err != nil {
 		step.Err = invalidDomain(name, err)
@@ -122,7 +129,7 @@ func (f *fetcher) fetch(ctx context.Context, name, domain string) (step Lookup, 
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", f.userAgent)
 	if step.Response, err = f.client.Do(request); err != nil {
-		step.Err = connectionError(name, err)
+		step.Err = connectionError(ctx, name, err)
 		return step, 0
 	}
 	defer func() { _ = step.Response.Body.Close() }()
@@ -139,7 +146,7 @@ func (f *fetcher) fetch(ctx context.Context, name, domain string) (step Lookup, 
 	case refused != nil:
 		step.Err = refused
 	case err != nil:
-		step.Err = connectionError(name, err)
+		step.Err = connectionError(ctx, name, err)
 	default:
 		if step.Document, err = parseForeign(step.Body); err != nil {
 			step.Document = nil
@@ -191,7 +198,10 @@ func parseForeign(data []byte) (browserid.Document, error) {
 }
 
 // connectionError sorts out why there is no answer.
-func connectionError(name string, err error) error {
+func connectionError(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil { // whatever failed because of that
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
 	var (
 		timeout net.Error
 		refused *errForbidden

@@ -2,8 +2,10 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -19,6 +21,7 @@ type guard struct {
 	domains  []string       // names that may lie in private networks
 	resolver *net.Resolver  // nil is the system's
 	port     int            // where names without a port are asked
+	dnsTime  time.Duration  // for a name's addresses
 }
 
 // errForbidden is why a connection was not made.
@@ -30,9 +33,15 @@ type errForbidden struct {
 func (e *errForbidden) Error() string { return e.problem }
 func (e *errForbidden) Hint() string  { return e.hint }
 
+// lookupKey is the context value that holds the context of a whole look-up:
+// http.Transport goes on dialling after a request was given up, with the values of
+// its context and without its end.
+type lookupKey struct{}
+
 // dial connects to an address of the network "tcp". What the name resolves to
 // is looked at as the socket is connected, so that there is no second look-up
-// that could give another answer.
+// that could give another answer. The dial, and the connection, end with the
+// look-up.
 func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -52,7 +61,44 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 	if !slices.Contains(g.domains, host) {
 		dialer.Control = g.control
 	}
-	return dialer.DialContext(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
+	lookup, ok := ctx.Value(lookupKey{}).(context.Context)
+	if !ok {
+		lookup = ctx
+	}
+	dialling, cancel := context.WithCancelCause(lookup)
+	defer cancel(nil)
+	slow := &net.DNSError{Err: "the name server did not answer in time", Name: host, IsTimeout: true}
+	timer := time.AfterFunc(g.dnsTime, func() { cancel(slow) })
+	defer timer.Stop()
+	traced := httptrace.WithClientTrace(dialling, &httptrace.ClientTrace{DNSDone: func(httptrace.DNSDoneInfo) { timer.Stop() }})
+	conn, err := dialer.DialContext(traced, network, net.JoinHostPort(host, strconv.Itoa(port)))
+	switch {
+	case err == nil:
+		context.AfterFunc(lookup, func() { _ = conn.Close() })
+	case errors.Is(context.Cause(dialling), slow):
+		err = slow
+	}
+	return conn, err
+}
+
+// resolver returns one that asks as another does, or the system, and whose
+// questions end with their context: without that each waits for its own five
+// seconds.
+func resolver(from *net.Resolver) *net.Resolver {
+	if from == nil {
+		from = &net.Resolver{PreferGo: true}
+	}
+	dial := from.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	return &net.Resolver{PreferGo: from.PreferGo, StrictErrors: from.StrictErrors, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { _ = conn.Close() })
+		}
+		return conn, err
+	}}
 }
 
 // control refuses addresses just before the socket is connected.

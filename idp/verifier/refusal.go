@@ -27,8 +27,8 @@ type hinted struct {
 func (h *hinted) Hint() string  { return h.hint }
 func (h *hinted) Unwrap() error { return h.error }
 
-// ErrBusy means that the memory against replay is full, so that no assertion can
-// be accepted at the moment.
+// ErrBusy means that no answer can be given at the moment: too many look-ups of
+// other domains wait, or the memory against replay is full.
 var ErrBusy = errors.New("too busy")
 
 // refuse makes a refusal of an error about a bundle.

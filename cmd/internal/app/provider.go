@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp"
@@ -138,14 +139,16 @@ func (g *generation) makeVerifier() *verifier.API {
 // lookup lets the hub look up the domains of others.
 type lookup struct{ discovery *verifier.Discovery }
 
-func (l lookup) Discover(ctx context.Context, domain string) (hub.Authority, error) {
-	found, err := l.discovery.Discover(ctx, domain)
+func (l lookup) Discover(ctx context.Context, caller netip.Prefix, domain string) (hub.Authority, error) {
+	found, err := l.discovery.Discover(verifier.WithCaller(ctx, caller), domain)
 	var failed *verifier.LookupError
 	switch {
 	case errors.As(err, &failed) && failed.Kind == verifier.Disabled:
 		return hub.Authority{Disabled: true}, nil
 	case errors.As(err, &failed):
 		return hub.Authority{}, &hub.NoAuthority{Reason: failed.Error(), Offline: failed.Temporary(), Cause: failed.Unwrap()}
+	case errors.Is(err, verifier.ErrBusy):
+		return hub.Authority{}, fmt.Errorf("looking up %s: %w", domain, hub.ErrBusy)
 	case err != nil:
 		return hub.Authority{}, err
 	}

@@ -5,6 +5,9 @@ import { Failure } from "./failure.js";
 
 const DEADLINE_MS = 20000; // looking at another domain may take eight seconds
 
+/** The errors after which the same is asked again, a little later. */
+const BUSY = ["too_busy", "too_many_lookups"];
+
 /**
  * @typedef {{signed_in: boolean, directory_available: boolean, addresses: string[], computer?: "private" | "shared"}} Session
  * @typedef {{type: string, issuer: string, auth: string, prov: string, disabled: boolean, state: string, normalizedEmail: string, reason?: string}} AddressInfo
@@ -31,7 +34,9 @@ async function getJSON(path, options) {
     throw new Failure("server", { reason: "no answer came" });
   }
   if (response.ok) return answer;
-  throw new Failure("server", { reason: String(answer.message || answer.reason || response.status).replace(/\.$/, "") });
+  const message = String(answer.message || answer.reason || response.status);
+  if (BUSY.includes(answer.error)) throw new Failure("busy", { reason: message });
+  throw new Failure("server", { reason: message.replace(/\.$/, "") });
 }
 
 /** Who is signed in here. @returns {Promise<Session>} */
