@@ -30,6 +30,10 @@ type script struct {
 	once   sync.Once     // closes sent
 }
 
+func newScript(target string, parts []conformance.Step) *script {
+	return &script{target: target, parts: parts, late: make(chan struct{}), sent: make(chan struct{})}
+}
+
 // answer runs the script on a connection and reports whether the connection goes on.
 func (s *script) answer(conn net.Conn) bool {
 	defer s.once.Do(func() { close(s.sent) })
@@ -94,9 +98,6 @@ type answered struct {
 func runAnswers(t *testing.T, w way, entries []entry, patience time.Duration) (map[string]answered, *program) {
 	t.Helper()
 	p := w.kind.start(t, entries)
-	for _, e := range entries {
-		p.sites[e.Name].script = &script{target: "/" + e.Name, parts: e.Steps("answer"), late: make(chan struct{}), sent: make(chan struct{})}
-	}
 	results := map[string]answered{}
 	var mu sync.Mutex
 	var asking sync.WaitGroup

@@ -27,13 +27,12 @@ import (
 
 // program is a proxy that runs as a process of its own, in front of one website for each entry.
 type program struct {
-	name    string
-	secure  string // address of its TLS listener, "" without one
-	plain   string // address of its plain listener, "" without one
-	roots   *x509.CertPool
-	sites   map[string]*website // by entry
-	stray   *website            // where requests go that are for none of them; nil: they are refused
-	version string
+	name   string
+	secure string // address of its TLS listener, "" without one
+	plain  string // address of its plain listener, "" without one
+	roots  *x509.CertPool
+	sites  map[string]*website // by entry
+	stray  *website            // where requests go that are for none of them; nil: they are refused
 
 	process *os.Process
 	log     bytes.Buffer
@@ -131,11 +130,18 @@ func (k kind) start(t testing.TB, entries []entry) *program {
 	for _, e := range entries {
 		site := newWebsite(t)
 		site.early, site.identity = e.Fields["website"] == "early", e.Fields["website"] == "identity"
+		if parts := e.Steps("answer"); parts != nil {
+			site.script = newScript("/"+e.Name, parts)
+		}
 		p.sites[e.Name] = site
 	}
 	folder := t.TempDir()
 	p.roots = certificate(t, filepath.Join(folder, "tls.pem"), "*.conformance.test")
 	words := k.command(t, p, folder)
+	go p.stray.run()
+	for _, site := range p.sites {
+		go site.run()
+	}
 	command := exec.Command(words[0], words[1:]...)
 	command.Dir, command.Stdout, command.Stderr = folder, &p.log, &p.log
 	if err := command.Start(); err != nil {

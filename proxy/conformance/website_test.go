@@ -18,6 +18,7 @@ import (
 // website is a scripted website. It keeps every byte that reaches it, and answers each request with a page that names the
 // request's method and target, so that a page that reaches another request is seen.
 type website struct {
+	listener net.Listener
 	address  string
 	early    bool    // answers before it reads a body
 	identity bool    // stands behind an identity host
@@ -41,34 +42,36 @@ type visit struct {
 // page is the body of a website's answer to a request of this method and target.
 func page(asked string) string { return "page of " + asked }
 
-// newWebsite starts a website that runs until the test ends.
+// newWebsite opens a website's port until the test ends. It answers from run on.
 func newWebsite(t testing.TB) *website {
 	t.Helper()
 	listener := proxytest.Listen(t)
-	w := &website{address: listener.Addr().String()}
+	w := &website{listener: listener, address: listener.Addr().String()}
 	w.changed = sync.NewCond(&w.mu)
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			v := &visit{client: conn.RemoteAddr().String()}
-			w.update(func() {
-				w.conns = append(w.conns, v)
-				w.open++
-			})
-			go func() {
-				defer w.update(func() {
-					v.ended = true
-					w.open--
-				})
-				defer conn.Close()
-				w.serve(conn, v)
-			}()
-		}
-	}()
 	return w
+}
+
+// run serves connections until the port is closed.
+func (w *website) run() {
+	for {
+		conn, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		v := &visit{client: conn.RemoteAddr().String()}
+		w.update(func() {
+			w.conns = append(w.conns, v)
+			w.open++
+		})
+		go func() {
+			defer w.update(func() {
+				v.ended = true
+				w.open--
+			})
+			defer conn.Close()
+			w.serve(conn, v)
+		}()
+	}
 }
 
 func (w *website) update(change func()) {
