@@ -30,7 +30,7 @@ type request struct {
 	host   string      // the value of Host
 	fields wire.Fields // without Host, Content-Length, Transfer-Encoding, Trailer; Connection and Upgrade only for an upgrade, and Connection to name TE
 
-	body   io.Reader // nil: none
+	body   io.Reader // nil: none; with a method buffered() int, it may leave in one write with the head
 	length int64     // of the body in bytes; -1: not known
 	// trailer returns what follows a body, when it has been read to its end; nil:
 	// nothing. announce are the names, for the field Trailer.

@@ -26,6 +26,9 @@ type http2Client struct {
 }
 
 const (
+	dialTimeout = 10 * time.Second
+	keepAlive   = 15 * time.Second // between probes, so that a dead machine is noticed
+
 	// An HTTP/2 website says when it closes a connection, so this one may be idle
 	// for longer than those of HTTP/1.1.
 	http2Idle = time.Minute
@@ -62,7 +65,7 @@ func (c *http2Client) close() { c.transport.CloseIdleConnections() }
 
 func (c *http2Client) exchange(ctx context.Context, q *request) (*reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	res, err := c.send(ctx, cancel, q, c.transport)
+	res, err := c.send(ctx, cancel, q)
 	if err == nil && (res.StatusCode < 200 || res.StatusCode > 999) {
 		err = &fault{Broken, logHint, fmt.Errorf("the answer has the status %03d", res.StatusCode)}
 	}
@@ -82,21 +85,13 @@ func (c *http2Client) exchange(ctx context.Context, q *request) (*reply, error) 
 }
 
 // send sends a request and waits for the head of its answer.
-func (c *http2Client) send(ctx context.Context, cancel context.CancelCauseFunc, q *request, via http.RoundTripper) (*http.Response, error) {
+func (c *http2Client) send(ctx context.Context, cancel context.CancelCauseFunc, q *request) (*http.Response, error) {
 	// Only Opaque sends the target byte for byte: a URL that holds a path escapes
 	// what the standard wants escaped. One that begins with "//" would be taken for
 	// an authority, so it gets one that is taken off again.
 	u := &url.URL{Scheme: c.scheme, Host: c.endpoint.address, Opaque: q.target}
 	if strings.HasPrefix(q.target, "//") {
 		u.Opaque = "//" + q.host + q.target
-		if via != c.transport { // over HTTP/1.1 it is not taken off
-			path, query, asked := strings.Cut(q.target, "?")
-			u.Opaque, u.Path, u.RawQuery, u.ForceQuery = "", path, query, asked && query == ""
-			u.RawPath = path
-			if decoded, err := url.PathUnescape(path); err == nil {
-				u.Path = decoded
-			}
-		}
 	}
 	r := &http.Request{
 		Method: q.method, URL: u, Host: q.host, Header: make(http.Header, len(q.fields)+1),
@@ -106,10 +101,8 @@ func (c *http2Client) send(ctx context.Context, cancel context.CancelCauseFunc, 
 	for _, f := range q.fields {
 		r.Header[f.Name] = append(r.Header[f.Name], f.Value)
 	}
-	if via == c.transport {
-		delete(r.Header, "Connection") // which HTTP/2 does not know, as it does no upgrades
-		delete(r.Header, "Upgrade")
-	}
+	delete(r.Header, "Connection") // which HTTP/2 does not know, as it does no upgrades
+	delete(r.Header, "Upgrade")
 	if q.body != nil {
 		taken := &takenBody{q: q, r: r, timeout: c.endpoint.timeout, cancel: cancel}
 		defer taken.unwatch()
@@ -137,7 +130,7 @@ func (c *http2Client) send(ctx context.Context, cancel context.CancelCauseFunc, 
 		over = true
 		mu.Unlock()
 	}()
-	return via.RoundTrip(r.WithContext(ctx))
+	return c.transport.RoundTrip(r.WithContext(ctx))
 }
 
 // takenBody is a body on its way to the website. It ends the exchange when the

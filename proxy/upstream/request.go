@@ -205,6 +205,9 @@ func (b *requestBody) await() error {
 	return b.note(b.err)
 }
 
+// buffered returns how many bytes Read returns without waiting for the client.
+func (b *requestBody) buffered() int { return len(b.unread) }
+
 func (b *requestBody) Read(p []byte) (int, error) {
 	if len(b.unread) > 0 {
 		n := copy(p, b.unread)

@@ -69,7 +69,8 @@ func (b *Body) Ready() bool {
 	return b.err != nil || (b.part == data || b.part == dataToClose) && len(b.reader.Buffered()) > 0
 }
 
-// Read returns data, of several chunks if they are there.
+// Read returns data, of several chunks if they are there. It is a small p that lets a
+// connection wait without a large buffer.
 func (b *Body) Read(p []byte) (n int, err error) {
 	r := b.reader
 	for {
@@ -101,7 +102,7 @@ func (b *Body) Read(p []byte) (n int, err error) {
 				b.fail(err)
 			}
 		default:
-			if err := r.Fill(); err != nil {
+			if err := r.Fill(len(p) < BufferSize/4); err != nil {
 				b.fail(err)
 			}
 		}

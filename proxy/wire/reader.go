@@ -35,6 +35,8 @@ type Reader struct {
 	buffers    *Buffers
 	buf        []byte
 	begin, end int // what is read of the connection and not of the Reader
+
+	narrow []byte // is buf while little is expected
 }
 
 // NewReader returns a Reader for a connection.
@@ -66,22 +68,31 @@ func (r *Reader) take(n int) []byte {
 	return taken
 }
 
-// Fill reads from the connection once. A full buffer grows.
-func (r *Reader) Fill() error {
+// Fill reads from the connection once. A full buffer grows. little: hardly anything
+// is expected to come soon, so the connection may wait with a small buffer.
+func (r *Reader) Fill(little bool) error {
 	switch {
+	case r.buf == nil && little:
+		const narrow = 512
+		if r.narrow == nil {
+			r.narrow = make([]byte, narrow)
+		}
+		r.buf = r.narrow
 	case r.buf == nil:
 		r.buf = r.buffers.Get()
 	case r.begin == r.end:
 		r.begin, r.end = 0, 0
 	case r.end == len(r.buf):
 		old := r.buf
-		if r.begin == 0 {
+		switch {
+		case r.begin > 0: // there is room in front
+		case len(old) < BufferSize:
+			r.buf = r.buffers.Get()
+		default:
 			r.buf = make([]byte, 2*len(old))
+			defer r.buffers.Put(old)
 		}
 		r.end = copy(r.buf, old[r.begin:r.end])
-		if r.begin == 0 {
-			r.buffers.Put(old)
-		}
 		r.begin = 0
 	}
 	n, err := r.src.Read(r.buf[r.end:])
@@ -122,7 +133,7 @@ func (r *Reader) section(limit int, check func([]byte) error) (string, error) {
 			}
 			searched = len(got)
 		}
-		if err := r.Fill(); err != nil {
+		if err := r.Fill(false); err != nil {
 			if searched > 0 && errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}

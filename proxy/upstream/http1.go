@@ -1,0 +1,347 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/upstream/pool"
+	"persona-sidecar/proxy/wire"
+)
+
+const (
+	maxHead     = 64 << 10 // bytes of the head of an answer, and of a trailer section
+	maxInterims = 1000     // of one request: a long one may be told every few seconds that it goes on
+
+	// How long a website may take to refuse an upload that was announced by
+	// Expect: 100-continue. Old ones do not know it and wait for the body.
+	continueTimeout = time.Second
+)
+
+// http1 exchanges over HTTP/1.1. A request is written and its answer read by the
+// goroutine that asks; only a body of which more is to come is sent by another one, so
+// that an early answer is seen.
+type http1 struct {
+	pool    *pool.Pool
+	buffers wire.Buffers // for what a request begins with
+	bodies  buffers      // for what follows
+	timeout time.Duration
+}
+
+func newHTTP1(to endpoint) *http1 {
+	return &http1{
+		timeout: to.timeout,
+		pool:    pool.New(pool.Config{Network: to.network, Address: to.address, TLS: to.tls, Timeout: to.timeout, Connections: to.connections}),
+	}
+}
+
+func (c *http1) close() { c.pool.Close() }
+
+func (c *http1) exchange(ctx context.Context, q *request) (*reply, error) {
+	x, err := c.ask(ctx, q, c.pool.Get)
+	silent := new(silence)
+	if errors.As(err, &silent) && silent.kept && q.body == nil && q.upgrade == "" && idempotent(q.method) && ctx.Err() == nil {
+		x, err = c.ask(ctx, q, c.pool.Open)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &x.reply, nil
+}
+
+// ask sends a request on a connection from a pool and reads up to the head of its
+// final answer.
+func (c *http1) ask(ctx context.Context, q *request, from func(context.Context, *middleware.Connection) (*pool.Conn, error)) (*exchange, error) {
+	buf := c.buffers.Get() // not kept while the website thinks
+	text, whole, err := beginning(buf[:0], q)
+	var conn *pool.Conn
+	if err == nil {
+		conn, err = from(ctx, q.login)
+	}
+	if err != nil {
+		c.buffers.Put(buf)
+		if errors.Is(err, pool.ErrFull) {
+			err = &fault{Full, "the website has as many connections as domains[].max_connections allows; is it slow, or is the limit low?", err}
+		}
+		return nil, err
+	}
+	x := &exchange{client: c, ctx: ctx, conn: conn, request: q}
+	x.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	conn.Expect()
+	_, err = conn.Write(text)
+	c.buffers.Put(buf)
+	if err == nil {
+		err = x.await(whole)
+	}
+	if err != nil {
+		err = x.why(err)
+		x.end(false)
+		return nil, err
+	}
+	return x, nil
+}
+
+// beginning writes the first part of a request: its head, and its body if all of it
+// has come; whole reports that nothing follows.
+func beginning(b []byte, q *request) (_ []byte, whole bool, err error) {
+	b, err = appendHead(b, q)
+	if err != nil || q.body == nil {
+		return b, true, err
+	}
+	came, ok := q.body.(interface{ buffered() int })
+	if !ok || int64(came.buffered()) != q.length || q.expect || q.announce != nil {
+		return b, false, nil
+	}
+	head := len(b)
+	b = append(b, make([]byte, q.length)...)
+	if _, err := io.ReadFull(q.body, b[head:]); err != nil {
+		return nil, false, fmt.Errorf("reading the request's body: %w", err)
+	}
+	return b, true, nil
+}
+
+// idempotent reports whether a request may be repeated (RFC 9110, section 9.2.2)
+// that asks by a method known to us.
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// silence is that a connection ended before the first byte of an answer. A
+// connection that was kept may have ended before the request came to the website.
+type silence struct {
+	cause error
+	kept  bool // the connection had carried another request
+}
+
+func (s *silence) Error() string {
+	return "the website closed the connection without an answer: " + s.cause.Error()
+}
+func (s *silence) Unwrap() error { return s.cause }
+
+// appendHead writes the head of a request.
+func appendHead(b []byte, q *request) ([]byte, error) {
+	if !wire.IsToken(q.method) || !targetable(q.target) || !wire.IsText(q.host) || q.fields.Check() != nil {
+		return nil, &fault{Broken, "the request cannot be written as HTTP/1.1", errors.New("the request holds characters that HTTP/1.1 does not allow")}
+	}
+	b = append(b, q.method...)
+	b = append(b, ' ')
+	b = append(b, q.target...)
+	b = append(b, " HTTP/1.1\r\n"...)
+	b = wire.AppendField(b, "Host", q.host)
+	b = wire.AppendFields(b, q.fields)
+	switch {
+	case q.body != nil && (q.length < 0 || q.announce != nil):
+		b = wire.AppendField(b, "Transfer-Encoding", "chunked")
+		if q.announce != nil {
+			b = wire.AppendField(b, "Trailer", strings.Join(q.announce, ", "))
+		}
+	case q.body != nil:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, q.length, 10)
+		b = append(b, "\r\n"...)
+	case q.method == "POST", q.method == "PUT", q.method == "PATCH":
+		b = wire.AppendField(b, "Content-Length", "0") // RFC 9110, section 8.6
+	}
+	return append(b, "\r\n"...), nil
+}
+
+// targetable reports whether a target may stand in a request line.
+func targetable(target string) bool {
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return target != ""
+}
+
+// exchange is a request on its connection, and then the body of its answer.
+type exchange struct {
+	reply   reply
+	body    wire.Body
+	client  *http1
+	ctx     context.Context
+	conn    *pool.Conn
+	request *request
+	stop    func() bool // ends the watch over ctx
+	ended   bool
+	keep    bool // the answer allows another on the connection
+	upload  *upload
+}
+
+// await reads up to the head of the final answer. whole: nothing of the request is
+// left to be sent.
+func (x *exchange) await(whole bool) error {
+	q, conn := x.request, x.conn
+	wait := x.client.timeout
+	switch {
+	case whole:
+	case q.expect:
+		wait = continueTimeout
+	default:
+		wait = 0 // it begins when the body is sent
+		x.send()
+	}
+	for range maxInterims {
+		if wait > 0 {
+			conn.Await(wait)
+		}
+		head, err := conn.Reader.ReadAnswer(maxHead)
+		late := errors.Is(err, os.ErrDeadlineExceeded)
+		if q.expect && x.upload == nil && (late || err == nil && head.Status == 100) {
+			wait = 0
+			x.send()
+			if late {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if head.Status >= 200 || head.Status == 101 {
+			conn.Came()
+			return x.answered(&head)
+		}
+		if err := q.interim(head.Status, head.Fields); err != nil {
+			return err
+		}
+	}
+	return &fault{Broken, logHint, fmt.Errorf("the website sent %d interim answers", maxInterims)}
+}
+
+// answered looks at the head of the final answer.
+func (x *exchange) answered(head *wire.Answer) error {
+	q := x.request
+	framing, err := head.Framing(q.method)
+	if err != nil {
+		return x.why(err)
+	}
+	x.reply = reply{status: head.Status, reason: head.Reason, fields: head.Fields, length: framing.Length, body: x}
+	x.body.Start(x.conn.Reader, framing, maxHead)
+	if head.Status == 101 {
+		protocol := head.Fields.Get("Upgrade")
+		if q.upgrade == "" || !strings.EqualFold(protocol, q.upgrade) {
+			return &fault{Broken, "the website switches to another protocol than HTTP without being asked to", fmt.Errorf("the answer is 101 with Upgrade: %q, asked for was %q", protocol, q.upgrade)}
+		}
+		x.reply.conn = &upgraded{x.conn}
+		return nil
+	}
+	// Behind an answer that has no body whatever its fields say, programs send one
+	// all the same, and it may come when another request has gone out. Behind an
+	// answer to a request to upgrade, either protocol may follow.
+	bodiless := q.method == "HEAD" || head.Status == 204 || head.Status == 304
+	x.keep = !head.Last && !bodiless && q.upgrade == "" && (q.login != nil || !signsIn(head.Fields))
+	return nil
+}
+
+// signsIn reports whether an answer belongs to a login that signs in a connection
+// instead of a request (RFC 4559, section 6). Where one of several challenges begins
+// is not looked for; at worst a connection is closed that might have been kept.
+func signsIn(fields wire.Fields) bool {
+	for _, f := range fields {
+		switch {
+		case f.Is("Persistent-Auth"):
+			return true
+		case f.Is("WWW-Authenticate"):
+			value := strings.ToLower(f.Value)
+			if strings.Contains(value, "ntlm") || strings.Contains(value, "negotiate") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// why returns what an error means that ended the exchange.
+func (x *exchange) why(err error) error {
+	if cause := context.Cause(x.ctx); cause != nil {
+		return cause
+	}
+	if x.upload != nil {
+		if failed := x.upload.failed.Load(); failed != nil {
+			return *failed
+		}
+	}
+	var known *fault
+	var refused *wire.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &refused):
+		return &fault{Broken, refused.Hint(), fmt.Errorf("reading the website's answer: %w", err)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &fault{Timeout, "the website did not answer in time; is it overloaded? domains[].upstream_timeout is how long it may take", err}
+	case len(x.conn.Reader.Buffered()) == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
+		return &silence{err, x.conn.Served}
+	}
+	return fmt.Errorf("reading the website's answer: %w", err)
+}
+
+// Read reads the answer's body. The connection is free for another request as soon
+// as it has ended.
+func (x *exchange) Read(p []byte) (int, error) {
+	n, err := x.body.Read(p)
+	switch {
+	case err == nil || x.ended:
+	case errors.Is(err, io.EOF):
+		x.end(x.keep && x.body.Complete())
+	default:
+		if cause := context.Cause(x.ctx); cause != nil {
+			err = cause
+		} else if x.upload != nil && x.upload.failed.Load() != nil {
+			err = *x.upload.failed.Load()
+		}
+		x.end(false)
+	}
+	return n, err
+}
+
+func (x *exchange) ready() bool          { return x.body.Ready() }
+func (x *exchange) trailer() wire.Fields { return x.body.Trailer() }
+
+func (x *exchange) close() {
+	if !x.ended {
+		x.end(false)
+	}
+}
+
+// end gives the connection back, if it may carry another request, or closes it.
+func (x *exchange) end(clean bool) {
+	x.ended = true
+	if !x.stop() { // it is being closed
+		clean = false
+	}
+	switch {
+	case !clean:
+		_ = x.conn.Close()
+	case x.upload != nil:
+		x.upload.answered(x)
+	default:
+		x.release()
+	}
+}
+
+func (x *exchange) release() {
+	if x.request.login != nil {
+		x.conn.Hold(x.request.login)
+		return
+	}
+	x.conn.Release()
+}
+
+// upgraded is the website's connection behind a 101. It is no HTTP any more.
+type upgraded struct{ *pool.Conn }
+
+// Read returns first what came with the 101.
+func (u *upgraded) Read(p []byte) (int, error) { return u.Reader.Read(p) }

@@ -1,0 +1,154 @@
+package pool
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"persona-sidecar/proxy/wire"
+)
+
+// Conn is a connection to the website. One goroutine reads, one writes.
+type Conn struct {
+	net.Conn // with TLS, if the website speaks it
+	Reader   *wire.Reader
+	Served   bool // it has carried a request before
+
+	pool    *Pool
+	socket  net.Conn
+	look    func() (quiet bool)
+	since   time.Time // when it became idle
+	counted bool      // in pool.count
+	closed  atomic.Bool
+
+	writeBy time.Time // the deadline as last set
+
+	mu      sync.Mutex // for what concerns reading
+	expects bool       // the head of an answer
+	limited bool       // in its time
+	readBy  time.Time  // the deadline as last set
+}
+
+func newConn(p *Pool, conn, socket net.Conn) *Conn {
+	c := &Conn{Conn: conn, pool: p, socket: socket, counted: true, look: func() bool { return false }}
+	c.Reader = wire.NewReader(c, &p.buffers)
+	if s, ok := socket.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			c.look = quiet(raw)
+		}
+	}
+	return c
+}
+
+// Write fails when the website takes nothing for longer than the pool's timeout.
+func (c *Conn) Write(p []byte) (int, error) {
+	// Setting a deadline costs something, so it is moved in steps.
+	limit := c.pool.timeout
+	if now := time.Now(); c.writeBy.Sub(now) < limit-limit/8 {
+		c.writeBy = now.Add(limit)
+		if err := c.SetWriteDeadline(c.writeBy); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+// Read fails when the head of an answer is late, see Await. What follows it may take
+// any time.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	var err error
+	if !c.limited && !c.readBy.IsZero() {
+		c.readBy = time.Time{}
+		err = c.SetReadDeadline(c.readBy)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// Expect tells that the head of an answer comes next. It may take any time until
+// Await is called.
+func (c *Conn) Expect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expects, c.limited = true, false
+}
+
+// Await bounds how long the head that is expected may take, from now on. It does
+// nothing when the head has come, and may be called beside a Read.
+func (c *Conn) Await(limit time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.expects {
+		return
+	}
+	c.limited = true
+	by := time.Now().Add(limit)
+	if sooner := by.Sub(c.readBy); sooner > limit/8 || sooner < 0 { // in steps, as in Write
+		c.readBy = by
+		_ = c.SetReadDeadline(by) // a closed connection fails anyway
+	}
+}
+
+// Came tells that the head has come.
+func (c *Conn) Came() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expects, c.limited = false, false
+}
+
+// CloseWrite ends the direction to the website.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Close()
+}
+
+// Close ends the connection at once, without TLS's goodbye, which might wait. It
+// may be called more than once and beside all other methods.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	err := c.socket.Close()
+	if c.counted {
+		c.pool.leave()
+	}
+	return err
+}
+
+// giveUp closes an idle connection whose place another takes.
+func (c *Conn) giveUp() {
+	c.counted = false
+	_ = c.Close()
+}
+
+// clean reports whether nothing has come that was not asked for: not in the Reader,
+// not within TLS, not in the socket, and no end either.
+func (c *Conn) clean() bool {
+	if c.closed.Load() || len(c.Reader.Buffered()) > 0 || !c.look() {
+		return false
+	}
+	encrypted, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	below := encrypted.NetConn().(*records)
+	if below.left > 0 || len(below.header) > 0 {
+		return false
+	}
+	below.shut = true
+	var p [1]byte
+	n, err := encrypted.Read(p[:])
+	below.shut = false
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+}
