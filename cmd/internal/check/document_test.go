@@ -174,6 +174,15 @@ func TestDelegation(t *testing.T) {
 			func(w *internet) { chain(w, 1); w.serve("a1.test", http.NotFoundHandler()) },
 			want{"authority", report.Failed, "a0.test → a1.test: 404", "at a1.test: publish"},
 		},
+		"to one with keys alone": {
+			func(w *internet) {
+				chain(w, 1)
+				p := newProvider(w.t)
+				p.document = onlyKeys(w.t, p.document)
+				w.serve("a1.test", p)
+			},
+			want{"authority", report.Warning, "a0.test → a1.test: there are only \"keys\"", "at a1.test: publish the first of the keys as public-key"},
+		},
 		"to a redirect": {
 			func(w *internet) { chain(w, 1); w.serve("a1.test", http.HandlerFunc(redirect("https://www.a1.test/"))) },
 			want{"authority", report.Failed, "a redirect to https://www.a1.test/", "no client follows"},

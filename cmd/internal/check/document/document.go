@@ -143,6 +143,11 @@ func Follow(way []Published, err error, skip int) (f Followed, finding report.Fi
 	case len(way) == 1:
 		return f, report.Pass("%s is its own authority", f.Chain[0])
 	}
+	for _, rule := range rules { // the first document has steps of its own
+		if found := rule(&f.Last); found.Status == report.Warning {
+			return f, report.Warn("at "+f.Provider()+": "+found.Hint, "%s: %s", Arrows(f.Chain), found)
+		}
+	}
 	return f, report.Pass("%s", Arrows(f.Chain))
 }
 
