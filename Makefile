@@ -4,6 +4,7 @@ GOVULNCHECK = v1.9.0
 H2SPEC      = v2.2.1+incompatible
 BENCHSTAT   = v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME   ?= 5s
+READERTIME ?= 1m
 BENCHCOUNT ?= 6
 BENCHTIME  ?= 1s
 SOAK       ?= 10m
@@ -11,6 +12,7 @@ SOAK       ?= 10m
 TOOLS    = $(CURDIR)/.cache/tools
 LINT     = $(TOOLS)/golangci-lint-$(GOLANGCI)
 SPEC     = $(TOOLS)/h2spec-$(H2SPEC)
+READERS  = FuzzHead|FuzzAnswers
 BASELINE = docs/benchmarks.txt
 
 .PHONY: build deps check lint words modules modules-update unit test race browser conformance fuzz demo-check test-long test-compose bench bench-proxy soak vulns update clean
@@ -59,8 +61,9 @@ browser: ## the tests in Chromium, without it: the library that drives Chromium 
 conformance: $(SPEC) ## the edge against public knowledge: odd requests and answers, h2spec, TLS scanners, slow clients
 	go test -timeout 15m -parallel 8 ./proxy/conformance -h2spec $(SPEC)
 
-fuzz: ## each fuzz target for FUZZTIME
+fuzz: ## each fuzz target for FUZZTIME, those that compare our readers of HTTP with net/http's for READERTIME
 	.ci/fuzz $(FUZZTIME)
+	.ci/fuzz $(READERTIME) '$(READERS)'
 
 demo-check: ## the whole trip on one machine
 	go run ./cmd/demo -check
