@@ -36,39 +36,7 @@ type door struct {
 	refused map[string]int // by what and bound
 }
 
-// named is a connection whose client is what it sends first, up to a line feed, as
-// with the PROXY protocol.
-type named struct {
-	net.Conn
-	once sync.Once
-	name net.Addr
-}
-
-func (n *named) RemoteAddr() net.Addr {
-	n.once.Do(func() {
-		var line []byte
-		for one := make([]byte, 1); ; line = append(line, one[0]) {
-			if _, err := n.Conn.Read(one); err != nil || one[0] == '\n' {
-				break
-			}
-		}
-		addr, _ := netip.ParseAddr(string(line))
-		n.name = net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 1))
-	})
-	return n.name
-}
-
-type namedListener struct{ net.Listener }
-
-func (l namedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &named{Conn: conn}, nil
-}
-
-// open serves with bounds. With late, clients name themselves.
+// open serves with bounds. With late, connections begin with a PROXY header.
 func open(t *testing.T, bounds limit.Bounds, secure *tls.Config, late bool) *door {
 	t.Helper()
 	d := &door{
@@ -89,7 +57,7 @@ func open(t *testing.T, bounds limit.Bounds, secure *tls.Config, late bool) *doo
 	listener := proxytest.Listen(t)
 	d.addr = listener.Addr().String()
 	if late {
-		listener = namedListener{listener}
+		listener = proxy.ProxyProtocol(listener, []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, proxytest.Patience)
 	}
 	listener = d.connections.Listener(listener, late)
 	var serving sync.WaitGroup
@@ -160,7 +128,7 @@ type client struct {
 	reader *bufio.Reader
 }
 
-// dial opens a connection, and names the client where the door expects it.
+// dial opens a connection, and names a client where the door expects it.
 func (d *door) dial(t *testing.T, name string) *client {
 	t.Helper()
 	conn, err := net.Dial("tcp", d.addr)
@@ -170,7 +138,11 @@ func (d *door) dial(t *testing.T, name string) *client {
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(proxytest.Patience))
 	if name != "" {
-		io.WriteString(conn, name+"\n")
+		family := "TCP4 "
+		if strings.Contains(name, ":") {
+			family = "TCP6 "
+		}
+		io.WriteString(conn, "PROXY "+family+name+" "+name+" 1024 443\r\n")
 	}
 	return &client{conn, bufio.NewReader(conn)}
 }

@@ -42,7 +42,7 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, a *reply) error {
 	if err != nil {
 		return err
 	}
-	client := &upgradedConn{Conn: conn, early: buffered.Reader}
+	client := &upgradedConn{Conn: conn, early: buffered.Reader, website: a.conn}
 	p.upgrades.add(client)
 	defer p.upgrades.remove(client)
 	defer client.Close()
@@ -110,7 +110,7 @@ func (u *upgrades) add(conn *upgradedConn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		conn.Close()
+		conn.end()
 		return
 	}
 	if u.conns == nil {
@@ -138,7 +138,7 @@ func (p *Proxy) CloseWebsockets() {
 	u.mu.Lock()
 	u.closed = true
 	for conn := range u.conns {
-		conn.Close()
+		conn.end()
 	}
 	u.mu.Unlock()
 	u.served.Wait()
@@ -148,6 +148,14 @@ func (p *Proxy) CloseWebsockets() {
 type upgradedConn struct {
 	net.Conn
 	early *bufio.Reader // may hold what the client sent before it saw the 101
+
+	website io.Closer // the other end of the tunnel
+}
+
+// end closes both ends of the tunnel: a website need not notice that its client has gone.
+func (c *upgradedConn) end() {
+	c.Close()
+	c.website.Close()
 }
 
 func (c *upgradedConn) Read(p []byte) (int, error) {

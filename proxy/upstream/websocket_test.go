@@ -122,6 +122,23 @@ func TestShutdownWithWebsocket(t *testing.T) {
 	}
 }
 
+// The program stops also with a website that does not notice that its client has gone.
+func TestShutdownWithDeafWebsite(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	website := httptest.NewServer(websocket.Handler(func(*websocket.Conn) { <-release }))
+	t.Cleanup(website.Close)
+	t.Cleanup(func() { close(release) })
+	s := start(t, website.URL, options{})
+	s.openSocket(t).Close()
+	closed := make(chan struct{})
+	go func() {
+		s.proxy.CloseWebsockets()
+		close(closed)
+	}()
+	await(t, closed, "the websockets to be gone")
+}
+
 func TestUpgradeWhileStopping(t *testing.T) {
 	t.Parallel()
 	s := start(t, echoSocket(t), options{})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/apptest"
+
+	"golang.org/x/net/websocket"
 )
 
 // TestLimits: the limits of the configuration hold in the whole program, a reload changes them while what is
@@ -20,13 +22,17 @@ import (
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}, 10), make(chan struct{})
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
-			arrived <- struct{}{}
-			<-release
-		}
-		fmt.Fprint(w, len(r.Header.Get("X-Long")))
+	mux := http.NewServeMux()
+	mux.Handle("/socket", websocket.Handler(func(*websocket.Conn) {
+		arrived <- struct{}{}
+		<-release
 	}))
+	mux.HandleFunc("/slow", func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-release
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, len(r.Header.Get("X-Long"))) })
+	upstream := httptest.NewServer(mux)
 	t.Cleanup(upstream.Close)
 	t.Cleanup(func() { close(release) })
 	folder := t.TempDir()
@@ -60,16 +66,29 @@ domains: [{name: example.test, upstream: %q}]
 		}
 		return response.StatusCode, string(body)
 	}
-	slow := func() {
-		go ask(t.Context(), "198.51.100.1", "/slow", "")
+	reached := func() {
 		select {
 		case <-arrived:
 		case <-time.After(apptest.Patience):
 			t.Fatal("the request does not reach the website")
 		}
 	}
-	slow()
-	slow()
+	socket, err := websocket.NewConfig("ws://example.test/socket", "http://example.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.Header.Set("X-Forwarded-For", "198.51.100.1")
+	conn, err := net.Dial("tcp", p.Addr("http").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := websocket.NewClient(socket, conn); err != nil {
+		t.Fatal(err)
+	}
+	reached()
+	go ask(t.Context(), "198.51.100.1", "/slow", "")
+	reached()
 	if status, body := ask(t.Context(), "198.51.100.1", "/", ""); status != http.StatusTooManyRequests {
 		t.Errorf("the third request at once: %d %s", status, body)
 	}
@@ -77,7 +96,8 @@ domains: [{name: example.test, upstream: %q}]
 		t.Errorf("another client: %d %s", status, body)
 	}
 	p.mustReload(t, folder, yaml("requests_per_client: 3, connections: 16"))
-	slow()
+	go ask(t.Context(), "198.51.100.1", "/slow", "")
+	reached()
 	if status, body := ask(t.Context(), "198.51.100.1", "/", ""); status != http.StatusTooManyRequests {
 		t.Errorf("the fourth request at once, after a reload: %d %s", status, body)
 	}
