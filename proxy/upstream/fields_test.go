@@ -1,8 +1,13 @@
 package upstream_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"slices"
 	"strings"
 	"testing"
@@ -105,3 +110,49 @@ func TestGuardedSite(t *testing.T) {
 }
 
 var cmpEmpty = cmpopts.EquateEmpty()
+
+// What the client gets of an answer's fields: final, interim, and behind the body.
+func TestAnswerFields(t *testing.T) {
+	t.Parallel()
+	const hop = "Connection: X-Secret, close\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nTE: x\r\nProxy-Authenticate: Basic\r\nProxy-Connection: close\r\nUpgrade: h2c\r\n" +
+		"Set-Cookie: " + ourCookie + "=evil\r\nset-cookie: a=1\r\n"
+	target := rawSite(t, func(_ string, conn net.Conn, _ *bufio.Reader) {
+		io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\n"+hop+"Link: </a.css>\r\n\r\n"+
+			"HTTP/1.1 200 Fine\r\n"+hop+"ETag: \"e\"\r\nX-Empty:\r\nX-High: \xe4\r\nTrailer: X-Sum, Set-Cookie, Content-Length\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"+
+			"X-Sum: 42\r\nSet-Cookie: "+ourCookie+"=evil\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\nX-Forwarded-User: root\r\nRemote_User: root\r\nAuthentication-Info: x\r\nHost: evil.example\r\nClear-Site-Data: \"*\"\r\n\r\n")
+	})
+	both(t, func(t *testing.T, http2 bool) {
+		s := start(t, target, options{})
+		var hints []http.Header
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+			hints = append(hints, http.Header(h))
+			return nil
+		}}
+		res, body := get(t, s.client(t, http2), "https://example.com/", func(r *http.Request) {
+			*r = *r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+		})
+		if body != "ok" || len(hints) != 1 {
+			t.Fatalf("%q, %d interim answers", body, len(hints))
+		}
+		if diff := cmp.Diff(http.Header{"Set-Cookie": {"a=1"}, "Link": {"</a.css>"}}, hints[0]); diff != "" {
+			t.Errorf("103 (-want +got):\n%s", diff)
+		}
+		delete(res.Header, "Date")
+		delete(res.Header, "Content-Length") // over HTTP/2 net/http gives one
+		if diff := cmp.Diff(http.Header{"Set-Cookie": {"a=1"}, "Etag": {`"e"`}, "X-Empty": {""}, "X-High": {"\xe4"}}, res.Header); diff != "" {
+			t.Errorf("200 (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(http.Header{"X-Sum": {"42"}}, res.Trailer); diff != "" {
+			t.Errorf("trailers (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("spelling", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, target, options{})
+		conn := s.dial(t)
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
+		if answer, _ := io.ReadAll(conn); !strings.Contains(string(answer), "\r\nETag: ") {
+			t.Errorf("the client got %q", answer)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,4 +222,42 @@ func TestClientLeavesInTime(t *testing.T) {
 			t.Errorf("after %v", took)
 		}
 	})
+}
+
+// The fields of a 101 are those of its connection alone, spelled as the website
+// did; what comes with it is not lost, and each side can end its half.
+func TestUpgradeBytes(t *testing.T) {
+	t.Parallel()
+	s := start(t, rawSite(t, func(_ string, conn net.Conn, r *bufio.Reader) {
+		io.WriteString(conn, "HTTP/1.1 101 Go ahead\r\nUpgrade: websocket\r\nConnection: Upgrade, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\n"+
+			"Sec-WebSocket-Accept: s3p\r\nSet-Cookie: "+ourCookie+"=evil\r\n\r\nearly ")
+		sent, _ := io.ReadAll(r) // until the client has ended its half
+		fmt.Fprintf(conn, "late %s", sent)
+	}), options{})
+	conn := s.dial(t)
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n")
+	r := bufio.NewReader(conn)
+	var lines []string
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line == "\r\n" {
+			break
+		}
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	if want := []string{"HTTP/1.1 101 Go ahead", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Accept: s3p"}; !slices.Equal(lines, want) {
+		t.Errorf("the client got %q, want %q", lines, want)
+	}
+	early := make([]byte, 6)
+	if _, err := io.ReadFull(r, early); string(early) != "early " || err != nil {
+		t.Errorf("%q %v", early, err)
+	}
+	io.WriteString(conn, "mine")
+	conn.(*net.TCPConn).CloseWrite()
+	if rest, err := io.ReadAll(r); string(rest) != "late mine" || err != nil {
+		t.Errorf("%q %v", rest, err)
+	}
 }

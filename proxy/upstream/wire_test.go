@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +44,7 @@ func (w *wired) Flush()                      { w.flushes++ }
 
 // canned answers every request alike.
 type canned struct {
+	failure error
 	asked   *request
 	interim wire.Fields
 	answer  reply
@@ -50,6 +53,9 @@ type canned struct {
 
 func (c *canned) exchange(_ context.Context, q *request) (*reply, error) {
 	c.asked = q
+	if c.failure != nil {
+		return nil, c.failure
+	}
 	if c.interim != nil {
 		if err := q.interim(http.StatusEarlyHints, slices.Clone(c.interim)); err != nil {
 			return nil, err
@@ -147,6 +153,25 @@ func TestOrderAndSpelling(t *testing.T) {
 	}
 	if w.flushes != 0 {
 		t.Errorf("%d flushes of what was there at once", w.flushes)
+	}
+}
+
+// A website that has as many connections as it may is reported as such, to the
+// client with a time to come back.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	p := over(t, &canned{failure: &fault{Full, "a hint", errors.New("full")}})
+	told := make(chan Failure, 1)
+	p.failed = func(f Failure) { told <- f }
+	var log bytes.Buffer
+	r, _ := browserRequest()
+	w := httptest.NewRecorder()
+	middleware.New(middleware.Config{Log: zerolog.New(&log)})(p).ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "30" || !strings.Contains(w.Body.String(), "example.com is busy") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if got := <-told; got != Full || !strings.Contains(log.String(), `"hint":"a hint"`) {
+		t.Errorf("told %s, logged %s", got, &log)
 	}
 }
 
