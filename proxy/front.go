@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/proxy/fast"
 	"persona-sidecar/proxy/middleware"
 )
 
@@ -26,6 +27,7 @@ type front struct {
 	timeout time.Duration // for a handshake, and for a head from its first byte
 	maxHead int           // what net/http reads of a head at most
 	log     zerolog.Logger
+	fast    *fast.Server // serves what it can of HTTP/1.1 over TLS; nil: nothing
 
 	ready    chan accepted
 	open     context.Context // ends with the listener
@@ -37,11 +39,11 @@ type accepted struct {
 	err  error
 }
 
-func newFront(l net.Listener, server *http.Server, log zerolog.Logger) *front {
+func newFront(l net.Listener, server *http.Server, fast *fast.Server, log zerolog.Logger) *front {
 	config := server.TLSConfig
 	f := &front{
 		Listener: l, config: config, timeout: server.ReadHeaderTimeout, maxHead: server.MaxHeaderBytes + 4096,
-		log: log, ready: make(chan accepted),
+		log: log, fast: fast, ready: make(chan accepted),
 	}
 	f.open, f.closeNow = context.WithCancel(context.Background())
 	if config != nil {
@@ -112,7 +114,14 @@ func (f *front) handshake(conn *tls.Conn) {
 	next := accepted{conn: conn}
 	switch state.NegotiatedProtocol {
 	case "", "http/1.1", "http/1.0":
-		next.conn = &headConn{Conn: conn, timeout: f.timeout, maxHead: f.maxHead, tls: &state}
+		seen := &headConn{Conn: conn, timeout: f.timeout, maxHead: f.maxHead, tls: &state, client: new(middleware.Connection)}
+		if f.fast != nil {
+			var handed bool
+			if seen.pending, handed = f.fast.Serve(conn, &state, seen.client); !handed {
+				return
+			}
+		}
+		next.conn = seen
 	}
 	if !f.hand(next) {
 		_ = conn.Close()
@@ -349,12 +358,16 @@ func (c *headConn) CloseWrite() error {
 type frontKey struct{}
 
 // withFront returns the context of a connection that came from a front.
-func withFront(ctx context.Context, conn net.Conn, client *middleware.Connection) context.Context {
+func withFront(ctx context.Context, conn net.Conn) (context.Context, *middleware.Connection) {
+	client := new(middleware.Connection)
 	if c, ok := conn.(*headConn); ok {
-		c.client = client
+		if c.client == nil {
+			c.client = client
+		}
+		client = c.client
 		ctx = context.WithValue(ctx, frontKey{}, c)
 	}
-	return middleware.WithConnection(ctx, client)
+	return middleware.WithConnection(ctx, client), client
 }
 
 // overTLS gives requests the state of their TLS connection: net/http sees none behind a

@@ -3,13 +3,16 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/proxy/fast"
 	"persona-sidecar/proxy/middleware"
 )
 
@@ -66,9 +69,9 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Se
 	}
 	var open sync.Map // net.Conn → *middleware.Connection
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		c := new(middleware.Connection)
+		ctx, c := withFront(ctx, conn)
 		open.Store(conn, c)
-		return withFront(ctx, conn, c)
+		return ctx
 	}
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		if seen, ok := conn.(*headConn); ok {
@@ -81,17 +84,47 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Se
 			c.(*middleware.Connection).End()
 		}
 	}
-	return &Server{server, log}
+	return &Server{Server: server, Fast: true, log: log}
 }
 
 // Server is an http.Server behind its own TLS.
 type Server struct {
 	*http.Server
-	log zerolog.Logger
+	// Fast serves what is ordinary of HTTP/1.1 over TLS without net/http. It is set before Serve.
+	Fast bool
+
+	log  zerolog.Logger
+	fast atomic.Pointer[fast.Server] // nil until Serve, and when it is off
 }
 
 // Serve serves the connections of a listener, with TLS if the server has a
 // configuration for it, until Shutdown or Close; it returns http.ErrServerClosed then.
 func (s *Server) Serve(l net.Listener) error {
-	return s.Server.Serve(newFront(l, s.Server, s.log))
+	var direct *fast.Server
+	if s.Fast && s.TLSConfig != nil {
+		direct = &fast.Server{
+			Handler: s.Handler, State: s.ConnState, Log: s.ErrorLog,
+			Head: s.ReadHeaderTimeout, Idle: s.IdleTimeout, MaxHead: s.MaxHeaderBytes,
+		}
+		s.fast.Store(direct)
+	}
+	return s.Server.Serve(newFront(l, s.Server, direct, s.log))
+}
+
+// Shutdown is as http.Server's.
+func (s *Server) Shutdown(ctx context.Context) error {
+	direct := s.fast.Load()
+	if direct == nil {
+		return s.Server.Shutdown(ctx)
+	}
+	direct.Drain()
+	return errors.Join(s.Server.Shutdown(ctx), direct.Wait(ctx))
+}
+
+// Close is as http.Server's.
+func (s *Server) Close() error {
+	if direct := s.fast.Load(); direct != nil {
+		direct.Close()
+	}
+	return s.Server.Close()
 }

@@ -117,6 +117,7 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 			made := proxy.NewServer(handler, settings, a.log)
 			if name != listenAdmin { // so that probes and metrics tell about a flood
 				made.MaxHeaderBytes = a.current.Load().config.Limits.HeaderBytes
+				made.Fast = a.current.Load().config.Listen.Fast
 				peers := a.current.Load().config.Listen.ProxyProtocol.Networks()
 				if len(peers) > 0 {
 					listener = proxy.ProxyProtocol(listener, peers, made.ReadHeaderTimeout)
