@@ -66,7 +66,7 @@ func (c *Checker) reachServer(ctx context.Context, server string) report.Finding
 		case visitor.NoDNS:
 			hint = fault.Hint()
 		case visitor.Unreached:
-			hint = "is the host in urls right, and does no firewall keep this machine from its port " + port + "?"
+			hint = "is the host in urls right, and does a firewall keep this machine from its port " + port + "?"
 		}
 		return report.Fail(hint, "%s: %v", server, fault)
 	}

@@ -41,7 +41,7 @@ type internet struct {
 	names     map[string][]netip.Addr
 	failing   map[string]error          // what DNS says of a name instead
 	ports     map[string]string         // address:port of this world → listener
-	pipes     map[string]func(net.Conn) // address:port of this world → its end of a connection in memory
+	pipes     map[string]func(net.Conn) // address:port of this world → its end of a connection in memory; nil: none comes about
 	machine   []netip.Addr              // addresses of the machine that looks
 	caa       map[string][]network.CAA
 	caaError  error
@@ -112,7 +112,10 @@ func (i *internet) CAA(_ context.Context, host string) ([]network.CAA, string, e
 }
 
 func (i *internet) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if serve, ok := i.pipes[address]; ok {
+	if serve, ok := i.pipes[address]; ok && serve == nil {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	} else if ok {
 		near, far := net.Pipe()
 		go serve(far)
 		return near, nil

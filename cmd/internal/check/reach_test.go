@@ -117,6 +117,7 @@ type forged struct {
 	notBefore, notAfter time.Duration // from now
 	intermediate        bool          // there is one between root and leaf
 	send                bool          // and it is sent
+	outdated            bool          // and it ended an hour ago
 	issuer              string
 }
 
@@ -150,7 +151,11 @@ func (f forged) make(t *testing.T) (*tls.Config, *x509.CertPool) {
 	root, rootKey := newPair(authority(f.issuer), nil, nil)
 	parent, parentKey := root, rootKey
 	if f.intermediate {
-		parent, parentKey = newPair(authority("between"), root, rootKey)
+		between := authority("between")
+		if f.outdated {
+			between.NotAfter = time.Now().Add(-time.Hour)
+		}
+		parent, parentKey = newPair(between, root, rootKey)
 	}
 	leaf, key := newPair(&x509.Certificate{
 		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: f.name}, DNSNames: []string{f.name},
@@ -182,6 +187,7 @@ func TestCertificate(t *testing.T) {
 		"good":          {good, false, want{"certificate", report.OK, "by CN=Root, valid until", ""}},
 		"whole chain":   {change(func(f *forged) { f.intermediate, f.send = true, true }), false, want{"certificate", report.OK, "by CN=between", ""}},
 		"expired":       {change(func(f *forged) { f.notBefore, f.notAfter = -9*day, -day }), false, want{"certificate", report.Failed, "expired on", "renew it"}},
+		"expired chain": {change(func(f *forged) { f.intermediate, f.send, f.outdated = true, true, true }), false, want{"certificate", report.Failed, "the certificate of CN=between in the chain: expired on", "present intermediate certificate"}},
 		"not yet valid": {change(func(f *forged) { f.notBefore = day }), false, want{"certificate", report.Failed, "valid only from", "set this machine's clock"}},
 		"near its end":  {change(func(f *forged) { f.notBefore, f.notAfter = -80*day, 10*day }), false, want{"certificate", report.Warning, "it ends in 9 days", "renew it"}},
 		"another name":  {change(func(f *forged) { f.name = "other.test" }), false, want{"certificate", report.Failed, "other.test", "serve a certificate for example.test"}},

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/report"
 )
 
@@ -84,6 +86,38 @@ func TestSilentWebsite(t *testing.T) {
 	})
 }
 
+// TestHalfSilentWebsite: a website that answers at some paths alone is not waited for at
+// each of the others.
+func TestHalfSilentWebsite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		world := newInternet(t)
+		world.pipes["10.0.0.1:80"] = func(connection net.Conn) {
+			defer func() { _ = connection.Close() }()
+			if request, err := http.ReadRequest(bufio.NewReader(connection)); err == nil && request.URL.Path != "/" {
+				_, _ = io.Copy(io.Discard, connection)
+			}
+			_, _ = io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\nhello")
+		}
+		world.pipes["10.9.9.9:389"] = nil
+		world.pipes[world.place("example.test").String()+":80"] = func(connection net.Conn) {
+			_, _ = io.Copy(io.Discard, connection)
+			_ = connection.Close()
+		}
+		began := time.Now()
+		found := look(t, world.checker(load(t, folder(t), replaced(withWebsite("http://10.0.0.1"), "ldap://127.0.0.1:1", "ldap://10.9.9.9"))).Everything())
+		found.expect(t, want{"answers", report.OK, "200", ""})
+		for _, step := range []string{"paths", "service worker"} {
+			found.expect(t, want{step, report.Skipped, "gives no answer in time", ""})
+		}
+		found.expect(t, want{"reach", report.Failed, "no answer in time", "does a firewall keep this machine from its port 389"})
+		found.expect(t, want{"plain HTTP", report.Warning, "accepts the connection", "the load and the log of the server there"})
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
 // TestSilentPort: a port that is taken, and at which nothing speaks TLS, holds check up
 // for seconds.
 func TestSilentPort(t *testing.T) {
@@ -142,4 +176,26 @@ func TestSlowDiscovery(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSlowAuthorityOfAPerson: a slow look-up is told on the way of a person, too, and
+// does not end it.
+func TestSlowAuthorityOfAPerson(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		world := newInternet(t)
+		host := newHost(t)
+		world.pipes[world.place("example.test").String()+":443"] = secured(world.authority.TLS(t, "example.test"), func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/.well-known/browserid" {
+				time.Sleep(9 * time.Second)
+			}
+			host.ServeHTTP(w, r)
+		})
+		found := look(t, world.checker(load(t, folder(t), identityYAML)).Address(check.SignIn{
+			Address:  target(t, "alice@example.test").Address,
+			Password: func(context.Context) (string, error) { return "secret", nil },
+		}))
+		found.expect(t, want{"authority", report.Warning, "took 9s", "give up after 8s"})
+		found.expect(t, want{"assertion", report.OK, "alice@example.test is proven", ""})
+	})
 }

@@ -240,7 +240,10 @@ func (w *website) checkWorkers(ctx context.Context) report.Finding {
 			break
 		}
 		got, err := w.get(ctx, path, http.Header{"Service-Worker": {"script"}})
-		if err == nil && got.StatusCode == http.StatusOK && strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript") {
+		if err != nil {
+			return report.Skip("the website does not answer for %s: %v", path, err)
+		}
+		if got.StatusCode == http.StatusOK && strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript") {
 			where = "there is " + path
 		}
 	}

@@ -1,16 +1,20 @@
 package check_test
 
 import (
+	"context"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/report"
 )
 
@@ -155,6 +159,19 @@ func TestWebsiteDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestForbiddenSocket: a socket that persona may not write to.
+func TestForbiddenSocket(t *testing.T) {
+	t.Parallel()
+	world := newInternet(t)
+	env := world.world(nil)
+	env.Dial = func(context.Context, string, string) (net.Conn, error) { // as for any user but root
+		return nil, &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}
+	}
+	c := load(t, folder(t), withWebsite("unix:///run/cms.sock"))
+	look(t, check.New(env, check.Options{Config: c}).Everything()).
+		expect(t, want{"answers", report.Failed, "permission denied", "let the user that runs persona write to /run/cms.sock"})
 }
 
 // TestIdentityHostWithAWebsite: what is the identity host of another domain has an

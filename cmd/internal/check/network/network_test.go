@@ -118,7 +118,7 @@ func TestResolverDown(t *testing.T) {
 			}
 		})
 	}
-	missing := nameServer(t, map[string]func(*dns.Msg){"example.test.": func(m *dns.Msg) { m.Rcode = dns.RcodeNameError }})
+	missing := nameServer(t, map[string]func(*dns.Msg){".": fails, "example.test.": func(m *dns.Msg) { m.Rcode = dns.RcodeNameError }})
 	_, err = network.DNS{Servers: []string{missing}}.Addresses(t.Context(), "example.test")
 	if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {
 		t.Errorf("got %v", err)
