@@ -135,7 +135,12 @@ func TestMetrics(t *testing.T) {
 		got = p.series(t)
 		return got["http_request_duration_seconds{handler=identity,site=example.test}"] >= 5 || t.Failed()
 	})
-	maps.DeleteFunc(got, func(name string, _ float64) bool { return strings.HasPrefix(name, "build_info{") })
+	if got["connections{}"] < 1 || got["requests_in_flight{}"] != 0 {
+		t.Errorf("%v connections, %v requests under way", got["connections{}"], got["requests_in_flight{}"])
+	}
+	maps.DeleteFunc(got, func(name string, _ float64) bool {
+		return strings.HasPrefix(name, "build_info{") || name == "connections{}" || name == "requests_in_flight{}"
+	})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
