@@ -97,6 +97,8 @@ func TestCertificateBadRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, other := b.published(host)[0].RSA(), b.published(otherHost)[0].RSA()
+	half := browserKey().Primes[0]
 	bits := func(count uint) *big.Int { // an odd number of so many bits
 		return new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), count-1), 0, 1)
 	}
@@ -146,6 +148,11 @@ func TestCertificateBadRequests(t *testing.T) {
 		"DSA":               {withKey(`{"algorithm":"DS","y":"2","p":"3","q":"5","g":"7"}`), 400, "bad_key"},
 		"EC":                {withKey(`{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}`), 400, "bad_key"},
 		"private key":       {withKey(`{"algorithm":"RS","n":"` + n.String() + `","e":"65537","d":"3"}`), 400, "bad_key"},
+		"another's, e odd":  {withKey(classic(other.N, big.NewInt(65539))), 400, "bad_key"},
+		"own, e odd":        {withKey(classic(own.N, big.NewInt(65539))), 400, "bad_key"},
+		"e is 3":            {withKey(classic(n, big.NewInt(3))), 400, "bad_key"},
+		"square":            {withKey(classic(new(big.Int).Mul(half, half), e)), 400, "bad_key"},
+		"small factor":      {withKey(classic(bits(2048), e)), 400, "bad_key"},
 		"another host's":    {withKey(string(domainKey)), 400, "bad_key"},
 		"duration misspelt": {certificateRequest("alice@example.test", `"Duration":1`), 400, "bad_request"},
 	} {

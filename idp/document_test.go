@@ -3,6 +3,7 @@ package idp_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,6 +59,13 @@ type twoKeys struct {
 func (k twoKeys) Published(host string, use keys.Use) ([]keys.Public, error) {
 	published, err := k.Keys.Published(host, use)
 	return append(published, k.second), err
+}
+
+func (k twoKeys) Holds(modulus *big.Int) (string, bool) {
+	if k.second.Key.(*rsa.PublicKey).N.Cmp(modulus) == 0 {
+		return host, true
+	}
+	return k.Keys.Holds(modulus)
 }
 
 func TestSupportDocumentWhileKeysOverlap(t *testing.T) {

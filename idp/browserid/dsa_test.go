@@ -216,10 +216,10 @@ func TestClientKeyChecks(t *testing.T) {
 		domain, strict, legacy string
 	}{
 		{"RSA 2048", publicKey(t, clientSigner()), "", "", ""},
-		{"RSA 1023", parseKey(t, classic(number(1023).String(), "3")), "bad key size: 1023", "bad key size: 1023", ""},
+		{"RSA 1023", parseKey(t, classic(strong(1023).String(), "65537")), "bad key size: 1023", "bad key size: 1023", ""},
 		{"RSA 1024", publicKey(t, shortSigner()), "bad key size: 1024", "bad key size: 1024", ""},
 		{"RSA 1025", parseKey(t, classic(number(1025).String(), "3")), "bad key size: 1025", "bad key size: 1025", "bad key size: 1025"},
-		{"RSA 2047", parseKey(t, classic(number(2047).String(), "3")), "bad key size: 2047", "", ""},
+		{"RSA 2047", parseKey(t, classic(strong(2047).String(), "65537")), "bad key size: 2047", "", ""},
 		{"RSA 2049", parseKey(t, classic(number(2049).String(), "3")), "bad key size: 2049", "bad key size: 2049", "bad key size: 2049"},
 		{"DS128", parseKey(t, all[0].json(all[0].y)), "a DSA key is not supported", "a DSA key is not supported", ""},
 		{"DS256", parseKey(t, all[1].json(all[1].y)), "a DSA key is not supported", "a DSA key is not supported", ""},

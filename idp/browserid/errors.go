@@ -44,6 +44,8 @@ const (
 	ErrNotSupported Reason = "not supported"
 	// ErrKeySize means that a key has another size than it must have.
 	ErrKeySize Reason = "bad key size"
+	// ErrWeakKey means that a key has the right size and is weak nevertheless.
+	ErrWeakKey Reason = "weak key"
 	// ErrAudienceScheme means that the assertion is meant for http instead of https, or the reverse.
 	ErrAudienceScheme Reason = "audience mismatch: scheme mismatch"
 	// ErrAudiencePort means that the assertion is meant for another port.

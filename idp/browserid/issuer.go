@@ -37,8 +37,9 @@ func NewIssuer(authority string, signer crypto.Signer, random io.Reader, legacyC
 	return &Issuer{authority, signer, random, key, legacyClientKeys}, nil
 }
 
-// CheckClientKey reports why the issuer does not certify a browser's key: it is
-// weak, or the issuer's own.
+// CheckClientKey reports why the issuer does not certify a browser's key: its size,
+// its exponent, or that it is the issuer's own. Sign, which takes longer, also
+// refuses an RSA key whose factors are easily found.
 func (i *Issuer) CheckClientKey(key *PublicKey) error {
 	check := (*PublicKey).CheckClientKey
 	if i.legacy {
@@ -47,7 +48,7 @@ func (i *Issuer) CheckClientKey(key *PublicKey) error {
 	if err := check(key); err != nil {
 		return err
 	}
-	if key.Equal(i.key) {
+	if key.SameModulus(i.key) {
 		return errors.New("client key: this is the domain's own key")
 	}
 	return nil
@@ -56,7 +57,8 @@ func (i *Issuer) CheckClientKey(key *PublicKey) error {
 // Sign makes the certificate that key belongs to the holder of email. It is
 // issued [BackDated] before now and expires a lifetime after. Refused are: a
 // lifetime under one minute or over 24 hours, no address or one with capitals,
-// and the keys that [Issuer.CheckClientKey] refuses.
+// the keys that [Issuer.CheckClientKey] refuses, and as [ErrWeakKey] an RSA key
+// with a factor up to 2^16, or with two factors that are close or the same.
 func (i *Issuer) Sign(email Address, key *PublicKey, now time.Time, lifetime time.Duration) (string, error) {
 	claims, err := i.claims(email, key, now, lifetime)
 	if err != nil {
@@ -74,6 +76,11 @@ func (i *Issuer) Sign(email Address, key *PublicKey, now time.Time, lifetime tim
 func (i *Issuer) claims(email Address, key *PublicKey, now time.Time, lifetime time.Duration) ([]byte, error) {
 	if err := i.CheckClientKey(key); err != nil {
 		return nil, err
+	}
+	if rsaKey := key.RSA(); rsaKey != nil {
+		if err := checkFactors(rsaKey.N); err != nil {
+			return nil, fmt.Errorf("client key: %w", err)
+		}
 	}
 	if email == (Address{}) {
 		return nil, ErrNoEmail

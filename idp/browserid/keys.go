@@ -157,10 +157,29 @@ func (k *PublicKey) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// SameModulus reports whether both are RSA keys with one modulus: who holds the
+// private key of one has that of the other, whatever the exponents.
+func (k *PublicKey) SameModulus(other *PublicKey) bool {
+	return k != nil && other != nil && k.dsa == nil && other.dsa == nil && k.rsa.N.Cmp(other.rsa.N) == 0
+}
+
 // CheckClientKey checks that a browser's key may be certified and its assertions
-// accepted: RSA of 2048 bit, or 2047. Otherwise the error is an [ErrKeySize], or
-// [ErrNotSupported] for a DSA key.
-func (k *PublicKey) CheckClientKey() error { return k.checkSize("client key", keySize-1) }
+// accepted: RSA of 2048 bit, or 2047, and an exponent of at least 65537. Otherwise
+// the error is an [ErrKeySize], [ErrWeakKey], or [ErrNotSupported] for a DSA key.
+// [Issuer.Sign] also looks for factors.
+func (k *PublicKey) CheckClientKey() error {
+	if err := k.checkSize("client key", keySize-1); err != nil {
+		return err
+	}
+	return k.checkExponent()
+}
+
+func (k *PublicKey) checkExponent() error {
+	if k.rsa.E < leastExponent {
+		return fmt.Errorf("client key: %w: RSA exponent %d is smaller than %d", ErrWeakKey, k.rsa.E, leastExponent)
+	}
+	return nil
+}
 
 // CheckLegacyClientKey is CheckClientKey for those who want to serve historic
 // browsers, too: it also lets pass RSA of 1024 bit, or 1023, and a DSA key whose
@@ -173,7 +192,7 @@ func (k *PublicKey) CheckLegacyClientKey() error {
 		}
 		return nil
 	case k != nil && (k.Size() == legacyKeySize || k.Size() == legacyKeySize-1):
-		return nil
+		return k.checkExponent()
 	}
 	return k.CheckClientKey()
 }

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"maps"
+	"math/big"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -161,6 +163,20 @@ func (r *Ring) Published(host string, use Use) ([]Public, error) {
 		public = append(public, k.entry.Public)
 	}
 	return public, nil
+}
+
+// Holds returns the host of a key with an RSA modulus, whatever the exponent and
+// the key's use, and though it has retired. ok is false when no key of the ring
+// has that modulus.
+func (r *Ring) Holds(modulus *big.Int) (host string, ok bool) {
+	for _, s := range *r.keysets.Load() {
+		for _, k := range s.keys {
+			if public, ok := k.entry.Key.(*rsa.PublicKey); ok && public.N.Cmp(modulus) == 0 {
+				return k.entry.Host, true
+			}
+		}
+	}
+	return "", false
 }
 
 // Seal encrypts and authenticates plaintext, and authenticates associated, under

@@ -1,8 +1,10 @@
 package keys_test
 
 import (
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"testing"
 	"time"
 
@@ -98,6 +100,14 @@ func TestOverlap(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{sign(t, newer, host)}, published(t, r)); diff != "" {
 		t.Errorf("published after the retirement (-want +got):\n%s", diff)
+	}
+	for _, key := range all { // a retired one is still ours
+		if holder, ok := r.Holds(key.Key.(*rsa.PublicKey).N); !ok || holder != host {
+			t.Errorf("%s is held by %q, %t", key.KID, holder, ok)
+		}
+	}
+	if holder, ok := r.Holds(big.NewInt(15)); ok {
+		t.Errorf("15 is held by %q", holder)
 	}
 	if got := len(r.Entries()); got != 4 {
 		t.Errorf("%d entries", got)

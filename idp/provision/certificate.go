@@ -51,7 +51,7 @@ func (e *Envelope) certify(w http.ResponseWriter, r *http.Request, h *identity.H
 		err = issuer.CheckClientKey(key)
 	}
 	if err == nil {
-		err = e.checkForeign(key)
+		err = e.checkOurs(key)
 	}
 	if err != nil {
 		return &route.Error{Status: http.StatusBadRequest, Code: "bad_key", Cause: err}
@@ -69,6 +69,9 @@ func (e *Envelope) certify(w http.ResponseWriter, r *http.Request, h *identity.H
 	}
 	now := e.Now()
 	certificate, err := issuer.Sign(address, key, now, lifetime)
+	if errors.Is(err, browserid.ErrWeakKey) {
+		return &route.Error{Status: http.StatusBadRequest, Code: "bad_key", Cause: err}
+	}
 	if err != nil {
 		return err
 	}
@@ -111,25 +114,15 @@ func lifetimeOf(duration json.RawMessage, configured time.Duration) (time.Durati
 	return max(time.Duration(asked)*time.Second, identity.MinCertificateLifetime), nil
 }
 
-// checkForeign refuses the keys of all our hosts.
-func (e *Envelope) checkForeign(key *browserid.PublicKey) error {
+// checkOurs refuses the keys of all our hosts, retired ones too: whatever is signed
+// with one of them counts for a whole domain.
+func (e *Envelope) checkOurs(key *browserid.PublicKey) error {
 	candidate := key.RSA()
 	if candidate == nil {
 		return nil // ours are RSA
 	}
-	for name, host := range e.hosts {
-		if host.Role != identity.Provider {
-			continue
-		}
-		published, err := e.Keys.Published(name, keys.UseCertificates)
-		if err != nil {
-			continue // a key that is not there yet cannot be presented
-		}
-		for _, own := range published {
-			if candidate.Equal(own.Key) {
-				return errors.New("the key is that of the identity host " + name)
-			}
-		}
+	if host, ours := e.Keys.Holds(candidate.N); ours {
+		return errors.New("the modulus is that of a key of the identity host " + host)
 	}
 	return nil
 }

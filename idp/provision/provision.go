@@ -3,6 +3,7 @@ package provision
 import (
 	"crypto"
 	"io"
+	"math/big"
 	"net/http"
 	"sync"
 	"time"
@@ -26,6 +27,8 @@ type Keys interface {
 	Signer(host string, use keys.Use) (kid string, s crypto.Signer, err error)
 	// Published returns the public keys of host for a use, the current one first.
 	Published(host string, use keys.Use) ([]keys.Public, error)
+	// Holds returns the host that has, or had, an RSA key with a modulus.
+	Holds(modulus *big.Int) (host string, ok bool)
 }
 
 // Events receives what is counted. Implementations are safe for concurrent use

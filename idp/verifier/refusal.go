@@ -47,7 +47,7 @@ func refuse(err error) *Refusal {
 // nothing around them.
 func historic(reason browserid.Reason) bool {
 	switch reason {
-	case browserid.ErrSeconds, browserid.ErrNotSupported, browserid.ErrKeySize:
+	case browserid.ErrSeconds, browserid.ErrNotSupported, browserid.ErrKeySize, browserid.ErrWeakKey:
 		return false // their text also names the number or the key
 	}
 	return true
