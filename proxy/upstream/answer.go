@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"persona-sidecar/proxy/field"
 	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/wire"
 )
@@ -28,7 +29,7 @@ func (p *Proxy) interim(w http.ResponseWriter, r *http.Request, status int, fiel
 	}
 	h := w.Header()
 	final := maps.Clone(h)
-	fill(h, kept)
+	field.Fill(h, kept)
 	delete(h, "Content-Length")
 	w.WriteHeader(status)
 	clear(h)
@@ -58,8 +59,10 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			for _, f := range trailing(a.body.trailer()) {
-				w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
+			for _, f := range a.body.trailer() {
+				if field.MayTrail(f.Name) {
+					w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
+				}
 			}
 			return
 		case err != nil:
@@ -83,7 +86,7 @@ func (p *Proxy) head(w http.ResponseWriter, body *requestBody, a *reply) {
 		return // the first write reports the same error
 	}
 	clear(h)
-	fill(h, fields)
+	field.Fill(h, fields)
 	if _, found := h["Content-Type"]; !found {
 		h["Content-Type"] = nil // net/http must not guess what the website left open
 	}
@@ -109,7 +112,7 @@ func (p *Proxy) answered(fields wire.Fields) wire.Fields {
 		switch {
 		case f.Is("Trailer"):
 			f.Value, keep = announcement(f.Value)
-		case ofConnection(f.Name), named(connection, f.Name):
+		case field.OfConnection(f.Name), field.Named(connection, f.Name):
 			keep = false
 		case f.Is("Set-Cookie"):
 			keep = !p.cookies.sets(f.Value)
@@ -129,30 +132,11 @@ func (p *Proxy) answered(fields wire.Fields) wire.Fields {
 func announcement(line string) (string, bool) {
 	var kept []string
 	for name := range strings.SplitSeq(line, ",") {
-		if name = strings.Trim(name, " \t"); name != "" && mayTrail(name) {
+		if name = strings.Trim(name, " \t"); name != "" && field.MayTrail(name) {
 			kept = append(kept, name)
 		}
 	}
 	return strings.Join(kept, ", "), len(kept) > 0
-}
-
-// fill puts fields into a header, spelled as they are unless net/http or the
-// middleware looks for them.
-func fill(h http.Header, fields wire.Fields) {
-	values := make([]string, len(fields)) // one allocation for all
-	for i, f := range fields {
-		name := f.Name
-		switch canonical := http.CanonicalHeaderKey(name); canonical {
-		case "Content-Length", "Content-Type", "Content-Encoding", "Date", "Trailer", "Strict-Transport-Security":
-			name = canonical
-		}
-		if earlier, found := h[name]; found {
-			h[name] = append(earlier, f.Value)
-			continue
-		}
-		values[i] = f.Value
-		h[name] = values[i : i+1 : i+1]
-	}
 }
 
 // cut ends an answer so that it does not look complete. err is why the website's

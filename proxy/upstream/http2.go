@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"persona-sidecar/proxy/field"
 	"persona-sidecar/proxy/wire"
 )
 
@@ -39,9 +40,12 @@ const (
 func newHTTP2(to endpoint) *http2Client {
 	c := &http2Client{endpoint: to, scheme: "http"}
 	protocols := new(http.Protocols)
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	c.transport = &http.Transport{
-		Proxy:                  nil, // the website is near; the environment's proxy is for far places
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return to.dial(ctx) },
+		Proxy: nil, // the website is near; the environment's proxy is for far places
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, to.network, to.address)
+		},
 		Protocols:              protocols,
 		DisableCompression:     true, // bodies pass as they are
 		IdleConnTimeout:        http2Idle,
@@ -76,7 +80,7 @@ func (c *http2Client) exchange(ctx context.Context, q *request) (*reply, error) 
 		cancel(nil)
 		return nil, err
 	}
-	a := &reply{status: res.StatusCode, reason: http.StatusText(res.StatusCode), fields: inOrder(res.Header), length: res.ContentLength}
+	a := &reply{status: res.StatusCode, reason: http.StatusText(res.StatusCode), fields: field.FromHeader(res.Header), length: res.ContentLength}
 	if q.method == http.MethodHead {
 		a.length = 0
 	}
@@ -99,7 +103,8 @@ func (c *http2Client) send(ctx context.Context, cancel context.CancelCauseFunc, 
 	}
 	r.Header["User-Agent"] = nil // net/http adds none of its own
 	for _, f := range q.fields {
-		r.Header[f.Name] = append(r.Header[f.Name], f.Value)
+		name := http.CanonicalHeaderKey(f.Name) // HTTP/2 knows one spelling
+		r.Header[name] = append(r.Header[name], f.Value)
 	}
 	delete(r.Header, "Connection") // which HTTP/2 does not know, as it does no upgrades
 	delete(r.Header, "Upgrade")
@@ -123,7 +128,7 @@ func (c *http2Client) send(ctx context.Context, cancel context.CancelCauseFunc, 
 		if over {
 			return net.ErrClosed
 		}
-		return q.interim(status, inOrder(http.Header(h)))
+		return q.interim(status, field.FromHeader(http.Header(h)))
 	}})
 	defer func() {
 		mu.Lock()
@@ -205,14 +210,9 @@ func (b *http2Body) Read(p []byte) (int, error) {
 // ready does not know what has come, so only an end is certain.
 func (b *http2Body) ready() bool { return b.left == 0 }
 
-func (b *http2Body) trailer() wire.Fields { return inOrder(b.res.Trailer) }
+func (b *http2Body) trailer() wire.Fields { return field.FromHeader(b.res.Trailer) }
 
 func (b *http2Body) close() {
 	b.cancel(nil) // or Close waits for the body of the request
 	_ = b.res.Body.Close()
-}
-
-func (to endpoint) dial(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
-	return d.DialContext(ctx, to.network, to.address)
 }

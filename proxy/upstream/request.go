@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"persona-sidecar/proxy/field"
 	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/wire"
 )
@@ -21,30 +22,30 @@ func (p *Proxy) build(w http.ResponseWriter, r *http.Request, rec *middleware.Re
 		if q.announce = body.announced; q.announce != nil {
 			q.trailer = body.trailer
 		}
-		q.expect = body.http1 && r.ProtoAtLeast(1, 1) && hasToken(r.Header.Get("Expect"), "100-continue")
+		q.expect = body.http1 && r.ProtoAtLeast(1, 1) && field.HasToken(r.Header.Get("Expect"), "100-continue")
 	}
 	q.upgrade = asked(r)
 
 	from := middleware.RequestFields(w)
 	if from == nil {
-		from = inOrder(r.Header)
+		from = field.FromHeader(r.Header)
 	}
 	connection := r.Header["Connection"]
-	te := slices.ContainsFunc(r.Header["Te"], func(line string) bool { return hasToken(line, "trailers") })
+	te := slices.ContainsFunc(r.Header["Te"], func(line string) bool { return field.HasToken(line, "trailers") })
 	const ours = 10 // fields are added below
 	fields := make(wire.Fields, 0, len(from)+ours)
 	for _, f := range from {
-		k := kindOf(f.Name)
-		keep := k != made && (k != claimed || rec.Listed) && !named(connection, f.Name)
+		k := field.KindOf(f.Name)
+		keep := k != field.Made && (k != field.Claimed || rec.Listed) && !field.Named(connection, f.Name)
 		switch {
 		case !keep:
-		case odd(f.Name):
-			keep = p.oddNames && k != edited
+		case field.Odd(f.Name):
+			keep = p.oddNames && k != field.Edited
 		case f.Is("Cookie"):
 			f.Value, keep = p.cookies.stripRequest(f.Value)
 		case f.Is("Expect"):
 			keep = q.expect
-		case k == edited: // made below
+		case k == field.Edited: // made below
 			keep = false
 		}
 		if keep {
@@ -77,20 +78,6 @@ func (p *Proxy) build(w http.ResponseWriter, r *http.Request, rec *middleware.Re
 	return q, body
 }
 
-// inOrder returns the fields of a header sorted by name, since an http.Header has
-// no order.
-func inOrder(h http.Header) wire.Fields {
-	fields := make(wire.Fields, 0, len(h)+4)
-	for name, values := range h {
-		name = spelled(name)
-		for _, value := range values {
-			fields = append(fields, wire.Field{Name: name, Value: value})
-		}
-	}
-	slices.SortStableFunc(fields, func(a, b wire.Field) int { return strings.Compare(a.Name, b.Name) })
-	return fields
-}
-
 // asked returns the protocol that a request asks for by Upgrade, "" for none; the
 // first when it names several. Upgrades to another version of HTTP or to TLS are
 // taken out: behind them, requests would reach the website past everything that
@@ -99,7 +86,7 @@ func inOrder(h http.Header) wire.Fields {
 func asked(r *http.Request) string {
 	lines := r.Header["Upgrade"]
 	if len(lines) == 0 || r.ProtoMajor != 1 || r.ProtoMinor == 0 ||
-		!slices.ContainsFunc(r.Header["Connection"], func(line string) bool { return hasToken(line, "upgrade") }) {
+		!slices.ContainsFunc(r.Header["Connection"], func(line string) bool { return field.HasToken(line, "upgrade") }) {
 		return ""
 	}
 	first := ""
@@ -184,7 +171,7 @@ func bodyOf(r *http.Request) *requestBody {
 	}
 	b := &requestBody{from: r.Body, http1: r.ProtoMajor == 1, fields: r.Trailer}
 	for name := range r.Trailer {
-		if mayTrail(name) && !odd(name) {
+		if field.MayTrail(name) && !field.Odd(name) {
 			b.announced = append(b.announced, name)
 		}
 	}
@@ -240,7 +227,7 @@ func (b *requestBody) trailer() wire.Fields {
 	var fields wire.Fields
 	for _, name := range b.announced {
 		for _, value := range b.fields[name] {
-			fields = append(fields, wire.Field{Name: spelled(name), Value: value})
+			fields = append(fields, wire.Field{Name: field.Spelled(name), Value: value})
 		}
 	}
 	return fields

@@ -1,7 +1,8 @@
-package upstream
+package field
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -9,26 +10,27 @@ import (
 	"persona-sidecar/proxy/wire"
 )
 
-// kind is what becomes of a field of a request.
-type kind int
+// Kind is what becomes of a field of a request on its way to a website.
+type Kind int
 
+// The kinds of fields.
 const (
-	plain   kind = iota
-	made         // made here or by nothing: never taken from a request
-	edited       // passed on in part
-	claimed      // passed on for trusted proxies only
+	Plain   Kind = iota
+	Made         // made by who sends the request on, or by nothing: never taken from a request
+	Edited       // passed on in part
+	Claimed      // passed on for trusted proxies only
 )
 
 // identityPrefixes begin the names of fields by which applications are told who
 // signed in.
 var identityPrefixes = []string{"remote-", "x-remote-", "x-webauth-", "x-auth-request-", "x-persona-"}
 
-// kindOf looks at a name as servers do that hand fields on as variables: CGI makes
+// KindOf returns the kind of a field. It looks at the name as servers do that hand fields on as variables: CGI makes
 // "-" and "_" one, PHP "." as well, so every byte that is no letter or digit
 // counts as "-".
-func kindOf(name string) kind {
+func KindOf(name string) Kind {
 	if name == "" || !strings.ContainsRune("cehkprtufxCEHKPRTUFX", rune(name[0])) {
-		return plain
+		return Plain
 	}
 	var buf [32]byte // longer than any name below
 	folded := buf[:min(len(name), len(buf))]
@@ -49,24 +51,24 @@ func kindOf(name string) kind {
 		"forwarded", "x-real-ip", "x-request-id",
 		"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
 		"x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username":
-		return made
+		return Made
 	case "cookie", "expect", "te", "upgrade":
-		return edited
+		return Edited
 	}
 	for _, prefix := range identityPrefixes {
 		if strings.HasPrefix(string(folded), prefix) {
-			return made
+			return Made
 		}
 	}
 	if strings.HasPrefix(string(folded), "x-forwarded-") {
-		return claimed
+		return Claimed
 	}
-	return plain
+	return Plain
 }
 
-// odd reports whether a name holds anything but letters, digits and "-". Servers
+// Odd reports whether a name holds anything but letters, digits and "-". Servers
 // that hand fields on as variables take such names for others.
-func odd(name string) bool {
+func Odd(name string) bool {
 	for i := range len(name) {
 		c := name[i]
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' {
@@ -76,9 +78,9 @@ func odd(name string) bool {
 	return false
 }
 
-// ofConnection reports whether a field of an answer is about the website's
+// OfConnection reports whether a field of an answer is about the website's
 // connection alone (RFC 9110, section 7.6.1).
-func ofConnection(name string) bool {
+func OfConnection(name string) bool {
 	is := func(other string) bool { return strings.EqualFold(name, other) }
 	switch len(name) {
 	case 2:
@@ -95,20 +97,20 @@ func ofConnection(name string) bool {
 	return false
 }
 
-// named reports whether the values of Connection name a field. A length is not
+// Named reports whether the values of Connection name a field. A length is not
 // theirs to take out: it frames the message.
-func named(connection []string, name string) bool {
+func Named(connection []string, name string) bool {
 	for _, line := range connection {
-		if line != "keep-alive" && line != "close" && line != "Keep-Alive" && hasToken(line, name) && !strings.EqualFold(name, "Content-Length") {
+		if line != "keep-alive" && line != "close" && line != "Keep-Alive" && HasToken(line, name) && !strings.EqualFold(name, "Content-Length") {
 			return true
 		}
 	}
 	return false
 }
 
-// hasToken reports whether a comma-separated list holds a token, without case and
+// HasToken reports whether a comma-separated list holds a token, without case and
 // without what follows it behind a semicolon.
-func hasToken(list, token string) bool {
+func HasToken(list, token string) bool {
 	for element := range strings.SplitSeq(list, ",") {
 		element, _, _ = strings.Cut(element, ";")
 		if strings.EqualFold(strings.Trim(element, " \t"), token) {
@@ -118,34 +120,23 @@ func hasToken(list, token string) bool {
 	return false
 }
 
-// mayTrail reports whether a field may stand behind a body (RFC 9110, section
+// MayTrail reports whether a field may stand behind a body (RFC 9110, section
 // 6.5.1): it does not frame, route, authenticate or control a message, and is
 // nothing that is looked at or made anew in a header. A recipient that merges the
 // section into the header would take it for a field that was.
-func mayTrail(name string) bool {
+func MayTrail(name string) bool {
 	canonical := http.CanonicalHeaderKey(name)
 	switch canonical {
 	case "Set-Cookie", "Set-Login", "Clear-Site-Data", "Strict-Transport-Security", "Authentication-Info", "Via",
 		"Age", "Date", "Expires", "Location", "Retry-After", "Vary", "Warning":
 		return false
 	}
-	return kindOf(name) == plain && httpguts.ValidTrailerHeader(canonical)
+	return KindOf(name) == Plain && httpguts.ValidTrailerHeader(canonical)
 }
 
-// trailing returns the fields of a trailer section that may stand there.
-func trailing(fields wire.Fields) wire.Fields {
-	kept := fields[:0]
-	for _, f := range fields {
-		if mayTrail(f.Name) {
-			kept = append(kept, f)
-		}
-	}
-	return kept
-}
-
-// spelled returns a name of an http.Header as standards and browsers write it.
+// Spelled returns a name of an http.Header as standards and browsers write it.
 // Names are compared without case, but some programs know one spelling only.
-func spelled(canonical string) string {
+func Spelled(canonical string) string {
 	switch canonical {
 	case "Sec-Websocket-Accept":
 		return "Sec-WebSocket-Accept"
@@ -211,4 +202,37 @@ func spelled(canonical string) string {
 		return "X-XSS-Protection"
 	}
 	return canonical
+}
+
+// FromHeader returns the fields of a header sorted by name, since an http.Header has
+// no order.
+func FromHeader(h http.Header) wire.Fields {
+	fields := make(wire.Fields, 0, len(h)+4)
+	for name, values := range h {
+		name = Spelled(name)
+		for _, value := range values {
+			fields = append(fields, wire.Field{Name: name, Value: value})
+		}
+	}
+	slices.SortStableFunc(fields, func(a, b wire.Field) int { return strings.Compare(a.Name, b.Name) })
+	return fields
+}
+
+// Fill puts fields into a header, spelled as they are unless net/http or the
+// middleware looks for them.
+func Fill(h http.Header, fields wire.Fields) {
+	values := make([]string, len(fields)) // one allocation for all
+	for i, f := range fields {
+		name := f.Name
+		switch canonical := http.CanonicalHeaderKey(name); canonical {
+		case "Content-Length", "Content-Type", "Content-Encoding", "Date", "Trailer", "Strict-Transport-Security":
+			name = canonical
+		}
+		if earlier, found := h[name]; found {
+			h[name] = append(earlier, f.Value)
+			continue
+		}
+		values[i] = f.Value
+		h[name] = values[i : i+1 : i+1]
+	}
 }
