@@ -56,7 +56,7 @@ func (s *script) answer(conn net.Conn) bool {
 }
 
 // ask sends the request that the script answers. Where bytes come late, the client has its answer first.
-func (e entry) ask(t testing.TB, p *program, dialed string, patience time.Duration) (outcome, error) {
+func (e entry) ask(t testing.TB, p *program, w way) (outcome, error) {
 	t.Helper()
 	method := cmp.Or(e.Fields["ask"], http.MethodGet)
 	late := "" // what to wait for
@@ -69,7 +69,7 @@ func (e entry) ask(t testing.TB, p *program, dialed string, patience time.Durati
 		}
 	}
 	with := e.Text("with")
-	if dialed == "h2" {
+	if w.dialed == "h2" {
 		script := "request 1 end " + method + " /" + e.Name + "\n"
 		for line := range strings.Lines(with) {
 			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
@@ -78,13 +78,13 @@ func (e entry) ask(t testing.TB, p *program, dialed string, patience time.Durati
 		if late != "" {
 			script += late + " 1\nlate 1\n"
 		}
-		return e.exchange2(t, p, strings.Split(strings.TrimSuffix(script, "\n"), "\n"), patience)
+		return e.exchange2(t, p, strings.Split(strings.TrimSuffix(script, "\n"), "\n"), w.patience())
 	}
 	steps := []conformance.Step{{Text: method + " /" + e.Name + " HTTP/1.1\r\nHost: " + e.Host() + "\r\n" + with + "\r\n"}}
 	if late != "" {
 		steps = append(steps, conformance.Step{Wait: late}, conformance.Step{Wait: "late"})
 	}
-	return e.exchange1(t, p, dialed, method, steps, patience)
+	return e.exchange1(t, p, w.dialed, method, steps, w.patience())
 }
 
 // answered is what became of one entry of answers over one way.
@@ -95,7 +95,7 @@ type answered struct {
 }
 
 // runAnswers asks for the odd answers of a corpus, and each time for ordinary pages afterwards.
-func runAnswers(t *testing.T, w way, entries []entry, patience time.Duration) (map[string]answered, *program) {
+func runAnswers(t *testing.T, w way, entries []entry) (map[string]answered, *program) {
 	t.Helper()
 	p := w.kind.start(t, entries)
 	results := map[string]answered{}
@@ -106,14 +106,14 @@ func runAnswers(t *testing.T, w way, entries []entry, patience time.Duration) (m
 		asking.Go(func() {
 			for e := range queue {
 				var r answered
-				r.outcome, r.err = e.ask(t, p, w.dialed, patience)
+				r.outcome, r.err = e.ask(t, p, w)
 				for range 3 {
 					var one outcome
 					var err error
 					if w.dialed == "h2" {
-						one, err = e.exchange2(t, p, nil, patience)
+						one, err = e.exchange2(t, p, nil, w.patience())
 					} else {
-						one, err = e.exchange1(t, p, w.dialed, http.MethodGet, nil, patience)
+						one, err = e.exchange1(t, p, w.dialed, http.MethodGet, nil, w.patience())
 					}
 					r.next = append(r.next, one)
 					r.err = errors.Join(r.err, err)
@@ -140,37 +140,28 @@ func TestAnswers(t *testing.T) {
 	}
 	t.Parallel()
 	corpus := entries(t, conformance.Answers)
-	for i := range corpus {
-		if corpus[i].Fields["over"] == "" {
-			corpus[i].Fields["over"] = "tls h2"
-		}
-	}
 	known := knownFaults(t, "answers", corpus)
 	recorded := comparison{file: "answers.md", about: answersHead}
 	t.Run("ways", func(t *testing.T) {
-		for _, k := range []kind{persona("persona", withTLS), nginx, haproxy} {
-			for _, dialed := range []string{"tls", "h2"} {
-				w := way{name: dialed, kind: k, dialed: dialed}
-				t.Run(k.name+"/"+dialed, func(t *testing.T) {
-					if k.name != "persona" && !k.installed(t) {
-						t.Skip(k.name + " is not installed")
-					}
-					t.Parallel()
-					patience := impatience
-					if k.name == "persona" {
-						patience = proxytest.Patience
-					}
-					given := over(corpus, dialed)
-					results, p := runAnswers(t, w, given, patience)
-					for _, e := range given {
-						differences, again := e.answerDifferences(t, p, results[e.Name])
-						recorded.set(k.name, dialed, e.Name, results[e.Name].summary(again))
-						if k.name == "persona" {
-							known.judge(t, dialed, e, differences)
-						}
-					}
-				})
+		for _, w := range append(ways(), peers()...) {
+			given := over(corpus, w.name)
+			if len(given) == 0 {
+				continue
 			}
+			t.Run(w.kind.name+"/"+w.name, func(t *testing.T) {
+				w.kind.require(t)
+				t.Parallel()
+				results, p := runAnswers(t, w, given)
+				for _, e := range given {
+					differences, again := e.answerDifferences(t, p, results[e.Name])
+					if w.name == "tls" || w.name == "h2" { // the ways that all have
+						recorded.set(w.kind.name, w.name, e.Name, results[e.Name].summary(again))
+					}
+					if w.scheme != "" {
+						known.judge(t, w.name, e, differences)
+					}
+				}
+			})
 		}
 	})
 	recorded.write(t, corpus)

@@ -29,16 +29,17 @@ type Step struct {
 // Requests returns the corpus of odd requests. Entries that Fields["over"] gives to h2 alone have frames in their block
 // "send", and no bytes.
 func Requests() ([]Entry, error) {
-	return read("requests", "from", "over", "website", "expect", "send", "reaches", "raw")
+	return read("requests", "tls off", "from", "over", "website", "expect", "send", "reaches", "raw")
 }
 
 // Answers returns the corpus of odd answers of a website.
 func Answers() ([]Entry, error) {
-	return read("answers", "from", "over", "website", "ask", "with", "answer", "expect", "body", "has", "lacks", "raw", "again")
+	return read("answers", "tls h2", "from", "over", "website", "ask", "with", "answer", "expect", "body", "has", "lacks", "raw", "again")
 }
 
-// read reads all files of a corpus. A name occurs once in all of them, and each key is one of keys.
-func read(corpus string, keys ...string) (all []Entry, err error) {
+// read reads all files of a corpus. A name occurs once in all of them, and each key is one of keys. An entry that does not
+// name the ways that it goes over goes over these.
+func read(corpus, ways string, keys ...string) (all []Entry, err error) {
 	names, err := fs.Glob(files, "testdata/"+corpus+"/*.txt")
 	if err != nil {
 		return nil, err
@@ -89,6 +90,9 @@ func read(corpus string, keys ...string) (all []Entry, err error) {
 		if e.Fields["from"] == "" {
 			return nil, fmt.Errorf("%s: the entry does not name where it comes from", e.Name)
 		}
+		if e.Fields["over"] == "" {
+			e.Fields["over"] = ways
+		}
 	}
 	return all, nil
 }
@@ -96,13 +100,13 @@ func read(corpus string, keys ...string) (all []Entry, err error) {
 // Host is the name under which the entry's own website is served.
 func (e Entry) Host() string { return e.Name + ".conformance.test" }
 
-// Over reports whether the entry is to be sent over a way.
+// Over reports whether the entry is to be sent over a way. What goes over tls goes over fast as well: the same, with
+// listen.fast.
 func (e Entry) Over(way string) bool {
-	over := e.Fields["over"]
-	if over == "" {
-		over = "tls off"
+	if way == "fast" {
+		way = "tls"
 	}
-	return slices.Contains(strings.Fields(over), way)
+	return slices.Contains(strings.Fields(e.Fields["over"]), way)
 }
 
 // Lines returns the lines of a block as they stand in the file, escapes and all.

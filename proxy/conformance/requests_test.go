@@ -25,13 +25,27 @@ type way struct {
 
 // ways lists the ways into our own program, by the names that entries give in "over".
 func ways() []way {
-	secure, terminated := persona("persona", withTLS), persona("persona behind a terminator", withoutTLS)
+	secure := persona("persona", withTLS)
 	return []way{
 		{"tls", secure, "tls", "https"},
+		{"fast", persona("persona", withFast), "tls", "https"},
 		{"h2", secure, "h2", "https"},
 		{"redirect", secure, "plain", "http"},
-		{"off", terminated, "plain", "http"},
+		{"off", persona("persona", withoutTLS), "plain", "http"},
 	}
+}
+
+// peers lists the ways into the programs to compare with.
+func peers() []way {
+	return []way{{"tls", nginx, "tls", ""}, {"h2", nginx, "h2", ""}, {"tls", haproxy, "tls", ""}, {"h2", haproxy, "h2", ""}}
+}
+
+// patience is how long the program may let a client wait. How long another one does decides nothing.
+func (w way) patience() time.Duration {
+	if w.scheme == "" {
+		return 2 * time.Second
+	}
+	return proxytest.Patience
 }
 
 // result is what one entry came to over one way.
@@ -45,7 +59,7 @@ type result struct {
 
 // run sends the entries that go over a way, some at a time, and then ends the program, so that all that it had for the
 // websites has arrived.
-func run(t *testing.T, w way, entries []entry, patience time.Duration) map[string]result {
+func run(t *testing.T, w way, entries []entry) map[string]result {
 	t.Helper()
 	p := w.kind.start(t, entries)
 	results := map[string]result{}
@@ -61,13 +75,13 @@ func run(t *testing.T, w way, entries []entry, patience time.Duration) map[strin
 					for _, line := range e.Lines("send") {
 						lines = append(lines, line.Text)
 					}
-					r.outcome, r.err = e.exchange2(t, p, lines, patience)
+					r.outcome, r.err = e.exchange2(t, p, lines, w.patience())
 				} else {
 					method := http.MethodGet
 					if strings.Contains(e.Fields["expect"], "/head") {
 						method = http.MethodHead
 					}
-					r.outcome, r.err = e.exchange1(t, p, w.dialed, method, e.Steps("send"), patience)
+					r.outcome, r.err = e.exchange1(t, p, w.dialed, method, e.Steps("send"), w.patience())
 				}
 				mu.Lock()
 				results[e.Name] = r
@@ -108,39 +122,25 @@ func TestRequests(t *testing.T) {
 	known := knownFaults(t, "requests", corpus)
 	recorded := comparison{file: "requests.md", about: requestsHead}
 	t.Run("ways", func(t *testing.T) {
-		for _, w := range ways() {
-			t.Run(w.name, func(t *testing.T) {
+		for _, w := range append(ways(), peers()...) {
+			t.Run(w.kind.name+"/"+w.name, func(t *testing.T) {
+				w.kind.require(t)
 				t.Parallel()
 				sent := over(corpus, w.name)
-				results := run(t, w, sent, proxytest.Patience)
+				results := run(t, w, sent)
 				for _, e := range sent {
-					if w.name == "tls" || w.name == "h2" { // the ways that the others have, too
-						recorded.set("persona", w.name, e.Name, results[e.Name].summary())
+					if w.name == "tls" || w.name == "h2" { // the ways that all have
+						recorded.set(w.kind.name, w.name, e.Name, results[e.Name].summary())
 					}
-					known.judge(t, w.name, e, e.differences(t, w, results[e.Name]))
+					if w.scheme != "" {
+						known.judge(t, w.name, e, e.differences(t, w, results[e.Name]))
+					}
 				}
 			})
-		}
-		for _, k := range []kind{nginx, haproxy} {
-			for _, dialed := range []string{"tls", "h2"} {
-				t.Run(k.name+"/"+dialed, func(t *testing.T) {
-					if !k.installed(t) {
-						t.Skip(k.name + " is not installed")
-					}
-					t.Parallel()
-					w := way{name: dialed, kind: k, dialed: dialed}
-					for name, r := range run(t, w, over(corpus, dialed), impatience) {
-						recorded.set(k.name, dialed, name, r.summary())
-					}
-				})
-			}
 		}
 	})
 	recorded.write(t, corpus)
 }
-
-// impatience is how long a program that is compared with may let a client wait: it decides nothing.
-const impatience = 2 * time.Second
 
 // differences compares a result with what the entry expects.
 func (e entry) differences(t testing.TB, w way, r result) (all []string) {
