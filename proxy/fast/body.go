@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // drained is how much of a body that the handler did not want is read, so that the
@@ -15,6 +16,8 @@ const drained = 256 << 10
 type body struct {
 	conn   *conn
 	cancel context.CancelFunc // of the request
+
+	whole atomic.Bool // all was read; by itself, because a read that waits holds mu
 
 	mu     sync.Mutex
 	left   int64
@@ -55,6 +58,7 @@ func (b *body) read(p []byte) (n int, err error) {
 		n, err = c.nc.Read(p)
 	}
 	if b.left -= int64(n); b.left == 0 {
+		b.whole.Store(true)
 		c.watch.bodyEnded()
 		return n, io.EOF
 	}
@@ -77,12 +81,8 @@ func (b *body) Close() error {
 	return nil
 }
 
-// ended reports whether all was read.
-func (b *body) ended() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.left == 0
-}
+// ended reports whether all was read. It does not wait for a read under way.
+func (b *body) ended() bool { return b.whole.Load() }
 
 // drain reads on to the end, if it is near and comes before the connection's deadline,
 // and reports whether it did.
