@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -103,6 +104,12 @@ func (f *front) hand(next accepted) bool {
 }
 
 func (f *front) handshake(conn *tls.Conn) {
+	defer func() { // as net/http does for what it serves
+		if value := recover(); value != nil {
+			f.log.Error().Str("panic", fmt.Sprint(value)).Bytes("stack", debug.Stack()).Msg("serving a connection panicked")
+			_ = conn.Close()
+		}
+	}()
 	_ = conn.SetDeadline(time.Now().Add(f.timeout)) // an error shows at the next read
 	if err := conn.HandshakeContext(f.open); err != nil {
 		f.failed(conn, err)

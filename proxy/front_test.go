@@ -280,6 +280,31 @@ func TestSlowHead(t *testing.T) {
 	}
 }
 
+// TestHandshakePanic: a defect of what finds certificates ends one connection and no more.
+func TestHandshakePanic(t *testing.T) {
+	t.Parallel()
+	certificate, _ := proxytest.Certificate()
+	var log proxytest.Log
+	addr := proxytest.Serve(t, proxy.NewServer(named("x"), &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if hello.ServerName == "example.com" {
+			return &certificate, nil
+		}
+		panic("a defect")
+	}}, log.Logger()))
+	for _, name := range []string{"other.example", "example.com"} {
+		conn, err := tls.Dial("tcp", addr, &tls.Config{ServerName: name, InsecureSkipVerify: true}) // one certificate for all names
+		if err == nil {
+			conn.Close()
+		}
+		if (err == nil) != (name == "example.com") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if line := log.Next(t, "serving a connection panicked"); line["panic"] != "a defect" {
+		t.Errorf("line %v", line)
+	}
+}
+
 // TestPlainOnTLS: a client that speaks HTTP to the TLS port is told so.
 func TestPlainOnTLS(t *testing.T) {
 	t.Parallel()

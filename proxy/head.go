@@ -124,7 +124,7 @@ func readRequestLine(line []byte) (old bool, err error) {
 	default:
 		return false, errors.New("the version is malformed")
 	}
-	ordinary := len(target) > 0 && target[0] == '/' && bytes.IndexByte(target, '%') < 0 && isValue(target) && bytes.IndexAny(target, " \t") < 0
+	ordinary := len(target) > 0 && target[0] == '/' && bytes.IndexByte(target, '%') < 0 && isValue(target) && !bytes.ContainsAny(target, " \t")
 	if !ordinary && string(method) != "CONNECT" { // whose target is an authority, and which is refused anyway
 		if _, err := url.ParseRequestURI(string(target)); err != nil || bytes.IndexByte(target, ' ') >= 0 {
 			return false, malformedTarget{fmt.Errorf("the target is malformed: %w", err)}

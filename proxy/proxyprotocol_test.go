@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -121,7 +122,7 @@ func TestProxyProtocol(t *testing.T) {
 		ended := make(chan int, len(held))
 		for i, conn := range held {
 			go func() {
-				if _, err := conn.Read(make([]byte, 1)); err == io.EOF {
+				if _, err := conn.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
 					ended <- i
 				}
 			}()
