@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -155,4 +156,31 @@ func TestAnswerFields(t *testing.T) {
 			t.Errorf("the client got %q", answer)
 		}
 	})
+}
+
+// Over HTTP/1.1, names and their order come through as the sender wrote them, both
+// ways.
+func TestOrderAndSpellingOverHTTP1(t *testing.T) {
+	t.Parallel()
+	var seen string
+	s := start(t, rawSite(t, func(head string, conn net.Conn, _ *bufio.Reader) {
+		seen = head
+		io.WriteString(conn, "HTTP/1.1 200 All Fine\r\nzeta: 1\r\nALPHA:\t2 \r\nconnection: x-Secret\r\nX-Secret: 1\r\nZeta: 3\r\ncontent-length: 2\r\n\r\nok")
+	}), options{})
+	conn, err := tls.Dial("tcp", s.secure, &tls.Config{RootCAs: s.roots, ServerName: "example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET /x HTTP/1.1\r\nx-b: 1\r\nhost: example.com\r\nX-a: 2\r\nCOOKIE: "+ourCookie+"=s; a=1\r\nX-B: 3\r\nconnection: close\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"x-b: 1", "X-a: 2", "COOKIE: a=1", "X-B: 3"}; !slices.Equal(clientLines(seen), want) {
+		t.Errorf("the website saw %q, want %q", clientLines(seen), want)
+	}
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 200 All Fine\r\nzeta: 1\r\nALPHA: 2\r\nZeta: 3\r\ncontent-length: 2\r\n") {
+		t.Errorf("the client got %q", answer)
+	}
 }

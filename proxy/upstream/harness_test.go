@@ -190,6 +190,27 @@ func (s *sidecar) dial(t testing.TB) net.Conn {
 	return conn
 }
 
+// ways runs a test of raw HTTP/1.1 over each way in: net/http's and, over TLS, the
+// one for ordinary requests.
+func ways(t *testing.T, s *sidecar, test func(t *testing.T, dial func() net.Conn)) {
+	t.Run("net/http", func(t *testing.T) {
+		t.Parallel()
+		test(t, func() net.Conn { return s.dial(t) })
+	})
+	t.Run("fast", func(t *testing.T) {
+		t.Parallel()
+		test(t, func() net.Conn {
+			conn, err := tls.Dial("tcp", s.secure, &tls.Config{RootCAs: s.roots, ServerName: "example.com"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			conn.SetDeadline(time.Now().Add(proxytest.Patience))
+			return conn
+		})
+	})
+}
+
 func read(t testing.TB, body io.ReadCloser) string {
 	t.Helper()
 	defer body.Close()

@@ -239,21 +239,23 @@ func TestAnswerBeforeUploadEnds(t *testing.T) {
 		io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\ntoo large")
 		io.Copy(io.Discard, r)
 	}), options{})
-	conn := s.dial(t)
-	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1000\r\n\r\nbegin")
-	r := bufio.NewReader(conn)
-	res, err := http.ReadResponse(r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body := read(t, res.Body); res.StatusCode != http.StatusRequestEntityTooLarge || body != "too large" || !res.Close {
-		t.Errorf("%d %q %v", res.StatusCode, body, res.Header)
-	}
-	io.WriteString(conn, "DELETE / HTTP/1.1\r\nHost: example.com\r\n\r\n")
-	conn.(*net.TCPConn).CloseWrite()
-	if rest, _ := io.ReadAll(r); len(rest) != 0 {
-		t.Errorf("got %q as well", rest)
-	}
+	ways(t, s, func(t *testing.T, dial func() net.Conn) {
+		conn := dial()
+		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100000\r\n\r\nbegin")
+		r := bufio.NewReader(conn)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body := read(t, res.Body); res.StatusCode != http.StatusRequestEntityTooLarge || body != "too large" || !res.Close {
+			t.Errorf("%d %q %v", res.StatusCode, body, res.Header)
+		}
+		io.WriteString(conn, "DELETE / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+		conn.(interface{ CloseWrite() error }).CloseWrite()
+		if rest, _ := io.ReadAll(r); len(rest) != 0 {
+			t.Errorf("got %q as well", rest)
+		}
+	})
 }
 
 func TestLargeUpload(t *testing.T) {
