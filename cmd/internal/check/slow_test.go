@@ -18,7 +18,7 @@ import (
 )
 
 // These tests run in bubbles whose clock jumps to the next event, over connections in
-// memory.
+// memory. Each sleeps until all servers have ended.
 
 // secured answers one request over TLS.
 func secured(settings *tls.Config, answer http.HandlerFunc) func(net.Conn) {
@@ -74,7 +74,7 @@ func TestSilentWebsite(t *testing.T) {
 			}
 		}
 		took := time.Since(began)
-		time.Sleep(time.Hour) // until all servers have ended
+		time.Sleep(time.Hour)
 		if waits != 1 || took > 20*time.Second {
 			t.Errorf("it was waited for %d times, and all took %s", waits, took)
 		}
@@ -112,7 +112,9 @@ func TestHalfSilentWebsite(t *testing.T) {
 		}
 		found.expect(t, want{"reach", report.Failed, "no answer in time", "does a firewall keep this machine from its port 389"})
 		found.expect(t, want{"plain HTTP", report.Warning, "accepts the connection", "the load and the log of the server there"})
-		if took := time.Since(began); took > time.Minute {
+		took := time.Since(began)
+		time.Sleep(time.Hour)
+		if took > time.Minute {
 			t.Errorf("it took %s", took)
 		}
 	})
@@ -131,7 +133,9 @@ func TestSilentPort(t *testing.T) {
 		began := time.Now()
 		found := look(t, world.checker(nil).Domain("example.org"))
 		found.expect(t, want{"certificate", report.Failed, "no answer in time", "look at what listens there"})
-		if took := time.Since(began); took > 11*time.Second {
+		took := time.Since(began)
+		time.Sleep(time.Hour)
+		if took > 11*time.Second {
 			t.Errorf("it took %s", took)
 		}
 	})
@@ -166,7 +170,7 @@ func TestSlowDiscovery(t *testing.T) {
 					provider.ServeHTTP(w, r)
 				})
 				found := look(t, world.checker(nil).Domain("example.org"))
-				time.Sleep(time.Hour) // until all servers have ended
+				time.Sleep(time.Hour)
 				for _, w := range test.wants {
 					found.expect(t, w)
 				}
@@ -195,6 +199,7 @@ func TestSlowAuthorityOfAPerson(t *testing.T) {
 			Address:  target(t, "alice@example.test").Address,
 			Password: func(context.Context) (string, error) { return "secret", nil },
 		}))
+		time.Sleep(time.Hour)
 		found.expect(t, want{"authority", report.Warning, "took 9s", "give up after 8s"})
 		found.expect(t, want{"assertion", report.OK, "alice@example.test is proven", ""})
 	})
