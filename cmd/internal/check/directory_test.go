@@ -43,7 +43,7 @@ func TestDirectory(t *testing.T) {
 			{"reach", report.Failed, "DNS knows no address of ldap.nowhere.test", "correct the host name in urls"},
 		}},
 		"certificate of tomorrow": {map[string]string{"URLS": "ldaps://" + tooEarly.Listener.Addr().String()}, []want{
-			{"bind and base", report.Failed, "not yet valid", "set this machine's clock"},
+			{"bind and base", report.Failed, "not yet valid", "set this machine's clock, if it is behind"},
 		}},
 		"one of two down": {map[string]string{"URLS": slapd.LDAPSURL() + ", ldaps://127.0.0.1:1"}, []want{
 			{"reach", report.OK, slapd.LDAPSURL(), ""},

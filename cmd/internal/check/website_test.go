@@ -135,7 +135,7 @@ func TestWebsiteDown(t *testing.T) {
 		"no plain":     {replaced(untrusted.URL, "https:", "http:"), "it answers 400: Client sent an HTTP request to an HTTPS server", "https:// in upstream"},
 		"untrusted":    {untrusted.URL, "TLS: ", "name its authority in upstream_tls.ca_file, or use http://"},
 		"expired":      {at(forged{name: "localhost", notBefore: -2 * time.Hour, notAfter: -time.Hour}), "expired", "certificate of 127.0.0.1 renewed"},
-		"early":        {at(forged{name: "localhost", notBefore: time.Hour, notAfter: 2 * time.Hour}), "not yet valid", "set this machine's clock"},
+		"early":        {at(forged{name: "localhost", notBefore: time.Hour, notAfter: 2 * time.Hour}), "not yet valid", "set this machine's clock, if it is behind"},
 		"another name": {at(forged{name: "localhost", notBefore: -time.Hour, notAfter: time.Hour}), "127.0.0.1", "write the name that stands in its certificate into upstream_tls.server_name"},
 		"no name":      {"http://cms.nowhere.test", "DNS knows no address of cms.nowhere.test", "correct the host name in upstream"},
 		"hangs up":     {hangsUp.URL, "ends without an answer", "is upstream right?"},
