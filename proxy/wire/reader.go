@@ -68,9 +68,21 @@ func (r *Reader) take(n int) []byte {
 	return taken
 }
 
+// lean is a connection that can wait for bytes without a buffer.
+type lean interface {
+	// ReadLean waits, takes a buffer, and reads into it. It returns none with an error.
+	ReadLean(*Buffers) (buf []byte, n int, err error)
+}
+
 // Fill reads from the connection once. A full buffer grows. little: hardly anything
-// is expected to come soon, so the connection may wait with a small buffer.
-func (r *Reader) Fill(little bool) error {
+// is expected to come soon, so the connection may wait with a small buffer if it
+// cannot wait without one.
+func (r *Reader) Fill(little bool) (err error) {
+	if src, ok := r.src.(lean); ok && r.buf == nil {
+		if r.buf, r.end, err = src.ReadLean(r.buffers); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
 	switch {
 	case r.buf == nil && little:
 		const narrow = 512

@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"persona-sidecar/proxy/wire"
@@ -21,7 +20,7 @@ type Conn struct {
 
 	pool    *Pool
 	socket  net.Conn
-	look    func() (quiet bool)
+	sight   *sight
 	since   time.Time // when it became idle
 	counted bool      // in pool.count
 	closed  atomic.Bool
@@ -35,13 +34,8 @@ type Conn struct {
 }
 
 func newConn(p *Pool, conn, socket net.Conn) *Conn {
-	c := &Conn{Conn: conn, pool: p, socket: socket, counted: true, look: func() bool { return false }}
+	c := &Conn{Conn: conn, pool: p, socket: socket, counted: true, sight: sightOf(socket)}
 	c.Reader = wire.NewReader(c, &p.buffers)
-	if s, ok := socket.(syscall.Conn); ok {
-		if raw, err := s.SyscallConn(); err == nil {
-			c.look = quiet(raw)
-		}
-	}
 	return c
 }
 
@@ -61,17 +55,33 @@ func (c *Conn) Write(p []byte) (int, error) {
 // Read fails when the head of an answer is late, see Await. What follows it may take
 // any time.
 func (c *Conn) Read(p []byte) (int, error) {
-	c.mu.Lock()
-	var err error
-	if !c.limited && !c.readBy.IsZero() {
-		c.readBy = time.Time{}
-		err = c.SetReadDeadline(c.readBy)
-	}
-	c.mu.Unlock()
-	if err != nil {
+	if err := c.unlimit(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
+}
+
+// ReadLean waits for bytes without a buffer, if there is no TLS, and reads them into
+// one.
+func (c *Conn) ReadLean(buffers *wire.Buffers) ([]byte, int, error) {
+	if c.Conn != c.socket {
+		return nil, 0, errors.ErrUnsupported
+	}
+	if err := c.unlimit(); err != nil {
+		return nil, 0, err
+	}
+	return c.sight.wait(buffers)
+}
+
+// unlimit lifts a deadline for reads that was for an earlier one.
+func (c *Conn) unlimit() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.limited || c.readBy.IsZero() {
+		return nil
+	}
+	c.readBy = time.Time{}
+	return c.SetReadDeadline(c.readBy)
 }
 
 // Expect tells that the head of an answer comes next. It may take any time until
@@ -135,7 +145,7 @@ func (c *Conn) giveUp() {
 // clean reports whether nothing has come that was not asked for: not in the Reader,
 // not within TLS, not in the socket, and no end either.
 func (c *Conn) clean() bool {
-	if c.closed.Load() || len(c.Reader.Buffered()) > 0 || !c.look() {
+	if c.closed.Load() || len(c.Reader.Buffered()) > 0 || !c.sight.nothing() {
 		return false
 	}
 	encrypted, ok := c.Conn.(*tls.Conn)

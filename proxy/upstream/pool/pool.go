@@ -53,13 +53,7 @@ type Pool struct {
 	idle    []*Conn // the one that was used last at the end
 	expiry  *time.Timer
 	held    map[*middleware.Connection]*Conn // idle, of a client that has signed in on it
-	waiting []*waiter                        // only while count is at the limit
-}
-
-// waiter is a request that waits for a connection.
-type waiter struct {
-	fresh bool       // only a new one will do
-	ready chan *Conn // gets one, or nil: one may be opened
+	waiting []chan *Conn                     // requests; each gets one, or nil: one may be opened. Only while count is at the limit
 }
 
 // New makes a pool. It opens nothing.
@@ -115,7 +109,7 @@ func (p *Pool) Open(ctx context.Context, _ *middleware.Connection) (*Conn, error
 // open returns a new connection, or, unless fresh is set, one that has become free
 // while it waited.
 func (p *Pool) open(ctx context.Context, fresh bool) (*Conn, error) {
-	free, err := p.enter(ctx, fresh)
+	free, err := p.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +129,7 @@ func (p *Pool) open(ctx context.Context, fresh bool) (*Conn, error) {
 
 // enter waits until a connection may be opened. When it returns one that has become
 // free, its place may be taken. Requests get theirs in the order in which they came.
-func (p *Pool) enter(ctx context.Context, fresh bool) (*Conn, error) {
+func (p *Pool) enter(ctx context.Context) (*Conn, error) {
 	p.mu.Lock()
 	switch {
 	case p.limit == 0 || p.count < p.limit:
@@ -164,28 +158,28 @@ func (p *Pool) enter(ctx context.Context, fresh bool) (*Conn, error) {
 		p.mu.Unlock()
 		return nil, ErrFull
 	}
-	w := &waiter{fresh: fresh, ready: make(chan *Conn, 1)}
-	p.waiting = append(p.waiting, w)
+	ready := make(chan *Conn, 1)
+	p.waiting = append(p.waiting, ready)
 	p.mu.Unlock()
 
 	late := time.NewTimer(p.wait)
 	defer late.Stop()
 	err := ErrFull
 	select {
-	case c := <-w.ready:
+	case c := <-ready:
 		return c, nil
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-late.C:
 	}
 	p.mu.Lock()
-	i := slices.Index(p.waiting, w)
+	i := slices.Index(p.waiting, ready)
 	if i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 	}
 	p.mu.Unlock()
 	if i < 0 { // one was on its way
-		if c := <-w.ready; c != nil {
+		if c := <-ready; c != nil {
 			c.Release()
 		} else {
 			p.leave()
@@ -202,7 +196,7 @@ func (p *Pool) leave() {
 		p.count--
 		return
 	}
-	p.waiting[0].ready <- nil // has room for one
+	p.waiting[0] <- nil // has room for one
 	p.waiting = slices.Delete(p.waiting, 0, 1)
 }
 
@@ -217,12 +211,12 @@ func (c *Conn) Release() {
 	}
 	p.mu.Lock()
 	switch {
-	case p.closed || len(p.idle) >= maxIdle || len(p.waiting) > 0 && p.waiting[0].fresh:
+	case p.closed || len(p.idle) >= maxIdle:
 		p.mu.Unlock()
 		_ = c.Close()
 		return
 	case len(p.waiting) > 0:
-		p.waiting[0].ready <- c
+		p.waiting[0] <- c
 		p.waiting = slices.Delete(p.waiting, 0, 1)
 	default:
 		if len(p.idle) == 0 {
