@@ -12,7 +12,7 @@ SOAK       ?= 10m
 TOOLS    = $(CURDIR)/.cache/tools
 LINT     = $(TOOLS)/golangci-lint-$(GOLANGCI)
 SPEC     = $(TOOLS)/h2spec-$(H2SPEC)
-READERS  = FuzzHead|FuzzAnswers
+READERS  = FuzzHead|FuzzAnswers|FuzzBothWays
 BASELINE = docs/benchmarks.txt
 
 .PHONY: build deps check lint words modules modules-update unit test race browser conformance fuzz demo-check test-long test-compose bench bench-proxy soak vulns update clean

@@ -21,17 +21,16 @@ import (
 // alien stands in whatever belongs to no answer: no client may ever get it.
 const alien = "ALIEN"
 
-// script answers the entry's own request with the bytes of the corpus, and others with their page.
+// script is what a website answers in place of a page.
 type script struct {
-	target string
-	parts  []conformance.Step
-	late   chan struct{} // closed when the client has its answer
-	sent   chan struct{} // closed when all is sent
-	once   sync.Once     // closes sent
+	parts []conformance.Step
+	late  chan struct{} // closed when the client has its answer
+	sent  chan struct{} // closed when all is sent
+	once  sync.Once     // closes sent
 }
 
-func newScript(target string, parts []conformance.Step) *script {
-	return &script{target: target, parts: parts, late: make(chan struct{}), sent: make(chan struct{})}
+func newScript(parts []conformance.Step) *script {
+	return &script{parts: parts, late: make(chan struct{}), sent: make(chan struct{})}
 }
 
 // answer runs the script on a connection and reports whether the connection goes on.
@@ -235,7 +234,7 @@ func (e entry) answerDifferences(t testing.TB, p *program, r answered) (all []st
 		differs("the client got no %q at its place in %q", line, r.raw)
 	}
 	site := p.sites[e.Name]
-	again = site.again()
+	again = site.again("/" + e.Name)
 	switch {
 	case e.Fields["again"] == "no" && again:
 		differs("the connection to the website was used again")
@@ -256,25 +255,26 @@ func (o outcome) values(name string) (values []string) {
 	return values
 }
 
-// again reports whether the connection that the script answered on carried a further request.
-func (w *website) again() bool {
+// again reports whether the connection that the script of a target answered on carried a further request.
+func (w *website) again(target string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, v := range w.conns {
-		if i := slices.IndexFunc(v.requests, func(r request) bool { return strings.HasSuffix(r.asked(), " "+w.script.target) }); i >= 0 {
+		if i := slices.IndexFunc(v.requests, func(r request) bool { return strings.HasSuffix(r.asked(), " "+target) }); i >= 0 {
 			return i+1 < len(v.requests)
 		}
 	}
 	return false
 }
 
-// sendLate lets the script send what comes behind an answer, and waits until it has.
-func (w *website) sendLate() {
-	close(w.script.late)
-	<-w.script.sent
+// sendLate lets the script of a target send what comes behind an answer, and waits until it has.
+func (w *website) sendLate(target string) {
+	s := w.scripts[target]
+	close(s.late)
+	<-s.sent
 }
 
-// follow serves a connection by the script of the website.
+// follow serves a connection by the scripts of the website.
 func (w *website) follow(conn net.Conn, v *visit, in *bufio.Reader) {
 	for {
 		r, err := readHead(in)
@@ -284,13 +284,14 @@ func (w *website) follow(conn net.Conn, v *visit, in *bufio.Reader) {
 		if err != nil {
 			return
 		}
-		scripted := strings.HasSuffix(r.asked(), " "+w.script.target)
+		_, target, _ := strings.Cut(r.asked(), " ")
+		scripted := w.scripts[target]
 		w.update(func() { v.requests = append(v.requests, r) })
-		if !scripted {
+		if scripted == nil {
 			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(page(r.asked())), page(r.asked()))
 			continue
 		}
-		if !w.script.answer(conn) {
+		if !scripted.answer(conn) {
 			if conn.(*net.TCPConn).CloseWrite() == nil {
 				_, _ = io.Copy(io.Discard, in) // closing with bytes unread would reset the connection
 			}

@@ -102,7 +102,7 @@ func (e entry) script(t testing.TB, lines []string, site *website, f *frames) {
 		case "answer", "begun":
 			f.until(id, words[0] == "begun")
 		case "late":
-			site.sendLate()
+			site.sendLate("/" + e.Name)
 		default:
 			t.Fatalf("%s: the line %q of the script", e.Name, lines[i])
 		}

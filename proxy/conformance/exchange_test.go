@@ -107,7 +107,7 @@ func (e entry) exchange1(t testing.TB, p *program, way, method string, steps []c
 		case "begun": // some of the body
 			stream.wait(func(read []byte) bool { _, body, _ := bytes.Cut(read, []byte("\r\n\r\n")); return len(body) > 0 })
 		case "late":
-			p.sites[e.Name].sendLate()
+			p.sites[e.Name].sendLate("/" + e.Name)
 		case "close":
 			err = conn.(interface{ CloseWrite() error }).CloseWrite()
 			if err == nil {

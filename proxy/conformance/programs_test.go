@@ -132,7 +132,7 @@ func (k kind) start(t testing.TB, entries []entry) *program {
 		site := newWebsite(t)
 		site.early, site.identity = e.Fields["website"] == "early", e.Fields["website"] == "identity"
 		if parts := e.Steps("answer"); parts != nil {
-			site.script = newScript("/"+e.Name, parts)
+			site.scripts = map[string]*script{"/" + e.Name: newScript(parts)}
 		}
 		p.sites[e.Name] = site
 	}

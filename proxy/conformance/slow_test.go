@@ -72,7 +72,7 @@ func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	large := "HTTP/1.1 200 OK\r\nContent-Length: 33554432\r\n\r\n" + strings.Repeat("a", 32<<20)
 	k := kind{name: "persona", command: func(t testing.TB, p *program, folder string) []string {
-		p.stray.script = newScript("/large", []conformance.Step{{Text: large}})
+		p.stray.scripts = map[string]*script{"/large": newScript([]conformance.Step{{Text: large}})}
 		write(t, filepath.Join(folder, "persona.yaml"), fmt.Sprintf("state_dir: state\n"+withTLS+
 			"domains:\n  - {name: slow.conformance.test, upstream: \"http://%s\"}\n"+identityHost, p.secure, p.plain, p.stray.address))
 		return []string{binary(t), "serve", "-config", filepath.Join(folder, "persona.yaml")}

@@ -20,9 +20,9 @@ import (
 type website struct {
 	listener net.Listener
 	address  string
-	early    bool    // answers before it reads a body
-	identity bool    // stands behind an identity host
-	script   *script // answers by a corpus of answers; nil: with pages
+	early    bool               // answers before it reads a body
+	identity bool               // stands behind an identity host
+	scripts  map[string]*script // by target, what it answers in place of a page; nil: pages alone
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -91,7 +91,7 @@ func (keep keeper) Write(p []byte) (int, error) {
 
 func (w *website) serve(conn net.Conn, v *visit) {
 	in := bufio.NewReader(io.TeeReader(conn, keeper(func(p []byte) { w.update(func() { v.raw.Write(p) }) })))
-	if w.script != nil {
+	if w.scripts != nil {
 		w.follow(conn, v, in)
 		return
 	}
