@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -14,19 +15,29 @@ import (
 
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/proxytest"
 )
 
 // One KiB over HTTP/1.1 keep-alive on loopback, through the whole chain with its
-// access log. What the proxy costs is the difference to BenchmarkDirect1KiB.
+// access log: over net/http in clear text, over TLS by the way for ordinary requests,
+// and directly. What the proxy costs is the difference to that.
 func BenchmarkProxy1KiB(b *testing.B) {
-	s := start(b, kibibyte(b), options{})
 	log := zerolog.New(io.Discard)
+	certificate, roots := proxytest.Certificate()
+	secure := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	dial := func(addr string, secure bool) func() (net.Conn, error) {
+		return func() (net.Conn, error) {
+			if secure {
+				return tls.Dial("tcp", addr, &tls.Config{RootCAs: roots, ServerName: "example.com"})
+			}
+			return net.Dial("tcp", addr)
+		}
+	}
+	s := start(b, kibibyte(b), options{})
 	handler := middleware.New(middleware.Config{Log: log})(s.proxy)
-	benchmark(b, s.serve(b, proxy.NewServer(handler, nil, log)))
-}
-
-func BenchmarkDirect1KiB(b *testing.B) {
-	benchmark(b, strings.TrimPrefix(kibibyte(b), "http://"))
+	b.Run("plain", func(b *testing.B) { benchmark(b, dial(s.serve(b, proxy.NewServer(handler, nil, log)), false)) })
+	b.Run("TLS", func(b *testing.B) { benchmark(b, dial(s.serve(b, proxy.NewServer(handler, secure, log)), true)) })
+	b.Run("direct", func(b *testing.B) { benchmark(b, dial(strings.TrimPrefix(kibibyte(b), "http://"), false)) })
 }
 
 func kibibyte(b *testing.B) string {
@@ -40,14 +51,14 @@ func kibibyte(b *testing.B) string {
 	return website.URL
 }
 
-// benchmark asks addr with as little work of its own as possible.
-func benchmark(b *testing.B, addr string) {
+// benchmark asks with as little work of its own as possible.
+func benchmark(b *testing.B, dial func() (net.Conn, error)) {
 	b.Helper()
 	b.ReportAllocs()
 	b.SetBytes(1024)
 	request := []byte("GET /index.html?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: benchmark\r\nAccept: */*\r\nCookie: a=1; b=2\r\n\r\n")
 	b.RunParallel(func(pb *testing.PB) {
-		conn, err := net.Dial("tcp", addr)
+		conn, err := dial()
 		if err != nil {
 			b.Error(err)
 			return

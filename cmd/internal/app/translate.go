@@ -111,8 +111,10 @@ func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
 			CertFile: entry.UpstreamTLS.ClientCertFile, KeyFile: entry.UpstreamTLS.ClientKeyFile,
 		},
 		Timeout: entry.UpstreamTimeout, Connections: entry.MaxConnections,
-		OddNames: entry.AllowOddFieldNames, Guarded: host.Guarded,
-		Failed: func(f upstream.Failure) { g.metrics.upstreamErrors.WithLabelValues(host.Name, string(f)).Inc() },
+		OddNames: entry.AllowOddFieldNames,
+		// One website answers for all hosts of the entry.
+		Guarded: slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.Domain == host.Domain && h.Guarded }),
+		Failed:  func(f upstream.Failure) { g.metrics.upstreamErrors.WithLabelValues(host.Name, string(f)).Inc() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the upstream of %s: %w", host.Name, err)

@@ -122,6 +122,12 @@ func (w *website) checkHome(ctx context.Context) report.Finding {
 		location := got.Header.Get("Location")
 		if got.StatusCode < 300 || got.StatusCode >= 400 || location == "" {
 			w.home = got
+			for _, scheme := range got.Header["Www-Authenticate"] {
+				scheme = strings.ToLower(strings.Fields(scheme + " -")[0])
+				if (scheme == "ntlm" || scheme == "negotiate") && w.host.Entry.HTTP2 {
+					return report.Warn("write http2: false in the entry of the domain: such sign-ins belong to a connection, and over HTTP/2 many requests share one", "it asks for %s, with which no one can sign in over HTTP/2", scheme)
+				}
+			}
 			return report.Pass("%d%s", got.StatusCode, trail)
 		}
 		target, err := (&url.URL{Scheme: "https", Host: w.host.Name, Path: got.Request.URL.Path}).Parse(location)

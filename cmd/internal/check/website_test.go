@@ -42,12 +42,16 @@ func TestWebsite(t *testing.T) {
 		answers answers
 		want    want
 	}{
-		"fine":            {answers{"/": home("hello")}, want{"answers", report.OK, "200", ""}},
-		"to a language":   {answers{"/": redirect("/en/"), "/en/": redirect("https://example.test/en/home"), "/en/home": home("x")}, want{"answers", report.OK, "200 → /en/ → /en/home", ""}},
-		"in circles":      {answers{"/": redirect("/")}, want{"answers", report.Failed, "redirects without end", "behind a proxy"}},
-		"to plain HTTP":   {answers{"/": redirect("http://example.test/")}, want{"answers", report.Failed, "in circles", "X-Forwarded-Proto"}},
-		"elsewhere":       {answers{"/": redirect("https://www.example.test/")}, want{"answers", report.OK, "301 to https://www.example.test/", ""}},
-		"persona itself":  {answers{"/": text(508, "text/html", "<h1>Loop</h1>")}, want{"answers", report.Failed, "508: the request goes in circles", "upstream leads back to this program"}},
+		"fine":           {answers{"/": home("hello")}, want{"answers", report.OK, "200", ""}},
+		"to a language":  {answers{"/": redirect("/en/"), "/en/": redirect("https://example.test/en/home"), "/en/home": home("x")}, want{"answers", report.OK, "200 → /en/ → /en/home", ""}},
+		"in circles":     {answers{"/": redirect("/")}, want{"answers", report.Failed, "redirects without end", "behind a proxy"}},
+		"to plain HTTP":  {answers{"/": redirect("http://example.test/")}, want{"answers", report.Failed, "in circles", "X-Forwarded-Proto"}},
+		"elsewhere":      {answers{"/": redirect("https://www.example.test/")}, want{"answers", report.OK, "301 to https://www.example.test/", ""}},
+		"persona itself": {answers{"/": text(508, "text/html", "<h1>Loop</h1>")}, want{"answers", report.Failed, "508: the request goes in circles", "upstream leads back to this program"}},
+		"asks for NTLM": {answers{"/": func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Www-Authenticate"] = []string{"Basic realm=x", "NTLM"}
+			text(401, "text/plain", "who?")(w, r)
+		}}, want{"answers", report.Warning, "asks for ntlm", "http2: false"}},
 		"in trouble":      {answers{"/": text(500, "text/plain", "no database")}, want{"answers", report.Failed, "500: no database", "own log"}},
 		"no own paths":    {answers{"/": home("x")}, want{"paths", report.OK, "nothing at /.well-known/browserid, /persona, /persona/", ""}},
 		"a page there":    {answers{"/": home("x"), "/persona/": home("characters")}, want{"paths", report.Warning, "answers /persona/ itself (200)", "authority: id.example.test"}},

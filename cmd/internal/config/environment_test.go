@@ -68,11 +68,14 @@ Log.Level warn
 Log.Format console
 host example.com
   of example.com: delegating, upstream http://cms:8080
+  its website cannot end sign-ins
   authority id.example.com
 host www.example.com
   of example.com: plain, upstream http://cms:8080
+  its website cannot end sign-ins
 host shop.example.com
   of example.com: plain, upstream http://cms:8080
+  its website cannot end sign-ins
 host id.example.com
   of example.com: identity, upstream <nil>
   directory ldap, signs for [id.example.com example.com sister.example], hubs []

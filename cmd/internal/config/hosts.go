@@ -38,8 +38,8 @@ type Host struct {
 	Upstream *url.URL
 	// Entry is the domain entry that Domain names.
 	Entry *Domain
-	// Guarded reports whether the host is on the site of an identity host (or is one):
-	// its answers could delete the cookies of that host.
+	// Guarded reports whether the host is on the site of an identity host, or is one: its
+	// answers could delete the cookies of that host.
 	Guarded bool
 	Role    Role
 	// Directory of an identity host: a key of Config.Directories.
@@ -87,7 +87,13 @@ func (c *Config) Hosts() []Host {
 	}
 	signsIn := map[string]bool{} // by site
 	for _, h := range hosts {
-		signsIn[site(h.Name)] = signsIn[site(h.Name)] || h.Role == RoleIdentity
+		switch h.Role {
+		case RoleIdentity:
+			signsIn[site(h.Name)] = true
+		case RoleDelegating: // the host may be served elsewhere
+			name, _, _ := strings.Cut(h.Authority, ":")
+			signsIn[site(name)] = true
+		}
 	}
 	hubs := c.hubsBySite(hosts)
 	for i := range hosts {

@@ -97,6 +97,9 @@ func dump(t *testing.T, c *config.Config) string {
 	for _, h := range c.Hosts() {
 		line("host %s", h.Name)
 		line("  of %s: %s, upstream %v", h.Domain, h.Role, h.Upstream)
+		if h.Guarded && h.Upstream != nil {
+			line("  its website cannot end sign-ins")
+		}
 		switch h.Role {
 		case config.RoleIdentity:
 			line("  directory %s, signs for %v, hubs %v", h.Directory, h.MailDomains, h.Hubs)
