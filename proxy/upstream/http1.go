@@ -72,13 +72,13 @@ func (c *http1) ask(ctx context.Context, q *request, from func(context.Context, 
 		}
 		return nil, err
 	}
-	x := &exchange{client: c, ctx: ctx, conn: conn, request: q}
+	x := &exchange{client: c, ctx: ctx, conn: conn, request: q, whole: whole}
 	x.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	conn.Expect()
 	_, err = conn.Write(text)
 	c.buffers.Put(buf)
 	if err == nil {
-		err = x.await(whole)
+		err = x.await()
 	}
 	if err != nil {
 		err = x.why(err)
@@ -176,17 +176,17 @@ type exchange struct {
 	request *request
 	stop    func() bool // ends the watch over ctx
 	ended   bool
-	keep    bool // the answer allows another on the connection
+	last    bool // nothing else may be read from the connection behind the answer
+	whole   bool // the request has been sent
 	upload  *upload
 }
 
-// await reads up to the head of the final answer. whole: nothing of the request is
-// left to be sent.
-func (x *exchange) await(whole bool) error {
+// await sends the rest of the request and reads up to the head of the final answer.
+func (x *exchange) await() error {
 	q, conn := x.request, x.conn
 	wait := x.client.timeout
 	switch {
-	case whole:
+	case x.whole:
 	case q.expect:
 		wait = continueTimeout
 	default:
@@ -209,6 +209,7 @@ func (x *exchange) await(whole bool) error {
 		if err != nil {
 			return err
 		}
+		x.last = x.last || head.Last
 		if head.Status >= 200 || head.Status == 101 {
 			conn.Came()
 			return x.answered(&head)
@@ -239,9 +240,11 @@ func (x *exchange) answered(head *wire.Answer) error {
 	}
 	// Behind an answer that has no body whatever its fields say, programs send one
 	// all the same, and it may come when another request has gone out. Behind an
-	// answer to a request to upgrade, either protocol may follow.
+	// answer to a request to upgrade, either protocol may follow. And a website that
+	// did not ask for a body that it was told of may still take what comes for it.
 	bodiless := q.method == "HEAD" || head.Status == 204 || head.Status == 304
-	x.keep = !head.Last && !bodiless && q.upgrade == "" && (q.login != nil || !signsIn(head.Fields))
+	asked := x.whole || x.upload != nil
+	x.last = x.last || bodiless || q.upgrade != "" || !asked || q.login == nil && signsIn(head.Fields)
 	return nil
 }
 
@@ -295,7 +298,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 	switch {
 	case err == nil || x.ended:
 	case errors.Is(err, io.EOF):
-		x.end(x.keep && x.body.Complete())
+		x.end(!x.last && x.body.Complete())
 	default:
 		if cause := context.Cause(x.ctx); cause != nil {
 			err = cause

@@ -220,3 +220,26 @@ func TestUploadsKeepTheirConnection(t *testing.T) {
 		}
 	})
 }
+
+// A website that refuses a body before it has come may still wait for it: the next
+// request must not be taken for that body.
+func TestRefusedBodyEndsConnection(t *testing.T) {
+	t.Parallel()
+	site, target := scriptedSite(t, nil, func(_ int, head string) string {
+		if strings.HasPrefix(head, "POST") {
+			return "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
+		}
+		return good
+	})
+	s := start(t, target, options{})
+	res, _ := s.send(t, "POST /first HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+	if res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%d", res.StatusCode)
+	}
+	if _, body := get(t, s.client(t, true), "https://example.com/second"); body != "good" {
+		t.Errorf("the next request got %q", body)
+	}
+	if site.on("/second") == 0 {
+		t.Error("the connection was used again")
+	}
+}
