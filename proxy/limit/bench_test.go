@@ -15,7 +15,7 @@ import (
 
 // BenchmarkRequests is what the middleware costs, without the limits and with them.
 func BenchmarkRequests(b *testing.B) {
-	requests := limit.NewRequests(limit.Config{Log: zerolog.Nop()}, proxy.StreamWindow)
+	requests := limit.NewRequests(limit.Config{Log: zerolog.Nop()}, proxy.StreamWindow, limit.NewConnections(limit.Config{}))
 	requests.Set(limit.Bounds{PerClient: 256, Sum: 4096})
 	served := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for name, handler := range map[string]http.Handler{"without": served, "with": requests.Handler(served)} {

@@ -3,6 +3,8 @@ package limit
 import (
 	"net/http"
 	"net/netip"
+	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,20 +25,26 @@ const (
 // retryAfter is when a refused client should come again.
 const retryAfter = 5 * time.Second
 
+// unsent is how many answers over HTTP/2 may wait for their clients to take them
+// without being counted.
+const unsent = 512
+
 // Requests bounds the requests in flight. An event stream and an upgraded
 // connection are in flight for as long as they last.
 type Requests struct {
 	log     zerolog.Logger
 	refused func(what, bound string)
 	window  int64
+	open    func() int
 
 	mu     sync.Mutex
 	shares shares
 }
 
 // NewRequests returns Requests without bounds; see Set. window is how many bytes
-// of a body an HTTP/2 server keeps that were not read yet.
-func NewRequests(cfg Config, window int64) *Requests {
+// of a body an HTTP/2 server keeps that were not read yet, connections are those that
+// requests come on.
+func NewRequests(cfg Config, window int64, connections *Connections) *Requests {
 	if cfg.Refused == nil {
 		cfg.Refused = func(string, string) {}
 	}
@@ -44,6 +52,7 @@ func NewRequests(cfg Config, window int64) *Requests {
 		log:     cfg.Log.Sample(&zerolog.BurstSampler{Burst: warnings, Period: time.Minute}),
 		refused: cfg.Refused,
 		window:  window,
+		open:    connections.Open,
 		shares:  shares{held: map[netip.Prefix]held{}},
 	}
 }
@@ -73,6 +82,7 @@ func (r *Requests) Handler(next http.Handler) http.Handler {
 		bound := r.shares.take(network, weight, true)
 		limit, has := r.shares.bounds.Sum, r.shares.held[network].count
 		r.mu.Unlock()
+		stalled := req.ProtoMajor >= 2 && r.stalled()
 		if bound == "" {
 			defer func() {
 				r.mu.Lock()
@@ -80,6 +90,9 @@ func (r *Requests) Handler(next http.Handler) http.Handler {
 				r.mu.Unlock()
 			}()
 			next.ServeHTTP(w, req)
+			if stalled {
+				middleware.Settle(w)
+			}
 			return
 		}
 		r.refused("request", bound)
@@ -95,8 +108,27 @@ func (r *Requests) Handler(next http.Handler) http.Handler {
 				Str("hint", "if this is a proxy of yours, list it in trusted_proxies; if many people share this address, raise limits.requests_per_client and limits.requests").
 				Msg("a client has too many requests at once")
 		}
+		if stalled { // a head alone waits for no client
+			w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+			w.Header().Set("Content-Length", "0")
+			w.WriteHeader(page.Status)
+			return
+		}
 		errorpage.Write(w, req, page)
 	})
+}
+
+// stalled reports whether many answers wait for clients that do not take them. A
+// handler may return before its answer is sent: net/http keeps the end of it, and with
+// it the goroutine and all that the request holds, for as long as an HTTP/2 client
+// opens no window. Only the number of goroutines shows that. While there are more than
+// connections and requests account for, answers are sent before requests are over,
+// which costs an ordinary one a frame more.
+func (r *Requests) stalled() bool {
+	r.mu.Lock()
+	requests := r.shares.count
+	r.mu.Unlock()
+	return runtime.NumGoroutine() > unsent+requests+2*r.open()
 }
 
 // clientOf returns the network that a request is counted for. A trusted proxy that

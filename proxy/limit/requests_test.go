@@ -36,7 +36,7 @@ func openDesk(t *testing.T, bounds limit.Bounds) *desk {
 	d := &desk{arrived: make(chan struct{}, 100), refused: make(chan string, 100)}
 	d.requests = limit.NewRequests(limit.Config{
 		Log: d.log.Logger(), Refused: func(what, bound string) { d.refused <- what + " " + bound },
-	}, proxy.StreamWindow)
+	}, proxy.StreamWindow, limit.NewConnections(limit.Config{}))
 	d.requests.Set(bounds)
 	chain := middleware.New(middleware.Config{Log: zerolog.Nop(), Trust: middleware.Trust{Listed: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
 	certificate, roots := proxytest.Certificate()

@@ -36,6 +36,7 @@ type held struct{ count, weight int }
 type shares struct {
 	bounds Bounds
 	used   int // the weight of all
+	count  int // of all
 	held   map[netip.Prefix]held
 }
 
@@ -56,6 +57,7 @@ func (s *shares) take(network netip.Prefix, weight int, fair bool) string {
 		return boundClient
 	}
 	s.used += weight
+	s.count++
 	if network.IsValid() {
 		s.held[network] = held{has.count + 1, has.weight + weight}
 	}
@@ -65,6 +67,7 @@ func (s *shares) take(network netip.Prefix, weight int, fair bool) string {
 // give takes back what take added.
 func (s *shares) give(network netip.Prefix, weight int) {
 	s.used -= weight
+	s.count--
 	if !network.IsValid() {
 		return
 	}

@@ -187,6 +187,25 @@ func (w *pacedWriter) FlushError() error {
 	return err
 }
 
+// Settle sends what of an HTTP/2 answer's body is written and not sent yet. It waits
+// while the client takes nothing, as writes do. Without it net/http does the same once
+// the handler has returned.
+func Settle(w http.ResponseWriter) {
+	for {
+		if paced, ok := w.(*pacedWriter); ok {
+			if paced.stream && paced.timer != nil { // else nothing was written
+				_ = paced.FlushError() // net/http ends the stream
+			}
+			return
+		}
+		inner, ok := w.(unwrapper)
+		if !ok {
+			return
+		}
+		w = inner.Unwrap()
+	}
+}
+
 // WriteHeader sends interim answers at once, hence the deadline.
 func (w *pacedWriter) WriteHeader(status int) {
 	w.moveDeadline()

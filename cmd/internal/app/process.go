@@ -79,7 +79,8 @@ func newProcess(o Options) (*process, error) {
 		metrics:  newMetrics(o.Version),
 	}
 	limits := limit.Config{Log: p.log, Refused: p.metrics.refused}
-	p.connections, p.requests = limit.NewConnections(limits), limit.NewRequests(limits, proxy.StreamWindow)
+	p.connections = limit.NewConnections(limits)
+	p.requests = limit.NewRequests(limits, proxy.StreamWindow, p.connections)
 	p.metrics.watchLimits(p.connections, p.requests)
 	if err := p.ring.Load(context.Background()); err != nil {
 		return nil, fmt.Errorf("loading the keys: %w", err)
@@ -103,11 +104,11 @@ func (s sessionSealer) Open(sealed, associated []byte) ([]byte, error) {
 // docs/performance.md has how they were measured.
 const (
 	connectionMemory = 48 << 10
-	requestMemory    = 32 << 10
+	requestMemory    = 64 << 10
 )
 
-// limit sets the bounds of a configuration that becomes current. Connections get at most half of the memory
-// limit, requests a third.
+// limit sets the bounds of a configuration that becomes current. Connections get at most a third of the memory
+// limit, requests half.
 func (p *process) limit(c *config.Config) {
 	memory := debug.SetMemoryLimit(-1) // is not changed by this
 	fitting := func(key string, sum int, room int64) int {
@@ -121,10 +122,10 @@ func (p *process) limit(c *config.Config) {
 	l := c.Limits
 	p.connections.Set(limit.Bounds{
 		PerClient: l.ConnectionsPerClient,
-		Sum:       fitting("limits.connections", l.Connections, memory/2/connectionMemory),
+		Sum:       fitting("limits.connections", l.Connections, memory/3/connectionMemory),
 	}, c.TrustedProxies.Networks())
 	p.requests.Set(limit.Bounds{
 		PerClient: l.RequestsPerClient,
-		Sum:       fitting("limits.requests", l.Requests, memory/3/requestMemory),
+		Sum:       fitting("limits.requests", l.Requests, memory/2/requestMemory),
 	})
 }

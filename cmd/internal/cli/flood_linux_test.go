@@ -24,7 +24,7 @@ import (
 )
 
 // TestFloodOfSilentRequests: what strangers make the program hold is bounded, with as many HTTP/2 requests
-// as they may open that never send their body or that repeat a cookie for a byte each. It is the real
+// as they may open that never send their body, never take the answer, or repeat a cookie for a byte each. It is the real
 // binary, because the race detector needs several times the memory, and its memory is what the kernel saw
 // at most.
 func TestFloodOfSilentRequests(t *testing.T) {
@@ -36,24 +36,27 @@ func TestFloodOfSilentRequests(t *testing.T) {
 	const connections, streams = 120, 100
 	const enough = 64 << 10 // KiB; without limits it is three times as much, and with cookies 900 MiB
 	for name, test := range map[string]struct {
-		path    string
+		flood
 		clients int // a client that is not public gets half of all
-		cookies int // of 4,000 bytes each
 		weight  int // of a request, see docs/configuration.md
 		enough  int
 	}{
-		"sign-in, one client":    {"/persona/authenticate", 1, 0, 10, enough},
-		"sign-in, many clients":  {"/persona/authenticate", connections, 0, 10, enough},
-		"sign-out, many clients": {"/persona/logout", connections, 0, 10, enough},
-		"website, many clients":  {"/form", connections, 0, 10, enough},
-		// Most of it is what waits to be refused and to be collected.
-		"cookies, many clients": {"/persona/authenticate", connections, 12, 12, 4 * enough},
+		"sign-in, one client":    {flood{path: "/persona/authenticate"}, 1, 10, enough},
+		"sign-in, many clients":  {flood{path: "/persona/authenticate"}, connections, 10, enough},
+		"sign-out, many clients": {flood{path: "/persona/logout"}, connections, 10, enough},
+		"website, many clients":  {flood{path: "/form"}, connections, 10, enough},
+		"no window":              {flood{path: "/persona/authenticate", closed: true}, connections, 10, enough},
+		// Most of these is what waits to be refused, and what the collector has not seen yet.
+		"cookies":                   {flood{path: "/persona/authenticate", cookies: 12}, connections, 12, 4 * enough},
+		"cookies, no window":        {flood{path: "/persona/authenticate", cookies: 12, closed: true}, connections, 12, 4 * enough},
+		"pages that no one takes":   {flood{path: "/persona/", get: true, closed: true}, connections, 1, 4 * enough},
+		"website that no one takes": {flood{path: "/", get: true, closed: true}, connections, 1, 4 * enough},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, address := startTLS(t, program)
 			before := p.memory(t, "VmRSS")
 			for i := range connections {
-				silent(t, net.IPv4(127, 0, 1, byte(1+i%test.clients)), address, test.path, streams, test.cookies)
+				test.open(t, net.IPv4(127, 0, 1, byte(1+i%test.clients)), address, streams)
 			}
 			apptest.Eventually(t, "all requests have come", func() bool {
 				return p.metric(t, "persona_http_requests_total")+p.metric(t, "persona_requests_in_flight")/test.weight >= connections*streams
@@ -69,7 +72,7 @@ func TestFloodOfSilentRequests(t *testing.T) {
 func startTLS(t *testing.T, program string) (p *process, address string) {
 	t.Helper()
 	folder := t.TempDir()
-	website := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "website") }))
+	website := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }))
 	t.Cleanup(website.Close)
 	writeCertificate(t, folder, "example.test")
 	put(t, filepath.Join(folder, "persona.yaml"), fmt.Sprintf(`
@@ -88,9 +91,16 @@ domains:
 	return p, regexp.MustCompile(`"https":"([^"]+)"`).FindStringSubmatch(p.log.String())[1]
 }
 
-// silent opens an HTTP/2 connection from an address, until the test ends, with as many POSTs whose bodies
-// never come.
-func silent(t *testing.T, from net.IP, address, path string, streams, cookies int) {
+// flood is what each request of many is.
+type flood struct {
+	path    string
+	get     bool // else a POST whose body never comes
+	cookies int  // of 3,900 bytes each
+	closed  bool // no window is opened for answers
+}
+
+// open opens an HTTP/2 connection with as many requests as it may have, until the test ends.
+func (f flood) open(t *testing.T, from net.IP, address string, streams int) {
 	t.Helper()
 	dialer := tls.Dialer{
 		NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}},
@@ -102,29 +112,33 @@ func silent(t *testing.T, from net.IP, address, path string, streams, cookies in
 	}
 	t.Cleanup(func() { conn.Close() })
 	go func() { _, _ = io.Copy(io.Discard, conn) }()
-	fields := [][2]string{
-		{":method", "POST"},
-		{":scheme", "https"},
-		{":authority", "example.test"},
-		{":path", path},
-		{"content-type", "application/x-www-form-urlencoded"},
-		{"content-length", "10"},
-		{"origin", "https://example.test"},
-		{"sec-fetch-site", "same-origin"},
+	fields := [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "example.test"}, {":path", f.path}}
+	if !f.get {
+		fields[0][1] = "POST"
+		fields = append(fields, [][2]string{
+			{"content-type", "application/x-www-form-urlencoded"},
+			{"content-length", "10"},
+			{"origin", "https://example.test"},
+			{"sec-fetch-site", "same-origin"},
+		}...)
 	}
-	for range cookies {
+	for range f.cookies {
 		fields = append(fields, [2]string{"cookie", strings.Repeat("x", 3900)}) // what fits into the table that both sides keep
 	}
 	var all, head bytes.Buffer
 	all.WriteString(http2.ClientPreface)
 	framer, encoder := http2.NewFramer(&all, nil), hpack.NewEncoder(&head)
-	framer.WriteSettings()
+	window := uint32(65535)
+	if f.closed {
+		window = 0
+	}
+	framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
 	for i := range streams {
 		head.Reset()
-		for _, f := range fields {
-			encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		for _, field := range fields {
+			encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
 		}
-		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: head.Bytes(), EndHeaders: true})
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: head.Bytes(), EndHeaders: true, EndStream: f.get})
 	}
 	if _, err := conn.Write(all.Bytes()); err != nil {
 		t.Fatal(err)
@@ -164,8 +178,8 @@ func (p *process) metric(t *testing.T, name string) int {
 	return int(sum)
 }
 
-// TestLimitsFollowMemory: idle connections alone never take more than half of the memory limit, and requests
-// no more than a third.
+// TestLimitsFollowMemory: idle connections alone never take more than a third of the memory limit, and
+// requests no more than half.
 func TestLimitsFollowMemory(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -175,7 +189,7 @@ func TestLimitsFollowMemory(t *testing.T) {
 	p.start(t)
 	p.ready(t)
 	said := p.log.String()
-	for _, want := range []string{`"key":"limits.connections","room":1024,"memory":100663296`, `"key":"limits.requests","room":1024,`} {
+	for _, want := range []string{`"key":"limits.connections","room":682,"memory":100663296`, `"key":"limits.requests","room":768,`} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the log has no %s", want)
 		}

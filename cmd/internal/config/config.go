@@ -390,13 +390,13 @@ type Limits struct {
 	// a whole office keeps one open behind one address. An address that is not public
 	// gets half of requests.
 	RequestsPerClient int `yaml:"requests_per_client" default:"256" min:"1" max:"1000000"`
-	// The connections of all clients; at most as many as half of the program's memory
-	// limit has room for, where there is one.
+	// The connections of all clients; at most as many as a third of the program's
+	// memory limit has room for, where there is one.
 	Connections int `yaml:"connections" default:"10000" min:"16" max:"1000000"`
 	// The requests of all clients that are served at once; more are answered 503. One
 	// with a body counts for ten, and for one more for each 16 KiB of it that HTTP/2
-	// may have to keep. No client gets more than it leaves free. At most as many as a
-	// third of the memory limit has room for.
+	// may have to keep. No client gets more than it leaves free. At most as many as
+	// half of the memory limit has room for.
 	Requests int `yaml:"requests" default:"4096" min:"64" max:"1000000"`
 }
 
