@@ -145,7 +145,7 @@ func TestBrowserOwnPage(t *testing.T) {
 	if got := n.js(`document.querySelector("#name").textContent`); got != "Alice <Example>" {
 		t.Errorf("the name is %s", got)
 	}
-	n.do(idptest.Click("#logout"))
+	n.click("#logout")
 	n.see("https://example.test/persona/", "#sign-in")
 }
 

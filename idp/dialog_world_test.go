@@ -125,8 +125,10 @@ func (n *network) popup(open func()) *network {
 	return &network{world: n.world, ctx: idptest.Popup(n.ctx, n.t, open)}
 }
 
+// click clicks on an element, once the page listens to clicks.
 func (n *network) click(selector string) {
 	n.t.Helper()
+	n.settle()
 	n.do(idptest.Click(selector))
 }
 

@@ -46,15 +46,16 @@ func TestEveryBrowser(t *testing.T) {
 			if got := window.Text("#addresses"); !strings.Contains(got, "alice@example.test") {
 				t.Errorf("the account page lists %q", got)
 			}
+			lookedAt(window)
 			window.Click("#logout")
 			window.Until("document.querySelector('#sign-in') !== null && document.querySelector('#logout') === null")
 		})
 	}
 }
 
-// lookedAt waits until the dialog accepts clicks: it ignores those in its first half second.
-func lookedAt(dialog browsertest.Window) {
-	dialog.Until("[...document.querySelectorAll('[data-guarded]')].every((button) => button.getAttribute('aria-disabled') === 'false')")
+// lookedAt waits until a page accepts clicks: dialog and account page ignore those in their first half second.
+func lookedAt(window browsertest.Window) {
+	window.Until("[...document.querySelectorAll('[data-guarded]')].every((button) => button.getAttribute('aria-disabled') === 'false')")
 }
 
 // signedIn waits until the website has got an assertion, and has the verifier judge it.

@@ -4,6 +4,8 @@
 // from being sent twice and shows that it waits. Without it the links go to the
 // host's own hub.
 
+import "./press.js";
+
 const id = /** @type {any} */ (window.navigator).id;
 
 /** @param {string} selector @param {() => void} action */

@@ -2,6 +2,7 @@
 // The dialog: a site asks, the person chooses an address, the identity
 // provider certifies the browser's key for it, and the site gets an assertion.
 
+import { settled } from "../press.js";
 import { getAddressInfo, getClock, getSession, mayUse } from "./api.js";
 import { checkCertificate, makeBundle } from "./assertion.js";
 import { Failure } from "./failure.js";
@@ -10,7 +11,7 @@ import { addresses, forgetShared, remember, site } from "./memory.js";
 import { checkOptions, isAddress, OptionError } from "./options.js";
 import { provision, Refused } from "./provisioning.js";
 import { answer, demandPresent, findRelyingParty, refuse } from "./relyingparty.js";
-import { element, onAction, settled, show, showAddresses, showSite } from "./screens.js";
+import { element, onAction, show, showAddresses, showSite } from "./screens.js";
 import { saveTrip } from "./trip.js";
 
 /** The reason by which providers have always said that the person has to sign in. */

@@ -2,39 +2,7 @@
 // The screens of the dialog. Each is a section of the page with its words; a
 // data-slot element in it gets a text, and a data-action button an action.
 
-const QUIET_MS = 500;
-
-/** No button that gives something away listens before this time. */
-let quietUntil = 0;
-let quietTimer = 0;
-
-function quiet() {
-  quietUntil = performance.now() + QUIET_MS;
-  guard(true);
-  clearTimeout(quietTimer);
-  quietTimer = window.setTimeout(() => guard(false), QUIET_MS);
-}
-
-/** Draws the buttons that do not listen yet as such. @param {boolean} on */
-function guard(on) {
-  for (const button of document.querySelectorAll("[data-guarded]")) button.setAttribute("aria-disabled", String(on));
-  if (on) element("early").textContent = "";
-}
-
-// A page that opens this window under the pointer, or in front of another,
-// must not get a click that was meant for what was there before.
-window.addEventListener("focus", quiet);
-document.addEventListener("visibilitychange", quiet);
-
-/**
- * Reports whether the person has had time to see what they click on. An earlier click or key is not made up for when
- * the time is over, because a page may have lured it here; the person is asked to press again.
- */
-export function settled() {
-  const is = document.visibilityState === "visible" && performance.now() >= quietUntil;
-  element("early").textContent = is ? "" : String(element("early").dataset.words);
-  return is;
-}
+import { quiet, settled } from "../press.js";
 
 /**
  * @template {HTMLElement} T
@@ -81,6 +49,7 @@ export function onAction(name, action) {
   for (const button of document.querySelectorAll(`[data-action="${name}"]`)) {
     button.addEventListener("click", (event) => {
       event.preventDefault();
+      if (button.hasAttribute("data-guarded") && !settled()) return;
       action();
     });
   }
