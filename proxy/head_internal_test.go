@@ -3,13 +3,37 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"persona-sidecar/proxy/conformance"
 )
+
+// A client that has sent more behind an upgrade than a head may be long has it handed on;
+// when the upgrade is refused then, what is left of it is no request.
+func TestMuchBehindUpgrade(t *testing.T) {
+	t.Parallel()
+	client, server := net.Pipe()
+	defer client.Close()
+	const head, next = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
+	go io.WriteString(client, head+strings.Repeat(next, 100))
+	c := &headConn{Conn: server, maxHead: 1000}
+	got := make([]byte, len(head))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != head {
+		t.Fatalf("%q %v", got, err)
+	}
+	if n, err := c.Read(got[:1]); n != 1 || err != nil { // as net/http does while it serves a request
+		t.Fatal(n, err)
+	}
+	c.enter(http.StateIdle)
+	if n, err := c.Read(got); n != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%q %v", got[:n], err)
+	}
+}
 
 func BenchmarkHead(b *testing.B) {
 	head := []byte("GET /index.html?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\nCookie: a=b; c=d\r\n\r\n")
