@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -23,9 +24,9 @@ type TLSConfig struct {
 // endpointOf reads where a website listens from its URL.
 func endpointOf(cfg Config) (endpoint, error) {
 	u := cfg.URL
-	to := endpoint{network: "tcp", timeout: cfg.Timeout, connections: cfg.Connections}
-	if to.timeout == 0 {
-		to.timeout = DefaultTimeout
+	to := endpoint{
+		network: "tcp", timeout: cmp.Or(cfg.Timeout, DefaultTimeout),
+		connections: cfg.Connections, headerBytes: cmp.Or(cfg.HeaderBytes, 64<<10),
 	}
 	if u == nil {
 		return to, errors.New("no URL")

@@ -89,6 +89,7 @@ type endpoint struct {
 	// request, and then to begin its answer.
 	timeout     time.Duration
 	connections int // at most, at a time; 0: no limit
+	headerBytes int // of the head of an answer and of its trailer section, at most
 }
 
 // fault is why a website gave no answer, for causes that no error of the standard

@@ -26,11 +26,12 @@ const ourCookie = "__Host-persona"
 
 // options are what a test wants to be different.
 type options struct {
-	trusted []netip.Prefix
-	idle    time.Duration
-	timeout time.Duration
-	roots   *x509.CertPool
-	failed  func(upstream.Failure)
+	trusted     []netip.Prefix
+	idle        time.Duration
+	headerBytes int
+	timeout     time.Duration
+	roots       *x509.CertPool
+	failed      func(upstream.Failure)
 
 	tls         upstream.TLSConfig
 	guarded     bool
@@ -60,7 +61,7 @@ func start(t testing.TB, target string, o options) *sidecar {
 		t.Fatal(err)
 	}
 	s.proxy, err = upstream.New(upstream.Config{
-		Site: "example.com", URL: u, TLS: o.tls, Cookies: []string{ourCookie}, Timeout: o.timeout, Log: logger, Failed: o.failed,
+		Site: "example.com", URL: u, TLS: o.tls, Cookies: []string{ourCookie}, Timeout: o.timeout, HeaderBytes: o.headerBytes, Log: logger, Failed: o.failed,
 		Guarded: o.guarded, OddNames: o.oddNames, Connections: o.connections,
 	})
 	if err != nil {

@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	maxHead     = 64 << 10 // bytes of the head of an answer, and of a trailer section
-	maxInterims = 1000     // of one request: a long one may be told every few seconds that it goes on
+	maxInterims = 1000 // of one request: a long one may be told every few seconds that it goes on
 
 	// How long a website may take to refuse an upload that was announced by
 	// Expect: 100-continue. Old ones do not know it and wait for the body.
@@ -33,12 +32,13 @@ type http1 struct {
 	buffers wire.Buffers // for what a request begins with
 	bodies  buffers      // for what follows
 	timeout time.Duration
+	head    int // bytes of the head of an answer, and of its trailer section
 }
 
 func newHTTP1(to endpoint) *http1 {
 	return &http1{
-		timeout: to.timeout,
-		pool:    pool.New(pool.Config{Network: to.network, Address: to.address, TLS: to.tls, Timeout: to.timeout, Connections: to.connections}),
+		timeout: to.timeout, head: to.headerBytes,
+		pool: pool.New(pool.Config{Network: to.network, Address: to.address, TLS: to.tls, Timeout: to.timeout, Connections: to.connections}),
 	}
 }
 
@@ -197,7 +197,7 @@ func (x *exchange) await() error {
 		if wait > 0 {
 			conn.Await(wait)
 		}
-		head, err := conn.Reader.ReadAnswer(maxHead)
+		head, err := conn.Reader.ReadAnswer(x.client.head)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
 		if q.expect && x.upload == nil && (late || err == nil && head.Status == 100) {
 			wait = 0
@@ -229,7 +229,7 @@ func (x *exchange) answered(head *wire.Answer) error {
 		return x.why(err)
 	}
 	x.reply = reply{status: head.Status, reason: head.Reason, fields: head.Fields, length: framing.Length, body: x}
-	x.body.Start(x.conn.Reader, framing, maxHead)
+	x.body.Start(x.conn.Reader, framing, x.client.head)
 	if head.Status == 101 {
 		protocol := head.Fields.Get("Upgrade")
 		if q.upgrade == "" || !strings.EqualFold(protocol, q.upgrade) {

@@ -33,7 +33,7 @@ func BenchmarkExchange(b *testing.B) {
 	} {
 		address := cannedSite(b, answer)
 		b.Run(name+"/client", func(b *testing.B) {
-			client := newHTTP1(endpoint{network: "tcp", address: address, timeout: DefaultTimeout})
+			client := newHTTP1(endpoint{network: "tcp", address: address, timeout: DefaultTimeout, headerBytes: 64 << 10})
 			b.Cleanup(client.close)
 			benchmarkExchange(b, func(ctx context.Context, buf []byte) (int, error) {
 				a, err := client.exchange(ctx, &request{method: "GET", target: "/index.html", host: "example.com", fields: fields})

@@ -34,7 +34,6 @@ const (
 	// for longer than those of HTTP/1.1.
 	http2Idle = time.Minute
 	http2Ping = 15 * time.Second // of silence, and for the answer: a dead machine is noticed
-	http2Head = 256 << 10        // bytes of an answer's head
 )
 
 func newHTTP2(to endpoint) *http2Client {
@@ -52,7 +51,7 @@ func newHTTP2(to endpoint) *http2Client {
 		ResponseHeaderTimeout:  to.timeout,
 		ExpectContinueTimeout:  time.Second,
 		TLSHandshakeTimeout:    dialTimeout,
-		MaxResponseHeaderBytes: http2Head,
+		MaxResponseHeaderBytes: int64(to.headerBytes),
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2Ping, PingTimeout: http2Ping, WriteByteTimeout: to.timeout},
 	}
 	if to.tls == nil {

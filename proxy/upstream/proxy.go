@@ -34,6 +34,7 @@ type Config struct {
 	// Connections is how many connections the website may have at a time; what comes
 	// beyond them waits for a moment. 0: no limit. An HTTP/2 website has one.
 	Connections int
+	HeaderBytes int  // of the head of an answer, at most; 0: 64 KiB
 	OddNames    bool // also passes fields on whose names hold other characters than letters, digits and "-"
 	Log         zerolog.Logger
 	Failed      func(Failure) // is called for each fault of the website; may be nil

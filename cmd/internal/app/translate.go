@@ -110,7 +110,7 @@ func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
 			Roots: entry.UpstreamTLS.Roots, ServerName: entry.UpstreamTLS.ServerName, Insecure: entry.UpstreamTLS.Insecure,
 			CertFile: entry.UpstreamTLS.ClientCertFile, KeyFile: entry.UpstreamTLS.ClientKeyFile,
 		},
-		Timeout: entry.UpstreamTimeout, Connections: entry.MaxConnections,
+		Timeout: entry.UpstreamTimeout, Connections: entry.MaxConnections, HeaderBytes: entry.UpstreamHeaderBytes,
 		OddNames: entry.AllowOddFieldNames,
 		// One website answers for all hosts of the entry.
 		Guarded: slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.Domain == host.Domain && h.Guarded }),

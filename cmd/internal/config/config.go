@@ -182,6 +182,9 @@ type Domain struct {
 	// take. Requests beyond it wait for a moment and are then answered 503. 0 is no
 	// limit. Each open websocket counts.
 	MaxConnections int `yaml:"max_connections" default:"0" min:"0" max:"1000000" example:"200"`
+	// The longest head of an answer of the website, in bytes, all fields together; a
+	// longer one is answered 502.
+	UpstreamHeaderBytes int `yaml:"upstream_header_bytes" default:"65536" min:"8192" max:"1048576"`
 	// Also passes header fields to the website whose names hold other characters
 	// than letters, digits and hyphens. Many websites take them for other fields, so
 	// they are dropped otherwise.

@@ -67,7 +67,7 @@ func (l *loader) checkDomain(d Domain, i int) {
 	if !has("directory") && !has("authority") && !d.Disabled && !has("upstream") {
 		l.missing(at("upstream"), "a domain without a website needs directory, authority or disabled")
 	}
-	for _, key := range []string{"upstream_tls", "upstream_timeout", "max_connections", "allow_odd_field_names"} {
+	for _, key := range []string{"upstream_tls", "upstream_timeout", "upstream_header_bytes", "max_connections", "allow_odd_field_names"} {
 		if has(key) && !has("upstream") {
 			l.fault(at(key), "needs an upstream", "say with "+l.setting(at("upstream"), "http://…")+" where the website is, or remove the key")
 		}

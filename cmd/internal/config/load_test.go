@@ -110,7 +110,7 @@ func dump(t *testing.T, c *config.Config) string {
 	for _, d := range c.Domains {
 		settings := func(d config.Domain) reflect.Value {
 			return reflect.ValueOf(config.Domain{
-				UpstreamTLS: d.UpstreamTLS, UpstreamTimeout: d.UpstreamTimeout, MaxConnections: d.MaxConnections,
+				UpstreamTLS: d.UpstreamTLS, UpstreamTimeout: d.UpstreamTimeout, MaxConnections: d.MaxConnections, UpstreamHeaderBytes: d.UpstreamHeaderBytes,
 				AllowOddFieldNames: d.AllowOddFieldNames, HTTP2: d.HTTP2,
 			})
 		}
