@@ -121,7 +121,7 @@ func (brokenCounters) Forget(context.Context, string) error { return nil }
 
 func TestSignInWithoutCountersIsRefused(t *testing.T) {
 	t.Parallel()
-	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: zerolog.Nop(), Counters: brokenCounters{}})
+	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: zerolog.Nop(), Accounts: brokenCounters{}, Counters: brokenCounters{}})
 	b := newWorld(t, func(c *settings) { c.Throttle = throttle }).browser()
 	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusServiceUnavailable)
 }

@@ -164,7 +164,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 	if err := w.ring.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: log, Counters: memory.New(memory.Config{Now: w.clock.Now})})
+	throttle := signin.NewThrottle(signin.ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: log, Accounts: memory.New(memory.Config{Now: w.clock.Now}), Counters: memory.New(memory.Config{Now: w.clock.Now})})
 	provider := identity.Host{
 		Role: identity.Provider, Directory: w.directory, DirectoryName: "corp", Domains: []string{"example.test", "sister.test"},
 		Hubs: []string{"https://hub.example.test/persona"}, CertificateLifetime: time.Hour, Website: true,

@@ -95,10 +95,13 @@ func (hub *Hub) getAddressInfo(w http.ResponseWriter, r *http.Request, h *identi
 func (hub *Hub) admitLookup(r *http.Request) error {
 	key := "lookup " + route.ClientNetwork(hub.Respond.ClientAddr(r)).String()
 	wait, err := hub.Lookups.Count(r.Context(), key, lookupLimit, lookupWindow)
-	if err == nil && wait > 0 {
+	if err != nil {
+		return &route.Error{Status: http.StatusServiceUnavailable, Code: "too_busy", RetryAfter: lookupBusy, Cause: err}
+	}
+	if wait > 0 {
 		return &route.Error{Status: http.StatusTooManyRequests, Code: "too_many_lookups", RetryAfter: wait}
 	}
-	return err
+	return nil
 }
 
 // sessionContext is the historic answer. Fields about accounts of the

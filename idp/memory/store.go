@@ -29,7 +29,9 @@ var ErrFull = errors.New("the memory is full")
 type Config struct {
 	Now func() time.Time
 	// Most is how many values that expire, and how many counters, are kept; 0: any
-	// number. Of the counters the least recently used one makes room.
+	// number. Of the counters the least recently used one makes room, but none that
+	// is at its limit: who counts many other keys must not be able to reset it.
+	// Where all are, one more is ErrFull.
 	Most int
 	// Evict lets any other value that expires make room. Otherwise one more is
 	// ErrFull.
@@ -46,7 +48,8 @@ type Store struct {
 	expiring map[string]expiring
 	swept    time.Time // when the expired values were last removed
 	counters map[string]*list.Element
-	recent   *list.List // of *counter; the one used last is in front
+	recent   *list.List // of *counter below their limit; the one used last is in front
+	full     *list.List // of *counter at their limit; the one that reached it last is in front
 }
 
 type expiring struct {
@@ -58,13 +61,14 @@ type counter struct {
 	key    string
 	events []int64 // Unix nanoseconds, the oldest first
 	until  int64   // when the newest event leaves its window
+	in     *list.List
 }
 
 // New returns an empty Store.
 func New(c Config) *Store {
 	return &Store{
 		config: c, blobs: map[string][]byte{}, locks: map[string]chan struct{}{},
-		expiring: map[string]expiring{}, swept: c.Now(), counters: map[string]*list.Element{}, recent: list.New(),
+		expiring: map[string]expiring{}, swept: c.Now(), counters: map[string]*list.Element{}, recent: list.New(), full: list.New(),
 	}
 }
 
@@ -265,26 +269,45 @@ func (s *Store) Count(ctx context.Context, key string, limit int, window time.Du
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.config.Now().UnixNano()
-	element, ok := s.counters[key]
-	if ok {
-		s.recent.MoveToFront(element)
-	} else {
-		element = s.recent.PushFront(&counter{key: key})
-		s.counters[key] = element
+	c := &counter{key: key}
+	if element, ok := s.counters[key]; ok {
+		c = element.Value.(*counter)
+		c.in.Remove(element)
 	}
-	c := element.Value.(*counter)
 	for len(c.events) > 0 && c.events[0] <= now-int64(window) {
 		c.events = c.events[1:]
 	}
 	if len(c.events) >= limit {
+		s.keep(c, s.full)
 		return time.Duration(c.events[len(c.events)-limit] + int64(window) - now), nil
 	}
 	c.events = append(c.events, now)
 	c.until = now + int64(window)
-	for last := s.recent.Back(); last != nil && (last.Value.(*counter).until <= now || s.config.Most > 0 && len(s.counters) > s.config.Most); last = s.recent.Back() {
+	into := s.recent
+	if len(c.events) == limit {
+		into = s.full
+	}
+	s.keep(c, into)
+	for _, all := range []*list.List{s.recent, s.full} {
+		for last := all.Back(); last != nil && last.Value.(*counter).until <= now; last = all.Back() {
+			s.forget(last)
+		}
+	}
+	for s.config.Most > 0 && len(s.counters) > s.config.Most {
+		last := s.recent.Back()
+		if last == nil || last.Value.(*counter) == c {
+			s.forget(s.counters[key])
+			return 0, ErrFull
+		}
 		s.forget(last)
 	}
 	return 0, nil
+}
+
+// keep puts a counter in front of a list.
+func (s *Store) keep(c *counter, in *list.List) {
+	c.in = in
+	s.counters[c.key] = in.PushFront(c)
 }
 
 // Return takes back the newest event counted under key, if there is one.
@@ -296,8 +319,10 @@ func (s *Store) Return(_ context.Context, key string) error {
 		if len(c.events) > 0 {
 			c.events = c.events[:len(c.events)-1]
 		}
+		c.in.Remove(element)
+		s.keep(c, s.recent)
 		if len(c.events) == 0 {
-			s.forget(element)
+			s.forget(s.counters[key])
 		}
 	}
 	return nil
@@ -321,8 +346,9 @@ func (s *Store) Len() (expiring, counters int) {
 }
 
 func (s *Store) forget(element *list.Element) {
-	s.recent.Remove(element)
-	delete(s.counters, element.Value.(*counter).key)
+	c := element.Value.(*counter)
+	c.in.Remove(element)
+	delete(s.counters, c.key)
 }
 
 // admit refuses what a store of files would refuse.

@@ -92,7 +92,7 @@ func TestCountersAreBounded(t *testing.T) {
 	s := memory.New(memory.Config{Now: func() time.Time { return now }, Most: 3})
 	count := func(key string) time.Duration {
 		t.Helper()
-		wait, err := s.Count(t.Context(), key, 1, time.Minute)
+		wait, err := s.Count(t.Context(), key, 2, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,14 +106,36 @@ func TestCountersAreBounded(t *testing.T) {
 	if _, n := s.Len(); n != 3 {
 		t.Errorf("it keeps %d counters", n)
 	}
-	if count("a") == 0 {
-		t.Error("a counter that was used lately made room")
+	for range 10 { // "a" is at its limit: no flood of other keys resets it
+		for _, key := range []string{"b", "c", "d", "e"} {
+			if count(key) != 0 {
+				t.Errorf("%s did not make room", key)
+			}
+		}
+		if count("a") == 0 {
+			t.Error("a counter at its limit made room")
+		}
 	}
-	if count("b") != 0 {
-		t.Error("the counter that was used least did not make room")
+	if _, n := s.Len(); n != 3 {
+		t.Errorf("it keeps %d counters", n)
+	}
+	count("d")
+	count("e")
+	if _, err := s.Count(t.Context(), "f", 2, time.Minute); !errors.Is(err, memory.ErrFull) {
+		t.Errorf("one more than are at their limit: %v", err)
+	}
+	if count("a") == 0 || count("d") == 0 || count("e") == 0 {
+		t.Error("a counter at its limit made room")
+	}
+	if err := s.Return(t.Context(), "a"); err != nil { // now below
+		t.Fatal(err)
+	}
+	count("f")
+	if count("a") != 0 || count("d") == 0 {
+		t.Error("not the counter below its limit made room")
 	}
 	now = now.Add(time.Minute)
-	count("e")
+	count("g")
 	if _, n := s.Len(); n != 1 {
 		t.Errorf("of counters whose events have left the window %d are kept", n-1)
 	}

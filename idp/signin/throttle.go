@@ -42,8 +42,11 @@ type ThrottleConfig struct {
 	// it below the number at which the directory itself locks an account.
 	Failures int
 	Window   time.Duration
-	Counters Counters
-	Log      zerolog.Logger
+	// Accounts count by account, of which there are as many as the directory has;
+	// Counters by what strangers choose, names and client networks, so that
+	// however many of those there are, no account is forgotten.
+	Accounts, Counters Counters
+	Log                zerolog.Logger
 }
 
 // Throttle slows down guessing: by account once the directory has found the
@@ -69,9 +72,15 @@ func NewThrottle(config ThrottleConfig) *Throttle { return &Throttle{config: con
 // wait where it was refused.
 type attempt struct {
 	throttle *Throttle
-	network  string   // "" when not counted
-	names    []string // of the typed name and of the account
+	network  string    // "" when not counted
+	counted  []counted // the typed name and the account
 	wait     time.Duration
+}
+
+// counted is a key in the counters that count it.
+type counted struct {
+	in  Counters
+	key string
 }
 
 // begin counts an attempt by typed name and client. admitted is false when
@@ -89,28 +98,28 @@ func (t *Throttle) begin(ctx context.Context, directory, login string, client ne
 	}
 	// Spellings that a directory takes for the same name are one.
 	name := strings.ToLower(strings.Join(strings.Fields(login), " "))
-	admitted, err = a.take(ctx, "name "+digest(directory, name))
+	admitted, err = a.take(ctx, t.config.Counters, "name "+digest(directory, name))
 	return a, admitted, err
 }
 
 // account reports whether a password may be tried on an account of a directory,
 // and counts the try. It is the gate between the directory's search and its bind.
 func (a *attempt) account(ctx context.Context, directory, id string) bool {
-	admitted, err := a.take(ctx, "account "+digest(directory, id))
+	admitted, err := a.take(ctx, a.throttle.config.Accounts, "account "+digest(directory, id))
 	if err != nil {
 		a.throttle.config.Log.Error().Err(err).Msg("counting a sign-in failed, so it is refused")
 	}
 	return admitted && err == nil
 }
 
-func (a *attempt) take(ctx context.Context, key string) (admitted bool, err error) {
+func (a *attempt) take(ctx context.Context, in Counters, key string) (admitted bool, err error) {
 	t := a.throttle
-	wait, err := t.config.Counters.Count(ctx, key, t.config.Failures, t.config.Window)
+	wait, err := in.Count(ctx, key, t.config.Failures, t.config.Window)
 	if err != nil || wait > 0 {
 		a.wait = max(a.wait, wait)
 		return false, err
 	}
-	a.names = append(a.names, key)
+	a.counted = append(a.counted, counted{in, key})
 	return true, nil
 }
 
@@ -120,12 +129,12 @@ func (a *attempt) take(ctx context.Context, key string) (admitted bool, err erro
 func (a *attempt) takeBack(ctx context.Context, proven bool) {
 	ctx = context.WithoutCancel(ctx) // also when the browser has left
 	counters, log := a.throttle.config.Counters, a.throttle.config.Log
-	undo := counters.Return
-	if proven {
-		undo = counters.Forget
-	}
-	for _, key := range a.names {
-		if err := undo(ctx, key); err != nil {
+	for _, c := range a.counted {
+		undo := c.in.Return
+		if proven {
+			undo = c.in.Forget
+		}
+		if err := undo(ctx, c.key); err != nil {
 			log.Warn().Err(err).Msg("taking back a counted sign-in failed")
 		}
 	}
@@ -134,7 +143,7 @@ func (a *attempt) takeBack(ctx context.Context, proven bool) {
 			log.Warn().Err(err).Msg("taking back a counted sign-in failed")
 		}
 	}
-	a.names, a.network = nil, ""
+	a.counted, a.network = nil, ""
 }
 
 // limits reports whether a client network is limited. As long as every attempt

@@ -17,7 +17,7 @@ import (
 // newAccountGate returns a function that counts a sign-in to an account of a
 // directory, each in an attempt of its own.
 func newAccountGate(t *testing.T, counters Counters) func(directory, id string) bool {
-	throttle := NewThrottle(ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: zerolog.Nop(), Counters: counters})
+	throttle := NewThrottle(ThrottleConfig{Failures: 4, Window: 10 * time.Minute, Log: zerolog.Nop(), Accounts: counters, Counters: counters})
 	return func(directory, id string) bool {
 		a := attempt{throttle: throttle}
 		return a.account(t.Context(), directory, id)

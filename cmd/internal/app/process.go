@@ -34,7 +34,8 @@ type process struct {
 	ring     *keys.Ring
 	tickets  *certs.Tickets
 	signOuts *session.Pending
-	failures *memory.Store // of sign-ins
+	failures *memory.Store // of sign-ins, by name and client network
+	accounts *memory.Store // of sign-ins, by account
 	lookups  *memory.Store // of other domains, by the hub
 	seen     *memory.Store // assertions that were verified
 	respond  *route.Responder
@@ -46,7 +47,7 @@ type process struct {
 }
 
 // mostCounters bounds what is counted for each purpose, at about 150 bytes each. The purposes do not
-// share a store, so that strangers who look up domains cannot push out the failures of a sign-in.
+// share a store, so that strangers who look up domains, or sign in under many names, cannot push out the failures of an account.
 const mostCounters = 1 << 17
 
 // mostSeen bounds the memory of used assertions, at about 150 bytes each. Assertions live for ten
@@ -72,6 +73,7 @@ func newProcess(o Options) (*process, error) {
 		tickets:  certs.NewTickets(certs.TicketsConfig{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
 		signOuts: session.NewPending(state, o.Now),
 		failures: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
+		accounts: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		seen:     memory.New(memory.Config{Now: o.Now, Most: mostSeen}),
 		respond:  &route.Responder{Web: files, Log: o.Log, ClientAddr: middleware.ClientAddr, RequestID: middleware.RequestID},

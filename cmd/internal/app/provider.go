@@ -27,7 +27,7 @@ func (g *generation) makeProvider() (err error) {
 	}
 	throttle := signin.NewThrottle(signin.ThrottleConfig{
 		Failures: g.config.Throttle.Failures, Window: g.config.Throttle.Window,
-		Counters: g.failures, Log: g.log,
+		Accounts: g.accounts, Counters: g.failures, Log: g.log,
 	})
 	g.documents = provision.New(provision.Config{
 		Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Hosts: published,
