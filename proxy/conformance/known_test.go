@@ -36,7 +36,7 @@ func over(corpus []entry, way string) (some []entry) {
 	return some
 }
 
-// faults are the entries of a corpus that fail today: the finding by which they do, by "way/entry".
+// faults are the entries of a corpus that fail today: the reason, by "way/entry".
 type faults map[string]string
 
 // knownFaults reads testdata/known-faults.txt, and demands that what it names is in the corpus.
@@ -53,7 +53,7 @@ func knownFaults(t testing.TB, name string, corpus []entry) faults {
 		}
 		words := strings.Fields(line)
 		if len(words) != 4 {
-			t.Fatalf("known-faults.txt: %q is not of the form: corpus way entry finding", line)
+			t.Fatalf("known-faults.txt: %q is not of the form: corpus way entry reason", line)
 		}
 		if words[0] != name {
 			continue
@@ -69,11 +69,11 @@ func knownFaults(t testing.TB, name string, corpus []entry) faults {
 // judge fails the test for an entry that differs and is not known to, and for one that is known to differ and does not.
 func (known faults) judge(t *testing.T, way string, e entry, differences []string) {
 	t.Helper()
-	finding := known[way+"/"+e.Name]
+	reason := known[way+"/"+e.Name]
 	switch {
-	case finding == "" && len(differences) > 0:
+	case reason == "" && len(differences) > 0:
 		t.Errorf("%s (%s):\n\t%s", e.Name, e.Fields["from"], strings.Join(differences, "\n\t"))
-	case finding != "" && len(differences) == 0:
-		t.Errorf("%s passes: remove %s from known-faults.txt", e.Name, finding)
+	case reason != "" && len(differences) == 0:
+		t.Errorf("%s passes: remove %s from known-faults.txt", e.Name, reason)
 	}
 }
