@@ -15,6 +15,8 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
@@ -261,4 +263,56 @@ func writeCertificate(t *testing.T, folder string) *big.Int {
 		}
 	}
 	return serial
+}
+
+// Over HTTP/2, too, an answer may come before the upload has ended, interim answers
+// pass, and a client that leaves ends its request.
+func TestHTTP2Streams(t *testing.T) {
+	t.Parallel()
+	left := make(chan struct{}, 2)
+	target := http2Site(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/early":
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			io.WriteString(w, "too large")
+		case "/hints":
+			w.Header().Set("Link", "</a.css>")
+			w.WriteHeader(http.StatusEarlyHints)
+			io.WriteString(w, "page")
+		case "/slow":
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			left <- struct{}{}
+		}
+	}, nil)
+	both(t, func(t *testing.T, http2 bool) {
+		s := start(t, target, options{})
+		client := s.client(t, http2)
+		body, upload := io.Pipe()
+		defer upload.Close()
+		r, _ := http.NewRequest(http.MethodPost, "https://example.com/early", body)
+		go io.WriteString(upload, "begin") // and no end
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(res.Body); res.StatusCode != http.StatusRequestEntityTooLarge || string(got) != "too large" || err != nil {
+			t.Errorf("%d %q %v", res.StatusCode, got, err)
+		}
+		res.Body.Close()
+		var hints []int
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, _ textproto.MIMEHeader) error { hints = append(hints, code); return nil }}
+		if _, page := get(t, client, "https://example.com/hints", func(r *http.Request) {
+			*r = *r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+		}); page != "page" || len(hints) != 1 || hints[0] != http.StatusEarlyHints {
+			t.Errorf("%q %v", page, hints)
+		}
+		res, err = client.Get("https://example.com/slow") // returns with the head
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		await(t, left, "the website to learn that the client has left")
+	})
 }
