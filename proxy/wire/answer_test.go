@@ -45,7 +45,7 @@ func readMessage(src io.Reader, method string, size int) (m message, err error) 
 		text.Write(p[:n])
 	}
 	m.body = text.String()
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return m, err
 	}
 	m.trailer, m.marked = body.Trailer(), body.Complete()
@@ -200,7 +200,7 @@ func TestAnswersCut(t *testing.T) {
 			if n == 0 {
 				want = io.EOF
 			}
-			if m, err := readMessage(strings.NewReader(text[:n]), http.MethodGet, 100); err != want {
+			if m, err := readMessage(strings.NewReader(text[:n]), http.MethodGet, 100); !errors.Is(err, want) {
 				t.Errorf("%q: %+v, %v", text[:n], m, err)
 			}
 		}
@@ -222,7 +222,7 @@ func TestReady(t *testing.T) {
 		body.Start(r, framing, limit)
 		ready := body.Ready()
 		_, err = body.Read(make([]byte, 100))
-		if ready != want || ready == (err == io.ErrNoProgress) {
+		if ready != want || ready == errors.Is(err, io.ErrNoProgress) {
 			t.Errorf("%q: ready %t, then %v", text, ready, err)
 		}
 	}

@@ -55,7 +55,7 @@ func TestLogIsPrintable(t *testing.T) {
 			t.Errorf("%s: logged %q", format, line)
 		}
 		if format == "json" {
-			var fields struct{ Path, User_agent string } //nolint:revive // as the log spells it
+			var fields struct{ Path, User_agent string }
 			if err := json.Unmarshal([]byte(line), &fields); err != nil || fields.Path != "/"+foreign || fields.User_agent != foreign+"\ufffd" {
 				t.Errorf("%v: %+q", err, fields)
 			}
