@@ -147,8 +147,11 @@ func (p *Proxy) cut(ctx context.Context, err error) {
 		rec.Left = true
 	} else {
 		p.failed(Cut)
-		rec.Fail(fmt.Errorf("reading the website's answer: %w", err),
-			"the website stopped in the middle of an answer; look into its own log")
+		hint := "the website stopped in the middle of an answer; look into its own log"
+		if known := new(fault); errors.As(err, &known) {
+			hint = known.hint
+		}
+		rec.Fail(fmt.Errorf("reading the website's answer: %w", err), hint)
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -47,8 +47,11 @@ func (c *http1) close() { c.pool.Close() }
 func (c *http1) exchange(ctx context.Context, q *request) (*reply, error) {
 	x, err := c.ask(ctx, q, c.pool.Get)
 	silent := new(silence)
-	if errors.As(err, &silent) && silent.kept && q.body == nil && q.upgrade == "" && idempotent(q.method) && ctx.Err() == nil {
-		x, err = c.ask(ctx, q, c.pool.Open)
+	if errors.As(err, &silent) && silent.kept && q.body == nil && q.upgrade == "" && ctx.Err() == nil {
+		switch q.method { // those known to us that may be repeated (RFC 9110, section 9.2.2)
+		case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+			x, err = c.ask(ctx, q, c.pool.Open)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +80,9 @@ func (c *http1) ask(ctx context.Context, q *request, from func(context.Context, 
 	conn.Expect()
 	_, err = conn.Write(text)
 	c.buffers.Put(buf)
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("sending the request: %w", err)
+	} else {
 		err = x.await()
 	}
 	if err != nil {
@@ -91,48 +96,9 @@ func (c *http1) ask(ctx context.Context, q *request, from func(context.Context, 
 // beginning writes the first part of a request: its head, and its body if all of it
 // has come; whole reports that nothing follows.
 func beginning(b []byte, q *request) (_ []byte, whole bool, err error) {
-	b, err = appendHead(b, q)
-	if err != nil || q.body == nil {
-		return b, true, err
-	}
-	came, ok := q.body.(interface{ buffered() int })
-	if !ok || int64(came.buffered()) != q.length || q.expect || q.announce != nil {
-		return b, false, nil
-	}
-	head := len(b)
-	b = append(b, make([]byte, q.length)...)
-	if _, err := io.ReadFull(q.body, b[head:]); err != nil {
-		return nil, false, fmt.Errorf("reading the request's body: %w", err)
-	}
-	return b, true, nil
-}
-
-// idempotent reports whether a request may be repeated (RFC 9110, section 9.2.2)
-// that asks by a method known to us.
-func idempotent(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return false
-}
-
-// silence is that a connection ended before the first byte of an answer. A
-// connection that was kept may have ended before the request came to the website.
-type silence struct {
-	cause error
-	kept  bool // the connection had carried another request
-}
-
-func (s *silence) Error() string {
-	return "the website closed the connection without an answer: " + s.cause.Error()
-}
-func (s *silence) Unwrap() error { return s.cause }
-
-// appendHead writes the head of a request.
-func appendHead(b []byte, q *request) ([]byte, error) {
-	if !wire.IsToken(q.method) || !targetable(q.target) || !wire.IsText(q.host) || q.fields.Check() != nil {
-		return nil, &fault{Broken, "the request cannot be written as HTTP/1.1", errors.New("the request holds characters that HTTP/1.1 does not allow")}
+	odd := func(c rune) bool { return c <= ' ' || c == 0x7f }
+	if !wire.IsToken(q.method) || q.target == "" || strings.ContainsFunc(q.target, odd) || !wire.IsText(q.host) || q.fields.Check() != nil {
+		return nil, false, &fault{Broken, "the request cannot be written as HTTP/1.1", errors.New("the request holds characters that HTTP/1.1 does not allow")}
 	}
 	b = append(b, q.method...)
 	b = append(b, ' ')
@@ -153,18 +119,33 @@ func appendHead(b []byte, q *request) ([]byte, error) {
 	case q.method == "POST", q.method == "PUT", q.method == "PATCH":
 		b = wire.AppendField(b, "Content-Length", "0") // RFC 9110, section 8.6
 	}
-	return append(b, "\r\n"...), nil
+	b = append(b, "\r\n"...)
+	if q.body == nil {
+		return b, true, nil
+	}
+	came, ok := q.body.(interface{ buffered() int })
+	if !ok || int64(came.buffered()) != q.length || q.expect || q.announce != nil {
+		return b, false, nil
+	}
+	head := len(b)
+	b = append(b, make([]byte, q.length)...)
+	if _, err := io.ReadFull(q.body, b[head:]); err != nil {
+		return nil, false, fmt.Errorf("reading the request's body: %w", err)
+	}
+	return b, true, nil
 }
 
-// targetable reports whether a target may stand in a request line.
-func targetable(target string) bool {
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c == 0x7f {
-			return false
-		}
-	}
-	return target != ""
+// silence is that a connection ended before the first byte of an answer. A
+// connection that was kept may have ended before the request came to the website.
+type silence struct {
+	cause error
+	kept  bool // the connection had carried another request
 }
+
+func (s *silence) Error() string {
+	return "the website closed the connection without an answer: " + s.cause.Error()
+}
+func (s *silence) Unwrap() error { return s.cause }
 
 // exchange is a request on its connection, and then the body of its answer.
 type exchange struct {
@@ -207,7 +188,7 @@ func (x *exchange) await() error {
 			}
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("reading the website's answer: %w", err)
 		}
 		x.last = x.last || head.Last
 		if head.Status >= 200 || head.Status == 101 {
@@ -215,7 +196,7 @@ func (x *exchange) await() error {
 			return x.answered(&head)
 		}
 		if err := q.interim(head.Status, head.Fields); err != nil {
-			return err
+			return fmt.Errorf("passing an interim answer on: %w", err)
 		}
 	}
 	return &fault{Broken, logHint, fmt.Errorf("the website sent %d interim answers", maxInterims)}
@@ -226,7 +207,7 @@ func (x *exchange) answered(head *wire.Answer) error {
 	q := x.request
 	framing, err := head.Framing(q.method)
 	if err != nil {
-		return x.why(err)
+		return fmt.Errorf("reading the website's answer: %w", err)
 	}
 	x.reply = reply{status: head.Status, reason: head.Reason, fields: head.Fields, length: framing.Length, body: x}
 	x.body.Start(x.conn.Reader, framing, x.client.head)
@@ -268,27 +249,24 @@ func signsIn(fields wire.Fields) bool {
 
 // why returns what an error means that ended the exchange.
 func (x *exchange) why(err error) error {
-	if cause := context.Cause(x.ctx); cause != nil {
-		return cause
-	}
-	if x.upload != nil {
-		if failed := x.upload.failed.Load(); failed != nil {
-			return *failed
-		}
-	}
-	var known *fault
 	var refused *wire.Error
+	var failed *error
+	if x.upload != nil {
+		failed = x.upload.failed.Load()
+	}
 	switch {
-	case errors.As(err, &known):
-		return err
+	case x.ctx.Err() != nil:
+		return context.Cause(x.ctx)
 	case errors.As(err, &refused):
-		return &fault{Broken, refused.Hint(), fmt.Errorf("reading the website's answer: %w", err)}
+		return &fault{Broken, refused.Hint(), err}
+	case failed != nil:
+		return *failed
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &fault{Timeout, "the website did not answer in time; is it overloaded? domains[].upstream_timeout is how long it may take", err}
-	case len(x.conn.Reader.Buffered()) == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
+	case x.reply.body == nil && len(x.conn.Reader.Buffered()) == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
 		return &silence{err, x.conn.Served}
 	}
-	return fmt.Errorf("reading the website's answer: %w", err)
+	return err
 }
 
 // Read reads the answer's body. The connection is free for another request as soon
@@ -300,11 +278,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		x.end(!x.last && x.body.Complete())
 	default:
-		if cause := context.Cause(x.ctx); cause != nil {
-			err = cause
-		} else if x.upload != nil && x.upload.failed.Load() != nil {
-			err = *x.upload.failed.Load()
-		}
+		err = x.why(err)
 		x.end(false)
 	}
 	return n, err

@@ -176,6 +176,29 @@ func TestLimitOfHeads(t *testing.T) {
 	}
 }
 
+// A body that breaks the standard is cut, and the log says by what.
+func TestMalformedBody(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, http2 bool) {
+		s := start(t, rawSite(t, func(_ string, conn net.Conn, r *bufio.Reader) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nEVIL\r\n")
+			r.ReadByte()
+		}), options{})
+		res, err := s.client(t, http2).Get("https://example.com/")
+		if err == nil {
+			_, err = io.ReadAll(res.Body)
+			res.Body.Close()
+		}
+		if err == nil {
+			t.Error("the answer looks complete")
+		}
+		line := s.line(t)
+		if hint, _ := line["hint"].(string); line["aborted"] != true || !strings.Contains(hint, "RFC 9112, section 7.1") {
+			t.Errorf("line %v", line)
+		}
+	})
+}
+
 // A website that refuses an upload and closes at once, with bytes unread, is heard.
 func TestRefusalOfUpload(t *testing.T) {
 	t.Parallel()

@@ -72,9 +72,9 @@ func ParseFields(fields Fields, text string) (_ Fields, bare bool, err error) {
 		name, value, found := strings.Cut(line, ":")
 		switch {
 		case line[0] == ' ' || line[0] == '\t':
-			return fields, bare, &Error{"a line of the head continues the one before", "such lines are not to be sent any more (RFC 9112, section 5.2)"}
+			return fields, bare, &Error{"a field line continues the one before", "such lines are not to be sent any more (RFC 9112, section 5.2)"}
 		case !found:
-			return fields, bare, &Error{"a line of the head has no colon", "a line is a name, a colon and a value (RFC 9112, section 5)"}
+			return fields, bare, &Error{"a field line has no colon", "a line is a name, a colon and a value (RFC 9112, section 5)"}
 		case !IsToken(name):
 			return fields, bare, &Error{"the name of a field is no token", "a name holds letters, digits and a few marks, no space (RFC 9110, section 5.1)"}
 		}

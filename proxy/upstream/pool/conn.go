@@ -33,12 +33,6 @@ type Conn struct {
 	readBy  time.Time  // the deadline as last set
 }
 
-func newConn(p *Pool, conn, socket net.Conn) *Conn {
-	c := &Conn{Conn: conn, pool: p, socket: socket, counted: true, sight: sightOf(socket)}
-	c.Reader = wire.NewReader(c, &p.buffers)
-	return c
-}
-
 // Write fails when the website takes nothing for longer than the pool's timeout.
 func (c *Conn) Write(p []byte) (int, error) {
 	// Setting a deadline costs something, so it is moved in steps.

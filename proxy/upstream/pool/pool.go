@@ -124,7 +124,9 @@ func (p *Pool) open(ctx context.Context, fresh bool) (*Conn, error) {
 		p.leave()
 		return nil, err
 	}
-	return newConn(p, conn, socket), nil
+	c := &Conn{Conn: conn, pool: p, socket: socket, counted: true, sight: sightOf(socket)}
+	c.Reader = wire.NewReader(c, &p.buffers)
+	return c, nil
 }
 
 // enter waits until a connection may be opened. When it returns one that has become
