@@ -54,7 +54,8 @@ type Config struct {
 	Timeout time.Duration
 	// RefusalTime is the time that every refusal takes at least, so that an
 	// unknown name cannot be told from a wrong password; zero:
-	// DefaultRefusalTime.
+	// DefaultRefusalTime. It takes a multiple of that, up to four times, while the
+	// directory is slow, and until someone has signed in.
 	RefusalTime time.Duration
 	// MaxBinds and MaxSearches bound the operations in flight; zero: defaults.
 	MaxBinds, MaxSearches int

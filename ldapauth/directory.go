@@ -86,7 +86,10 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, ga
 	if err != nil {
 		return res, d.failure(err)
 	}
-	if res.Status != identity.OK && !res.MayTell {
+	switch {
+	case res.Status == identity.OK:
+		d.minDelay.learn(time.Since(started))
+	case !res.MayTell:
 		d.minDelay.wait(ctx, started)
 	}
 	return res, nil
