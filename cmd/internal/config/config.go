@@ -246,105 +246,6 @@ type HSTS struct {
 	given bool // max_age is there
 }
 
-// Preset names the schema that a directory follows.
-type Preset string
-
-// The values of preset.
-const (
-	PresetOpenLDAP Preset = "openldap"
-	PresetCustom   Preset = "custom" // all four schema fields are given
-)
-
-// Directory is one LDAP directory.
-type Directory struct {
-	// Required. The schema of the directory; custom needs user_filter, login_attributes,
-	// address_attributes and id_attribute.
-	Preset Preset `yaml:"preset" env:"PERSONA_LDAP_PRESET" as:"word openldap custom" later:"activedirectory freeipa rfc2307 389ds lldap glauth" example:"openldap"`
-	// Required. Servers with the same content, in the order to try.
-	URLs []string `yaml:"urls" env:"PERSONA_LDAP_URLS" as:"ldap" example:"[ldaps://ldap1.example.com, ldap://ldap2.example.com]"`
-	// Encrypts ldap:// connections before anything is sent; ldaps:// needs nothing.
-	StartTLS bool `yaml:"start_tls" env:"PERSONA_LDAP_START_TLS" default:"false" example:"true"`
-	// Allows ldap:// without encryption, which sends passwords in clear text: for
-	// a test alone.
-	InsecurePlaintext bool `yaml:"insecure_plaintext" env:"PERSONA_LDAP_INSECURE_PLAINTEXT" default:"false"`
-	// Root certificates in PEM form to trust for the servers instead of the
-	// system's.
-	Roots *x509.CertPool `yaml:"ca_file" env:"PERSONA_LDAP_CA_FILE" as:"roots" example:"directory-ca.pem"`
-	// The entry that persona binds as to search the directory. It needs to read
-	// people and their addresses, and nothing else. Without it searches are
-	// anonymous.
-	BindDN string `yaml:"bind_dn" env:"PERSONA_LDAP_BIND_DN" as:"dn" example:"cn=persona,ou=services,dc=example,dc=com"`
-	// The password of bind_dn.
-	BindPassword Secret `yaml:"bind_password" env:"PERSONA_LDAP_BIND_PASSWORD" example:"/run/credentials/persona.service/ldap_password"`
-	// Required. The entry below which people are searched.
-	BaseDN string `yaml:"base_dn" env:"PERSONA_LDAP_BASE_DN" as:"dn" example:"dc=example,dc=com"`
-	// Which entries are people, instead of the preset's filter.
-	UserFilter string `yaml:"user_filter" as:"filter" example:"(objectClass=inetOrgPerson)"`
-	// The attributes with what people type to sign in, instead of the preset's.
-	LoginAttributes []string `yaml:"login_attributes" as:"attribute" example:"[uid, mail]"`
-	// The attributes with people's addresses, instead of the preset's. An address
-	// counts when no other entry has it. Leave out attributes that people can
-	// write themselves: those prove nothing.
-	AddressAttributes []string `yaml:"address_attributes" as:"attribute" example:"[mail]"`
-	// The attribute that identifies an entry and never changes, instead of the
-	// preset's.
-	IDAttribute string `yaml:"id_attribute" as:"attribute" example:"entryUUID"`
-
-	_ later `yaml:"required_group" env:"PERSONA_LDAP_REQUIRED_GROUP"`
-}
-
-// later is the type of a key of a later release.
-type later struct{}
-
-// Identity bounds what an identity host issues.
-type Identity struct {
-	// The lifetime of a certificate that a browser holds.
-	CertificateLifetime time.Duration `yaml:"certificate_lifetime" default:"1h" min:"1m" max:"24h"`
-	// How long a sign-in lasts. On a shared computer it ends after 30 minutes
-	// without use, and after 2 hours in any case.
-	SessionLifetime time.Duration `yaml:"session_lifetime" default:"8h" min:"5m" max:"168h"`
-	// Base URLs of other hubs on the same site that may frame the provisioning
-	// page.
-	Hubs []string `yaml:"hubs" as:"hub" example:"[https://hub.example.com/persona]"`
-	// Also certifies and accepts the keys that browsers of 2012 made: DSA, and
-	// RSA of 1024 or 1023 bits. They are weak: for old clients alone.
-	LegacyClientKeys bool `yaml:"legacy_client_keys" default:"false"`
-}
-
-// Hub configures what identity hosts offer to websites.
-type Hub struct {
-	// Serves include.js and the dialog.
-	Enabled bool `yaml:"enabled" default:"true"`
-	// The websites that may use them: origins, https://*.example.com for every
-	// host below example.com, or "*" for all. By default https sites on the default
-	// port whose host is one of those served here or below it.
-	RelyingParties []string `yaml:"relying_parties" as:"relyingParty" example:"[https://example.com, \"https://*.example.com\"]"`
-}
-
-// Verifier configures /persona/verify and /persona/v2.
-type Verifier struct {
-	// Answers /persona/verify and /persona/v2.
-	Enabled bool `yaml:"enabled" default:"true"`
-	// The mail domains whose addresses are accepted, or "*" for all, which accepts
-	// any mail domain. By default those that are signed for here.
-	Domains []string `yaml:"domains" as:"mailDomain" example:"[example.com]"`
-	// The requests that one caller may send in a second; more are answered 503.
-	Rate int `yaml:"rate" default:"100" min:"1" max:"1000000"`
-	// Accepts each assertion once. The memory is this process's.
-	Once bool `yaml:"once" default:"false"`
-}
-
-// Lookups bound where other domains' documents are fetched from.
-type Lookups struct {
-	// Networks, the word private, or host names that may be asked although their
-	// addresses are private: those of your own other identity providers.
-	AllowPrivate Private `yaml:"allow_private" as:"private" example:"[10.1.0.0/16, id.partner.example]"`
-	// The ports that may be asked.
-	Ports []int `yaml:"ports" default:"443" min:"1" max:"65535"`
-	// Root certificates in PEM form to trust there besides the system's.
-	Roots *x509.CertPool `yaml:"ca_file" as:"moreRoots" example:"lookups-ca.pem"`
-}
-
 // Proxies are whose word about clients is trusted.
 type Proxies struct {
 	Listed  []netip.Prefix
@@ -371,12 +272,6 @@ func (p Proxies) String() string {
 	return strings.Join(all, ", ")
 }
 
-// Private holds networks, and host names that may resolve to private addresses.
-type Private struct {
-	Networks []netip.Prefix
-	Names    []string
-}
-
 // Limits bound what clients may have at once.
 type Limits struct {
 	// The longest head of a request, in bytes, all fields together; a longer one is
@@ -401,14 +296,6 @@ type Limits struct {
 	// may have to keep. No client gets more than it leaves free. At most as many as
 	// half of the memory limit has room for.
 	Requests int `yaml:"requests" default:"4096" min:"64" max:"1000000"`
-}
-
-// Throttle bounds password guessing.
-type Throttle struct {
-	// Wrong passwords for one account within window.
-	Failures int `yaml:"failures" default:"4" min:"1" max:"100"`
-	// The time in which they are counted.
-	Window time.Duration `yaml:"window" default:"10m" min:"1m" max:"24h"`
 }
 
 // Log configures the log.

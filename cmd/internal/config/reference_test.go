@@ -69,28 +69,30 @@ type documented struct {
 	keys     []documented
 }
 
-// comments returns the comments of the fields of config.go, as "Type.Field".
+// comments returns the comments of the fields of the configuration, as "Type.Field".
 func comments(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, is := n.(*ast.TypeSpec)
-		if !is {
-			return true
+	for _, name := range []string{"config.go", "identity.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if structure, is := spec.Type.(*ast.StructType); is {
-			for _, field := range structure.Fields.List {
-				for _, name := range field.Names {
-					all[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(field.Doc.Text()), " ")
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, is := n.(*ast.TypeSpec)
+			if !is {
+				return true
+			}
+			if structure, is := spec.Type.(*ast.StructType); is {
+				for _, field := range structure.Fields.List {
+					for _, name := range field.Names {
+						all[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(field.Doc.Text()), " ")
+					}
 				}
 			}
-		}
-		return false
-	})
+			return false
+		})
+	}
 	return all
 }
 
@@ -199,7 +201,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 
 const manualHead = `# Configuration
 
-Generated from cmd/internal/config/config.go by ` + "`go generate ./cmd/internal/config`" + `.
+Generated from the types of cmd/internal/config by ` + "`go generate ./cmd/internal/config`" + `.
 
 The configuration is one YAML file, ` + "`/etc/persona/persona.yaml`" + ` or the one that ` + "`-config`" + ` names. For one domain, environment
 variables alone are enough. A variable can also complete a file that has at most one domain and at most one directory; the
