@@ -85,14 +85,18 @@ func (b *body) Close() error {
 func (b *body) ended() bool { return b.whole.Load() }
 
 // drain reads on to the end, if it is near and comes before the connection's deadline,
-// and reports whether it did.
+// and reports whether it did. It also does when the handler has found that the client has
+// ended its side: then no other request comes anyway.
 func (b *body) drain() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.err == io.ErrUnexpectedEOF { //nolint:errorlint // as read keeps it
+		return true
+	}
 	var buf [4 << 10]byte
 	for b.left > 0 && b.left <= drained {
 		if _, err := b.read(buf[:]); err != nil && err != io.EOF { //nolint:errorlint // as read returns it
-			return false
+			break
 		}
 	}
 	return b.left == 0

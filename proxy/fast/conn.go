@@ -77,12 +77,12 @@ func (c *conn) serve() (handed bool) {
 
 // await waits for the first byte of a request, and returns false when none comes.
 func (c *conn) await(limit time.Duration) bool {
-	if c.begin < c.end || c.early {
-		return true
-	}
 	// Setting a deadline costs as much as a small write, so it is moved in steps.
 	if now := time.Now(); c.readBy.Sub(now) < limit-limit/8 {
 		c.readUntil(now.Add(limit))
+	}
+	if c.begin < c.end || c.early {
+		return true
 	}
 	n, _ := c.nc.Read(c.first[:])
 	c.early = n > 0

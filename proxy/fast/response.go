@@ -25,7 +25,7 @@ type response struct {
 	body    *body // of the request, nil when it has none
 
 	header   http.Header // the handler's
-	sent     http.Header // header as it was when status was set; nil: it is the same
+	sent     http.Header // header as it was when WriteHeader was called
 	status   int         // 0: not set yet
 	length   int64       // as announced by a Content-Length; -1: not
 	written  int64       // bytes of the body that the handler has written
@@ -42,12 +42,7 @@ type response struct {
 // RequestFields is called through middleware.RequestFields.
 func (w *response) RequestFields() wire.Fields { return w.request.fields }
 
-func (w *response) Header() http.Header {
-	if w.status != 0 && w.sent == nil && !w.headDone {
-		w.sent = w.header.Clone() // what is changed from here on is not for the head
-	}
-	return w.header
-}
+func (w *response) Header() http.Header { return w.header }
 
 func (w *response) WriteHeader(status int) {
 	switch {
@@ -68,6 +63,7 @@ func (w *response) WriteHeader(status int) {
 				w.header.Del("Content-Length")
 			}
 		}
+		w.sent = w.header.Clone()
 	}
 }
 
@@ -211,9 +207,6 @@ func (w *response) writeKept(all bool) {
 func (w *response) writeHead(all bool) {
 	w.headDone = true
 	h := w.sent
-	if h == nil {
-		h = w.header
-	}
 	hasBody := allowsBody(w.status)
 	exclude := map[string]bool{"Transfer-Encoding": true}
 	if !hasBody {
