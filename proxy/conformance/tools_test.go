@@ -85,22 +85,23 @@ func TestH2spec(t *testing.T) {
 	}
 }
 
-// TestScannersOfTLS demands that sslscan finds what is meant to be offered and nothing else, and that testssl.sh finds
-// nothing to object to.
-func TestScannersOfTLS(t *testing.T) {
+// require skips a test whose tool is not installed, or fails it where CI=true.
+func require(t *testing.T, tool string) {
+	t.Helper()
+	if _, err := exec.LookPath(tool); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no %s is installed (make deps)", tool)
+		}
+		t.Skipf("no %s is installed", tool)
+	}
+}
+
+// TestSSLScan demands that sslscan finds offered what is meant to be, and nothing else.
+func TestSSLScan(t *testing.T) {
+	require(t, "sslscan")
 	p := startForTools(t)
 	t.Parallel()
-	for _, scanner := range []string{"sslscan", "testssl"} {
-		if _, err := exec.LookPath(scanner); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("no %s is installed (make deps)", scanner)
-			}
-			t.Skipf("no %s is installed", scanner)
-		}
-	}
-	folder := t.TempDir()
-
-	report := filepath.Join(folder, "sslscan.xml")
+	report := filepath.Join(t.TempDir(), "sslscan.xml")
 	out, err := exec.Command("sslscan", "--no-colour", "--xml="+report, "--sni-name=tools.conformance.test", p.secure).CombinedOutput()
 	if err != nil {
 		t.Fatalf("sslscan: %v\n%s", err, out)
@@ -156,10 +157,16 @@ func TestScannersOfTLS(t *testing.T) {
 			t.Error("sslscan: TLS compression")
 		}
 	}
+}
 
-	report = filepath.Join(folder, "testssl.json")
+// TestTestSSL demands that testssl.sh finds nothing to object to.
+func TestTestSSL(t *testing.T) {
+	require(t, "testssl")
+	p := startForTools(t)
+	t.Parallel()
+	report := filepath.Join(t.TempDir(), "testssl.json")
 	// Protocols, kinds of ciphers, forward secrecy, preferences and vulnerabilities; the certificate is a throw-away one.
-	out, err = exec.Command("testssl", "--quiet", "--color", "0", "--ip", "one", "--jsonfile", report, "-p", "-s", "-f", "-P", "-U", p.secure).CombinedOutput()
+	out, err := exec.Command("testssl", "--quiet", "--color", "0", "--ip", "one", "--jsonfile", report, "-p", "-s", "-f", "-P", "-U", p.secure).CombinedOutput()
 	var findings []struct{ ID, Severity, Finding string }
 	text, readErr := os.ReadFile(report)
 	if readErr == nil {
