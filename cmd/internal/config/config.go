@@ -113,7 +113,7 @@ type Listen struct {
 	// Whether ordinary requests over https in HTTP/1.1 are served the short way, without
 	// Go's HTTP server. The answers are the same both ways; false costs CPU time, and is
 	// for finding out whether a fault is of the short way.
-	Fast bool `yaml:"fast" env:"PERSONA_LISTEN_FAST" default:"false" restart:"yes"`
+	Fast bool `yaml:"fast" env:"PERSONA_LISTEN_FAST" default:"true" restart:"yes"`
 	// The port on which clients reach the program, for redirects and origins,
 	// where it is another than 443.
 	PublicHTTPS int `yaml:"public_https" env:"PERSONA_PUBLIC_HTTPS" default:"443" min:"1" max:"65535"`
