@@ -300,6 +300,8 @@ func (x *exchange) end(clean bool) {
 		clean = false
 	}
 	switch {
+	case !clean && x.whole && x.body.Complete() && x.reply.conn == nil:
+		x.conn.Drop()
 	case !clean:
 		_ = x.conn.Close()
 	case x.upload != nil:

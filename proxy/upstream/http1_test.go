@@ -3,12 +3,14 @@ package upstream_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -173,6 +175,30 @@ func TestLimitOfHeads(t *testing.T) {
 		if res, _ := get(t, s.client(t, false), "https://example.com/"); res.StatusCode != want {
 			t.Errorf("limit %d: %d", limit, res.StatusCode)
 		}
+	}
+}
+
+// A connection that is used once leaves no port taken, as one does that was closed in
+// order by the side that closes first.
+func TestConnectionsUsedOnceAreReset(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"304":   "HTTP/1.1 304 Not Modified\r\n\r\n",
+		"close": "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 1)
+			s := start(t, rawSite(t, func(_ string, conn net.Conn, r *bufio.Reader) {
+				io.WriteString(conn, answer)
+				_, err := r.ReadByte()
+				ended <- err
+			}), options{})
+			get(t, s.client(t, true), "https://example.com/")
+			if err := await(t, ended, "the connection to end"); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("ended by %v", err)
+			}
+		})
 	}
 }
 

@@ -130,6 +130,16 @@ func (c *Conn) Close() error {
 	return err
 }
 
+// Drop closes a connection whose answer is complete by resetting it. Otherwise its
+// port would stay taken for a minute, and a website whose answers all end their
+// connection could be asked some 470 times a second only.
+func (c *Conn) Drop() {
+	if tcp, ok := c.socket.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // fails when the connection is closed
+	}
+	_ = c.Close()
+}
+
 // giveUp closes an idle connection whose place another takes.
 func (c *Conn) giveUp() {
 	c.counted = false
