@@ -16,6 +16,7 @@ import (
 
 	"persona-sidecar/proxy/fast"
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/wire"
 )
 
 // front is a listener whose connections are ready for net/http. It makes the TLS
@@ -141,7 +142,7 @@ func (f *front) failed(conn *tls.Conn, err error) {
 	if errors.Is(err, net.ErrClosed) || f.open.Err() != nil || shaken.Version == 0 && errors.Is(err, io.EOF) {
 		return // a limit was reached, the program stops, or a load balancer looks whether the port is open
 	}
-	if odd, ok := errors.AsType[tls.RecordHeaderError](err); ok && odd.Conn != nil && isToken(odd.RecordHeader[:3]) {
+	if odd, ok := errors.AsType[tls.RecordHeaderError](err); ok && odd.Conn != nil && wire.IsToken(string(odd.RecordHeader[:3])) {
 		_, _ = io.WriteString(odd.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks HTTPS.\n")
 	}
 	f.log.Info().Str("client", conn.RemoteAddr().String()).Str("server_name", shaken.ServerName).
@@ -153,13 +154,14 @@ func (f *front) failed(conn *tls.Conn, err error) {
 // middleware answers with a page, and nothing after it.
 //
 // Reads do not overlap, and net/http reports a state of the connection only while none
-// waits: that is all the locking there is.
+// waits: that is all the locking there is, but for what handlers ask for.
 type headConn struct {
 	net.Conn
 	timeout time.Duration
 	maxHead int
 	tls     *tls.ConnectionState // nil: plain HTTP
 	client  *middleware.Connection
+	seen    heads
 
 	part    connPart
 	pending []byte // read from Conn and not handed on; the first clear bytes of it may be
@@ -228,7 +230,7 @@ func (c *headConn) Read(p []byte) (int, error) {
 		n, err := c.Conn.Read(buf)
 		switch {
 		case c.part == partRefused:
-		case len(c.pending) == 0 && c.part == partHead && n > 0 && headEnd(p[:n]) == n:
+		case len(c.pending) == 0 && c.part == partHead && n > 0 && wire.SectionEnd(p[:n], 0) == n:
 			c.pending = p[:n] // nearly all requests: a whole head, at once and alone
 			if c.judge(n); c.part != partRefused {
 				c.pending, c.clear = nil, 0
@@ -275,7 +277,7 @@ func (c *headConn) look() bool {
 		for len(c.pending) > 1 && string(c.pending[:2]) == "\r\n" {
 			c.take(2)
 		}
-		end := headEnd(c.pending)
+		end := wire.SectionEnd(c.pending, 0)
 		if end == 0 && len(c.pending) <= c.maxHead {
 			return false
 		}
@@ -317,6 +319,7 @@ func (c *headConn) judge(end int) {
 		return
 	}
 	c.clear, c.upgrade = end, head.upgrade
+	c.seen.add(head)
 	switch {
 	case head.foreign:
 		c.part = partRaw
@@ -360,30 +363,4 @@ func (c *headConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return fmt.Errorf("closing one direction: %w", errors.ErrUnsupported)
-}
-
-type frontKey struct{}
-
-// withFront returns the context of a connection that came from a front.
-func withFront(ctx context.Context, conn net.Conn) (context.Context, *middleware.Connection) {
-	client := new(middleware.Connection)
-	if c, ok := conn.(*headConn); ok {
-		if c.client == nil {
-			c.client = client
-		}
-		client = c.client
-		ctx = context.WithValue(ctx, frontKey{}, c)
-	}
-	return middleware.WithConnection(ctx, client), client
-}
-
-// overTLS gives requests the state of their TLS connection: net/http sees none behind a
-// *headConn.
-func overTLS(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(frontKey{}).(*headConn); ok && r.TLS == nil {
-			r.TLS = c.tls
-		}
-		next.ServeHTTP(w, r)
-	})
 }

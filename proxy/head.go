@@ -1,40 +1,32 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"persona-sidecar/proxy/wire"
 )
 
-// requestHead is what the head of an HTTP/1.x request says about what follows it.
+// requestHead is what the head of an HTTP/1.x request says about what follows it, and
+// what net/http does not keep of it.
 type requestHead struct {
 	foreign bool  // of another major version, which net/http refuses
 	length  int64 // of the body, when it is not chunked
 	chunked bool
 	upgrade bool // the connection may become another protocol's
+
+	method, target string
+	fields         wire.Fields // in the client's order and spelling
 }
 
 // malformedTarget is the fault of a target.
 type malformedTarget struct{ error }
-
-// headEnd returns the length of the head that p begins with, its empty line included;
-// 0 when the end has not come yet.
-func headEnd(p []byte) int {
-	for at := 0; ; {
-		i := bytes.IndexByte(p[at:], '\n')
-		if i < 0 {
-			return 0
-		}
-		if i == 0 || i == 1 && p[at] == '\r' {
-			return at + i + 1
-		}
-		at += i + 1
-	}
-}
 
 // readHead looks at a head as it stands on the connection, from its first byte to the
 // empty line. An error is a fault for which the request is refused and the connection
@@ -42,62 +34,47 @@ func headEnd(p []byte) int {
 // repairs without a trace: Transfer-Encoding in HTTP/1.0 or beside Content-Length
 // (section 6.1), and folded lines (section 5.2).
 func readHead(head []byte) (requestHead, error) {
-	var h requestHead
-	line, rest := cutLine(head)
-	old, err := readRequestLine(line)
-	if errors.Is(err, errForeign) {
-		return requestHead{foreign: true}, nil
+	line, rest, _ := strings.Cut(string(head), "\n")
+	h, old, err := readRequestLine(strings.TrimSuffix(line, "\r"))
+	if err != nil || h.foreign {
+		return h, err
 	}
-	if err != nil {
+	if h.fields, _, err = wire.ParseFields(nil, rest); err != nil {
 		return h, err
 	}
 	hosts := 0
-	var length []byte // as it was given
-	for {
-		line, rest = cutLine(rest)
-		if len(line) == 0 {
-			break
-		}
-		name, value, found := bytes.Cut(line, []byte{':'})
+	length := "" // as it was given
+	for _, f := range h.fields {
 		switch {
-		case line[0] == ' ' || line[0] == '\t':
-			return h, errors.New("a field is folded over two lines")
-		case !found || !isToken(name):
-			return h, errors.New("a field has no well-formed name")
-		case !isValue(value):
-			return h, errors.New("a field holds control characters")
-		}
-		value = bytes.Trim(value, " \t")
-		switch {
-		case bytes.EqualFold(name, []byte("Host")):
-			if hosts++; !httpguts.ValidHostHeader(string(value)) {
+		case f.Is("Host"):
+			if hosts++; !httpguts.ValidHostHeader(f.Value) {
 				return h, errors.New("the Host is malformed")
 			}
-		case bytes.EqualFold(name, []byte("Content-Length")):
-			bytes, err := strconv.ParseUint(string(value), 10, 63)
-			if err != nil || length != nil && string(length) != string(value) {
+		case f.Is("Content-Length"):
+			bytes, err := strconv.ParseUint(f.Value, 10, 63)
+			if err != nil || length != "" && length != f.Value {
 				return h, errors.New("Content-Length is no length, or there are two")
 			}
-			length, h.length = value, int64(bytes)
-		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
-			if h.chunked || !bytes.EqualFold(value, []byte("chunked")) {
+			length, h.length = f.Value, int64(bytes)
+		case f.Is("Transfer-Encoding"):
+			if h.chunked || !strings.EqualFold(f.Value, "chunked") {
 				return h, errors.New("Transfer-Encoding is another one than chunked")
 			}
 			h.chunked = true
-		case bytes.EqualFold(name, []byte("Expect")):
+		case f.Is("Upgrade"):
+			h.upgrade = true
+		case f.Is("Expect"):
 			// One expectation is known (RFC 9110, section 10.1.1), and servers find it in
 			// more than it.
-			if !bytes.EqualFold(value, []byte("100-continue")) {
+			if !strings.EqualFold(f.Value, "100-continue") {
 				return h, errors.New("the expectation is another one than 100-continue")
 			}
-		case bytes.EqualFold(name, []byte("Upgrade")):
-			h.upgrade = true
 		}
 	}
 	switch {
 	case hosts > 1 || hosts == 0 && !old:
 		return h, errors.New("there is not exactly one Host")
-	case h.chunked && length != nil:
+	case h.chunked && length != "":
 		return h, errors.New("Transfer-Encoding beside Content-Length")
 	case h.chunked && old:
 		return h, errors.New("Transfer-Encoding in HTTP/1.0")
@@ -105,84 +82,57 @@ func readHead(head []byte) (requestHead, error) {
 	return h, nil
 }
 
-var errForeign = errors.New("not HTTP/1.x")
-
-// readRequestLine returns whether the version is HTTP/1.0.
-func readRequestLine(line []byte) (old bool, err error) {
-	method, rest, _ := bytes.Cut(line, []byte{' '})
-	i := bytes.LastIndexByte(rest, ' ')
+// readRequestLine reads the first line, and returns whether the version is HTTP/1.0.
+func readRequestLine(line string) (h requestHead, old bool, err error) {
+	method, rest, _ := strings.Cut(line, " ")
+	i := strings.LastIndexByte(rest, ' ')
 	if i < 0 {
-		return false, errors.New("the request line is malformed")
+		return h, false, errors.New("the request line is malformed")
 	}
 	target, version := rest[:i], rest[i+1:]
 	switch {
-	case !isToken(method):
-		return false, errors.New("the method is no token")
-	case bytes.HasPrefix(version, []byte("HTTP/1.")) && len(version) == len("HTTP/1.1"):
-	case bytes.HasPrefix(version, []byte("HTTP/")):
-		return false, errForeign
+	case !wire.IsToken(method):
+		return h, false, errors.New("the method is no token")
+	case strings.HasPrefix(version, "HTTP/1.") && len(version) == len("HTTP/1.1"):
+	case strings.HasPrefix(version, "HTTP/"):
+		return requestHead{foreign: true}, false, nil
 	default:
-		return false, errors.New("the version is malformed")
+		return h, false, errors.New("the version is malformed")
 	}
-	ordinary := len(target) > 0 && target[0] == '/' && bytes.IndexByte(target, '%') < 0 && isValue(target) && !bytes.ContainsAny(target, " \t")
-	if !ordinary && string(method) != "CONNECT" { // whose target is an authority, and which is refused anyway
-		if _, err := url.ParseRequestURI(string(target)); err != nil || bytes.IndexByte(target, ' ') >= 0 {
-			return false, malformedTarget{fmt.Errorf("the target is malformed: %w", err)}
+	ordinary := strings.HasPrefix(target, "/") && wire.IsText(target) && !strings.ContainsAny(target, "% \t")
+	if !ordinary && method != http.MethodConnect { // whose target is an authority, and which is refused anyway
+		if _, err := url.ParseRequestURI(target); err != nil || strings.Contains(target, " ") {
+			return h, false, malformedTarget{fmt.Errorf("the target is malformed: %w", err)}
 		}
 	}
-	return version[len(version)-1] == '0', nil
-}
-
-// cutLine takes the first line off p.
-func cutLine(p []byte) (line, rest []byte) {
-	line, rest, _ = bytes.Cut(p, []byte{'\n'})
-	return bytes.TrimSuffix(line, []byte{'\r'}), rest
-}
-
-func isToken(p []byte) bool {
-	for _, c := range p {
-		if !httpguts.IsTokenRune(rune(c)) {
-			return false
-		}
-	}
-	return len(p) > 0
-}
-
-func isValue(p []byte) bool {
-	for _, c := range p {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	return requestHead{method: method, target: target}, version[len(version)-1] == '0', nil
 }
 
 // refusal is the request for "*" that is served in the place of a malformed one: the
 // same method, and all well-formed fields but those about the body and the connection,
 // so that the answer is in the client's language and the log names the client.
 func refusal(head []byte) []byte {
-	line, rest := cutLine(head)
-	method, _, _ := bytes.Cut(line, []byte{' '})
+	line, rest, _ := strings.Cut(string(head), "\n")
+	method, _, _ := strings.Cut(line, " ")
 	switch {
-	case !isToken(method), string(method) == "OPTIONS", string(method) == "CONNECT":
-		method = []byte("GET")
+	case !wire.IsToken(method), method == http.MethodOptions, method == http.MethodConnect:
+		method = http.MethodGet
 	}
-	out := append(bytes.Clone(method), " * HTTP/1.1\r\n"...)
-	host := []byte("invalid")
-	for len(rest) > 0 {
-		line, rest = cutLine(rest)
-		name, value, found := bytes.Cut(line, []byte{':'})
-		if !found || !isToken(name) || !isValue(value) {
+	out := append([]byte(method), " * HTTP/1.1\r\n"...)
+	host := "invalid"
+	for line := range strings.Lines(rest) {
+		name, value, found := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
+		if !found || !wire.IsToken(name) || !wire.IsText(value) {
 			continue
 		}
-		switch string(bytes.ToLower(name)) {
+		switch strings.ToLower(name) {
 		case "host":
-			if httpguts.ValidHostHeader(string(bytes.TrimSpace(value))) {
-				host = bytes.TrimSpace(value)
+			if value = strings.Trim(value, " \t"); httpguts.ValidHostHeader(value) {
+				host = value
 			}
 		case "content-length", "transfer-encoding", "trailer", "expect", "upgrade", "connection":
 		default:
-			out = append(append(out, line...), "\r\n"...)
+			out = wire.AppendField(out, name, strings.Trim(value, " \t"))
 		}
 	}
 	return fmt.Appendf(out, "Host: %s\r\nConnection: close\r\n\r\n", host)

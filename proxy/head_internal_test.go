@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"persona-sidecar/proxy/conformance"
+	"persona-sidecar/proxy/wire"
 )
 
 // A client that has sent more behind an upgrade than a head may be long has it handed on;
@@ -39,7 +40,7 @@ func BenchmarkHead(b *testing.B) {
 	head := []byte("GET /index.html?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\nCookie: a=b; c=d\r\n\r\n")
 	b.ReportAllocs()
 	for b.Loop() {
-		if end := headEnd(head); end != len(head) {
+		if end := wire.SectionEnd(head, 0); end != len(head) {
 			b.Fatal(end)
 		}
 		if _, err := readHead(head); err != nil {
@@ -70,7 +71,7 @@ func FuzzHead(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		end := headEnd(p)
+		end := wire.SectionEnd(p, 0)
 		if end == 0 {
 			return
 		}

@@ -49,7 +49,7 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Se
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(config != nil)
 	server := &http.Server{
-		Handler:           overTLS(handler),
+		Handler:           seen(handler),
 		TLSConfig:         config,
 		Protocols:         protocols,
 		ReadHeaderTimeout: headerTimeout,
