@@ -85,7 +85,7 @@ func NewDiscovery(config DiscoveryConfig) *Discovery {
 		cache:   config.Cache,
 		asked:   flights{limit: config.Time, under: map[string]*flight{}},
 		fetched: flights{limit: config.Time, under: map[string]*flight{}},
-		turns:   newTurns(),
+		turns:   &turns{free: mostLookups, callers: map[string]*line{}},
 		done:    done,
 		stop:    stop,
 	}
@@ -165,7 +165,8 @@ func (d *Discovery) lookUp(ctx context.Context, key cacheKey, deadline time.Time
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	failed := func(err error) Lookup { return Lookup{Name: key.name, Domain: key.domain, Err: err} }
-	caller, document := callerOf(ctx), key.name+"?"+key.domain
+	caller, _ := ctx.Value(callerKey{}).(string) // "" for none
+	document := key.name + "?" + key.domain
 	answer, err := d.asked.join(ctx, d.done, caller+" "+document, func(ctx context.Context) Lookup {
 		done, err := d.turns.take(ctx, caller)
 		if err != nil {

@@ -33,7 +33,11 @@ func (f *flights) join(ctx, parent context.Context, key string, do func(context.
 		go func() {
 			joined.answer = do(parent)
 			stop()
-			f.drop(key, joined)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.under[key] == joined { // the next who asks begins anew
+				delete(f.under, key)
+			}
 			close(joined.ended)
 		}()
 	}
@@ -55,13 +59,4 @@ func (f *flights) join(ctx, parent context.Context, key string, do func(context.
 		joined.stop()
 	}
 	return Lookup{}, ctx.Err()
-}
-
-// drop lets the next who asks begin anew.
-func (f *flights) drop(key string, ended *flight) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.under[key] == ended {
-		delete(f.under, key)
-	}
 }

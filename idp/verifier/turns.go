@@ -26,12 +26,6 @@ func WithCaller(ctx context.Context, caller netip.Prefix) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller.String())
 }
 
-// callerOf returns the caller's name, "" for none.
-func callerOf(ctx context.Context) string {
-	caller, _ := ctx.Value(callerKey{}).(string)
-	return caller
-}
-
 // turns shares the slots of look-ups among callers: those that wait get them in
 // rotation, one a caller, however many each asks for.
 type turns struct {
@@ -48,8 +42,6 @@ type line struct {
 	running int
 	waiting []chan error // told nil when it may begin, else why it may not
 }
-
-func newTurns() *turns { return &turns{free: mostLookups, callers: map[string]*line{}} }
 
 // take waits for a slot, which is given back with done. The error is [ErrBusy] at
 // once when too many wait already, or the context's.

@@ -66,7 +66,7 @@ func TestTurns(t *testing.T) {
 	t.Parallel()
 	many := func(caller string, n int) []string { return slices.Repeat([]string{caller}, n) }
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
+		turns := &turns{free: mostLookups, callers: map[string]*line{}}
 		want := func(all []*begun, want string) {
 			t.Helper()
 			synctest.Wait()
