@@ -106,13 +106,14 @@ func runAnswers(t *testing.T, w way, entries []entry) (map[string]answered, *pro
 			for e := range queue {
 				var r answered
 				r.outcome, r.err = e.ask(t, p, w)
+				stranger := entry{e.Entry, true}
 				for range 3 {
 					var one outcome
 					var err error
 					if w.dialed == "h2" {
-						one, err = e.exchange2(t, p, nil, w.patience())
+						one, err = stranger.exchange2(t, p, nil, w.patience())
 					} else {
-						one, err = e.exchange1(t, p, w.dialed, http.MethodGet, nil, w.patience())
+						one, err = stranger.exchange1(t, p, w.dialed, http.MethodGet, nil, w.patience())
 					}
 					r.next = append(r.next, one)
 					r.err = errors.Join(r.err, err)
@@ -234,12 +235,14 @@ func (e entry) answerDifferences(t testing.TB, p *program, r answered) (all []st
 		differs("the client got no %q at its place in %q", line, r.raw)
 	}
 	site := p.sites[e.Name]
-	again = site.again("/" + e.Name)
+	again = site.again("/"+e.Name, "")
 	switch {
 	case e.Fields["again"] == "no" && again:
 		differs("the connection to the website was used again")
 	case e.Fields["again"] == "no" && !site.wait(proxytest.Patience, func() bool { return len(site.conns) == 0 || site.conns[0].ended }):
 		differs("the connection to the website stays open")
+	case e.Fields["again"] == "own" && site.again("/"+e.Name, entry{e.Entry, true}.after()):
+		differs("the connection to the website was used again for another client")
 	case e.Fields["again"] == "yes" && !again:
 		differs("the connection to the website was not used again")
 	}
@@ -255,13 +258,18 @@ func (o outcome) values(name string) (values []string) {
 	return values
 }
 
-// again reports whether the connection that the script of a target answered on carried a further request.
-func (w *website) again(target string) bool {
+// again reports whether the connection that the script of a target answered on carried a further request, of another
+// target or of any where it is "".
+func (w *website) again(target, other string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, v := range w.conns {
-		if i := slices.IndexFunc(v.requests, func(r request) bool { return strings.HasSuffix(r.asked(), " "+target) }); i >= 0 {
-			return i+1 < len(v.requests)
+		asks := func(target string) func(request) bool {
+			return func(r request) bool { return strings.HasSuffix(r.asked(), " "+target) }
+		}
+		if i := slices.IndexFunc(v.requests, asks(target)); i >= 0 {
+			rest := v.requests[i+1:]
+			return len(rest) > 0 && (other == "" || slices.ContainsFunc(rest, asks(other)))
 		}
 	}
 	return false

@@ -85,7 +85,12 @@ func (o outcome) pages() (pages []string) {
 }
 
 // after is the target of the request that is sent last, to see whether the connection is still open and in step.
-func (e entry) after() string { return "/" + e.Name + ".after" }
+func (e entry) after() string {
+	if e.stranger {
+		return "/" + e.Name + ".stranger"
+	}
+	return "/" + e.Name + ".after"
+}
 
 // exchange1 sends something over HTTP/1.1, behind it a GET of after, and reads until the server closes. The method is that
 // of the first request.

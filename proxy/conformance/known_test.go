@@ -11,7 +11,10 @@ import (
 )
 
 // entry is one case of a corpus, which can be sent.
-type entry struct{ conformance.Entry }
+type entry struct {
+	conformance.Entry
+	stranger bool // asks from another connection for pages, and sends nothing of the entry
+}
 
 // entries makes a corpus one that can be sent.
 func entries(t testing.TB, read func() ([]conformance.Entry, error)) (all []entry) {
@@ -21,7 +24,7 @@ func entries(t testing.TB, read func() ([]conformance.Entry, error)) (all []entr
 		t.Fatal(err)
 	}
 	for _, one := range corpus {
-		all = append(all, entry{one})
+		all = append(all, entry{Entry: one})
 	}
 	return all
 }

@@ -103,7 +103,7 @@ func TestSlowClients(t *testing.T) {
 	}()
 	pages := 0
 	for {
-		one, err := entry{conformance.Entry{Name: "slow"}}.exchange1(t, p, "tls", "GET", nil, proxytest.Patience)
+		one, err := entry{Entry: conformance.Entry{Name: "slow"}}.exchange1(t, p, "tls", "GET", nil, proxytest.Patience)
 		if err != nil || !one.open {
 			t.Fatalf("another client is not served: %v %v", one, err)
 		}
