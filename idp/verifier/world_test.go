@@ -256,7 +256,7 @@ func (n *internet) config() verifier.DiscoveryConfig {
 	return verifier.DiscoveryConfig{
 		Own: n.own, Resolver: n.resolver, DefaultPort: n.port, Roots: n.roots,
 		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Now: n.clock.Now,
-		DNSTime: idptest.Patience,
+		DNSTime: idptest.Patience, Time: idptest.Patience,
 	}
 }
 
