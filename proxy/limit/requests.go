@@ -95,27 +95,34 @@ func (r *Requests) Handler(next http.Handler) http.Handler {
 			}
 			return
 		}
-		r.refused("request", bound)
-		rec.Handler = "limit"
-		page := errorpage.Page{Status: http.StatusTooManyRequests, Code: "too_many", RetryAfter: retryAfter, RequestID: rec.ID}
-		if bound == boundSum {
-			page.Status, page.Code = http.StatusServiceUnavailable, "overloaded"
-			r.log.Warn().Int("limit", limit).
-				Str("hint", "raise limits.requests if there is memory for more; if the website is slow, look there first").
-				Msg("too many requests at once")
-		} else {
-			r.log.Warn().Stringer("client", network).Int("requests", has).
-				Str("hint", "if this is a proxy of yours, list it in trusted_proxies; if many people share this address, raise limits.requests_per_client and limits.requests").
-				Msg("a client has too many requests at once")
-		}
-		if stalled { // a head alone waits for no client
-			w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
-			w.Header().Set("Content-Length", "0")
-			w.WriteHeader(page.Status)
-			return
-		}
-		errorpage.Write(w, req, page)
+		r.refuse(w, req, bound, stalled, network, limit, has)
 	})
+}
+
+// refuse answers a request that a bound is in the way of. limit is the bound of the sum,
+// has what the client has.
+func (r *Requests) refuse(w http.ResponseWriter, req *http.Request, bound string, stalled bool, network netip.Prefix, limit, has int) {
+	r.refused("request", bound)
+	rec := middleware.FromContext(req.Context())
+	rec.Handler = "limit"
+	page := errorpage.Page{Status: http.StatusTooManyRequests, Code: "too_many", RetryAfter: retryAfter, RequestID: rec.ID}
+	if bound == boundSum {
+		page.Status, page.Code = http.StatusServiceUnavailable, "overloaded"
+		r.log.Warn().Int("limit", limit).
+			Str("hint", "raise limits.requests if there is memory for more; if the website is slow, look there first").
+			Msg("too many requests at once")
+	} else {
+		r.log.Warn().Stringer("client", network).Int("requests", has).
+			Str("hint", "if this is a proxy of yours, list it in trusted_proxies; if many people share this address, raise limits.requests_per_client and limits.requests").
+			Msg("a client has too many requests at once")
+	}
+	if stalled { // a head alone waits for no client
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(page.Status)
+		return
+	}
+	errorpage.Write(w, req, page)
 }
 
 // stalled reports whether many answers wait for clients that do not take them. A

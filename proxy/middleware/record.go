@@ -54,7 +54,7 @@ func FromContext(ctx context.Context) *Record {
 	if rec, ok := ctx.Value(contextKey{}).(*Record); ok {
 		return rec
 	}
-	return &Record{}
+	return new(Record)
 }
 
 // Fail records why the request could not be served and what the operator can do

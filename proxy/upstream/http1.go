@@ -46,6 +46,9 @@ func (c *http1) close() { c.pool.Close() }
 
 func (c *http1) exchange(ctx context.Context, q *request) (*reply, error) {
 	x, err := c.ask(ctx, q, c.pool.Get)
+	if err == nil {
+		return &x.reply, nil
+	}
 	silent := new(silence)
 	if errors.As(err, &silent) && silent.kept && q.body == nil && q.upgrade == "" && ctx.Err() == nil {
 		switch q.method { // those known to us that may be repeated (RFC 9110, section 9.2.2)
