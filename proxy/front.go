@@ -153,8 +153,8 @@ func (f *front) failed(conn *tls.Conn, err error) {
 // before net/http does. In the place of a malformed one net/http is given one that
 // middleware answers with a page, and nothing after it.
 //
-// Reads do not overlap, and net/http reports a state of the connection only while none
-// waits: that is all the locking there is, but for what handlers ask for.
+// Reads do not overlap, and net/http reports a state of the connection, but the last, only
+// while none waits: that is all the locking there is, but for what handlers ask for.
 type headConn struct {
 	net.Conn
 	timeout time.Duration
@@ -342,6 +342,9 @@ func (c *headConn) bodyEnded() {
 
 // enter is told the state in which net/http has the connection.
 func (c *headConn) enter(state http.ConnState) {
+	if state == http.StateClosed {
+		return // a Read may be under way
+	}
 	c.idle = state == http.StateIdle
 	switch {
 	case state == http.StateHijacked:

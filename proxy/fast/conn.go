@@ -197,7 +197,6 @@ func (c *conn) exchange(r *request) bool {
 	case w.body == nil:
 		return reusable
 	}
-	c.readBy = time.Unix(1, 0) // whatever the handler has set
 	if !w.body.drain() {
 		c.linger()
 		return false

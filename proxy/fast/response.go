@@ -173,7 +173,13 @@ func (w *response) FlushError() error {
 }
 
 // SetReadDeadline is called through http.ResponseController.
-func (w *response) SetReadDeadline(t time.Time) error { return w.conn.nc.SetReadDeadline(t) }
+func (w *response) SetReadDeadline(t time.Time) error {
+	c := w.conn
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	c.readBy = time.Unix(1, 0) // it is set anew for the next request
+	return c.nc.SetReadDeadline(t)
+}
 
 // SetWriteDeadline is called through http.ResponseController. A deadline that is hardly
 // later than the one before is left out: setting it costs as much as a small write.

@@ -190,7 +190,11 @@ func TestClose(t *testing.T) {
 func TestSlowHead(t *testing.T) {
 	t.Parallel()
 	certificate, roots := proxytest.Certificate()
-	server := proxy.NewServer(http.NotFoundHandler(), &tls.Config{Certificates: []tls.Certificate{certificate}}, zerolog.Nop())
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // as handlers do that bound a body
+		http.NotFound(w, r)
+	}
+	server := proxy.NewServer(http.HandlerFunc(handler), &tls.Config{Certificates: []tls.Certificate{certificate}}, zerolog.Nop())
 	server.ReadHeaderTimeout, server.IdleTimeout = 2*time.Second, 200*time.Millisecond // the first bounds the handshakes, too
 	addr := proxytest.Serve(t, server)
 	var open []net.Conn
