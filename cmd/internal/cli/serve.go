@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -46,6 +47,11 @@ func serve(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) er
 		limit -= limit / 10
 		debug.SetMemoryLimit(limit)
 		log.Info().Int64("bytes", limit).Msg("memory limit, nine tenths of the control group's")
+	}
+	if !slices.ContainsFunc(sh.environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {
+		ended := make(chan struct{})
+		defer close(ended)
+		keepFloor(heapFloor, ended)
 	}
 	a, err := app.New(app.Options{Config: c, Log: log, Version: sh.version})
 	if err != nil {
