@@ -55,7 +55,7 @@ func TestClientConnection(t *testing.T) {
 		}
 	}
 	one, other := dial(), dial()
-	io.WriteString(one, ask("example.com", "/hijack"))
+	io.WriteString(one, "GET /hijack HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 	hijacked := receive(seen)
 	if receive(ended) != hijacked {
 		t.Error("another connection than the hijacked one ended")

@@ -29,7 +29,7 @@ type front struct {
 	timeout time.Duration // for a handshake, and for a head from its first byte
 	maxHead int           // what net/http reads of a head at most
 	log     zerolog.Logger
-	fast    *fast.Server // serves what it can of HTTP/1.1 over TLS; nil: nothing
+	fast    *fast.Server // serves what it can of HTTP/1.1; nil: nothing
 
 	ready    chan accepted
 	open     context.Context // ends with the listener
@@ -48,9 +48,9 @@ func newFront(l net.Listener, server *http.Server, fast *fast.Server, log zerolo
 		log: log, fast: fast, ready: make(chan accepted),
 	}
 	f.open, f.closeNow = context.WithCancel(context.Background())
-	if config != nil {
-		// Scanners make many failing handshakes, so only a few a minute are logged.
-		f.log = log.Sample(&zerolog.BurstSampler{Burst: handshakeLines, Period: time.Minute})
+	// Scanners make many failing handshakes, so only a few a minute are logged.
+	f.log = log.Sample(&zerolog.BurstSampler{Burst: handshakeLines, Period: time.Minute})
+	if config != nil || fast != nil {
 		go f.accept()
 	}
 	return f
@@ -58,7 +58,7 @@ func newFront(l net.Listener, server *http.Server, fast *fast.Server, log zerolo
 
 // Accept returns the next connection, as net.Listener.
 func (f *front) Accept() (net.Conn, error) {
-	if f.config == nil {
+	if f.config == nil && f.fast == nil {
 		conn, err := f.Listener.Accept()
 		if err != nil {
 			return nil, err
@@ -85,7 +85,7 @@ func (f *front) accept() {
 	for {
 		conn, err := f.Listener.Accept()
 		if err == nil {
-			go f.handshake(tls.Server(conn, f.config))
+			go f.take(conn)
 			continue
 		}
 		if !f.hand(accepted{err: err}) || errors.Is(err, net.ErrClosed) {
@@ -104,28 +104,34 @@ func (f *front) hand(next accepted) bool {
 	}
 }
 
-func (f *front) handshake(conn *tls.Conn) {
+// take makes the TLS handshake, if there is one, serves what it can of HTTP/1.1 by the
+// fast server, and hands on the rest.
+func (f *front) take(conn net.Conn) {
 	defer func() { // as net/http does for what it serves
 		if value := recover(); value != nil {
 			f.log.Error().Str("panic", fmt.Sprint(value)).Bytes("stack", debug.Stack()).Msg("serving a connection panicked")
 			_ = conn.Close()
 		}
 	}()
-	_ = conn.SetDeadline(time.Now().Add(f.timeout)) // an error shows at the next read
-	if err := conn.HandshakeContext(f.open); err != nil {
-		f.failed(conn, err)
-		_ = conn.Close() // nothing was served on it
-		return
+	var state *tls.ConnectionState
+	if f.config != nil {
+		secure := tls.Server(conn, f.config)
+		_ = secure.SetDeadline(time.Now().Add(f.timeout)) // an error shows at the next read
+		if err := secure.HandshakeContext(f.open); err != nil {
+			f.failed(secure, err)
+			_ = secure.Close() // nothing was served on it
+			return
+		}
+		_ = secure.SetDeadline(time.Time{})
+		shaken := secure.ConnectionState()
+		conn, state = secure, &shaken
 	}
-	_ = conn.SetDeadline(time.Time{})
-	state := conn.ConnectionState()
 	next := accepted{conn: conn}
-	switch state.NegotiatedProtocol {
-	case "", "http/1.1", "http/1.0":
-		seen := &headConn{Conn: conn, timeout: f.timeout, maxHead: f.maxHead, tls: &state, client: new(middleware.Connection)}
+	if state == nil || state.NegotiatedProtocol != "h2" {
+		seen := &headConn{Conn: conn, timeout: f.timeout, maxHead: f.maxHead, tls: state, client: new(middleware.Connection)}
 		if f.fast != nil {
 			var handed bool
-			if seen.pending, handed = f.fast.Serve(conn, &state, seen.client); !handed {
+			if seen.pending, handed = f.fast.Serve(conn, state, seen.client); !handed {
 				return
 			}
 		}

@@ -90,7 +90,7 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Se
 // Server is an http.Server behind its own TLS.
 type Server struct {
 	*http.Server
-	// Fast serves what is ordinary of HTTP/1.1 over TLS without net/http. It is set before Serve.
+	// Fast serves what is ordinary of HTTP/1.1 without net/http. It is set before Serve.
 	Fast bool
 
 	log  zerolog.Logger
@@ -101,7 +101,7 @@ type Server struct {
 // configuration for it, until Shutdown or Close; it returns http.ErrServerClosed then.
 func (s *Server) Serve(l net.Listener) error {
 	var direct *fast.Server
-	if s.Fast && s.TLSConfig != nil {
+	if s.Fast {
 		direct = &fast.Server{
 			Handler: s.Handler, State: s.ConnState, Log: s.ErrorLog,
 			Head: s.ReadHeaderTimeout, Idle: s.IdleTimeout, MaxHead: s.MaxHeaderBytes,

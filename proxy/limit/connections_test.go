@@ -148,7 +148,11 @@ func (d *door) dial(t *testing.T, name string) *client {
 }
 
 func (c *client) send(path string) {
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: example.com\r\n\r\n", path)
+	more := ""
+	if path == "/hijack" { // only then a connection can be kept
+		more = "Connection: Upgrade\r\nUpgrade: x\r\n"
+	}
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: example.com\r\n%s\r\n", path, more)
 }
 
 // served reads one answer.

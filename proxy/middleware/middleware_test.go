@@ -200,7 +200,7 @@ func TestHijack(t *testing.T) {
 		line, err := buffered.ReadString('\n')
 		fmt.Fprintf(conn, "%s%v", line, err)
 	})
-	conn := d.dial(t, simple)
+	conn := d.dial(t, "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 	<-time.After(4 * idle) // longer than the limit for other requests
 	io.WriteString(conn, "hello\n")
 	if got, _ := io.ReadAll(conn); string(got) != "hello\n<nil>" {

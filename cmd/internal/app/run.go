@@ -115,6 +115,7 @@ func (a *App) servers(open map[string]net.Listener) (public, admin map[string]se
 	add := func(to map[string]server, name string, handler http.Handler, settings *tls.Config) {
 		if listener := open[name]; listener != nil {
 			made := proxy.NewServer(handler, settings, a.log)
+			made.Fast = false
 			if name != listenAdmin { // so that probes and metrics tell about a flood
 				made.MaxHeaderBytes = a.current.Load().config.Limits.HeaderBytes
 				made.Fast = a.current.Load().config.Listen.Fast

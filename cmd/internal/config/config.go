@@ -110,8 +110,8 @@ type Listen struct {
 	// the client. A connection of theirs without one is cut off; from all others a
 	// header is refused.
 	ProxyProtocol Proxies `yaml:"proxy_protocol" env:"PERSONA_LISTEN_PROXY_PROTOCOL" as:"proxy" example:"[192.0.2.10]" restart:"yes"`
-	// Whether ordinary requests over https in HTTP/1.1 are served the short way, without
-	// Go's HTTP server. The answers are the same both ways; false costs CPU time, and is
+	// Whether ordinary requests in HTTP/1.1 are served the short way, without Go's HTTP
+	// server. The answers are the same both ways; false costs CPU time, and is
 	// for finding out whether a fault is of the short way.
 	Fast bool `yaml:"fast" env:"PERSONA_LISTEN_FAST" default:"true" restart:"yes"`
 	// The port on which clients reach the program, for redirects and origins,
