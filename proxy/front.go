@@ -236,7 +236,7 @@ func (c *headConn) Read(p []byte) (int, error) {
 		n, err := c.Conn.Read(buf)
 		switch {
 		case c.part == partRefused:
-		case len(c.pending) == 0 && c.part == partHead && n > 0 && wire.SectionEnd(p[:n], 0) == n:
+		case len(c.pending) == 0 && c.part == partHead && n > len("\r\n") && wire.SectionEnd(p[:n], 0) == n:
 			c.pending = p[:n] // nearly all requests: a whole head, at once and alone
 			if c.judge(n); c.part != partRefused {
 				c.pending, c.clear = nil, 0

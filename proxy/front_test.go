@@ -157,7 +157,7 @@ func TestRefusalLine(t *testing.T) {
 		t.Errorf("%v %q", res, body)
 	}
 	line := d.line(t)
-	if line["level"] != "info" || line["method"] != "HEAD" || line["host"] != "example.com" || line["user_agent"] != "tester" || !strings.Contains(fmt.Sprint(line["refused"]), "invalid URL escape") {
+	if line["level"] != "info" || line["method"] != "HEAD" || line["host"] != "example.com" || line["user_agent"] != "tester" || line["refused"] != "the target is malformed" {
 		t.Errorf("line %v", line)
 	}
 	if _, body := d.send(t, "POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\nAccept: text/html\r\n\r\n"); !strings.Contains(body, "<h1>Bad request</h1>") {
@@ -168,6 +168,51 @@ func TestRefusalLine(t *testing.T) {
 	}
 	if res, body := d.send(t, "OPTIONS * HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"); res.StatusCode != 200 {
 		t.Errorf("a ping: %d %s", res.StatusCode, body)
+	}
+}
+
+// TestRefusedTargetInLog: a target that is refused shows its path in the log, and neither
+// password nor query nor fragment.
+func TestRefusedTargetInLog(t *testing.T) {
+	t.Parallel()
+	for _, d := range []*door{open(t, config(), (*proxy.Edge).Plain, false), open(t, config(), (*proxy.Edge).Secure, true)} {
+		for target, path := range map[string]string{
+			"/%zz?secret": "*", "/%?secret": "*", "secret": "*", "http://u:secret/x": "*", "/a secret": "*",
+			"/a#secret": "/a", "/a?secret#secret": "/a", "/%5c?secret": "/%5c",
+			"http://u:secret@example.com/a?secret": "example.com/a", "http://secret@example.com/a": "example.com/a",
+		} {
+			conn, err := net.Dial("tcp", d.addr)
+			if d.roots != nil && err == nil {
+				conn = tls.Client(conn, &tls.Config{ServerName: "example.com", RootCAs: d.roots})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, _ := exchange(t, conn, "GET "+target+" HTTP/1.1\r\nHost: example.com\r\n\r\n")
+			line := d.line(t)
+			if res.StatusCode != 400 || line["path"] != path || strings.Contains(fmt.Sprint(line), "secret") {
+				t.Errorf("%q: %d, line %v", target, res.StatusCode, line)
+			}
+		}
+	}
+}
+
+// TestLineBehindBody: an empty line that comes by itself behind a body is no request: an
+// answer to it would be taken for that to the next one.
+func TestLineBehindBody(t *testing.T) {
+	t.Parallel()
+	for way, dial := range dials(t, (*proxy.Edge).Secure, counting(new(atomic.Int32))) {
+		conn := dial()
+		r := bufio.NewReader(conn)
+		for _, request := range []string{post + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", "\r\n", post + "Content-Length: 0\r\n\r\n"} {
+			io.WriteString(conn, request)
+			if request == "\r\n" {
+				continue // it is a TLS record, and nearly always a read, of its own
+			}
+			if status, body := response(t, r, "POST"); status != 200 {
+				t.Errorf("%s: %d %q", way, status, body)
+			}
+		}
 	}
 }
 

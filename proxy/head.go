@@ -102,7 +102,8 @@ func readRequestLine(line string) (h requestHead, old bool, err error) {
 	ordinary := strings.HasPrefix(target, "/") && wire.IsText(target) && !strings.ContainsAny(target, "% \t")
 	if !ordinary && method != http.MethodConnect { // whose target is an authority, and which is refused anyway
 		if _, err := url.ParseRequestURI(target); err != nil || strings.Contains(target, " ") {
-			return h, false, malformedTarget{fmt.Errorf("the target is malformed: %w", err)}
+			// Without err: it quotes the target, whose query and password are private.
+			return h, false, malformedTarget{errors.New("the target is malformed")}
 		}
 	}
 	return requestHead{method: method, target: target}, version[len(version)-1] == '0', nil

@@ -84,7 +84,11 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 	}
 	path := l.rec.Target.Path // without the query: it may hold what is private
 	if !l.rec.Target.Valid() {
-		path, _, _ = strings.Cut(r.RequestURI, "?")
+		path = r.RequestURI
+		if !strings.HasPrefix(path, "/") { // a name and a password may stand in front of the host
+			path = path[strings.LastIndexByte(path, '@')+1:]
+		}
+		path = path[:strings.IndexAny(path+"#", "?#")]
 	}
 	event.
 		Str("method", cut(r.Method, maxLoggedUserAgent)).
