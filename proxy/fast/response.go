@@ -69,8 +69,11 @@ func (w *response) WriteHeader(status int) {
 
 // WriteHead is called through middleware.WriteHead, which describes it.
 func (w *response) WriteHead(status int, reason string, fields wire.Fields, length int64) error {
-	if err := fields.Check(); err != nil {
-		return err
+	if w.err == nil {
+		w.err = fields.Check() // nothing more is sent, and writes report the same
+	}
+	if w.err != nil {
+		return w.err
 	}
 	switch {
 	case w.status != 0:

@@ -17,7 +17,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/proxytest"
+	"persona-sidecar/proxy/wire"
 )
 
 // serve runs a server with a handler, over TLS, and returns how to connect to it.
@@ -213,6 +215,26 @@ func TestSlowHead(t *testing.T) {
 		if got, err := io.ReadAll(open[i]); err != nil || strings.Count(string(got), "404 Not Found") != strings.Count(sent, "\r\n\r\n") {
 			t.Errorf("%q: %q %v", sent, got, err)
 		}
+	}
+}
+
+// TestMalformedHead: a head that cannot be sent ends the connection, and no body goes out
+// without it.
+func TestMalformedHead(t *testing.T) {
+	t.Parallel()
+	result := make(chan error, 2)
+	_, dial := serve(t, true, func(w http.ResponseWriter, _ *http.Request) {
+		result <- middleware.WriteHead(w, http.StatusForbidden, "", wire.Fields{{Name: "X", Value: "a\r\nb: c"}}, -1)
+		_, err := io.WriteString(w, "secret")
+		result <- err
+	})
+	conn := dial()
+	io.WriteString(conn, get)
+	if got, err := io.ReadAll(conn); err != nil || len(got) > 0 {
+		t.Errorf("%q %v", got, err)
+	}
+	if head, body := <-result, <-result; head == nil || body == nil {
+		t.Error(head, body)
 	}
 }
 
