@@ -279,6 +279,9 @@ func (x *exchange) Read(p []byte) (int, error) {
 	switch {
 	case err == nil || x.ended:
 	case errors.Is(err, io.EOF):
+		if !x.body.Complete() && x.upload != nil && x.upload.cut(x) {
+			err = syscall.ECONNRESET
+		}
 		x.end(!x.last && x.body.Complete())
 	default:
 		err = x.why(err)

@@ -306,3 +306,27 @@ func TestRefusedBodyEndsConnection(t *testing.T) {
 		t.Error("the connection was used again")
 	}
 }
+
+// TestResetAnswer: an answer that ends with its connection is not complete when the
+// website has reset that, also when it is the upload beside it that notices.
+func TestResetAnswer(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, http2 bool) {
+		s := start(t, rawSite(t, func(_ string, conn net.Conn, _ *bufio.Reader) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf")
+			conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
+		}), options{})
+		for range 20 {
+			r, _ := http.NewRequest(http.MethodPost, "https://example.com/", io.LimitReader(endless{}, 8<<20))
+			res, err := s.client(t, http2).Do(r)
+			if err != nil {
+				continue
+			}
+			if body, err := io.ReadAll(res.Body); res.StatusCode == 200 && err == nil {
+				t.Errorf("a complete answer: %q", body)
+			}
+			res.Body.Close()
+		}
+	})
+}

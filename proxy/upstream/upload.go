@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"persona-sidecar/proxy/wire"
@@ -21,6 +23,29 @@ type upload struct {
 	last   atomic.Bool           // the body has been read to its end
 	failed atomic.Pointer[error] // why it is not sent
 	left   atomic.Int32          // of upload and answer: how many still use the connection
+
+	writing sync.Mutex
+	reset   bool // a write was told that the website has reset the connection
+}
+
+// write sends a part of the body.
+func (u *upload) write(x *exchange, p []byte) error {
+	u.writing.Lock()
+	defer u.writing.Unlock()
+	_, err := x.conn.Write(p)
+	u.reset = errors.Is(err, syscall.ECONNRESET)
+	return err
+}
+
+// cut reports whether an answer that the end of the connection seems to end was cut by a
+// reset: systems tell that once, and where a write was told, reads find an ordinary end.
+// A reset behind the end is told as syscall.EPIPE. cut closes the connection, so that no
+// write lasts.
+func (u *upload) cut(x *exchange) bool {
+	_ = x.conn.Close()
+	u.writing.Lock()
+	defer u.writing.Unlock()
+	return u.reset
 }
 
 // send begins to send the body.
@@ -108,7 +133,7 @@ func (u *upload) copy(x *exchange) (err error, sending bool) {
 			}
 		}
 		if len(out) > 0 {
-			if _, err := x.conn.Write(out); err != nil {
+			if err := u.write(x, out); err != nil {
 				return fmt.Errorf("sending the request's body: %w", err), true
 			}
 		}
