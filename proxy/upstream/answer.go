@@ -30,7 +30,10 @@ func (p *Proxy) interim(w http.ResponseWriter, r *http.Request, status int, fiel
 	h := w.Header()
 	final := maps.Clone(h)
 	field.Fill(h, kept)
-	delete(h, "Content-Length")
+	// With this field, net/http copies the header without it. Otherwise it may read the
+	// header itself over HTTP/2 after WriteHeader has returned: when the client has just
+	// ended the stream.
+	h["Content-Length"] = nil
 	w.WriteHeader(status)
 	clear(h)
 	maps.Copy(h, final)

@@ -220,3 +220,40 @@ type discarded struct {
 
 func (d *discarded) RequestFields() wire.Fields                    { return d.request }
 func (*discarded) WriteHead(int, string, wire.Fields, int64) error { return nil }
+
+// lender is a ResponseWriter as net/http's over HTTP/2: it may read the header of an
+// interim answer after WriteHeader has returned, unless it has to copy it.
+type lender struct {
+	*httptest.ResponseRecorder
+	lent int
+}
+
+func (w *lender) WriteHeader(status int) {
+	_, copied := w.Header()["Content-Length"]
+	if status < 200 && !copied {
+		w.lent++
+	}
+	if status >= 200 {
+		w.ResponseRecorder.WriteHeader(status)
+	}
+}
+
+// A client that leaves while an interim answer is sent makes net/http read the header
+// beside the handler: it must be another one than that of the final answer.
+func TestInterimHeaderIsCopied(t *testing.T) {
+	t.Parallel()
+	for name, interim := range map[string]wire.Fields{
+		"without a length": {{Name: "Link", Value: "</a.css>"}},
+		"with a length":    {{Name: "content-length", Value: "5"}},
+		"empty":            {},
+	} {
+		w := &lender{ResponseRecorder: httptest.NewRecorder()}
+		r, _ := browserRequest()
+		website := &canned{interim: interim, answer: reply{status: 200, length: 2}, body: "ok"}
+		middleware.New(middleware.Config{Log: zerolog.Nop()})(over(t, website)).ServeHTTP(w, r)
+		_, leftover := w.Header()["Content-Length"]
+		if w.lent > 0 || leftover || w.Body.String() != "ok" {
+			t.Errorf("%s: %d headers lent, final header %v", name, w.lent, w.Header())
+		}
+	}
+}
