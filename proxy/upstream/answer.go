@@ -161,17 +161,25 @@ func (p *Proxy) cut(ctx context.Context, err error) {
 
 // Sizes of what bodies pass through, in bytes.
 const (
+	widestBuffer = 64 << 10
 	wideBuffer   = 32 << 10
 	narrowBuffer = 2 << 10
 )
 
-// buffers keeps wide ones.
-type buffers struct{ pool sync.Pool }
+// longRun is how many reads in a row fill a wide buffer before a body is given one of the
+// widest: a client that takes nothing is not sent so much.
+const longRun = 16
 
-// passing is what a body or a tunnel passes through: wide while bytes flow and
-// narrow while they trickle, because thousands of them may be silent.
+// buffers keeps wide and widest ones.
+type buffers struct{ wide, widest sync.Pool }
+
+// passing is what a body or a tunnel passes through: wide while bytes flow, wider still
+// for a long body that flows fast, and narrow while they trickle, because thousands of
+// them may be silent.
 type passing struct {
 	pool   *buffers
+	run    int // reads that filled a wide buffer
+	widest *[widestBuffer]byte
 	wide   *[wideBuffer]byte
 	narrow []byte
 }
@@ -186,19 +194,40 @@ func (b *passing) after(n int, waits bool) []byte {
 		}
 		return b.narrow
 	}
-	if b.wide == nil {
-		var kept bool
-		if b.wide, kept = b.pool.pool.Get().(*[wideBuffer]byte); !kept {
-			b.wide = new([wideBuffer]byte)
+	if n == wideBuffer {
+		b.run++
+	}
+	if b.run >= longRun {
+		if b.widest == nil {
+			b.release()
+			b.run = longRun
+			b.widest = take[[widestBuffer]byte](&b.pool.widest)
 		}
+		return b.widest[:]
+	}
+	if b.wide == nil {
+		b.wide = take[[wideBuffer]byte](&b.pool.wide)
 	}
 	return b.wide[:]
 }
 
-// release gives a wide buffer back.
+// take returns a buffer from a pool, or a new one.
+func take[T any](pool *sync.Pool) *T {
+	if buf, kept := pool.Get().(*T); kept {
+		return buf
+	}
+	return new(T)
+}
+
+// release gives wide buffers back.
 func (b *passing) release() {
+	b.run = 0
 	if b.wide != nil {
-		b.pool.pool.Put(b.wide)
+		b.pool.wide.Put(b.wide)
 		b.wide = nil
+	}
+	if b.widest != nil {
+		b.pool.widest.Put(b.widest)
+		b.widest = nil
 	}
 }
