@@ -112,6 +112,10 @@ type pipes struct {
 	once   sync.Once
 }
 
+func newPipes() *pipes {
+	return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
 func (l *pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
@@ -178,7 +182,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // newWay serves hosts, all by one website, until the test ends.
 func newWay(t testing.TB, fast bool, certificate tls.Certificate, hosts []string) *way {
 	t.Helper()
-	w := &way{listen: &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}}
+	w := &way{listen: newPipes()}
 	w.site = proxytest.Serve(t, &http.Server{Handler: http.HandlerFunc(w.website)})
 	to, err := upstream.New(upstream.Config{Site: "site", URL: &url.URL{Scheme: "http", Host: w.site}, Cookies: []string{"__Host-persona"}, Log: w.log.Logger()})
 	if err != nil {

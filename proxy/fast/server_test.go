@@ -94,26 +94,37 @@ func TestClientLeaves(t *testing.T) {
 func TestReadAhead(t *testing.T) {
 	t.Parallel()
 	wait := make(chan struct{})
-	_, dial := serve(t, true, func(w http.ResponseWriter, r *http.Request) {
+	certificate, _ := proxytest.Certificate()
+	server := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			<-wait
 		}
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprint(w, r.URL.Path, " ", string(body), r.Context().Value(http.ServerContextKey) == nil)
-	})
+	}), &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}, zerolog.Nop())
+	listener := newPipes()
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close() })
 	for _, next := range []struct{ request, want string }{
 		{"GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n", "/a true"},
 		{"POST /b HTTP/1.1\r\nHost: example.com\r\nContent-Length: 3\r\n\r\nabc", "/b abctrue"},
 		{"POST /c HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "/c abcfalse"},
 	} {
-		conn := dial()
+		near, far := net.Pipe()
+		listener.conns <- &pipe{Conn: far, local: &net.TCPAddr{}}
+		conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+		defer near.Close()
+		near.SetDeadline(time.Now().Add(proxytest.Patience))
 		in := bufio.NewReader(conn)
 		for range 2 {
 			io.WriteString(conn, get)
-			for _, part := range []string{next.request[:1], next.request[1:7], next.request[7:]} {
-				io.WriteString(conn, part)
-				time.Sleep(15 * time.Millisecond) // so that it is read ahead; the outcome is the same without
-			}
+			io.WriteString(conn, next.request[:1]) // over a pipe, until the server has read it
+			sent := make(chan struct{})
+			go func() {
+				io.WriteString(conn, next.request[1:7])
+				io.WriteString(conn, next.request[7:])
+				close(sent)
+			}()
 			wait <- struct{}{}
 			if _, body := answer(t, in); body[:2] != "/ " {
 				t.Errorf("%q", body)
@@ -121,6 +132,7 @@ func TestReadAhead(t *testing.T) {
 			if _, body := answer(t, in); body != next.want {
 				t.Errorf("%.20q: %q", next.request, body)
 			}
+			<-sent
 		}
 	}
 }
