@@ -36,7 +36,7 @@ $(SPEC):
 check: lint words modules ## what needs no test: format, vet, lint, import rules, words, modules
 
 lint: $(LINT)
-	$(LINT) run
+	GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/lint $(LINT) run # findings name paths of the checkout that they are from
 
 words: ## the words of CONTRIBUTING.md
 	.ci/words
