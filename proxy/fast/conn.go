@@ -129,7 +129,7 @@ func (c *conn) fill() error {
 		c.early = false
 		c.buf[c.end] = c.first[0]
 		c.end++
-		if c.end > 1 {
+		if c.end > 1 || c.first[0] == '\n' { // an empty line is a whole head by itself
 			return nil
 		}
 	}
