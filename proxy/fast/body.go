@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // drained is how much of a body that the handler did not want is read, so that the
@@ -79,6 +80,13 @@ func (b *body) Close() error {
 	defer b.mu.Unlock()
 	b.closed = true
 	return nil
+}
+
+// end ends a read that another goroutine than the handler's has under way, and lets none
+// begin: what was read of the connection and not taken is the connection's again.
+func (b *body) end() {
+	b.conn.readUntil(time.Unix(1, 0)) // long past
+	_ = b.Close()                     // never fails
 }
 
 // ended reports whether all was read. It does not wait for a read under way.

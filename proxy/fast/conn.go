@@ -192,12 +192,13 @@ func (c *conn) exchange(r *request) bool {
 	c.watch.end()
 	reusable := w.finish(finished)
 	switch {
-	case !finished || w.err != nil:
-		return false
 	case w.body == nil:
 		return reusable
-	}
-	if !w.body.drain() {
+	case !finished || w.err != nil:
+		w.body.end()
+		return false
+	case !w.body.drain():
+		w.body.end()
 		c.linger()
 		return false
 	}

@@ -89,6 +89,37 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
+// TestBodyAfterHandler: a goroutine that reads the body beside the handler gets nothing once
+// that is over, whichever way: the connection's buffer is another's then.
+func TestBodyAfterHandler(t *testing.T) {
+	t.Parallel()
+	head := "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1000000\r\n"
+	for name, fields := range map[string]string{"returned": "", "closing": "Connection: close\r\n", "panicked": "X-Panic: 1\r\n"} {
+		over, read := make(chan bool), make(chan error, 1)
+		_, dial := serve(t, true, func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			body := r.Body
+			_, _ = body.Read(make([]byte, 1))
+			go func() {
+				<-over
+				_, err := body.Read(make([]byte, 1))
+				read <- err
+			}()
+			if r.Header.Get("X-Panic") != "" {
+				panic(http.ErrAbortHandler)
+			}
+			io.WriteString(w, "no")
+		})
+		conn := dial()
+		io.WriteString(conn, head+fields+"\r\n"+strings.Repeat("a", 2000))
+		_, _ = io.ReadAll(conn)
+		over <- true
+		if err := <-read; !errors.Is(err, http.ErrBodyReadAfterClose) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestReadAhead: what a client sends early, while its request is served for long, is the
 // beginning of its next request.
 func TestReadAhead(t *testing.T) {
