@@ -2,9 +2,11 @@ package upstream_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -51,6 +53,38 @@ func TestPartsAreNotHeldBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A long answer that flows fast passes through larger buffers from some point on; with a
+// pause in it, smaller ones come again. No byte is lost or changed on the way.
+func TestLongAnswers(t *testing.T) {
+	t.Parallel()
+	const half = 4 << 20
+	long := make([]byte, 2*half)
+	rand.NewChaCha8([32]byte{}).Read(long)
+	both(t, func(t *testing.T, http2 bool) {
+		next := make(chan struct{})
+		s := start(t, site(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(long[:half])
+			http.NewResponseController(w).Flush()
+			await(t, next, "the client to go on")
+			w.Write(long[half:])
+		}), options{})
+		res, err := s.client(t, http2).Get("https://example.com/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		got := make([]byte, half)
+		if _, err := io.ReadFull(res.Body, got); err != nil || !bytes.Equal(got, long[:half]) {
+			t.Fatalf("the first half is another one, or %v", err)
+		}
+		close(next)
+		rest, err := io.ReadAll(res.Body)
+		if err != nil || !bytes.Equal(rest, long[half:]) {
+			t.Fatalf("the second half is another one, or %v", err)
+		}
+	})
 }
 
 // The website is not asked before there is something of the body to send it, or
