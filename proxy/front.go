@@ -27,7 +27,7 @@ type front struct {
 	net.Listener
 	config  *tls.Config   // nil: plain HTTP
 	timeout time.Duration // for a handshake, and for a head from its first byte
-	maxHead int           // what net/http reads of a head at most
+	maxHead int           // no head is longer that net/http accepts
 	log     zerolog.Logger
 	fast    *fast.Server // serves what it can of HTTP/1.1; nil: nothing
 
@@ -41,10 +41,15 @@ type accepted struct {
 	err  error
 }
 
+// beyondLimit is how much longer than http.Server.MaxHeaderBytes a head can be that
+// net/http accepts: it allows 4096 bytes more, and does not count what it has read
+// already, at most its buffer of 4096 bytes and one byte that it read ahead.
+const beyondLimit = 2*4096 + 1
+
 func newFront(l net.Listener, server *http.Server, fast *fast.Server, log zerolog.Logger) *front {
 	config := server.TLSConfig
 	f := &front{
-		Listener: l, config: config, timeout: server.ReadHeaderTimeout, maxHead: server.MaxHeaderBytes + 4096,
+		Listener: l, config: config, timeout: server.ReadHeaderTimeout, maxHead: server.MaxHeaderBytes + beyondLimit,
 		log: log, fast: fast, ready: make(chan accepted),
 	}
 	f.open, f.closeNow = context.WithCancel(context.Background())

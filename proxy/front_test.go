@@ -197,6 +197,30 @@ func TestRefusedTargetInLog(t *testing.T) {
 	}
 }
 
+// TestLongHead: a head that is as long as net/http takes them, or longer, does not lead
+// anything past the checks.
+func TestLongHead(t *testing.T) {
+	t.Parallel()
+	first := post + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" // served by net/http, which reads ahead behind it
+	for way, dial := range dials(t, (*proxy.Edge).Secure, counting(new(atomic.Int32))) {
+		for _, length := range []int{64 << 10, 68 << 10, 68<<10 + 1, 68<<10 + 100, 72 << 10, 72<<10 + 1, 72<<10 + 2, 80 << 10} {
+			head := "GET /x HTTP/1.1\r\nHost: example.com\r\nX: "
+			head += strings.Repeat("a", length-len(head)-len("\r\n\r\n")) + "\r\n\r\n"
+			conn := dial()
+			go io.WriteString(conn, first+head+post+"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+			r := bufio.NewReader(conn)
+			status, _ := response(t, r, "POST")
+			for i := 0; i < 2 && status == 200; i++ {
+				status, _ = response(t, r, "GET")
+			}
+			if status == 200 { // else it is 400 or 431, if no reset has overtaken it
+				t.Errorf("%s, %d bytes: the last answer is %d", way, length, status)
+			}
+			conn.Close()
+		}
+	}
+}
+
 // TestLineBehindBody: an empty line that comes by itself behind a body is no request: an
 // answer to it would be taken for that to the next one.
 func TestLineBehindBody(t *testing.T) {
