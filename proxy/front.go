@@ -302,14 +302,14 @@ func (c *headConn) look() bool {
 	return true
 }
 
-// followed returns how many bytes belong to a chunked body. Of a malformed one that is
-// all of them: net/http finds the same.
+// followed returns how many bytes belong to a chunked body: of a malformed one those up to
+// the fault. Behind it net/http, which is less strict, would find a request that was not
+// looked at.
 func (c *headConn) followed(p []byte) int {
 	n, ended, err := c.chunks.follow(p)
 	switch {
 	case err != nil:
 		c.part = partBroken
-		return len(p)
 	case ended:
 		c.bodyEnded()
 	}

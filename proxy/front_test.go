@@ -221,6 +221,35 @@ func TestLongHead(t *testing.T) {
 	}
 }
 
+// TestBehindMalformedChunks: no request is found behind a chunked body that is malformed
+// here and not for net/http.
+func TestBehindMalformedChunks(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	cfg.Sites[0].Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	for way, dial := range dials(t, (*proxy.Edge).Secure, cfg) {
+		for name, body := range map[string]string{
+			"16 digits":                   "0000000000000001\r\na\r\n0\r\n\r\n",
+			"trailers that end with LF":   "1\r\na\r\n0\r\nX: a\n\n",
+			"a trailer that ends with LF": "1\r\na\r\n0\r\nX: a\n\r\n",
+			"a size that ends with LF":    "1\na\r\n0\r\n\r\n",
+			"data without an end":         "1\r\na0\r\n\r\n",
+		} {
+			conn := dial()
+			io.WriteString(conn, post+"Transfer-Encoding: chunked\r\n\r\n"+body+post+"Content-Length: 0\r\nX-Folded: a\r\n b\r\n\r\n")
+			r := bufio.NewReader(conn)
+			status, _ := response(t, r, "POST")
+			if rest, _ := io.ReadAll(r); status != 400 || len(rest) > 0 {
+				t.Errorf("%s, %s: %d, and then came %q", way, name, status, rest)
+			}
+		}
+	}
+}
+
 // TestLineBehindBody: an empty line that comes by itself behind a body is no request: an
 // answer to it would be taken for that to the next one.
 func TestLineBehindBody(t *testing.T) {
