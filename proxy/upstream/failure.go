@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/textproto"
 	"syscall"
 	"time"
 
@@ -38,6 +39,9 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, body *requestBody, 
 		rec.Left = true
 		panic(http.ErrAbortHandler) // there is no client to read an answer
 	case bodyErr != nil:
+		if errors.As(bodyErr, new(textproto.ProtocolError)) {
+			bodyErr = errors.New("its trailer section is malformed") // which bodyErr quotes
+		}
 		rec.Fail(fmt.Errorf("reading the client's request: %w", bodyErr), "the client sent a malformed body")
 		p.page(w, r, http.StatusBadRequest, "bad_request")
 	default:

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -258,5 +259,16 @@ func TestNew(t *testing.T) {
 		if _, err := upstream.New(upstream.Config{Site: "example.com", URL: u}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMalformedTrailerInLog: the log says what is wrong with a trailer section without
+// quoting it.
+func TestMalformedTrailerInLog(t *testing.T) {
+	t.Parallel()
+	s := start(t, site(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }), options{})
+	res, _ := s.send(t, "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n1\r\na\r\n0\r\nsecret\r\n\r\n")
+	if line := fmt.Sprint(s.line(t)); res.StatusCode != 400 || !strings.Contains(line, "trailer section") || strings.Contains(line, "secret") {
+		t.Errorf("%d, line %s", res.StatusCode, line)
 	}
 }
