@@ -190,10 +190,11 @@ const (
 	partHead connPart = iota
 	partBody
 	partChunks
-	partUpgrade // behind an upgrade: held back until it is clear what it is
-	partRaw     // not HTTP/1.x, or broken so that net/http will say so: handed on as it is
-	partRefused // no more of it is handed on
-	partBroken  // ends when all before it was read
+	partUpgrade   // behind an upgrade: held back until it is clear what it is
+	partRaw       // not HTTP/1.x, or broken so that net/http will say so: handed on as it is
+	partRefused   // no more of it is handed on
+	partBroken    // ends when all before it was read
+	partMalformed // a chunked body goes on with what net/http refuses as well, and then ends
 )
 
 // Read returns the next bytes that net/http may see.
@@ -209,6 +210,10 @@ func (c *headConn) Read(p []byte) (int, error) {
 			continue
 		}
 		switch {
+		case c.part == partMalformed: // an error would mean to net/http that the client has left
+			c.pending, c.part = []byte("\x00\r\n\x00\r\n\r\n"), partBroken // neither a chunk nor a trailer
+			c.clear = len(c.pending)
+			continue
 		case c.part == partBroken:
 			return 0, io.ErrUnexpectedEOF
 		case len(c.pending) == 0 && c.part == partBody:
@@ -280,7 +285,7 @@ func (c *headConn) look() bool {
 		c.part = partRaw // a client that sends this much early takes the upgrade for granted
 	case partRaw:
 		c.clear = len(c.pending)
-	case partRefused, partBroken:
+	case partRefused, partBroken, partMalformed:
 		c.pending = nil
 		return false
 	case partHead:
@@ -303,13 +308,13 @@ func (c *headConn) look() bool {
 }
 
 // followed returns how many bytes belong to a chunked body: of a malformed one those up to
-// the fault. Behind it net/http, which is less strict, would find a request that was not
+// the fault. net/http, which is less strict, would find a request behind it that was not
 // looked at.
 func (c *headConn) followed(p []byte) int {
 	n, ended, err := c.chunks.follow(p)
 	switch {
 	case err != nil:
-		c.part = partBroken
+		c.part = partMalformed
 	case ended:
 		c.bodyEnded()
 	}
