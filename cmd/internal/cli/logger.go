@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -46,12 +47,8 @@ func colourful(sh shell) bool {
 type printableLines struct{ to io.Writer }
 
 func (w printableLines) Write(line []byte) (int, error) {
-	ascii := true
-	for _, b := range line {
-		ascii = ascii && b < 0x7f
-	}
 	shown := line
-	if !ascii {
+	if !plain(line) {
 		shown = make([]byte, 0, len(line)+16)
 		for _, c := range string(line) {
 			switch {
@@ -69,4 +66,21 @@ func (w printableLines) Write(line []byte) (int, error) {
 		return 0, err
 	}
 	return len(line), nil
+}
+
+// plain reports whether a line holds no byte from 0x7f on, as nearly all do. It looks
+// at eight at a time: adding 1 sets the high bit of 0x7f.
+func plain(line []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; len(line) >= 8; line = line[8:] {
+		if eight := binary.LittleEndian.Uint64(line); (eight|(eight+ones))&highs != 0 {
+			return false
+		}
+	}
+	for _, b := range line {
+		if b >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
