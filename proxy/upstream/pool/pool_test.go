@@ -200,7 +200,11 @@ func TestLimitGivesUp(t *testing.T) {
 	ctx, cancel = context.WithCancelCause(t.Context())
 	var waiting sync.WaitGroup
 	for range maxWaiting {
-		waiting.Go(func() { _, _ = p.Get(ctx, nil) })
+		waiting.Go(func() {
+			if c, err := p.Get(ctx, nil); err == nil { // it was released before this one has left
+				c.Release()
+			}
+		})
 	}
 	p.until(t, func() bool { return len(p.waiting) == maxWaiting })
 	if _, err := p.Get(t.Context(), nil); !errors.Is(err, ErrFull) {
