@@ -328,11 +328,8 @@ func add(list reflect.Value, value any) {
 		}
 		return
 	case *Proxies:
-		if networks, is := value.([]netip.Prefix); is {
-			list.Listed = append(list.Listed, networks...)
-		} else {
-			list.Private = true
-		}
+		networks, is := value.([]netip.Prefix) // or the word private
+		list.Listed, list.Private = append(list.Listed, networks...), list.Private || !is
 		return
 	}
 	item := reflect.ValueOf(value)
