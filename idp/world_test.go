@@ -72,7 +72,7 @@ type world struct {
 	ring      *keys.Ring
 	server    *idp.Server
 	documents *provision.Envelope
-	logged    *bytes.Buffer
+	logged    *logged
 	client    netip.Addr
 }
 
@@ -155,7 +155,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 		t:         t,
 		clock:     idptest.NewClock(time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)),
 		directory: idptest.NewDirectory("corp", alice(), bob()),
-		logged:    &bytes.Buffer{},
+		logged:    &logged{},
 		client:    netip.MustParseAddr("192.0.2.7"),
 	}
 	w.sessions = idptest.NewStore(w.clock.Now)
@@ -405,4 +405,22 @@ func decode[T any](t testing.TB, response *http.Response) (value T) {
 		t.Fatalf("%v in %s", err, body)
 	}
 	return value
+}
+
+// logged is what was logged. Requests that are served at the same time share it.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
