@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Trust is whose word about clients is taken. The zero value trusts no proxy.
+// Trust is which proxies' forwarded fields are used. The zero value trusts no proxy.
 type Trust struct {
 	// Listed are the proxies named by address. X-Forwarded-For is read past them, and
 	// what else they send about the client is taken over.

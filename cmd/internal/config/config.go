@@ -246,7 +246,7 @@ type HSTS struct {
 	given bool // max_age is there
 }
 
-// Proxies are whose word about clients is trusted.
+// Proxies are the proxies whose X-Forwarded-For and X-Forwarded-Proto are used.
 type Proxies struct {
 	Listed  []netip.Prefix
 	Private bool // the word private: loopback, and what is never routed on the Internet

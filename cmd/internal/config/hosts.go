@@ -116,7 +116,7 @@ func (c *Config) Hosts() []Host {
 	return hosts
 }
 
-// The max-age that identity hosts send without a word about it in the configuration.
+// The max-age that identity hosts send unless it is configured.
 // Where a website shares the host, one that goes back to plain HTTP is reachable again
 // after a week.
 const (
