@@ -115,6 +115,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.fail(w, r, body, err)
 			return
 		}
+		if q.length == 0 && q.announce == nil {
+			q.body = nil // there was none
+		}
 	}
 	a, err := p.website.exchange(r.Context(), q)
 	if err != nil {

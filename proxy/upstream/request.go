@@ -164,9 +164,12 @@ type requestBody struct {
 	failed atomic.Pointer[error]
 }
 
-// bodyOf returns the body of a request, nil when it has none.
+// bodyOf returns the body of a request, nil when it has none. Over HTTP/2 there is always something
+// to read, and a length of zero that the client names may be wrong (RFC 9113, section 8.1.1): such a
+// body is read to its end, which is an error then.
 func bodyOf(r *http.Request) *requestBody {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 { // over HTTP/2 there is always something to read
+	named := r.ProtoMajor >= 2 && len(r.Header["Content-Length"]) > 0
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 && !named {
 		return nil
 	}
 	b := &requestBody{from: r.Body, http1: r.ProtoMajor == 1, fields: r.Trailer}
