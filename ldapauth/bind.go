@@ -2,11 +2,11 @@ package ldapauth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/servers"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -16,7 +16,7 @@ import (
 const (
 	policyPasswordExpired  = 0
 	policyAccountLocked    = 1
-	policyChangeAfterReset = 2
+	policyChangeAfterReset = servers.PolicyChangeAfterReset
 )
 
 // verdict is what a bind says about a password and its owner.
@@ -28,36 +28,11 @@ type verdict struct {
 
 // bind checks a password on a connection that is used for nothing else. An
 // error means that the directory could not answer.
-//
-// A bind whose connection broke before the answer is sent again, so in rare
-// cases the directory counts one wrong password twice.
 func (d *Directory) bind(ctx context.Context, dn, password string) (v verdict, err error) {
 	began := time.Now()
 	defer func() { d.observe(OpBind, began, v.outcome(err)) }()
-	if err := d.binds.acquire(ctx); err != nil {
-		return verdict{}, err
-	}
-	defer d.binds.release()
-	req := &ldap.SimpleBindRequest{
-		Username: dn, Password: password,
-		Controls: []ldap.Control{ldap.NewControlBeheraPasswordPolicy()},
-	}
-	var policy *ldap.ControlBeheraPasswordPolicy
-	err = d.servers.do(ctx, bindConn, func(c *conn) error {
-		res, err := c.ldap.SimpleBind(req)
-		policy = passwordPolicy(res)
-		c.spoilt = policy != nil && policy.Error >= 0 // the server may have restricted the connection
-		return err
-	})
+	policy, err := d.servers.Bind(ctx, dn, servers.Secret(password))
 	return judge(policy, err)
-}
-
-func passwordPolicy(res *ldap.SimpleBindResult) *ldap.ControlBeheraPasswordPolicy {
-	if res == nil {
-		return nil
-	}
-	policy, _ := ldap.FindControl(res.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
-	return policy
 }
 
 // judge reads the result code and the policy control together.
@@ -76,9 +51,8 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 		}
 		return verdict{status: identity.OK, mayTell: true}, nil
 	}
-	var e *ldap.Error
-	var unconnected *connectError
-	if !errors.As(err, &e) || unavailable(err) || errors.As(err, &unconnected) {
+	e := servers.Answer(err)
+	if e == nil {
 		return verdict{}, fmt.Errorf("checking a password: %w", err)
 	}
 	switch e.ResultCode {
@@ -97,5 +71,5 @@ func judge(policy *ldap.ControlBeheraPasswordPolicy, err error) (verdict, error)
 		// Some servers say so for a wrong password too: nothing is proven.
 		return verdict{status: identity.NotAllowed, reason: e.Error()}, nil
 	}
-	return verdict{}, fmt.Errorf("checking a password: %w", withHint(err, resultHint(err)))
+	return verdict{}, fmt.Errorf("checking a password: %w", err)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/servers"
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/rs/zerolog"
@@ -142,18 +143,7 @@ func validateDN(key, dn string) error {
 }
 
 // Secret is a password that no format verb, logger or encoder prints.
-type Secret string
-
-const hidden = "[hidden]"
-
-// String hides the secret.
-func (Secret) String() string { return hidden }
-
-// Format hides the secret from every verb of fmt.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
-
-// MarshalText hides the secret from encoding/json and its like.
-func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+type Secret = servers.Secret
 
 // Operation is one kind of question to the directory, for measuring.
 type Operation string

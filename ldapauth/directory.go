@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/servers"
 
-	"github.com/go-ldap/ldap/v3"
 	"github.com/rs/zerolog"
 )
 
@@ -24,10 +24,9 @@ type Directory struct {
 	// before the bind, only who it is
 	wholePerson, claims, onlyID []string
 
-	servers         *servers
-	searches, binds limit
-	minDelay        minDelay
-	ambiguous       reminders
+	servers   *servers.Set
+	minDelay  minDelay
+	ambiguous reminders
 }
 
 // New checks the configuration and returns a Directory. It does no I/O: a
@@ -39,23 +38,19 @@ func New(cfg Config) (*Directory, error) {
 	}
 	cfg.setDefaults()
 	cfg.Log = cfg.Log.With().Str("directory", cfg.Name).Logger()
-	srv := &servers{log: cfg.Log, timeout: cfg.Timeout, state: make([]serverState, len(cfg.URLs))}
-	for _, u := range cfg.URLs {
-		one, err := newServer(u, &cfg)
-		if err != nil {
-			return nil, err
-		}
-		srv.list = append(srv.list, one)
+	set, err := servers.New(servers.Config{
+		URLs: cfg.URLs, StartTLS: cfg.StartTLS, Roots: cfg.Roots, BindDN: cfg.BindDN, BindPassword: cfg.BindPassword,
+		Timeout: cfg.Timeout, MaxBinds: cfg.MaxBinds, MaxSearches: cfg.MaxSearches, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
 	}
-	srv.closing, srv.close = context.WithCancel(context.Background())
 	d := &Directory{
-		cfg: cfg, log: cfg.Log, servers: srv,
+		cfg: cfg, log: cfg.Log, servers: set,
 		domains:     make(map[string]bool),
 		wholePerson: cfg.Schema.personAttributes(),
 		claims:      cfg.Schema.claimAttributes(),
 		onlyID:      []string{cfg.Schema.IDAttribute},
-		searches:    make(limit, cfg.MaxSearches),
-		binds:       make(limit, cfg.MaxBinds),
 		minDelay:    minDelay{step: cfg.RefusalTime},
 	}
 	for _, domain := range cfg.Domains {
@@ -144,7 +139,7 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 	}
 	e := f.entries[0]
 	if e.id == "" {
-		return entry{}, withHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.IDAttribute), "check id_attribute, and that bind_dn may read it")
+		return entry{}, servers.WithHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.IDAttribute), "check id_attribute, and that bind_dn may read it")
 	}
 	return e, nil
 }
@@ -206,41 +201,31 @@ func (d *Directory) LoginBy() (name, address bool) {
 func (d *Directory) Ping(ctx context.Context) error {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
-	req := &ldap.SearchRequest{
-		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeBaseObject, DerefAliases: ldap.NeverDerefAliases,
-		TimeLimit: secondsLeft(ctx), Filter: "(objectClass=*)", Attributes: []string{"1.1"},
-	}
 	began := time.Now()
-	err := d.servers.do(ctx, searchConn, func(c *conn) error {
-		res, err := c.ldap.Search(req)
-		if err == nil && len(res.Entries) == 0 {
-			return ldap.NewError(ldap.LDAPResultNoSuchObject, fmt.Errorf("%s is not there or may not be read", d.cfg.BaseDN))
-		}
-		return err
-	})
+	err := d.servers.Ping(ctx, d.cfg.BaseDN)
 	d.observe(OpPing, began, answeredOr(err))
 	if err != nil {
-		return d.failure(fmt.Errorf("reading the base: %w", withHint(err, searchHint(err, d.cfg.BaseDN))))
+		return d.failure(fmt.Errorf("reading the base: %w", err))
 	}
 	return nil
 }
 
 // Close closes all connections. Calls in flight end with an error.
 func (d *Directory) Close() error {
-	d.servers.stop()
+	d.servers.Close()
 	return nil
 }
 
 // bounded adds the configured time-out and the end of the Directory.
 func (d *Directory) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
-	release := context.AfterFunc(d.servers.closing, cancel)
+	ctx, release := d.servers.Bounded(ctx)
 	return ctx, func() { release(); cancel() }
 }
 
 // failure names the directory; after Close that is the whole reason.
 func (d *Directory) failure(err error) error {
-	if d.servers.closing.Err() != nil {
+	if d.servers.Closed() {
 		return fmt.Errorf("directory %s is closed: %w", d.cfg.Name, err)
 	}
 	return fmt.Errorf("directory %s: %w", d.cfg.Name, err)

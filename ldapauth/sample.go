@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/servers"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -103,21 +104,13 @@ func (d *Directory) sample(ctx context.Context, entries []entry, n int, sample *
 // some returns some of the entries that a filter selects. The server may hold
 // back the rest.
 func (d *Directory) some(ctx context.Context, filter string) ([]entry, error) {
-	if err := d.searches.acquire(ctx); err != nil {
-		return nil, err
-	}
-	defer d.searches.release()
 	req := &ldap.SearchRequest{
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-		SizeLimit: sampleEntries, TimeLimit: secondsLeft(ctx), Filter: filter, Attributes: d.wholePerson,
+		SizeLimit: sampleEntries, TimeLimit: servers.SecondsLeft(ctx), Filter: filter, Attributes: d.wholePerson,
 	}
-	var res *ldap.SearchResult
-	err := d.servers.do(ctx, searchConn, func(c *conn) (err error) {
-		res, err = c.ldap.Search(req)
-		return err
-	})
+	res, err := d.servers.Search(ctx, req)
 	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return nil, fmt.Errorf("looking for people with addresses: %w", withHint(err, searchHint(err, d.cfg.BaseDN)))
+		return nil, fmt.Errorf("looking for people with addresses: %w", err)
 	}
 	var entries []entry
 	for _, e := range res.Entries {

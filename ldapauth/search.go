@@ -3,11 +3,11 @@ package ldapauth
 import (
 	"context"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/ldapauth/servers"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -51,39 +51,21 @@ func (f found) only() (entry, bool) {
 func (d *Directory) search(ctx context.Context, filter string, attributes []string) (_ found, err error) {
 	began := time.Now()
 	defer func() { d.observe(OpSearch, began, answeredOr(err)) }()
-	if err := d.searches.acquire(ctx); err != nil {
-		return found{}, err
-	}
-	defer d.searches.release()
 	req := &ldap.SearchRequest{
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-		SizeLimit: 2, TimeLimit: secondsLeft(ctx), Filter: filter, Attributes: attributes,
+		SizeLimit: 2, TimeLimit: servers.SecondsLeft(ctx), Filter: filter, Attributes: attributes,
 	}
 	d.log.Debug().Str("base", d.cfg.BaseDN).Msg("searching") // the filter may hold a password that was typed as a name
-	var res *ldap.SearchResult
-	err = d.servers.do(ctx, searchConn, func(c *conn) (err error) {
-		res, err = c.ldap.Search(req)
-		return err
-	})
+	res, err := d.servers.Search(ctx, req)
 	more := ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded)
 	if err != nil && !more {
-		return found{}, fmt.Errorf("searching: %w", withHint(err, searchHint(err, d.cfg.BaseDN)))
+		return found{}, fmt.Errorf("searching: %w", err)
 	}
 	f := found{more: more || len(res.Entries) > 2}
 	for _, e := range res.Entries {
 		f.entries = append(f.entries, entry{Entry: e, id: d.idOf(e)})
 	}
 	return f, nil
-}
-
-// secondsLeft tells the server when its answer is no longer wanted; zero would
-// mean for ever.
-func secondsLeft(ctx context.Context) int {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return 0
-	}
-	return max(1, int(math.Ceil(time.Until(deadline).Seconds())))
 }
 
 // idOf returns the entry's id, or "" when it is not usable as one.

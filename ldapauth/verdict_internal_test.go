@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/servers"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -67,21 +68,11 @@ func TestJudgeOutages(t *testing.T) {
 		failures = append(failures, ldap.NewError(code, errors.New("from the server")))
 	}
 	for _, code := range []uint16{49, 53, 32} { // not the answer to the user's bind
-		failures = append(failures, &connectError{doing: "connecting", err: ldap.NewError(code, errors.New("StartTLS"))})
+		failures = append(failures, &servers.ConnectError{Doing: "connecting", Err: ldap.NewError(code, errors.New("StartTLS"))})
 	}
 	for _, failure := range failures {
 		if v, err := judge(policyOf(policyAccountLocked, -1), failure); !errors.Is(err, failure) {
 			t.Errorf("%v was judged as %v, %v", failure, v.status, err)
-		}
-	}
-	for _, code := range []uint16{51, 52, 80, 81, 85, 91, 200} {
-		if !unavailable(ldap.NewError(code, errors.New("x"))) {
-			t.Errorf("%d is no reason to ask another server", code)
-		}
-	}
-	for _, code := range []uint16{1, 4, 10, 13, 32, 49, 50, 53} {
-		if unavailable(ldap.NewError(code, errors.New("x"))) {
-			t.Errorf("%d is a reason to ask another server", code)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package ldapauth
+package servers
 
 import (
 	"context"
@@ -88,22 +88,38 @@ func answered(err error) bool {
 	return errors.As(err, &e) && e.ResultCode < ldap.ErrorNetwork
 }
 
-// connectError means that there is no connection to ask on, so that a result
+// ConnectError means that there is no connection to ask on, so that a result
 // code inside it is never taken for the answer to the question.
-type connectError struct {
-	doing     string
-	err       error
+type ConnectError struct {
+	Doing     string // such as "connecting to ldaps://ldap.example.com"
+	Err       error
 	hint      string
 	elsewhere bool // another server may do better
 }
 
-func (e *connectError) Error() string { return e.doing + ": " + e.err.Error() }
-func (e *connectError) Unwrap() error { return e.err }
-func (e *connectError) Hint() string  { return e.hint }
+// Error says what was being done.
+func (e *ConnectError) Error() string { return e.Doing + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// Hint returns what the operator can do about it, or "".
+func (e *ConnectError) Hint() string { return e.hint }
+
+// Answer returns the result code with which a server refused the question itself, or nil
+// for every other error: no server could be asked, or none could do its work.
+func Answer(err error) *ldap.Error {
+	var e *ldap.Error
+	var unconnected *ConnectError
+	if !errors.As(err, &e) || unavailable(err) || errors.As(err, &unconnected) {
+		return nil
+	}
+	return e
+}
 
 // unavailable reports whether the server could not do its work: another one may.
 func unavailable(err error) bool {
-	var unconnected *connectError
+	var unconnected *ConnectError
 	if errors.As(err, &unconnected) {
 		return unconnected.elsewhere
 	}

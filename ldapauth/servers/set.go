@@ -1,4 +1,4 @@
-package ldapauth
+package servers
 
 import (
 	"context"
@@ -12,13 +12,15 @@ import (
 // probeInterval is how often a server that failed is looked at again.
 const probeInterval = 2 * time.Second
 
-// servers is an ordered list of servers with the same content. A server that
+// Set is an ordered list of servers with the same content. A server that
 // fails is passed over until a probe in the background reaches it again, so
-// no call waits for it twice.
-type servers struct {
+// no call waits for it twice. It is safe for concurrent use.
+type Set struct {
 	log     zerolog.Logger
 	list    []*server
 	timeout time.Duration // bounds a probe
+
+	searches, binds limit
 
 	closing context.Context
 	close   context.CancelFunc
@@ -37,7 +39,7 @@ type serverState struct {
 // do runs an operation on the first server that can do it. Each server gets an
 // equal share of the time that is left, so that a silent one leaves time for
 // the next.
-func (s *servers) do(ctx context.Context, p purpose, op func(*conn) error) error {
+func (s *Set) do(ctx context.Context, p purpose, op func(*conn) error) error {
 	var failed failures
 	order := s.order()
 	for i, index := range order {
@@ -70,7 +72,7 @@ func shareOf(ctx context.Context, parts int) (context.Context, context.CancelFun
 
 // order returns the servers that are up as configured, then the others as a
 // last resort, and has the others probed.
-func (s *servers) order() []int {
+func (s *Set) order() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var up, down []int
@@ -90,7 +92,7 @@ func (s *servers) order() []int {
 }
 
 // probeLocked looks in the background whether a server answers again.
-func (s *servers) probeLocked(index int) {
+func (s *Set) probeLocked(index int) {
 	state := &s.state[index]
 	if state.probing || time.Now().Before(state.nextProbe) || s.closing.Err() != nil {
 		return
@@ -111,7 +113,7 @@ func (s *servers) probeLocked(index int) {
 	})
 }
 
-func (s *servers) markUp(index int) {
+func (s *Set) markUp(index int) {
 	s.mu.Lock()
 	was := s.state[index].down
 	s.state[index].down = false
@@ -123,7 +125,7 @@ func (s *servers) markUp(index int) {
 
 // markDown passes a server over. Its error is logged only where another server
 // may hide it from the caller.
-func (s *servers) markDown(index int, err error) {
+func (s *Set) markDown(index int, err error) {
 	s.mu.Lock()
 	was := s.state[index].down
 	s.state[index].down = true
@@ -134,8 +136,8 @@ func (s *servers) markDown(index int, err error) {
 	}
 }
 
-// stop closes every connection and waits for the probes.
-func (s *servers) stop() {
+// Close closes every connection and waits for the probes. Calls in flight end with an error.
+func (s *Set) Close() {
 	s.mu.Lock() // no probe starts after this
 	s.close()
 	s.mu.Unlock()

@@ -1,4 +1,4 @@
-package ldapauth
+package servers
 
 import (
 	"context"
@@ -82,7 +82,7 @@ func (s *server) do(ctx context.Context, p purpose, op func(*conn) error) error 
 			return err
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", s.url, withHint(err, connectHint(err)))
+			return fmt.Errorf("%s: %w", s.url, WithHint(err, connectHint(err)))
 		}
 	}
 	c, err := s.connect(ctx, p)
@@ -93,7 +93,7 @@ func (s *server) do(ctx context.Context, p purpose, op func(*conn) error) error 
 	if err == nil || answered(err) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", s.url, withHint(err, connectHint(err)))
+	return fmt.Errorf("%s: %w", s.url, WithHint(err, connectHint(err)))
 }
 
 // try runs the operation and keeps the connection if it is still good.
@@ -119,7 +119,7 @@ func reusable(p purpose, err error) bool {
 func (s *server) connect(ctx context.Context, p purpose) (*conn, error) {
 	c, err := s.dial(ctx)
 	if err != nil {
-		return nil, &connectError{doing: "connecting to " + s.url, err: err, hint: connectHint(err), elsewhere: true}
+		return nil, &ConnectError{Doing: "connecting to " + s.url, Err: err, hint: connectHint(err), elsewhere: true}
 	}
 	if p == searchConn && s.bindDN != "" {
 		if err := c.run(ctx, s.bindService); err != nil {
@@ -128,8 +128,8 @@ func (s *server) connect(ctx context.Context, p purpose) (*conn, error) {
 			if ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials) {
 				hint = "check bind_dn and bind_password, and that the account is not locked"
 			}
-			return nil, &connectError{
-				doing: "binding as the service account to " + s.url, err: err,
+			return nil, &ConnectError{
+				Doing: "binding as the service account to " + s.url, Err: err,
 				hint: hint, elsewhere: unavailable(err),
 			}
 		}
@@ -145,7 +145,7 @@ func (s *server) bindService(l *ldap.Conn) error {
 	if err != nil {
 		return err
 	}
-	if policy := passwordPolicy(res); policy != nil && policy.Error == policyChangeAfterReset {
+	if policy := passwordPolicy(res); policy != nil && policy.Error == PolicyChangeAfterReset {
 		// The server would answer every search with 50 from now on.
 		return ldap.NewError(ldap.LDAPResultInsufficientAccessRights, errors.New("the service account must change its password first"))
 	}

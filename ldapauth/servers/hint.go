@@ -1,4 +1,4 @@
-package ldapauth
+package servers
 
 import (
 	"context"
@@ -21,8 +21,8 @@ type hinted struct {
 func (h *hinted) Hint() string  { return h.hint }
 func (h *hinted) Unwrap() error { return h.error }
 
-// withHint adds a hint to an error, unless it is "".
-func withHint(err error, hint string) error {
+// WithHint adds a hint to an error, unless it is "".
+func WithHint(err error, hint string) error {
 	if hint == "" {
 		return err
 	}
@@ -85,7 +85,7 @@ func connectHint(err error) string {
 // searchHint is resultHint for a search below base, which the server may not hold.
 func searchHint(err error, base string) string {
 	var e *ldap.Error
-	var unconnected *connectError // has its own
+	var unconnected *ConnectError // has its own
 	if !errors.As(err, &e) || errors.As(err, &unconnected) || e.ResultCode != ldap.LDAPResultNoSuchObject {
 		return resultHint(err)
 	}
@@ -98,7 +98,7 @@ func searchHint(err error, base string) string {
 // resultHint explains the server's own refusals.
 func resultHint(err error) string {
 	var e *ldap.Error
-	var unconnected *connectError // has its own
+	var unconnected *ConnectError // has its own
 	if !errors.As(err, &e) || errors.As(err, &unconnected) {
 		return ""
 	}
