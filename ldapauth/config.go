@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/schema"
 	"persona-sidecar/ldapauth/servers"
 
 	"github.com/go-ldap/ldap/v3"
@@ -48,7 +49,7 @@ type Config struct {
 	BindPassword Secret
 	// BaseDN is where people are searched, with everything below it.
 	BaseDN string
-	Schema Schema
+	Schema schema.Schema
 	// Domains are the mail domains whose addresses are kept, compared exactly.
 	Domains []string
 	// Timeout bounds one call, all servers together; zero: DefaultTimeout.
@@ -91,7 +92,7 @@ func (c *Config) setDefaults() {
 
 // validate reports every fault, one a line.
 func (c *Config) validate() error {
-	faults := []error{c.Schema.validate()}
+	faults := []error{c.Schema.Validate()}
 	fault := func(wrong bool, format string, args ...any) {
 		if wrong {
 			faults = append(faults, fmt.Errorf(format, args...))

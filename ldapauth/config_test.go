@@ -12,7 +12,7 @@ import (
 func TestConfigFaults(t *testing.T) {
 	t.Parallel()
 	good := ldapauth.Config{
-		Name: "corp", URLs: []string{"ldaps://ldap.example.test"}, BaseDN: "dc=example,dc=test", Schema: ldapauth.OpenLDAP(),
+		Name: "corp", URLs: []string{"ldaps://ldap.example.test"}, BaseDN: "dc=example,dc=test", Schema: preset("openldap"),
 		BindDN: "cn=persona,dc=example,dc=test", BindPassword: "secret",
 	}
 	for fault, spoil := range map[string]func(*ldapauth.Config){
@@ -34,7 +34,7 @@ func TestConfigFaults(t *testing.T) {
 		"user_filter":                  func(c *ldapauth.Config) { c.Schema.UserFilter = "objectClass=person" },
 		"no login_attributes":          func(c *ldapauth.Config) { c.Schema.LoginAttributes = nil },
 		"no address_attributes":        func(c *ldapauth.Config) { c.Schema.AddressAttributes = nil },
-		"no id_attribute":              func(c *ldapauth.Config) { c.Schema.IDAttribute = "" },
+		"no id_attribute":              func(c *ldapauth.Config) { c.Schema.ID.Attribute = "" },
 		"\"uid)(x\" is not an attribu": func(c *ldapauth.Config) { c.Schema.LoginAttributes = []string{"uid)(x"} },
 		"negative time":                func(c *ldapauth.Config) { c.Timeout = -1 },
 		"negative limit":               func(c *ldapauth.Config) { c.MaxBinds = -1 },

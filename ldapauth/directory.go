@@ -48,9 +48,9 @@ func New(cfg Config) (*Directory, error) {
 	d := &Directory{
 		cfg: cfg, log: cfg.Log, servers: set,
 		domains:     make(map[string]bool),
-		wholePerson: cfg.Schema.personAttributes(),
-		claims:      cfg.Schema.claimAttributes(),
-		onlyID:      []string{cfg.Schema.IDAttribute},
+		wholePerson: personAttributes(cfg.Schema),
+		claims:      claimAttributes(cfg.Schema),
+		onlyID:      []string{cfg.Schema.ID.Attribute},
 		minDelay:    minDelay{step: cfg.RefusalTime},
 	}
 	for _, domain := range cfg.Domains {
@@ -139,7 +139,7 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 	}
 	e := f.entries[0]
 	if e.id == "" {
-		return entry{}, servers.WithHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.IDAttribute), "check id_attribute, and that bind_dn may read it")
+		return entry{}, servers.WithHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.ID.Attribute), "check id_attribute, and that bind_dn may read it")
 	}
 	return e, nil
 }

@@ -7,19 +7,25 @@ import (
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/schema"
 )
 
 // A sign-in has three ends: the person is in, the directory refuses, or the
 // directory cannot answer. Only the last one is an error, and it has a hint for
 // the operator.
 func Example() {
+	openldap, err := schema.Preset("openldap")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	directory, err := ldapauth.New(ldapauth.Config{
 		Name:         "corp",
 		URLs:         []string{"ldaps://127.0.0.1:1"},
 		BindDN:       "cn=persona,ou=services,dc=example,dc=com",
 		BindPassword: "secret",
 		BaseDN:       "dc=example,dc=com",
-		Schema:       ldapauth.OpenLDAP(),
+		Schema:       openldap,
 		Domains:      []string{"example.com"},
 	})
 	if err != nil {
@@ -42,13 +48,4 @@ func Example() {
 	}
 	// Output:
 	// try again later: is the directory running, and is the port in urls right?
-}
-
-// A preset says where a kind of directory keeps what is needed; a configuration
-// changes single parts of it.
-func ExampleSchema_Override() {
-	schema := ldapauth.OpenLDAP().Override(ldapauth.Schema{LoginAttributes: []string{"uid"}})
-	fmt.Println(schema.UserFilter, schema.LoginAttributes, schema.IDAttribute)
-	// Output:
-	// (objectClass=inetOrgPerson) [uid] entryUUID
 }

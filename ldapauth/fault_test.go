@@ -82,7 +82,7 @@ func startFaulty(t *testing.T) *faulty {
 func faultyConfig(urls ...string) ldapauth.Config {
 	return ldapauth.Config{
 		Name: "corp", URLs: urls, InsecurePlaintext: true, BindDN: "cn=service", BindPassword: "secret", BaseDN: "dc=test",
-		Schema: ldapauth.OpenLDAP(), Domains: []string{"example.test"},
+		Schema: preset("openldap"), Domains: []string{"example.test"},
 		RefusalTime: time.Millisecond, Timeout: 10 * time.Second, Log: zerolog.Nop(),
 	}
 }

@@ -23,7 +23,7 @@ func TestRefusedBeforeAnyIO(t *testing.T) {
 	t.Parallel()
 	d := open(t, ldapauth.Config{
 		Name: "corp", URLs: []string{"ldaps://127.0.0.1:1"}, BaseDN: "dc=example,dc=test",
-		Schema: ldapauth.OpenLDAP(), RefusalTime: time.Millisecond,
+		Schema: preset("openldap"), RefusalTime: time.Millisecond,
 	})
 	for name, c := range map[string]struct{ login, password string }{
 		"empty password":         {"alice", ""},

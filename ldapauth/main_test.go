@@ -17,6 +17,7 @@ import (
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/ldaptest"
+	"persona-sidecar/ldapauth/schema"
 )
 
 // company is the server of all tests that change nothing in it; it is started
@@ -60,12 +61,21 @@ func sharedSlapd(tb testing.TB) *ldaptest.Server {
 	return company.server
 }
 
+// preset returns a preset that there is.
+func preset(name string) schema.Schema {
+	s, err := schema.Preset(name)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
 // config speaks ldaps to the server and refuses without delay.
 func config(s *ldaptest.Server) ldapauth.Config {
 	return ldapauth.Config{
 		Name: "corp", URLs: []string{s.LDAPSURL()}, Roots: s.Roots(),
 		BindDN: s.BindDN, BindPassword: ldapauth.Secret(s.BindPassword), BaseDN: s.BaseDN,
-		Schema: ldapauth.OpenLDAP(), Domains: []string{"example.test", "example.net"},
+		Schema: preset("openldap"), Domains: []string{"example.test", "example.net"},
 		RefusalTime: time.Millisecond, Log: zerolog.Nop(),
 	}
 }

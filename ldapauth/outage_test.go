@@ -269,7 +269,7 @@ func TestMisconfiguration(t *testing.T) {
 		"anonymous search":        {s, func(c *ldapauth.Config) { c.BindDN, c.BindPassword = "", "" }, "base_dn"},
 		"no such base":            {s, func(c *ldapauth.Config) { c.BaseDN = "ou=nowhere,dc=example,dc=test" }, "of ou=nowhere,dc=example,dc=test there is dc=example,dc=test and no more"},
 		"base not held there":     {s, func(c *ldapauth.Config) { c.BaseDN = "dc=elsewhere,dc=test" }, "check base_dn: dc=elsewhere,dc=test is not there"},
-		"an id that no entry has": {s, func(c *ldapauth.Config) { c.Schema.IDAttribute = "employeeNumber" }, "check id_attribute"},
+		"an id that no entry has": {s, func(c *ldapauth.Config) { c.Schema.ID.Attribute = "employeeNumber" }, "check id_attribute"},
 		"no server there":         {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "is the directory running"},
 	} {
 		t.Run(name, func(t *testing.T) {

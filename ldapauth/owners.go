@@ -38,14 +38,14 @@ func (d *Directory) confirm(ctx context.Context, id string, before []browserid.A
 
 // read reads one of the people by id, with the addresses that are theirs alone.
 func (d *Directory) read(ctx context.Context, id string) (identity.Result, error) {
-	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+equals(d.cfg.Schema.IDAttribute, id)+")", d.wholePerson)
+	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+equals(d.cfg.Schema.ID.Attribute, id)+")", d.wholePerson)
 	if err != nil {
 		return identity.Result{}, err
 	}
 	e, ok := f.only()
 	if !ok || e.id != id {
 		if len(f.entries) > 1 {
-			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.IDAttribute).
+			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.ID.Attribute).
 				Str("hint", "id_attribute must be unique").Msg("sign-in refused: more than one entry has this id")
 		}
 		return identity.Result{Status: identity.Gone, Person: identity.Person{Directory: d.cfg.Name, ID: id}}, nil

@@ -70,7 +70,7 @@ func (d *Directory) search(ctx context.Context, filter string, attributes []stri
 
 // idOf returns the entry's id, or "" when it is not usable as one.
 func (d *Directory) idOf(e *ldap.Entry) string {
-	values := e.GetEqualFoldAttributeValues(d.cfg.Schema.IDAttribute)
+	values := e.GetEqualFoldAttributeValues(d.cfg.Schema.ID.Attribute)
 	if len(values) != 1 || !validID(values[0]) {
 		return ""
 	}

@@ -9,6 +9,7 @@ import (
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/session"
 	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/schema"
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/upstream"
 )
@@ -20,7 +21,10 @@ func (g *generation) openDirectories() error {
 		if host.Role != config.RoleIdentity || g.directories[host.Directory] != nil {
 			continue
 		}
-		settings := DirectoryConfig(g.config, g.hosts, host.Directory)
+		settings, err := DirectoryConfig(g.config, g.hosts, host.Directory)
+		if err != nil {
+			return fmt.Errorf("setting up directory %s: %w", host.Directory, err)
+		}
 		settings.Now, settings.Log = g.now, g.log
 		settings.Observe = func(op ldapauth.Operation, outcome ldapauth.Outcome, took time.Duration) {
 			g.metrics.directoryTime.WithLabelValues(host.Directory, string(op), string(outcome)).Observe(took.Seconds())
@@ -36,11 +40,14 @@ func (g *generation) openDirectories() error {
 
 // DirectoryConfig translates the directory called name of a configuration with these hosts. Clock, log
 // and observer are the caller's.
-func DirectoryConfig(c *config.Config, hosts []config.Host, name string) ldapauth.Config {
+func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapauth.Config, error) {
 	from := c.Directories[name]
-	var preset ldapauth.Schema
-	if from.Preset == config.PresetOpenLDAP {
-		preset = ldapauth.OpenLDAP()
+	var preset schema.Schema
+	if from.Preset != config.PresetCustom {
+		var err error
+		if preset, err = schema.Preset(string(from.Preset)); err != nil {
+			return ldapauth.Config{}, err
+		}
 	}
 	var domains []string
 	for _, host := range hosts {
@@ -58,12 +65,14 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) ldapaut
 		BindDN:            from.BindDN,
 		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
 		BaseDN:            from.BaseDN,
-		Schema: preset.Override(ldapauth.Schema{
-			UserFilter: from.UserFilter, LoginAttributes: from.LoginAttributes,
-			AddressAttributes: from.AddressAttributes, IDAttribute: from.IDAttribute,
+		Schema: preset.Override(schema.Schema{
+			UserFilter: from.UserFilter, DisabledFilter: from.DisabledFilter, IgnoreHolders: from.IgnoreHolders,
+			LoginAttributes: from.LoginAttributes, AddressAttributes: from.AddressAttributes, MailIsAdminOnly: from.MailIsAdminOnly,
+			ID:           schema.ID{Attribute: from.IDAttribute, Format: schema.Format(from.IDFormat)},
+			PasswordTime: from.PasswordTimeAttribute,
 		}),
 		Domains: slices.Compact(domains),
-	}
+	}, nil
 }
 
 // makeSites groups the hosts by the domain entry they come from: the unit of "misdirected".

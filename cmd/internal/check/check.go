@@ -37,13 +37,13 @@ type Env struct {
 	Interfaces func() ([]netip.Addr, error)
 	// Directory is the directory called name as the program opens it, but for
 	// Now, Log and Observe: package app's DirectoryConfig.
-	Directory func(c *config.Config, hosts []config.Host, name string) ldapauth.Config
+	Directory func(c *config.Config, hosts []config.Host, name string) (ldapauth.Config, error)
 	// Roots are the CAs that outsiders trust for HTTPS; nil: the system's.
 	Roots *x509.CertPool
 }
 
 // SystemEnv is this machine, with the system's roots. The argument is Env.Directory.
-func SystemEnv(directory func(*config.Config, []config.Host, string) ldapauth.Config) Env {
+func SystemEnv(directory func(*config.Config, []config.Host, string) (ldapauth.Config, error)) Env {
 	return Env{
 		Now:        time.Now,
 		Rand:       rand.Reader,

@@ -76,7 +76,10 @@ func (c *Checker) reachServer(ctx context.Context, server string) report.Finding
 
 // openDirectory is the directory as the program opens it, on some of its servers.
 func (c *Checker) openDirectory(name string, servers []string) (*ldapauth.Directory, ldapauth.Config, error) {
-	settings := c.Directory(c.Config, c.hosts, name)
+	settings, err := c.Directory(c.Config, c.hosts, name)
+	if err != nil {
+		return nil, ldapauth.Config{}, err
+	}
 	settings.URLs, settings.Now, settings.Log = servers, c.Now, c.Log
 	directory, err := ldapauth.New(settings)
 	return directory, settings, err

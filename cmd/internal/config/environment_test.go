@@ -198,9 +198,8 @@ environment: PERSONA_PUBLIC_HTTPS: "x" is not a whole number that fits (write 1 
 environment: PERSONA_TLS_MODE: "on" is not a known value (use acme, files or off)`,
 		},
 		{
-			"later", whole("PERSONA_LDAP_REQUIRED_GROUP=staff", "PERSONA_LDAP_PRESET=freeipa"),
-			`environment: PERSONA_LDAP_PRESET: "freeipa" is not available yet (use openldap or custom)
-environment: PERSONA_LDAP_REQUIRED_GROUP: is not available yet (remove it)`,
+			"later", whole("PERSONA_LDAP_REQUIRED_GROUP=staff"),
+			`environment: PERSONA_LDAP_REQUIRED_GROUP: is not available yet (remove it)`,
 		},
 		{
 			"off without trust", whole("PERSONA_TLS_MODE=off", "PERSONA_LISTEN_HTTP="),

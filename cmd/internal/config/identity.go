@@ -19,7 +19,7 @@ const (
 type Directory struct {
 	// Required. The schema of the directory; custom needs user_filter, login_attributes,
 	// address_attributes and id_attribute.
-	Preset Preset `yaml:"preset" env:"PERSONA_LDAP_PRESET" as:"word openldap custom" later:"activedirectory freeipa rfc2307 389ds lldap glauth" example:"openldap"`
+	Preset Preset `yaml:"preset" env:"PERSONA_LDAP_PRESET" as:"word activedirectory freeipa openldap 389ds lldap authentik univention google glauth kanidm synology jumpcloud okta custom" example:"openldap"`
 	// Required. Servers with the same content, in the order to try.
 	URLs []string `yaml:"urls" env:"PERSONA_LDAP_URLS" as:"ldap" example:"[ldaps://ldap1.example.com, ldap://ldap2.example.com]"`
 	// Encrypts ldap:// connections before anything is sent; ldaps:// needs nothing.
@@ -40,15 +40,30 @@ type Directory struct {
 	BaseDN string `yaml:"base_dn" env:"PERSONA_LDAP_BASE_DN" as:"dn" example:"dc=example,dc=com"`
 	// Which entries are people, instead of the preset's filter.
 	UserFilter string `yaml:"user_filter" as:"filter" example:"(objectClass=inetOrgPerson)"`
+	// Which of them may not sign in, beside what the preset knows of accounts that
+	// are disabled.
+	DisabledFilter string `yaml:"disabled_filter" as:"filter" example:"(employeeType=former)"`
 	// The attributes with what people type to sign in, instead of the preset's.
 	LoginAttributes []string `yaml:"login_attributes" as:"attribute" example:"[uid, mail]"`
 	// The attributes with people's addresses, instead of the preset's. An address
 	// counts when no other entry has it. Leave out attributes that people can
 	// write themselves: those prove nothing.
 	AddressAttributes []string `yaml:"address_attributes" as:"attribute" example:"[mail]"`
+	// Presets lldap and authentik: says that people cannot change their address by
+	// themselves. Without it no address counts, because there they can.
+	MailIsAdminOnly bool `yaml:"mail_is_admin_only" default:"false"`
+	// Entries that do not count when a second holder of an address is looked for:
+	// contacts, second accounts of administrators.
+	IgnoreHolders string `yaml:"ignore_holders" as:"filter" example:"(objectClass=contact)"`
 	// The attribute that identifies an entry and never changes, instead of the
 	// preset's.
 	IDAttribute string `yaml:"id_attribute" as:"attribute" example:"entryUUID"`
+	// How id_attribute is written, instead of the preset's: text, guid as Active
+	// Directory's objectGUID, or hex for any other bytes.
+	IDFormat string `yaml:"id_format" as:"word text guid hex"`
+	// The attribute with the time of the last change of the password, instead of
+	// the preset's: sessions that are older end.
+	PasswordTimeAttribute string `yaml:"password_time_attribute" as:"attribute" example:"pwdChangedTime"`
 
 	_ later `yaml:"required_group" env:"PERSONA_LDAP_REQUIRED_GROUP"`
 }

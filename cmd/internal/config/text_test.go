@@ -21,7 +21,7 @@ func TestCheckText(t *testing.T) {
 		{"directories.corp.urls[0]", "ldaps://ldap.example.com", ""},
 		{"directories.corp.urls[0]", "ldapi:///", `directories.corp.urls[0]: "ldapi:///" is a local socket (use ldaps:// or ldap://)`},
 		{"directories.a.b.base_dn", "example", `directories.a.b.base_dn: "example" is not a distinguished name (write it as in dc=example,dc=com)`},
-		{"directories.corp.preset", "freeipa", `directories.corp.preset: "freeipa" is not available yet (use openldap or custom)`},
+		{"directories.corp.preset", "rfc2307", `directories.corp.preset: "rfc2307" is not a known value (use activedirectory, freeipa, openldap, 389ds, lldap, authentik, univention, google, glauth, kanidm, synology, jumpcloud, okta or custom)`},
 		{"directories.corp.bind_password", " any # text", ""},
 		{"directories.corp.bind_password_file", "testdata/password", ""},
 		{"directories.corp.bind_password_file", "testdata/password-empty", "directories.corp.bind_password_file: the file testdata/password-empty is empty (write the secret into it)"},

@@ -9,6 +9,7 @@ import (
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/schema"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -18,10 +19,14 @@ import (
 // connect joins the program's own LDAP client to the directory, as the demo's configuration does.
 func connect(t *testing.T, w world, domains ...string) *ldapauth.Directory {
 	t.Helper()
+	openldap, err := schema.Preset("openldap")
+	if err != nil {
+		t.Fatal(err)
+	}
 	client, err := ldapauth.New(ldapauth.Config{
 		Name: "company", URLs: []string{w.server.URL()}, Roots: w.roots,
 		BindDN: w.server.BindDN(), BindPassword: servicePassword, BaseDN: w.server.BaseDN(),
-		Schema: ldapauth.OpenLDAP(), Domains: domains, RefusalTime: time.Millisecond, Log: zerolog.Nop(),
+		Schema: openldap, Domains: domains, RefusalTime: time.Millisecond, Log: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)

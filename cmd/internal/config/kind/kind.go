@@ -38,7 +38,7 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 	case "duration":
 		return duration(text, tags)
 	case "word":
-		return word(text, strings.Fields(argument), strings.Fields(tags.Get("later")))
+		return word(text, strings.Fields(argument))
 	case "listen":
 		return listenAddress(text, argument)
 	case "proxy":
@@ -119,16 +119,12 @@ func Alternatives(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// word returns one of the known words. Those of a later release are refused as
-// such.
-func word(text string, known, later []string) (string, Problem) {
-	switch {
-	case slices.Contains(known, text):
-		return text, Problem{}
-	case slices.Contains(later, text):
-		return "", Bad("use "+Alternatives(known), "%s is not available yet", Quote(text))
+// word returns one of the known words.
+func word(text string, known []string) (string, Problem) {
+	if !slices.Contains(known, text) {
+		return "", Bad("use "+Alternatives(known), "%s is not a known value", Quote(text))
 	}
-	return "", Bad("use "+Alternatives(known), "%s is not a known value", Quote(text))
+	return text, Problem{}
 }
 
 func number(text string, tag reflect.StructTag) (int, Problem) {

@@ -1,0 +1,48 @@
+package schema
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed presets/*.yaml
+var files embed.FS
+
+// Presets are the names of all presets, sorted. The preset custom, of which everything is configured,
+// is the zero Schema and none of them.
+func Presets() []string {
+	entries, err := files.ReadDir("presets")
+	if err != nil {
+		panic(err) // they are in the program
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, strings.TrimSuffix(entry.Name(), ".yaml"))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Preset returns the preset called name.
+func Preset(name string) (Schema, error) {
+	content, err := files.ReadFile(path.Join("presets", name+".yaml"))
+	if err != nil {
+		return Schema{}, fmt.Errorf("no preset is called %q; there are %s and custom", name, strings.Join(Presets(), ", "))
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	var s Schema
+	if err := decoder.Decode(&s); err != nil {
+		return Schema{}, fmt.Errorf("preset %s: %w", name, err)
+	}
+	if err := s.Validate(); err != nil {
+		return Schema{}, fmt.Errorf("preset %s: %w", name, err)
+	}
+	return s, nil
+}
