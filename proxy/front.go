@@ -120,7 +120,8 @@ func (f *front) take(conn net.Conn) {
 	}()
 	var state *tls.ConnectionState
 	if f.config != nil {
-		secure := tls.Server(conn, f.config)
+		below := &gather{Conn: conn}
+		secure := tls.Server(below, f.config)
 		_ = secure.SetDeadline(time.Now().Add(f.timeout)) // an error shows at the next read
 		if err := secure.HandshakeContext(f.open); err != nil {
 			f.failed(secure, err)
@@ -129,6 +130,7 @@ func (f *front) take(conn net.Conn) {
 		}
 		_ = secure.SetDeadline(time.Time{})
 		shaken := secure.ConnectionState()
+		below.on = shaken.NegotiatedProtocol == "h2"
 		conn, state = secure, &shaken
 	}
 	next := accepted{conn: conn}
