@@ -97,39 +97,22 @@ type answered struct {
 func runAnswers(t *testing.T, w way, entries []entry) (map[string]answered, *program) {
 	t.Helper()
 	p := w.kind.start(t, entries)
-	results := map[string]answered{}
-	var mu sync.Mutex
-	var asking sync.WaitGroup
-	queue := make(chan entry)
-	for range 8 {
-		asking.Go(func() {
-			for e := range queue {
-				var r answered
-				r.outcome, r.err = e.ask(t, p, w)
-				stranger := entry{e.Entry, true}
-				for range 3 {
-					var one outcome
-					var err error
-					if w.dialed == "h2" {
-						one, err = stranger.exchange2(t, p, nil, w.patience())
-					} else {
-						one, err = stranger.exchange1(t, p, w.dialed, http.MethodGet, nil, w.patience())
-					}
-					r.next = append(r.next, one)
-					r.err = errors.Join(r.err, err)
-				}
-				mu.Lock()
-				results[e.Name] = r
-				mu.Unlock()
+	return atOnce(entries, func(e entry) (r answered) {
+		r.outcome, r.err = e.ask(t, p, w)
+		stranger := entry{e.Entry, true}
+		for range 3 {
+			var one outcome
+			var err error
+			if w.dialed == "h2" {
+				one, err = stranger.exchange2(t, p, nil, w.patience())
+			} else {
+				one, err = stranger.exchange1(t, p, w.dialed, http.MethodGet, nil, w.patience())
 			}
-		})
-	}
-	for _, e := range entries {
-		queue <- e
-	}
-	close(queue)
-	asking.Wait()
-	return results, p
+			r.next = append(r.next, one)
+			r.err = errors.Join(r.err, err)
+		}
+		return r
+	}), p
 }
 
 // TestAnswers lets a website give every odd answer of the corpus to our program. The client must get what the entry says,

@@ -62,38 +62,22 @@ type result struct {
 func run(t *testing.T, w way, entries []entry) map[string]result {
 	t.Helper()
 	p := w.kind.start(t, entries)
-	results := map[string]result{}
-	var mu sync.Mutex
-	var sending sync.WaitGroup
-	queue := make(chan entry)
-	for range 8 {
-		sending.Go(func() {
-			for e := range queue {
-				var r result
-				if w.dialed == "h2" {
-					var lines []string
-					for _, line := range e.Lines("send") {
-						lines = append(lines, line.Text)
-					}
-					r.outcome, r.err = e.exchange2(t, p, lines, w.patience())
-				} else {
-					method := http.MethodGet
-					if strings.Contains(e.Fields["expect"], "/head") {
-						method = http.MethodHead
-					}
-					r.outcome, r.err = e.exchange1(t, p, w.dialed, method, e.Steps("send"), w.patience())
-				}
-				mu.Lock()
-				results[e.Name] = r
-				mu.Unlock()
+	results := atOnce(entries, func(e entry) (r result) {
+		if w.dialed == "h2" {
+			var lines []string
+			for _, line := range e.Lines("send") {
+				lines = append(lines, line.Text)
 			}
-		})
-	}
-	for _, e := range entries {
-		queue <- e
-	}
-	close(queue)
-	sending.Wait()
+			r.outcome, r.err = e.exchange2(t, p, lines, w.patience())
+			return r
+		}
+		method := http.MethodGet
+		if strings.Contains(e.Fields["expect"], "/head") {
+			method = http.MethodHead
+		}
+		r.outcome, r.err = e.exchange1(t, p, w.dialed, method, e.Steps("send"), w.patience())
+		return r
+	})
 	p.stop(t)
 	for _, e := range entries {
 		r := results[e.Name]
@@ -107,6 +91,30 @@ func run(t *testing.T, w way, entries []entry) map[string]result {
 	if requests, _, _ := p.stray.reached(t); w.scheme != "" && len(requests) > 0 {
 		t.Errorf("requests reached a website that is for none of them: %v", requests)
 	}
+	return results
+}
+
+// atOnce plays entries, eight at once, and returns what each gave by its name.
+func atOnce[R any](entries []entry, play func(entry) R) map[string]R {
+	results := map[string]R{}
+	var mu sync.Mutex
+	var playing sync.WaitGroup
+	queue := make(chan entry)
+	for range 8 {
+		playing.Go(func() {
+			for e := range queue {
+				r := play(e)
+				mu.Lock()
+				results[e.Name] = r
+				mu.Unlock()
+			}
+		})
+	}
+	for _, e := range entries {
+		queue <- e
+	}
+	close(queue)
+	playing.Wait()
 	return results
 }
 
