@@ -84,11 +84,11 @@ func siteAnswers() []*answer {
 
 func directoryAnswers() []*answer {
 	return []*answer{
+		{flag: "preset", key: "directories.corp.preset", text: string(config.PresetOpenLDAP), usage: "`kind` of the directory, as activedirectory"},
 		{
 			flag: "directory-url", key: "directories.corp.urls", usage: "LDAP `URLs`, separated by commas, as ldaps://ldap.example.com",
-			title: "LDAP server", reason: "Passwords are checked there. Its schema is OpenLDAP's: Active Directory has no preset yet. Several servers are separated by commas.",
+			title: "LDAP server", reason: "Passwords are checked there. Several servers with the same content are separated by commas.",
 		},
-		{flag: "preset", key: "directories.corp.preset", text: string(config.PresetOpenLDAP), usage: "`name` of the directory's schema"},
 		{
 			flag: "base-dn", key: "directories.corp.base_dn", usage: "`DN` below which all people are, as dc=example,dc=com",
 			title: "Base DN", reason: "The entry of the directory below which all people are.",

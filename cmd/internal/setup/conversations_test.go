@@ -42,6 +42,7 @@ var (
 	}, "http://cms:8080"}
 	turnHosts   = turn{"Further host names", []refused{{"www.example.com,*.example.com", "is a wildcard"}, {"example.com", "is given as -domain already"}}, ""}
 	turnEmail   = turn{"Address for the certificate authority", []refused{{"admin", "is not an e-mail address"}}, ""}
+	turnKind    = turn{"Kind of directory", []refused{{"0", "is not one of the answers"}, {"15", "is not one of the answers (write a number from 1 to 14)"}, {"openldap", "is not one"}}, ""}
 	turnServer  = turn{"LDAP server", []refused{{"ldap.example.com", "is not an absolute URL"}, {"ldapi:///", "is a local socket"}, {"ldaps://ldap/dc=example", "has a path"}}, ""}
 	turnRoots   = turn{"Roots of the LDAP server", []refused{{"IN/none.pem", "does not exist"}, {"IN/no-roots.pem", "holds no certificate"}}, ""}
 	turnBase    = turn{"Base DN", []refused{{"people", "is not a distinguished name"}}, ""}
@@ -61,11 +62,11 @@ func turnCertificates(answer string) turn {
 func conversations() map[string]conversation {
 	return map[string]conversation{
 		"identity on its own host": {
-			turns: []turn{turnDomain, turnLayout(""), turnID, turnCertificates(""), turnEmail, turnServer, turnRoots, turnBase, turnBind, turnOut, turnSecret},
+			turns: []turn{turnDomain, turnLayout(""), turnID, turnCertificates(""), turnEmail, turnKind, turnServer, turnRoots, turnBase, turnBind, turnOut, turnSecret},
 			want: []string{
 				"  - name: id.example.com", "    directory: corp", "    certifies: [example.com]", "    directory: staging", "    email: admin@example.com",
 				`  relying_parties: [https://example.com, "https://*.example.com"]`,
-				"    urls: [ldaps://ldap.example.com]", `    base_dn: "dc=example,dc=com"`, `    bind_dn: "cn=persona,ou=services,dc=example,dc=com"`, "    bind_password_file: IN/conf/ldap_password",
+				"    preset: openldap", "    urls: [ldaps://ldap.example.com]", `    base_dn: "dc=example,dc=com"`, `    bind_dn: "cn=persona,ou=services,dc=example,dc=com"`, "    bind_password_file: IN/conf/ldap_password",
 			},
 			told: []string{
 				`{"authority":"id.example.com"}`, "ForceType application/json", "default_type application/json;", "chown persona IN/conf/persona.yaml IN/conf/ldap_password\n         install -d -o persona -m 0700 /var/lib/persona\n", "names lead to this machine: id.example.com\n",
@@ -76,6 +77,7 @@ func conversations() map[string]conversation {
 		"identity on its own host and the website behind persona": {
 			turns: []turn{
 				turnDomain, turnLayout("2"), turnID, turnWebsite, turnHosts, turnCertificates("2"), turnEmail,
+				{"Kind of directory", nil, "1"},
 				{"LDAP server", nil, "ldap://a.example.com, ldap://b.example.com"},
 				{"Encryption to the LDAP server", wrongNumber, ""},
 				turnRoots, turnBase,
@@ -83,7 +85,7 @@ func conversations() map[string]conversation {
 				turnPlace,
 			},
 			want: []string{
-				"  - name: example.com", "    authority: id.example.com", "    upstream: http://cms:8080", "    hosts: [www.example.com]", "    start_tls: true",
+				"  - name: example.com", "    authority: id.example.com", "    upstream: http://cms:8080", "    hosts: [www.example.com]", "    preset: activedirectory", "    start_tls: true",
 				"    urls: [ldap://a.example.com, ldap://b.example.com]",
 			},
 			told: []string{"this machine: example.com, www.example.com, id.example.com\n", "searched anonymously"},
@@ -97,11 +99,12 @@ func conversations() map[string]conversation {
 				{"ACME directory of the authority", []refused{{"http://ca.example.com", `has the scheme "http"`}, {"", "an answer is needed"}}, "https://ca.example.com/directory"},
 				{"Roots of that authority", []refused{{"IN/no-roots.pem", "holds no certificate"}}, "none"},
 				{"Address for the certificate authority", nil, "none"},
+				{"Kind of directory", nil, "14"},
 				{"LDAP server", nil, "ldap://ldap"},
 				{"Encryption to the LDAP server", nil, "2"},
 				turnBase, turnBind, turnOut, turnSecret,
 			},
-			want: []string{"  - name: example.com", "    upstream: http://127.0.0.1:8080", "    directory: https://ca.example.com/directory", "    insecure_plaintext: true   # passwords cross the network in clear text"},
+			want: []string{"  - name: example.com", "    preset: custom", "    id_attribute: entryUUID    # never changes and is never given to another person", "    upstream: http://127.0.0.1:8080", "    directory: https://ca.example.com/directory", "    insecure_plaintext: true   # passwords cross the network in clear text"},
 			told: []string{"share one origin", "terms of service of the authority at https://ca.example.com/directory", "in clear text"},
 		},
 		"signed for elsewhere": {
@@ -121,22 +124,22 @@ func conversations() map[string]conversation {
 				turnDomain, turnLayout("1"), turnID, turnCertificates("5"),
 				{"Address of what ends TLS", []refused{{"localhost", "is not a network"}, {"10.1.2.3/8", "is an address inside a network"}}, ""},
 				{"Address to listen on", []refused{{"8081", "is not an address to listen on"}, {"127.0.0.1:70000", "is not a number from 0 to 65535"}}, ""},
-				turnServer, turnRoots, turnBase, turnBind, turnOut, turnSecret,
+				turnKind, turnServer, turnRoots, turnBase, turnBind, turnOut, turnSecret,
 			},
 			want: []string{`  mode: "off"                  # a proxy in front of persona ends TLS`, `trusted_proxies: ["127.0.0.1"]`, `  http: "127.0.0.1:8081"`},
 			told: []string{"lead to the proxy that ends TLS"},
 		},
 		"what flags said is not asked": {
 			args: []string{
-				"-domain", "example.com", "-upstream", "http://cms", "-hosts", "", "-email", "admin@example.com", "-directory-url", "ldap://ldap", "-start-tls",
+				"-domain", "example.com", "-upstream", "http://cms", "-hosts", "", "-email", "admin@example.com", "-preset", "freeipa", "-directory-url", "ldap://ldap", "-start-tls",
 				"-directory-ca-file", "", "-base-dn", "dc=example", "-bind-dn", "cn=persona", "-bind-password-file", "IN/secret", "-out", "IN/conf/persona.yaml",
 			},
 			turns: []turn{{"Where people sign in", []refused{{"3", "is not one of the answers (write a number from 1 to 2)"}}, "2"}, {"Where TLS certificates come from", []refused{{"4", "from 1 to 3"}}, "2"}},
-			want:  []string{"    upstream: http://cms", "    bind_password_file: IN/secret"},
+			want:  []string{"    upstream: http://cms", "    preset: freeipa", "    bind_password_file: IN/secret"},
 		},
 		"flags of an identity host": {
 			args:  []string{"-certifies", "example.com example.net", "-cert-file", "IN/c.pem", "-bind-password-file", "IN/secret"},
-			turns: []turn{turnSigner, {"File of the TLS key", nil, "IN/c.pem"}, turnServer, turnRoots, turnBase, {"Bind DN", []refused{{"none", "is not a distinguished name"}}, ""}, {"File to write", nil, "IN/conf/persona.yaml"}},
+			turns: []turn{turnSigner, {"File of the TLS key", nil, "IN/c.pem"}, turnKind, turnServer, turnRoots, turnBase, {"Bind DN", []refused{{"none", "is not a distinguished name"}}, ""}, {"File to write", nil, "IN/conf/persona.yaml"}},
 			want:  []string{"  - name: id.example.com", "    certifies: [example.com, example.net] # served elsewhere: their own websites publish that this host is their authority"},
 			told:  []string{"present website of example.com", "present website of example.net"},
 		},

@@ -180,7 +180,7 @@ func TestDocrootRefused(t *testing.T) {
 func TestDocrootAsked(t *testing.T) {
 	t.Parallel()
 	folder := siteFolderFor(t)
-	typed := strings.Join([]string{"1", "", "1", "none", "", "none", "", "none", "IN/persona.yaml"}, "\n") + "\n"
+	typed := strings.Join([]string{"1", "", "1", "none", "", "", "none", "", "none", "IN/persona.yaml"}, "\n") + "\n"
 	got := converse(t, folder, typed, false, "-d", "example.com", "-r", "IN/site")
 	if got.err != nil {
 		t.Fatalf("%v; the screen:\n%s", got.err, got.screen)

@@ -94,20 +94,24 @@ func (i *interview) askFor(ctx context.Context, q answer, offer string, optional
 // choice is one of several answers.
 type choice struct{ key, text string }
 
-// choose asks for one of several answers, by its number, and returns its key. The
-// first is offered.
-func (i *interview) choose(ctx context.Context, title, reason string, choices []choice) (string, error) {
+// choose asks for one of several answers, by its number, and returns its key. The one with the key that is
+// offered is what an empty line means; "" offers the first.
+func (i *interview) choose(ctx context.Context, title, reason string, choices []choice, offered string) (string, error) {
 	i.show(title, reason)
+	offer := 1
 	for n, c := range choices {
-		fmt.Fprintf(i.Screen, "    %d  %s\n", n+1, c.text)
+		fmt.Fprintf(i.Screen, "   %2d  %s\n", n+1, c.text)
+		if c.key == offered {
+			offer = n + 1
+		}
 	}
 	for {
-		text, err := i.Terminal.Ask(ctx, prompt("1"))
+		text, err := i.Terminal.Ask(ctx, prompt(strconv.Itoa(offer)))
 		if err != nil {
 			return "", err
 		}
 		if text == "" {
-			text = "1"
+			text = strconv.Itoa(offer)
 		}
 		if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(choices) {
 			return choices[n-1].key, nil

@@ -9,12 +9,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/setup"
+	"persona-sidecar/ldapauth/schema"
 )
 
 // passwordFile is the name of the file that a typed password is written to.
@@ -188,6 +191,38 @@ func (c conversation) checkResult(t *testing.T, notes, folder string) {
 	}
 	if _, err := config.Load(path, nil); err != nil {
 		t.Errorf("what setup wrote does not load: %v", err)
+	}
+}
+
+// TestKindsOfDirectory: every preset that there is can be chosen, and what is then written loads.
+func TestKindsOfDirectory(t *testing.T) {
+	t.Parallel()
+	var chosen []string
+	wanted := append(schema.Presets(), string(config.PresetCustom))
+	for n := range wanted {
+		folder := folderFor(t)
+		c := conversations()["identity on its own host"]
+		for i, turn := range c.turns {
+			if turn.title == turnKind.title {
+				c.turns[i].answer = strconv.Itoa(n + 1)
+			}
+		}
+		if got := converse(t, folder, strings.Join(c.lines(false), "\n")+"\n", true); got.err != nil {
+			t.Fatalf("%v; the screen:\n%s", got.err, got.screen)
+		}
+		loaded, err := config.Load(filepath.Join(folder, "conf", "persona.yaml"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen = append(chosen, string(loaded.Directories["corp"].Preset))
+	}
+	if !slices.Equal(chosen[:4], []string{"activedirectory", "openldap", "freeipa", "389ds"}) {
+		t.Errorf("the order is %q", chosen)
+	}
+	slices.Sort(chosen)
+	slices.Sort(wanted)
+	if !slices.Equal(chosen, wanted) {
+		t.Errorf("one can choose %q, and there are %q", chosen, wanted)
 	}
 }
 

@@ -43,7 +43,7 @@ func (i *interview) askDomain(ctx context.Context) error {
 		choices = choices[:3]
 	}
 	layout, err := i.choose(ctx, "Where people sign in",
-		"A script injected into a website can read passwords typed on the same host name. On a host of its own it cannot.", choices)
+		"A script injected into a website can read passwords typed on the same host name. On a host of its own it cannot.", choices, "")
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (i *interview) askCertificates(ctx context.Context) error {
 		}
 		var err error
 		from, err = i.choose(ctx, "Where TLS certificates come from",
-			"Authorities limit failed attempts; staging hardly does. Running persona agrees to their terms: https://letsencrypt.org/repository/", choices)
+			"Authorities limit failed attempts; staging hardly does. Running persona agrees to their terms: https://letsencrypt.org/repository/", choices, "")
 		if err != nil {
 			return err
 		}
@@ -136,6 +136,15 @@ func (i *interview) askDirectory(ctx context.Context) error {
 	if i.has("authority") {
 		return nil
 	}
+	if !i.given("preset", "directory-url") {
+		kind, err := i.choose(ctx, "Kind of directory",
+			"It decides by which attributes people, their addresses and the state of their accounts are known. The file can change each of them.",
+			kindsOfDirectory(), i.text("preset"))
+		if err != nil {
+			return err
+		}
+		i.set("preset", kind)
+	}
 	if err := i.ask(ctx, "directory-url", "ldaps://ldap."+i.mailDomain()); err != nil {
 		return err
 	}
@@ -143,7 +152,7 @@ func (i *interview) askDirectory(ctx context.Context) error {
 		how, err := i.choose(ctx, "Encryption to the LDAP server", "ldap:// alone sends passwords in clear text.", []choice{
 			{"start-tls", "StartTLS before anything else is sent (recommended)"},
 			{"insecure-plaintext", "none: passwords cross the network in clear text; only for a test"},
-		})
+		}, "")
 		if err != nil {
 			return err
 		}
@@ -157,13 +166,42 @@ func (i *interview) askDirectory(ctx context.Context) error {
 	if err := i.ask(ctx, "base-dn", "dc="+strings.ReplaceAll(i.mailDomain(), ".", ",dc=")); err != nil {
 		return err
 	}
-	offer := "cn=persona,ou=services," + i.text("base-dn")
+	account := "cn=persona,ou=services"
+	switch i.text("preset") { // where such accounts are made
+	case "activedirectory":
+		account = "cn=persona,cn=users"
+	case "freeipa":
+		account = "uid=persona,cn=sysaccounts,cn=etc"
+	case "lldap":
+		account = "uid=persona,ou=people"
+	}
+	offer := account + "," + i.text("base-dn")
 	if !i.has("bind-password-file") {
 		return i.askOptional(ctx, "bind-dn", offer)
 	}
 	q := *i.of("bind-dn")
 	q.reason = "The password of -bind-password-file is this account's."
 	return i.askFor(ctx, q, offer, false)
+}
+
+// kindsOfDirectory are the values of preset, the most frequent ones first.
+func kindsOfDirectory() []choice {
+	return []choice{
+		{"activedirectory", "Active Directory; also Samba as a domain controller, AWS Managed Microsoft AD"},
+		{"openldap", "OpenLDAP, and most directories with inetOrgPerson entries"},
+		{"freeipa", "FreeIPA, Red Hat Identity Management"},
+		{"389ds", "389 Directory Server, Red Hat Directory Server"},
+		{"authentik", "authentik, its LDAP outpost"},
+		{"glauth", "GLAuth"},
+		{"google", "Google Workspace, Secure LDAP"},
+		{"jumpcloud", "JumpCloud"},
+		{"kanidm", "Kanidm"},
+		{"lldap", "lldap"},
+		{"okta", "Okta, its LDAP interface"},
+		{"synology", "Synology LDAP Server"},
+		{"univention", "Univention Corporate Server, its OpenLDAP at port 7636"},
+		{string(config.PresetCustom), "another: the file names its attributes, and you correct them there"},
+	}
 }
 
 // askFiles asks where to write, and for the password, which has a file of its
