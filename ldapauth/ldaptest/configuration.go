@@ -1,7 +1,6 @@
 package ldaptest
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,7 +57,7 @@ ppolicy_default "cn=default,ou=policies,{{.BaseDN}}"
 {{end -}}
 `))
 
-func (s *Server) configuration() (string, error) {
+func (o Options) configuration() (string, error) {
 	schemas, err := firstDir("/etc/ldap/schema", "/etc/openldap/schema", "/usr/local/etc/openldap/schema")
 	if err != nil {
 		return "", err
@@ -66,8 +65,8 @@ func (s *Server) configuration() (string, error) {
 	modules, _ := firstDir("/usr/lib/ldap", "/usr/lib64/openldap", "/usr/lib/openldap") // absent: linked in
 	var text strings.Builder
 	err = configurationText.Execute(&text, map[string]any{
-		"Schemas": schemas, "Modules": modules, "Idle": int(s.opts.Idle / time.Second), "TLS": !s.opts.NoTLS,
-		"RequireTLS": s.opts.RequireTLS, "ReportLockout": s.opts.ReportLockout, "BaseDN": BaseDN, "ServiceDN": serviceDN,
+		"Schemas": schemas, "Modules": modules, "Idle": int(o.Idle / time.Second), "TLS": !o.NoTLS,
+		"RequireTLS": o.RequireTLS, "ReportLockout": o.ReportLockout, "BaseDN": BaseDN, "ServiceDN": serviceDN,
 		"RootDN": rootDN, "RootPassword": rootPassword,
 	})
 	return text.String(), err
@@ -79,5 +78,5 @@ func firstDir(paths ...string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("slapd's schema files are not installed (hint: apt-get install slapd)")
+	return "", &missing{"slapd's schema files are not installed", "apt-get install slapd"}
 }

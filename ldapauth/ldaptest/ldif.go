@@ -23,12 +23,17 @@ func (e entry) with(attribute string, values ...string) entry {
 	return e
 }
 
+// below moves an entry.
+func (e entry) below(parent, rdn string) entry {
+	e.dn = rdn + "," + parent
+	return e
+}
+
 // ldif writes every value in base64, so that no value needs special care.
 func ldif(entries []entry) string {
 	var b strings.Builder
 	for _, e := range entries {
 		writeLine(&b, "dn", e.dn)
-		writeLine(&b, "entryUUID", uuidOf(e.dn))
 		for _, v := range e.values {
 			writeLine(&b, v[0], v[1])
 		}
@@ -37,7 +42,14 @@ func ldif(entries []entry) string {
 	return b.String()
 }
 
-// uuidOf gives an entry the same id on every server, as replicas have it.
+// withIDs gives every entry the same id on every server, as replicas have it.
+func withIDs(entries []entry) []entry {
+	for i, e := range entries {
+		entries[i] = e.with("entryUUID", uuidOf(e.dn))
+	}
+	return entries
+}
+
 func uuidOf(dn string) string {
 	sum := sha256.Sum256([]byte(dn))
 	sum[6] = sum[6]&0x0f | 0x80 // version 8, RFC 9562 section 5.8

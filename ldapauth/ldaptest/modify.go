@@ -47,22 +47,60 @@ func (s *Server) Attribute(dn, attribute string) []string {
 	return values
 }
 
+// SetPassword gives a person a new password, as an administrator does.
+func (s *Server) SetPassword(dn, password string) {
+	if s.Kind == SambaAD {
+		s.Replace(dn, "unicodePwd", quotedUTF16(password))
+		return
+	}
+	s.Replace(dn, "userPassword", password)
+}
+
+// DN returns the DN of the entry with a login name.
+func (s *Server) DN(login string) string {
+	attribute := "uid"
+	if s.Kind == SambaAD {
+		attribute = "sAMAccountName"
+	}
+	var dn string
+	s.asRoot("finding "+login, func(c *ldap.Conn) error {
+		res, err := c.Search(&ldap.SearchRequest{
+			BaseDN: s.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: "(" + attribute + "=" + ldap.EscapeFilter(login) + ")", Attributes: []string{"1.1"},
+		})
+		if err == nil && len(res.Entries) != 1 {
+			err = fmt.Errorf("%d entries", len(res.Entries))
+		}
+		if err == nil {
+			dn = res.Entries[0].DN
+		}
+		return err
+	})
+	return dn
+}
+
 func (s *Server) asRoot(what string, do func(*ldap.Conn) error) {
+	conn, err := s.rootConnection()
+	if err == nil {
+		defer conn.Close()
+		err = do(conn)
+	}
+	if err != nil {
+		s.fatal(fmt.Errorf("%s: %w", what, err))
+	}
+}
+
+func (s *Server) rootConnection() (*ldap.Conn, error) {
 	url := s.LDAPSURL()
-	if s.opts.NoTLS {
+	if s.noTLS {
 		url = s.URL()
 	}
 	conn, err := ldap.DialURL(url, ldap.DialWithTLSConfig(&tls.Config{RootCAs: s.Roots(), MinVersion: tls.VersionTLS12}))
 	if err != nil {
-		s.fatal(fmt.Errorf("%s: %w", what, err))
-		return
+		return nil, err
 	}
-	defer conn.Close()
-	if err := conn.Bind(rootDN, rootPassword); err != nil {
-		s.fatal(fmt.Errorf("%s: %w", what, err))
-		return
+	if err := conn.Bind(s.rootDN, s.rootPassword); err != nil {
+		conn.Close()
+		return nil, err
 	}
-	if err := do(conn); err != nil {
-		s.fatal(fmt.Errorf("%s: %w", what, err))
-	}
+	return conn, nil
 }

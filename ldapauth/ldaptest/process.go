@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -18,65 +19,110 @@ import (
 )
 
 const (
-	startTime = 20 * time.Second // from launch to the first answer
+	startTime = 60 * time.Second // from launch to the first answer
 	stopTime  = 10 * time.Second // from SIGTERM to SIGKILL
 	pollTime  = 10 * time.Millisecond
 )
 
-// process is one run of slapd. Its output goes to the file log.
+// process is one run of a program. Its output goes to the file log.
 type process struct {
-	cmd  *exec.Cmd
-	log  string
-	done chan struct{} // closed when the process has ended
+	cmd    *exec.Cmd
+	log    string
+	done   chan struct{} // closed when the process has ended
+	err    error         // how it ended, once done is closed
+	inside chan func()   // what runs on the thread that started the process
+
+	forwards sync.WaitGroup // what carries connections to the process
 
 	mu     sync.Mutex
 	frozen bool
 }
 
-func startProcess(dir, program string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(program, args...), log: filepath.Join(dir, "log"), done: make(chan struct{})} //nolint:gosec // a program we looked up
+// startProcess runs a program, an isolated one in a network of its own that has
+// nothing but a loopback interface.
+func startProcess(dir string, isolated bool, program string, args ...string) (*process, error) {
+	p := &process{
+		cmd: exec.Command(program, args...), //nolint:gosec // a program we looked up
+		log: filepath.Join(dir, "log"), done: make(chan struct{}), inside: make(chan func()),
+	}
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("opening slapd's log: %w", err)
+		return nil, fmt.Errorf("opening a server's log: %w", err)
 	}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
 	p.cmd.SysProcAttr = dieWithParent()
 	started := make(chan error)
 	go func() {
 		// The kernel ties the child to the thread that made it, so the thread
-		// stays ours for as long as the child lives.
+		// stays ours for as long as the child lives. One that has left the
+		// machine's network is of no use to others: it ends with this goroutine.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
 		defer out.Close()
-		err := p.cmd.Start()
-		started <- err
+		if isolated {
+			err = leaveNetwork()
+		} else {
+			defer runtime.UnlockOSThread()
+		}
 		if err == nil {
-			_ = p.cmd.Wait()
+			err = p.cmd.Start()
+		}
+		started <- err
+		if err != nil {
+			return
+		}
+		go func() {
+			p.err = p.cmd.Wait()
 			close(p.done)
+		}()
+		for {
+			select {
+			case f := <-p.inside:
+				f()
+			case <-p.done:
+				return
+			}
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting slapd: %w", err)
+		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
 	return p, nil
 }
 
-// waitReady waits until the server answers LDAP with anything at all.
-func (p *process) waitReady(address string) error {
+// runToEnd runs a program that must succeed.
+func runToEnd(dir, program string, args ...string) error {
+	p, err := startProcess(dir, false, program, args...)
+	if err != nil {
+		return err
+	}
+	<-p.done
+	if p.err != nil {
+		return p.failed(p.err)
+	}
+	return nil
+}
+
+// failed is an error with what the program wrote.
+func (p *process) failed(err error) error {
+	text, _ := os.ReadFile(p.log)
+	return fmt.Errorf("%s: %w: %s", p.cmd.Path, err, text)
+}
+
+// waitReady waits until the server answers LDAP on a port with anything at all.
+func (p *process) waitReady(port int) error {
 	deadline := time.NewTimer(startTime)
 	defer deadline.Stop()
 	poll := time.NewTicker(pollTime)
 	defer poll.Stop()
 	for {
-		if answers(address) {
+		if answers("127.0.0.1:" + strconv.Itoa(port)) {
 			return nil
 		}
 		select {
 		case <-p.done:
-			text, _ := os.ReadFile(p.log)
-			return fmt.Errorf("slapd ended at once: %s", text)
+			return p.failed(fmt.Errorf("ended at once: %w", p.err))
 		case <-deadline.C:
-			return errors.New("slapd does not answer")
+			return p.failed(fmt.Errorf("no answer within %v", startTime))
 		case <-poll.C:
 		}
 	}
@@ -92,7 +138,8 @@ func answers(address string) bool {
 	defer conn.Close()
 	conn.SetTimeout(time.Second)
 	_, err = conn.Search(&ldap.SearchRequest{Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: []string{"1.1"}})
-	return !ldap.IsErrorWithCode(err, ldap.ErrorNetwork) // a refusal is an answer too
+	var refusal *ldap.Error // an answer, too, unless it is the library's own
+	return err == nil || errors.As(err, &refusal) && refusal.ResultCode < ldap.ErrorNetwork
 }
 
 // freeze returns when every thread has stopped, which is some time after the
@@ -133,4 +180,5 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
+	p.forwards.Wait()
 }
