@@ -27,7 +27,9 @@ func keysList(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	if _, err := os.Stat(c.StateDir); errors.Is(err, fs.ErrNotExist) {
 		return noKeys(sh, c.StateDir)
 	}
-	lines, err := app.Keys(ctx, app.Options{Config: c, Log: newLogger(sh, c.Log), Version: sh.version})
+	log, end := newLogger(sh, c.Log)
+	defer end()
+	lines, err := app.Keys(ctx, app.Options{Config: c, Log: log, Version: sh.version})
 	if err != nil {
 		return fmt.Errorf("listing the keys: %w", err)
 	}

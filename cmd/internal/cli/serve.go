@@ -37,7 +37,8 @@ func serve(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) er
 	if err != nil {
 		return err
 	}
-	log := newLogger(sh, c.Log)
+	log, end := newLogger(sh, c.Log)
+	defer end()
 	for _, warning := range c.Warnings {
 		log.Warn().Msg(warning.String())
 	}

@@ -83,7 +83,8 @@ type Config struct {
 	// times as often. Stay below your directory's own lock-out, or strangers can
 	// lock people out.
 	Throttle Throttle `yaml:"throttle"`
-	// The program's log, on standard error.
+	// The program's log, on standard error. Lines that come in numbers are written in tenths of a
+	// second, warnings and errors at once; a program that is killed loses that tenth.
 	Log Log `yaml:"log"`
 
 	// SecretFiles are the paths of the files that secrets were read from, each
