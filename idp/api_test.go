@@ -234,6 +234,10 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 			w.directory.Change("alice-id", func(a *idptest.Account) { a.PasswordChanged = w.clock.Now() })
 		},
 		"not allowed": status(identity.NotAllowed), "expired": status(identity.Expired), "locked": status(identity.Locked), "must change": status(identity.MustChange),
+		"disabled": status(identity.Deactivated),
+		"password expired": func(w *world) {
+			w.directory.Change("alice-id", func(a *idptest.Account) { a.PasswordExpired = true })
+		},
 	} {
 		for _, byCertificate := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, certificate %t", name, byCertificate), func(t *testing.T) {

@@ -161,8 +161,13 @@ func TestSignInRefused(t *testing.T) {
 		"long name":         {strings.Repeat("a", 257), password, 0, 403, wrongWords},
 		"long password":     {"alice", strings.Repeat("a", 1025), 0, 403, wrongWords},
 		"must change":       {"alice", password, identity.MustChange, 403, "must be changed first"},
-		"expired":           {"alice", password, identity.Expired, 403, "has expired"},
-		"locked":            {"alice", password, identity.Locked, 403, "is locked"},
+		"password expired":  {"alice", password, identity.PasswordExpired, 403, "password has expired"},
+		"expired":           {"alice", password, identity.Expired, 403, "account has expired"},
+		"disabled":          {"alice", password, identity.Deactivated, 403, "is disabled"},
+		"locked":            {"alice", password, identity.Locked, 403, "is locked. Ask"},
+		"locked for now":    {"alice", password, identity.LockedForNow, 403, "locked for a while"},
+		"not now":           {"alice", password, identity.NotNow, 403, "at this time"},
+		"not here":          {"alice", password, identity.NotHere, 403, host + " is not one of them"},
 		"not allowed":       {"alice", password, identity.NotAllowed, 403, "may not sign in here"},
 		"locked, unproven":  {"alice", "wrong", identity.Locked, 403, wrongWords},
 		"expired, unproven": {"alice", "wrong", identity.Expired, 403, wrongWords},
@@ -192,6 +197,32 @@ func TestSignInRefused(t *testing.T) {
 				t.Errorf("the log repeats the whole input: %s", w.logged)
 			}
 		})
+	}
+}
+
+// What the directory said about the password of a person who was let in is on a page of its own, which goes on to
+// where the person was going; without a notice there is no such page.
+func TestNoticeAfterSignIn(t *testing.T) {
+	t.Parallel()
+	for words, notice := range map[string]identity.Notice{
+		"accepted 2 more times": {PasswordExpired: true, GraceLeft: 2},
+		"accepted one more":     {PasswordExpired: true, GraceLeft: 1},
+		"this was the last":     {PasswordExpired: true},
+		"expires in 3 days":     {ExpiresIn: 80 * time.Hour},
+		"expires tomorrow":      {ExpiresIn: 47 * time.Hour},
+		"less than a day":       {ExpiresIn: time.Hour},
+	} {
+		w := newWorld(t)
+		w.directory.Change("alice-id", func(a *idptest.Account) { a.Notice = notice })
+		for email, next := range map[string]string{"": "/persona/", "alice@example.test": "/persona/authenticate?email=alice%40example.test&amp;signed_in=1"} {
+			b := w.browser()
+			form := signInForm("alice", password)
+			form.Set("email", email)
+			wantPage(t, b.postForm("/persona/authenticate", form), http.StatusOK, words, `id="continue" href="`+next+`"`)
+			if !b.signedIn() {
+				t.Errorf("%s: not signed in", words)
+			}
+		}
 	}
 }
 

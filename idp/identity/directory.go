@@ -20,8 +20,11 @@ type Directory interface {
 	// the entry's id: when it reports false, the result is Throttled and the
 	// password is not tried. A nil gate admits everyone.
 	Authenticate(ctx context.Context, login, password string, gate func(id string) bool) (Result, error)
-	// Lookup reads a person again by the immutable id of an earlier result.
-	// A person who is no longer there is the result Gone, not an error.
+	// Lookup reads a person again by the immutable id of an earlier result, without
+	// a password. The result is OK, or one that ends a session: Gone (a person who is
+	// no longer there, which is not an error), NotAllowed, Deactivated, Expired,
+	// MustChange or Locked. What is about a new sign-in alone, such as LockedForNow
+	// and an expired password, is OK.
 	Lookup(ctx context.Context, id string) (Result, error)
 }
 
@@ -54,10 +57,21 @@ const (
 	NotAllowed
 	// MustChange: an administrator has set the password; it has to be changed first.
 	MustChange
-	// Expired: the account or its password has expired.
+	// PasswordExpired: the password is too old; it has to be changed first.
+	PasswordExpired
+	// Expired: the account has expired, whatever its password is.
 	Expired
-	// Locked: the account is locked or disabled.
+	// Deactivated: an administrator has disabled the account.
+	Deactivated
+	// Locked: the account is locked until an administrator opens it.
 	Locked
+	// LockedForNow: the account is locked for a while after wrong guesses, which
+	// anyone can make. No one signs in, and no session ends.
+	LockedForNow
+	// NotNow: the account may not sign in at this hour.
+	NotNow
+	// NotHere: the account may sign in at certain computers only.
+	NotHere
 	// Throttled: the gate refused before the password was tried.
 	Throttled
 )
@@ -75,10 +89,20 @@ func (s Status) String() string {
 		return "not_allowed"
 	case MustChange:
 		return "must_change"
+	case PasswordExpired:
+		return "password_expired"
 	case Expired:
 		return "expired"
+	case Deactivated:
+		return "disabled"
 	case Locked:
 		return "locked"
+	case LockedForNow:
+		return "locked_for_now"
+	case NotNow:
+		return "not_now"
+	case NotHere:
+		return "not_here"
 	case Throttled:
 		return "throttled"
 	}
@@ -95,6 +119,20 @@ type Result struct {
 	// exact Status may be shown to them. When it is false and Status is not OK,
 	// everything must look like a wrong password.
 	MayTell bool
+	// Notice is for a person who was let in: Status is OK.
+	Notice Notice
+}
+
+// Notice is what a person who has signed in should know about their password. The
+// zero Notice is nothing.
+type Notice struct {
+	// PasswordExpired reports that the password has expired and was accepted all
+	// the same; GraceLeft is how many more times it will be.
+	PasswordExpired bool
+	GraceLeft       int
+	// ExpiresIn is how long the password will still be accepted; zero when the
+	// directory did not warn.
+	ExpiresIn time.Duration
 }
 
 // Person is an entry of a directory.
@@ -111,6 +149,9 @@ type Person struct {
 	Groups []string
 	// PasswordChanged is zero when the directory does not tell.
 	PasswordChanged time.Time
+	// PasswordExpired reports that the entry says that the password has expired,
+	// which some directories still accept a few times.
+	PasswordExpired bool
 	// Addresses lie in the mail domains that the directory is asked for, and
 	// belong to no other entry; primary first.
 	Addresses []browserid.Address

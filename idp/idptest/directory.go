@@ -16,6 +16,8 @@ type Account struct {
 	Password string
 	// Status is what a right password, or a look-up, gives; 0 means identity.OK.
 	Status identity.Status
+	// Notice goes with a right password.
+	Notice identity.Notice
 }
 
 // Directory is an identity.Directory of a few people, for forcing whatever a
@@ -96,7 +98,7 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, ga
 	case password == "" || password != account.Password:
 		return identity.Result{Status: identity.Refused, Person: refused(account)}, nil
 	}
-	return identity.Result{Status: account.Status, Person: account.Person, MayTell: true}, nil
+	return identity.Result{Status: account.Status, Person: account.Person, MayTell: true, Notice: account.Notice}, nil
 }
 
 // Lookup implements identity.Directory.

@@ -45,8 +45,9 @@ func (s *Subject) Owns(address browserid.Address) bool {
 }
 
 // Current returns who is signed in by a request to a host; nil, and no error, when no
-// one is. An account that is no longer in order, or whose password has changed since the
-// sign-in, ends the session.
+// one is. An account that is no longer in order, or whose password has changed or expired
+// since the sign-in, ends the session. One that is locked because of wrong guesses is in
+// order: anyone could end a session by guessing.
 //
 // When the directory has to be asked and cannot answer, the session stays: the error
 // wraps identity.ErrUnavailable, and of the Subject's Person only Directory and ID are
@@ -94,6 +95,8 @@ func (m *Manager) ask(ctx context.Context, h *identity.Host, current Session) (p
 		return identity.Person{}, result.Status.String(), nil
 	case current.passwordChangedSince(result.Person.PasswordChanged):
 		return identity.Person{}, "password_changed", nil
+	case result.Person.PasswordExpired && !current.PasswordExpired:
+		return identity.Person{}, identity.PasswordExpired.String(), nil
 	}
 	m.checks.confirm(current.ID, check{m.now(), result.Person})
 	return result.Person, "", nil

@@ -73,6 +73,27 @@ func TestCurrent(t *testing.T) {
 	}
 }
 
+// A password that had expired when it was accepted ends no session, on either kind of computer; one that expires later does.
+func TestPasswordExpiredBeforeAndAfterTheSignIn(t *testing.T) {
+	t.Parallel()
+	for _, computer := range []session.Computer{session.Private, session.Shared} {
+		for _, before := range []bool{true, false} {
+			w := newWorld(t)
+			directory := idptest.NewDirectory("corp", idptest.Account{Person: identity.Person{ID: "a", PasswordExpired: before}})
+			host := &identity.Host{Name: "example.test", DirectoryName: "corp", Directory: directory}
+			rec := httptest.NewRecorder()
+			if err := w.SignIn(rec, request(), host, identity.Person{ID: "a", PasswordExpired: before}, computer); err != nil {
+				t.Fatal(err)
+			}
+			directory.Change("a", func(a *idptest.Account) { a.PasswordExpired = true })
+			subject, err := w.Current(httptest.NewRecorder(), request(cookie(t, rec).String()), host, session.Now)
+			if err != nil || (subject != nil) != before || before && subject.Shared != (computer == session.Shared) {
+				t.Errorf("%s, expired before the sign-in %t: %+v, %v", computer, before, subject, err)
+			}
+		}
+	}
+}
+
 // TestCurrentWithoutStore: an outage of the store is neither signed in nor signed out.
 func TestCurrentWithoutStore(t *testing.T) {
 	t.Parallel()

@@ -38,8 +38,8 @@ type Config struct {
 	Lifetime time.Duration // from sign-in to the absolute end on a private computer; 0: 8 h
 	Log      zerolog.Logger
 	// Ended is told of each session that ends before its time. The reason is
-	// signed_out, signed_out_everywhere, signed_in_again, password_changed or the
-	// identity.Status that the directory answered to a re-check.
+	// signed_out, signed_out_everywhere, signed_in_again, password_changed,
+	// password_expired or the identity.Status that the directory answered to a re-check.
 	Ended func(r *http.Request, h *identity.Host, personID, reason string)
 }
 
@@ -100,7 +100,7 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, b binding, p
 	session := Session{
 		ID: hex.EncodeToString(id), Directory: b.Directory, Person: person.ID,
 		Authenticated: now, Allowed: now, Seen: now, Ends: now.Add(m.longest(c)),
-		Computer: c, Epoch: epoch, PasswordChanged: millis(person.PasswordChanged),
+		Computer: c, Epoch: epoch, PasswordChanged: millis(person.PasswordChanged), PasswordExpired: person.PasswordExpired,
 	}
 	if err := m.write(w, b, session); err != nil {
 		return Session{}, fmt.Errorf("starting a session: %w", err)

@@ -19,9 +19,10 @@ const (
 	purpose = "persona session"
 
 	layout = 2
-	// The kinds of computer.
+	// The kinds of computer, in capitals where the password had expired at sign-in.
 	kindPrivate byte = 'p'
 	kindShared  byte = 's'
+	capital     byte = 'a' - 'A'
 
 	idLen     = 16
 	headerLen = 2 + idLen + 6*8
@@ -105,6 +106,9 @@ func (s Session) marshal() ([]byte, error) {
 	if s.Computer == Private {
 		kind = kindPrivate
 	}
+	if s.PasswordExpired {
+		kind -= capital
+	}
 	data := make([]byte, 0, headerLen+len(s.Person))
 	data = append(data, layout, kind)
 	data = append(data, id...)
@@ -120,11 +124,11 @@ func unmarshal(data []byte) (Session, error) {
 	if len(data) <= headerLen || len(data) > headerLen+maxPersonLen || data[0] != layout {
 		return Session{}, none("the session is of another program version")
 	}
-	s := Session{Computer: Shared, ID: hex.EncodeToString(data[2 : 2+idLen])}
+	s := Session{Computer: Shared, ID: hex.EncodeToString(data[2 : 2+idLen]), PasswordExpired: data[1]&capital == 0}
 	switch data[1] {
-	case kindPrivate:
+	case kindPrivate, kindPrivate - capital:
 		s.Computer = Private
-	case kindShared:
+	case kindShared, kindShared - capital:
 	default:
 		return Session{}, none("the session is of another program version")
 	}

@@ -61,6 +61,9 @@ type Session struct {
 	// the directory told then; zero when it did not tell. Only another time by the same
 	// clock, the directory's, compares with it.
 	PasswordChanged time.Time
+	// PasswordExpired reports that the password had expired when it was checked, and
+	// was accepted all the same: then this does not end the session.
+	PasswordExpired bool
 
 	Authenticated time.Time // when the password was checked
 	Allowed       time.Time // when the directory last confirmed the person, as far as the cookie knows

@@ -25,6 +25,7 @@ const (
 	stateBlocked    = "blocked"     // signed in, yet the hub could not see it
 	stateCookieless = "cookieless"  // just signed in, but no cookie came back
 	stateUnknownHub = "unknown_hub" // sent here by a site that is not configured
+	stateNotice     = "notice"      // just signed in, and something is to be said about the password
 )
 
 // page is the data of the sign-in page.
@@ -47,6 +48,8 @@ type page struct {
 	Addresses []browserid.Address
 	Again     string // cookieless: where to begin again
 	From      string // unknown_hub: the origin
+
+	Notice, Next string // notice: the sentence, and where it goes on
 }
 
 func (p *Pages) newPage(h *identity.Host, email, state string) page {
@@ -200,16 +203,17 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if fields["computer"] == string(session.Private) {
 		form.computer = session.Private
 	}
-	person, refusal, err := p.authenticate(r, h, form)
+	result, refusal, err := p.authenticate(r, h, form)
+	person := result.Person
 	if err == nil && refusal == nil {
 		err = p.Sessions.SignIn(w, r, h, person, form.computer)
 	}
 	if p.Events != nil {
-		result := route.Code(err, identity.OK.String())
+		outcome := route.Code(err, identity.OK.String())
 		if refusal != nil {
-			result = refusal.reason
+			outcome = refusal.reason
 		}
-		p.Events.SignIn(h.Name, result)
+		p.Events.SignIn(h.Name, outcome)
 	}
 	if err != nil {
 		return err
@@ -236,11 +240,40 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 		}
 		return p.Respond.Render(w, r, refusal.status, "authenticate", data)
 	}
+	if result.Notice.PasswordExpired {
+		about = about.Int("grace_logins_left", result.Notice.GraceLeft)
+	}
 	about.Str("login", printable.Text(person.Login, 64)).Str("computer", string(form.computer)).Msg("signed in")
 	next := PathAccount
 	if form.email != "" {
 		next = authenticateURL(form.email, true)
 	}
+	if code, detail, args := sentence(result.Notice); code != "" {
+		// Not by way of a redirect: no link can show a person such a notice.
+		data := p.newPage(h, form.email, stateNotice)
+		data.Notice, data.Next = p.Respond.Language(r).Sentence(code, detail, args).Message, next
+		return p.Respond.Render(w, r, http.StatusOK, "authenticate", data)
+	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
+}
+
+// sentence names the sentence that tells a notice; "" for nothing to tell.
+func sentence(n identity.Notice) (code, detail string, args map[string]string) {
+	days := int(n.ExpiresIn / (24 * time.Hour))
+	switch {
+	case n.PasswordExpired && n.GraceLeft <= 0:
+		return "grace", "last", nil
+	case n.PasswordExpired && n.GraceLeft == 1:
+		return "grace", "once", nil
+	case n.PasswordExpired:
+		return "grace", "", map[string]string{"times": strconv.Itoa(n.GraceLeft)}
+	case n.ExpiresIn <= 0:
+		return "", "", nil
+	case days < 1:
+		return "expires_soon", "today", nil
+	case days == 1:
+		return "expires_soon", "day", nil
+	}
+	return "expires_soon", "", map[string]string{"days": strconv.Itoa(days)}
 }

@@ -90,11 +90,11 @@ func refused(reason, code string) *refusal {
 	return &refusal{status: http.StatusForbidden, code: code, reason: reason}
 }
 
-// authenticate asks throttle and directory. The person may be known although
-// refused.
-func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) (identity.Person, *refusal, error) {
+// authenticate asks throttle and directory. The person of the result may be known
+// although refused.
+func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) (identity.Result, *refusal, error) {
 	if form.login == "" || form.password == "" {
-		return identity.Person{}, &refusal{status: http.StatusBadRequest, code: "empty", reason: "empty"}, nil
+		return identity.Result{}, &refusal{status: http.StatusBadRequest, code: "empty", reason: "empty"}, nil
 	}
 	// A browser that leaves must not stop the question: whether it was a
 	// failure has to be known, or guesses could be made uncounted.
@@ -102,20 +102,20 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	defer cancel()
 	attempt, admitted, err := p.Throttle.begin(ctx, h.DirectoryName, form.login, p.Respond.ClientAddr(r))
 	if err != nil {
-		return identity.Person{}, nil, fmt.Errorf("%w: counting a sign-in: %w", session.ErrUnavailable, err)
+		return identity.Result{}, nil, fmt.Errorf("%w: counting a sign-in: %w", session.ErrUnavailable, err)
 	}
 	if !admitted {
-		return identity.Person{}, throttled(attempt), nil
+		return identity.Result{}, throttled(attempt), nil
 	}
 	if !identity.ValidLogin(form.login) || !identity.ValidPassword(form.password) {
-		return identity.Person{}, refused("malformed", "wrong"), nil
+		return identity.Result{}, refused("malformed", "wrong"), nil
 	}
 	result, err := h.Authenticate(ctx, form.login, form.password, func(id string) bool {
 		return attempt.account(ctx, h.DirectoryName, id)
 	})
 	if err != nil {
 		attempt.takeBack(ctx, false)
-		return identity.Person{}, nil, &route.Error{Cause: err, Link: authenticateURL(form.email, false), Cancel: cancelURL(h, form.email)}
+		return identity.Result{}, nil, &route.Error{Cause: err, Link: authenticateURL(form.email, false), Cancel: cancelURL(h, form.email)}
 	}
 	if result.Status == identity.OK || (result.MayTell && result.Status != identity.Throttled) {
 		attempt.takeBack(ctx, true)
@@ -124,20 +124,23 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	switch result.Status {
 	case identity.OK:
 		if len(result.Person.Addresses) > 0 {
-			return result.Person, nil, nil
+			return result, nil, nil
 		}
 		refusal := refused("no_address", "no_address")
 		refusal.args = map[string]string{"host": h.Name}
-		return result.Person, refusal, nil
+		return result, refusal, nil
 	case identity.Throttled:
-		return result.Person, throttled(attempt), nil
-	case identity.MustChange, identity.Expired, identity.Locked, identity.NotAllowed:
+		return result, throttled(attempt), nil
+	case identity.MustChange, identity.PasswordExpired, identity.Expired, identity.Deactivated, identity.Locked,
+		identity.LockedForNow, identity.NotNow, identity.NotHere, identity.NotAllowed:
 		if result.MayTell {
-			return result.Person, refused(reason, reason), nil
+			refusal := refused(reason, reason)
+			refusal.args = map[string]string{"host": h.Name}
+			return result, refusal, nil
 		}
 	case identity.Refused, identity.Gone:
 	}
-	return result.Person, refused(reason, "wrong"), nil
+	return result, refused(reason, "wrong"), nil
 }
 
 // throttled tells how long to wait, in whole minutes rounded up.
