@@ -22,23 +22,28 @@ const (
 
 // personAttributes are all that is read of a person.
 func personAttributes(s schema.Schema) []string {
-	return distinct(slices.Concat(claimAttributes(s), s.LoginAttributes, []string{
+	return distinct(slices.Concat(stateAttributes(s), s.LoginAttributes, []string{
 		attrDisplayName, attrCommonName, attrGivenName, attrFamilyName, attrMemberOf,
-		attrPwdChanged, attrPwdReset, attrExpire,
 	}))
 }
 
-// claimAttributes are what must be known before the password is checked.
-func claimAttributes(s schema.Schema) []string {
-	return distinct(slices.Concat([]string{s.ID.Attribute, attrPwdLocked}, s.AddressAttributes))
+// stateAttributes are what is read again when the password has been proven: what a bind may have changed, and
+// what must not have changed since the entry was found.
+func stateAttributes(s schema.Schema) []string {
+	return distinct(slices.Concat([]string{s.ID.Attribute, attrPwdLocked, attrPwdReset, attrPwdChanged, attrExpire}, s.AddressAttributes))
 }
 
 func distinct(names []string) []string {
 	var unique []string
 	for _, name := range names {
-		if !slices.ContainsFunc(unique, func(have string) bool { return strings.EqualFold(have, name) }) {
+		if !contains(unique, name) {
 			unique = append(unique, name)
 		}
 	}
 	return unique
+}
+
+// contains reports whether an attribute is one of names; case is ignored.
+func contains(names []string, attribute string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, attribute) })
 }

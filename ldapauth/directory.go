@@ -20,9 +20,9 @@ type Directory struct {
 	log               zerolog.Logger
 	domains           map[string]bool // canonical
 	addressAttributes []addressAttribute
-	// attributes that a search asks for: a whole person, what must be known
-	// before the bind, only who it is
-	wholePerson, claims, onlyID []string
+	// attributes that a search asks for: a whole person, what is read again
+	// after the bind, only who it is
+	wholePerson, again, onlyID []string
 
 	servers   *servers.Set
 	minDelay  minDelay
@@ -49,7 +49,7 @@ func New(cfg Config) (*Directory, error) {
 		cfg: cfg, log: cfg.Log, servers: set,
 		domains:     make(map[string]bool),
 		wholePerson: personAttributes(cfg.Schema),
-		claims:      claimAttributes(cfg.Schema),
+		again:       stateAttributes(cfg.Schema),
 		onlyID:      []string{cfg.Schema.ID.Attribute},
 		minDelay:    minDelay{step: cfg.RefusalTime},
 	}
@@ -107,7 +107,7 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 	if v.status != identity.OK {
 		return d.rejected(e, v), nil
 	}
-	res, err := d.confirm(ctx, e.id, d.addresses(e))
+	res, err := d.confirm(ctx, e)
 	if err != nil {
 		return d.refusal(identity.Refused, e.id), err
 	}
@@ -124,7 +124,7 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 	for _, attribute := range d.cfg.Schema.LoginAttributes {
 		terms = append(terms, equals(attribute, login))
 	}
-	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+anyOf(terms)+")", d.claims)
+	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+anyOf(terms)+")", d.wholePerson)
 	if err != nil {
 		return entry{}, err
 	}

@@ -14,24 +14,30 @@ import (
 const addressesPerSearch = 20
 
 // confirm reads the entry again after its password was proven, and with the
-// same search looks for second owners of its addresses. before are the
-// addresses as they were a moment ago. The people's filter was applied then,
-// so it is only needed again where the short way does not answer.
-func (d *Directory) confirm(ctx context.Context, id string, before []browserid.Address) (identity.Result, error) {
+// same search looks for second owners of its addresses. first is the entry
+// as it was a moment ago: the people's filter was applied then, and its names
+// are not asked for once more.
+func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, error) {
+	before := d.addresses(first)
 	if len(before) == 0 || len(before) > addressesPerSearch {
-		return d.read(ctx, id)
+		return d.read(ctx, first.id)
 	}
-	f, err := d.search(ctx, d.ownerFilter(before...), d.wholePerson)
+	f, err := d.search(ctx, d.ownerFilter(before...), d.again)
 	if err != nil {
 		return identity.Result{}, err
 	}
 	e, ok := f.only()
-	if !ok || e.id != id {
-		return d.read(ctx, id)
+	if !ok || e.id != first.id {
+		return d.read(ctx, first.id)
 	}
 	now := d.addresses(e)
 	if slices.ContainsFunc(now, func(a browserid.Address) bool { return !slices.Contains(before, a) }) {
-		return d.read(ctx, id)
+		return d.read(ctx, first.id)
+	}
+	for _, attribute := range first.Attributes {
+		if !contains(d.again, attribute.Name) {
+			e.Attributes = append(e.Attributes, attribute)
+		}
 	}
 	return d.result(e, now), nil
 }
