@@ -218,9 +218,7 @@ func (d *Directory) Close() error {
 
 // bounded adds the configured time-out and the end of the Directory.
 func (d *Directory) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
-	ctx, release := d.servers.Bounded(ctx)
-	return ctx, func() { release(); cancel() }
+	return context.WithTimeout(ctx, d.cfg.Timeout)
 }
 
 // failure names the directory; after Close that is the whole reason.

@@ -1,194 +1,236 @@
 package servers
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"sync"
+	"os"
 	"time"
+
+	"persona-sidecar/ldapauth/message"
 
 	"github.com/go-ldap/ldap/v3"
 )
 
-// conn is one connection with at most one operation in flight.
+// conn is one connection with at most one operation in flight. It has no goroutine of its own: who asks also reads the
+// answer.
 type conn struct {
-	raw  net.Conn // below TLS; closing it ends whatever waits
-	ldap *ldap.Conn
-	used time.Time // end of the last operation
+	server *server
+	raw    net.Conn // TCP
+	stream net.Conn // TLS, or raw
+	in     *bufio.Reader
+	out    []byte // the last request
+	answer []byte // the last message
+	id     int32  // of the last request
+	used   time.Time
+	fresh  bool // has done no operation yet
 	// spoilt is set by an operation after which the connection must not be
 	// used again although the server answered.
 	spoilt bool
 }
 
 // dial opens a connection, encrypted unless the server's URL and the
-// configuration say otherwise. The context bounds all of it.
-func (s *server) dial(ctx context.Context) (*conn, error) {
-	raw, err := s.dialer.DialContext(ctx, "tcp", s.address)
+// configuration say otherwise. The context and the time bound all of it.
+func (s *server) dial(ctx context.Context, until time.Time) (*conn, error) {
+	began := time.Now()
+	dialling, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	release := context.AfterFunc(s.set.closing, cancel)
+	defer release()
+	raw, err := s.dialer.DialContext(dialling, "tcp", s.address)
 	if err != nil {
-		return nil, err
+		return nil, ended(ctx, dialling, began, err)
 	}
-	if s.security == implicitTLS {
-		encrypted := tls.Client(raw, s.tls)
-		if err := encrypted.HandshakeContext(ctx); err != nil {
-			raw.Close()
-			return nil, fmt.Errorf("TLS: %w", err)
+	c := &conn{server: s, raw: raw, stream: raw, used: time.Now(), fresh: true}
+	s.mu.Lock()
+	retired := s.retired
+	if !retired {
+		s.open[c] = true
+	}
+	s.mu.Unlock()
+	if retired {
+		raw.Close()
+		return nil, errClosed
+	}
+	c.in = bufio.NewReader(raw)
+	if s.security == startTLS {
+		err := c.run(ctx, until, func() error { return c.extended("1.3.6.1.4.1.1466.20037", nil) })
+		if err != nil {
+			c.close()
+			return nil, &tlsError{startTLS: true, refused: answered(err), err: err}
 		}
-		return newConn(raw, encrypted, true), nil
 	}
-	c := newConn(raw, raw, false)
-	if s.security == plaintext {
-		return c, nil
-	}
-	if err := c.run(ctx, func(l *ldap.Conn) error { return l.StartTLS(s.tls) }); err != nil {
-		c.close()
-		return nil, fmt.Errorf("StartTLS: %w", err)
+	if s.security != plaintext {
+		encrypted := tls.Client(raw, s.tls)
+		if err := encrypted.HandshakeContext(dialling); err != nil {
+			c.close()
+			return nil, &tlsError{startTLS: s.security == startTLS, err: ended(ctx, dialling, began, err)}
+		}
+		c.stream = encrypted
+		c.in.Reset(encrypted)
 	}
 	return c, nil
 }
 
-func newConn(raw, spoken net.Conn, encrypted bool) *conn {
-	c := &conn{raw: raw, ldap: ldap.NewConn(spoken, encrypted), used: time.Now()}
-	c.ldap.Start()
-	return c
+// ended gives the end of a time its own error.
+func ended(ctx, dialling context.Context, began time.Time, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(dialling.Err(), context.DeadlineExceeded):
+		return &silentError{after: time.Since(began)}
+	}
+	return err
 }
 
-// run does one operation. go-ldap knows no contexts, so the end of the context
-// closes the connection under it. A search that was cut off can therefore only
-// end in an error, never in "nothing found".
-func (c *conn) run(ctx context.Context, do func(*ldap.Conn) error) error {
+// silentError means that a server did not answer in its share of the time.
+type silentError struct {
+	after  time.Duration
+	pooled bool // on an old connection
+}
+
+func (e *silentError) Error() string {
+	return fmt.Sprintf("no answer within %s", e.after.Round(time.Millisecond))
+}
+
+// Unwrap makes it the end of a time to everyone else.
+func (e *silentError) Unwrap() error { return context.DeadlineExceeded }
+
+// run does one operation. The end of the context breaks it off, and spoils the connection.
+func (c *conn) run(ctx context.Context, until time.Time, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	release := context.AfterFunc(ctx, func() { c.raw.Close() })
-	err := do(c.ldap)
-	c.used = time.Now()
-	if release() {
+	began := time.Now()
+	if err := c.stream.SetDeadline(until); err != nil {
 		return err
 	}
-	c.spoilt = true // the context ended: closed already, or about to be
-	if err == nil || answered(err) {
+	release := context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(time.Unix(1, 0)) })
+	err := do()
+	c.used = time.Now()
+	if !release() {
+		c.spoilt = true // the context ended
+	}
+	switch {
+	case err == nil || answered(err):
 		return err // the answer was complete before that
+	case c.spoilt && ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &silentError{after: time.Since(began)}
 	}
-	return ctx.Err()
+	return err
 }
 
-// close ends the connection without waiting for the peer: the raw connection
-// goes first, because a frozen peer could hold up a writer for ever.
-func (c *conn) close() {
-	c.raw.Close()
-	c.ldap.Close()
+// send writes the request in c.out.
+func (c *conn) send() error {
+	_, err := c.stream.Write(c.out)
+	return err
 }
 
-// answered reports whether the server itself gave this result code, so that the
-// connection works and the error is its answer.
-func answered(err error) bool {
-	var e *ldap.Error
-	return errors.As(err, &e) && e.ResultCode < ldap.ErrorNetwork
-}
-
-// ConnectError means that there is no connection to ask on, so that a result
-// code inside it is never taken for the answer to the question.
-type ConnectError struct {
-	Doing     string // such as "connecting to ldaps://ldap.example.com"
-	Err       error
-	hint      string
-	elsewhere bool // another server may do better
-}
-
-// Error says what was being done.
-func (e *ConnectError) Error() string { return e.Doing + ": " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *ConnectError) Unwrap() error { return e.Err }
-
-// Hint returns what the operator can do about it, or "".
-func (e *ConnectError) Hint() string { return e.hint }
-
-// Answer returns the result code with which a server refused the question itself, or nil
-// for every other error: no server could be asked, or none could do its work.
-func Answer(err error) *ldap.Error {
-	var e *ldap.Error
-	var unconnected *ConnectError
-	if !errors.As(err, &e) || unavailable(err) || errors.As(err, &unconnected) {
-		return nil
+// next reads one answer to the last request.
+func (c *conn) next() (message.Message, error) {
+	raw, err := message.Read(c.in, c.answer)
+	if err != nil {
+		return message.Message{}, err
 	}
-	return e
+	c.answer = raw[:0]
+	if cap(raw) > maxKeptAnswer {
+		c.answer = nil
+	}
+	m, err := message.Parse(raw)
+	switch {
+	case err != nil:
+		return message.Message{}, err
+	case m.ID == 0: // a notice of disconnection, RFC 4511 section 4.4.1
+		return message.Message{}, fmt.Errorf("the server ends the connection: %v", m.Result()) //nolint:errorlint // no answer to the question
+	case m.ID != int64(c.id):
+		return message.Message{}, fmt.Errorf("the server answers question %d, asked was %d", m.ID, c.id)
+	}
+	return m, nil
 }
 
-// unavailable reports whether the server could not do its work: another one may.
-func unavailable(err error) bool {
-	var unconnected *ConnectError
-	if errors.As(err, &unconnected) {
-		return unconnected.elsewhere
-	}
-	var e *ldap.Error
-	if !errors.As(err, &e) {
-		return true // the connection broke, or there was none
-	}
-	switch code := e.ResultCode; {
-	case code == ldap.LDAPResultBusy, code == ldap.LDAPResultUnavailable, code == ldap.LDAPResultOther:
-		return true
-	case code >= ldap.LDAPResultServerDown && code <= ldap.LDAPResultConnectError:
-		return true
-	default:
-		return code >= ldap.ErrorNetwork
-	}
-}
+// maxKeptAnswer is the largest buffer that a connection keeps, in bytes.
+const maxKeptAnswer = 64 << 10
 
-// maxIdleTime is how long a connection may lie unused: shorter than the idle
-// time-outs of directories and of the firewalls before them.
-const maxIdleTime = 30 * time.Second
-
-// pool keeps idle connections of one server and one purpose. The one used last
-// is taken first, so that spare ones grow old and go.
-type pool struct {
-	mu     sync.Mutex
-	idle   []*conn
-	closed bool
-}
-
-// take returns a connection that seems alive, or nil.
-func (p *pool) take() *conn {
-	var dead []*conn
-	defer func() { closeAll(dead) }()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.idle) > 0 {
-		last := len(p.idle) - 1
-		c := p.idle[last]
-		p.idle = p.idle[:last]
-		if !c.ldap.IsClosing() && time.Since(c.used) < maxIdleTime {
-			return c
+// only reads the one answer that an operation has.
+func (c *conn) only(want message.Op) (message.Message, error) {
+	if err := c.send(); err != nil {
+		return message.Message{}, err
+	}
+	for {
+		m, err := c.next()
+		switch {
+		case err != nil:
+			return message.Message{}, err
+		case m.Op == want:
+			return m, m.Result()
+		case m.Op != message.Intermediate:
+			return message.Message{}, fmt.Errorf("the server's answer is of another kind: %#x", m.Op)
 		}
-		dead = append(dead, c)
-	}
-	return nil
-}
-
-func (p *pool) put(c *conn) {
-	p.mu.Lock()
-	if !p.closed {
-		p.idle = append(p.idle, c)
-		c = nil
-	}
-	p.mu.Unlock()
-	if c != nil {
-		c.close()
 	}
 }
 
-func (p *pool) close() {
-	p.mu.Lock()
-	idle := p.idle
-	p.idle, p.closed = nil, true
-	p.mu.Unlock()
-	closeAll(idle)
+// bind does a simple bind. What the server says of the password comes with the error of a refusal, too.
+func (c *conn) bind(dn string, password Secret) (*ldap.ControlBeheraPasswordPolicy, error) {
+	c.id++
+	c.out = message.AppendBind(c.out[:0], c.id, dn, string(password))
+	m, err := c.only(message.BindResponse)
+	clear(c.out[:cap(c.out)]) // the password
+	return m.Policy(), err
 }
 
-func closeAll(conns []*conn) {
-	for _, c := range conns {
-		c.close()
+// extended does an extended operation whose answer has no value.
+func (c *conn) extended(oid string, value []byte) error {
+	c.id++
+	c.out = message.AppendExtended(c.out[:0], c.id, oid, value)
+	_, err := c.only(message.ExtendedResponse)
+	return err
+}
+
+// search does a search. The result comes with the server's refusal, too; of more entries than were asked for it has one.
+func (c *conn) search(req *ldap.SearchRequest) (*ldap.SearchResult, error) {
+	c.id++
+	out, err := message.AppendSearch(c.out[:0], c.id, req)
+	if err != nil {
+		return nil, ldap.NewError(ldap.LDAPResultFilterError, err)
 	}
+	c.out = out
+	if err := c.send(); err != nil {
+		return nil, err
+	}
+	res := &ldap.SearchResult{}
+	for {
+		m, err := c.next()
+		if err != nil {
+			return nil, err
+		}
+		switch m.Op {
+		case message.SearchEntry:
+			if req.SizeLimit > 0 && len(res.Entries) > req.SizeLimit {
+				continue
+			}
+			e, err := m.Entry()
+			if err != nil {
+				return nil, err
+			}
+			res.Entries = append(res.Entries, e)
+		case message.SearchDone:
+			return res, m.Result()
+		case message.SearchReference, message.Intermediate: // never followed
+		default:
+			return nil, fmt.Errorf("the server's answer to a search is of another kind: %#x", m.Op)
+		}
+	}
+}
+
+// close ends the connection without waiting for the peer.
+func (c *conn) close() {
+	c.server.mu.Lock()
+	delete(c.server.open, c)
+	c.server.mu.Unlock()
+	c.raw.Close()
 }

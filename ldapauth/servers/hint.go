@@ -5,54 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/go-ldap/ldap/v3"
 )
-
-// hinted is an error with what the operator can do about it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h *hinted) Hint() string  { return h.hint }
-func (h *hinted) Unwrap() error { return h.error }
-
-// WithHint adds a hint to an error, unless it is "".
-func WithHint(err error, hint string) error {
-	if hint == "" {
-		return err
-	}
-	return &hinted{err, hint}
-}
-
-// failures are the errors of several servers, on one line as logs want it.
-type failures []error
-
-func (f failures) Error() string {
-	texts := make([]string, len(f))
-	for i, err := range f {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (f failures) Unwrap() []error { return f }
-
-// Hint returns the hints of all servers, each once.
-func (f failures) Hint() string {
-	var hints []string
-	for _, err := range f {
-		var known interface{ Hint() string }
-		if errors.As(err, &known) && !slices.Contains(hints, known.Hint()) {
-			hints = append(hints, known.Hint())
-		}
-	}
-	return strings.Join(hints, "; ")
-}
 
 // connectHint returns what an operator can do about an error of connecting, or
 // "". It reads the text where go-ldap keeps no more of the cause.

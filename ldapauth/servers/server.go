@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
+	"sync"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -30,79 +31,104 @@ const (
 	purposes                  // how many there are
 )
 
-// server is one of the directory's servers with its idle connections.
+const (
+	// leastPatience is how long an operation on a connection from the pool may take at least before the connection is
+	// taken for dead: a firewall that forgot it drops what is sent on it without a word.
+	leastPatience = time.Second
+	// patienceFactor is how many times longer than usual an answer may take on such a connection.
+	patienceFactor = 4
+)
+
+// server is one address of a directory with its connections.
 type server struct {
-	url      string // for logs and errors
-	address  string // host:port
+	target
+	set      *Set
 	security security
 	tls      *tls.Config
 	dialer   net.Dialer
+	pools    [purposes]pool
+	turn     chan struct{} // is held for a bind as the service account
 
-	bindDN       string
-	bindPassword Secret
-	pools        [purposes]pool
+	// Guarded by Set.mu.
+	down, probing bool
+	nextProbe     time.Time
+
+	mu      sync.Mutex
+	open    map[*conn]bool
+	retired bool
+	figures figures
 }
 
-// newServer takes a URL that Config.validate has passed.
-func newServer(rawURL string, cfg *Config) (*server, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, err
+func (s *Set) newServer(from *source, t target) *server {
+	srv := &server{
+		target: t, set: s, security: from.security, turn: make(chan struct{}, 1), open: make(map[*conn]bool),
+		dialer: net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}},
+		tls:    &tls.Config{ServerName: t.host, RootCAs: s.cfg.Roots, MinVersion: tls.VersionTLS12},
 	}
-	s := &server{url: rawURL, bindDN: cfg.BindDN, bindPassword: cfg.BindPassword}
-	port := ldap.DefaultLdapPort
-	switch {
-	case u.Scheme == "ldaps":
-		s.security, port = implicitTLS, ldap.DefaultLdapsPort
-	case cfg.StartTLS:
-		s.security = startTLS
-	default:
-		s.security = plaintext
+	if from.serverName != "" {
+		srv.tls.ServerName = from.serverName
 	}
-	if u.Port() != "" {
-		port = u.Port()
+	if read := s.cfg.ClientCertificate; read != nil { // and no resumed sessions, which go on with an old certificate
+		srv.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return read() }
+	} else {
+		srv.tls.ClientSessionCache = tls.NewLRUClientSessionCache(s.cfg.MaxBinds + s.cfg.MaxSearches)
 	}
-	s.address = net.JoinHostPort(u.Hostname(), port)
-	s.tls = &tls.Config{
-		ServerName:         u.Hostname(),
-		RootCAs:            cfg.Roots,
-		MinVersion:         tls.VersionTLS12,
-		ClientSessionCache: tls.NewLRUClientSessionCache(cfg.MaxBinds + cfg.MaxSearches),
-	}
-	return s, nil
+	return srv
 }
 
-// do runs one operation on a pooled or new connection. An idle connection may
-// have died unnoticed, so one that breaks is followed by a new one, once. The
-// error names the server and has a hint.
-func (s *server) do(ctx context.Context, p purpose, op func(*conn) error) error {
-	if c := s.pools[p].take(); c != nil {
-		err := s.try(ctx, c, p, op)
-		if err == nil || answered(err) {
+// do runs one operation on a connection from the pool or a new one. The connection from the pool may have died unnoticed,
+// so one that breaks is followed by a new one, once; after one that is silent another server is the better choice where
+// there is one. The error names the server and has a hint.
+func (s *server) do(ctx context.Context, op operation, until time.Time, others bool) error {
+	if c := s.pools[op.purpose].take(); c != nil {
+		patience := s.patience(op.purpose)
+		soon := time.Now().Add(patience)
+		if soon.After(until) {
+			soon = until
+		}
+		err := s.try(ctx, c, op, soon)
+		var silent *silentError
+		switch {
+		case err == nil || answered(err):
 			return err
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", s.url, WithHint(err, connectHint(err)))
+		case errors.As(err, &silent):
+			silent.pooled = true
+			s.dropIdle() // they have gone the same way
+			if others || !soon.Before(until) {
+				return s.failure(err)
+			}
+		case ctx.Err() != nil:
+			return s.failure(err)
 		}
 	}
-	c, err := s.connect(ctx, p)
+	c, err := s.connect(ctx, until, op.purpose)
 	if err != nil {
 		return err
 	}
-	err = s.try(ctx, c, p, op)
-	if err == nil || answered(err) {
+	if err = s.try(ctx, c, op, until); err == nil || answered(err) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", s.url, WithHint(err, connectHint(err)))
+	return s.failure(err)
+}
+
+func (s *server) failure(err error) error {
+	return fmt.Errorf("%s: %w", s.name, WithHint(err, connectHint(err)))
 }
 
 // try runs the operation and keeps the connection if it is still good.
-func (s *server) try(ctx context.Context, c *conn, p purpose, op func(*conn) error) error {
-	err := c.run(ctx, func(*ldap.Conn) error { return op(c) })
-	if c.spoilt || !reusable(p, err) {
+func (s *server) try(ctx context.Context, c *conn, op operation, until time.Time) error {
+	s.figures.begin(op.purpose)
+	began, used := time.Now(), c.used
+	err := c.run(ctx, until, func() error { return op.ask(c) })
+	s.figures.end(op.purpose, time.Since(began), err)
+	if op.background {
+		c.used = used
+	}
+	if c.spoilt || !reusable(op.purpose, err) || c.fresh && op.background {
 		c.close()
 	} else {
-		s.pools[p].put(c)
+		c.fresh = false
+		s.pools[op.purpose].put(c)
 	}
 	return err
 }
@@ -115,45 +141,59 @@ func reusable(p purpose, err error) bool {
 	return err == nil || !unavailable(err)
 }
 
+// patience is how long an answer is waited for on a connection from the pool.
+func (s *server) patience(p purpose) time.Duration {
+	return max(leastPatience, patienceFactor*s.figures.usual(p))
+}
+
 // connect opens a connection and makes it fit for its purpose.
-func (s *server) connect(ctx context.Context, p purpose) (*conn, error) {
-	c, err := s.dial(ctx)
-	if err != nil {
-		return nil, &ConnectError{Doing: "connecting to " + s.url, Err: err, hint: connectHint(err), elsewhere: true}
+func (s *server) connect(ctx context.Context, until time.Time, p purpose) (*conn, error) {
+	s.set.refresh()
+	if p == searchConn {
+		if _, err := s.set.service.current(s); err != nil {
+			return nil, err // not even dialled: there is no password to bind with
+		}
 	}
-	if p == searchConn && s.bindDN != "" {
-		if err := c.run(ctx, s.bindService); err != nil {
+	began := time.Now()
+	c, err := s.dial(ctx, until)
+	if err != nil {
+		s.figures.failed(p, time.Since(began), err)
+		return nil, &ConnectError{Doing: "connecting to " + s.name, Err: err, hint: connectHint(err), elsewhere: true}
+	}
+	if p == searchConn {
+		if err := s.set.service.bind(ctx, until, c); err != nil {
 			c.close()
-			hint := connectHint(err)
-			if ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials) {
-				hint = "check bind_dn and bind_password, and that the account is not locked"
-			}
-			return nil, &ConnectError{
-				Doing: "binding as the service account to " + s.url, Err: err,
-				hint: hint, elsewhere: unavailable(err),
-			}
+			return nil, err
 		}
 	}
 	return c, nil
 }
 
-func (s *server) bindService(l *ldap.Conn) error {
-	res, err := l.SimpleBind(&ldap.SimpleBindRequest{
-		Username: s.bindDN, Password: string(s.bindPassword),
-		Controls: []ldap.Control{ldap.NewControlBeheraPasswordPolicy()},
-	})
-	if err != nil {
-		return err
+// dropIdle closes the connections that lie in the pools.
+func (s *server) dropIdle() {
+	for i := range s.pools {
+		s.pools[i].drop()
 	}
-	if policy := passwordPolicy(res); policy != nil && policy.Error == PolicyChangeAfterReset {
-		// The server would answer every search with 50 from now on.
-		return ldap.NewError(ldap.LDAPResultInsufficientAccessRights, errors.New("the service account must change its password first"))
-	}
-	return nil
 }
 
-func (s *server) close() {
+// retire ends the server: connections in use are closed after their operation.
+func (s *server) retire() {
+	s.mu.Lock()
+	s.retired = true
+	s.mu.Unlock()
 	for i := range s.pools {
 		s.pools[i].close()
+	}
+}
+
+// end closes all connections, those in use as well.
+func (s *server) end() {
+	s.retire()
+	s.mu.Lock()
+	open := s.open
+	s.open = make(map[*conn]bool)
+	s.mu.Unlock()
+	for c := range open {
+		c.raw.Close()
 	}
 }
