@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,21 +19,23 @@ import (
 	"persona-sidecar/ldapauth/schema"
 )
 
-// company is the server of all tests that change nothing in it; it is started
-// by the first of them.
-var company struct {
-	once   sync.Once
-	dir    string
-	server *ldaptest.Server
-	err    error
-}
+// The servers of all tests that change nothing that others read.
+var (
+	sharedServers = map[ldaptest.Kind]*ldaptest.Shared{
+		ldaptest.Slapd: {Start: func(dir string) (*ldaptest.Server, error) {
+			return ldaptest.Start(dir, ldaptest.Options{LDIF: ldaptest.CompanyOf(1000)})
+		}},
+		ldaptest.DS389:   {Start: ldaptest.Start389},
+		ldaptest.SambaAD: {Start: ldaptest.StartSamba},
+	}
+	presets = map[ldaptest.Kind]string{ldaptest.Slapd: "openldap", ldaptest.DS389: "389ds", ldaptest.SambaAD: "activedirectory"}
+)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if company.server != nil {
-		company.server.Stop()
+	for _, server := range sharedServers {
+		server.Stop()
 	}
-	os.RemoveAll(company.dir)
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -44,21 +45,18 @@ func TestMain(m *testing.M) {
 
 func sharedSlapd(tb testing.TB) *ldaptest.Server {
 	tb.Helper()
-	if testing.Short() {
-		tb.Skip("needs slapd")
+	return sharedServers[ldaptest.Slapd].Server(tb)
+}
+
+// onEach runs a test against every kind of server, started once for all tests.
+func onEach(t *testing.T, test func(*testing.T, *ldaptest.Server)) {
+	t.Helper()
+	for kind, server := range sharedServers {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(t, server.Server(t))
+		})
 	}
-	company.once.Do(func() {
-		if company.dir, company.err = os.MkdirTemp("", "ldapauth"); company.err == nil {
-			company.server, company.err = ldaptest.Start(company.dir, ldaptest.Options{LDIF: ldaptest.CompanyOf(1000)})
-		}
-	})
-	if company.err != nil && os.Getenv("CI") != "true" && strings.Contains(company.err.Error(), "not installed") {
-		tb.Skip(company.err)
-	}
-	if company.err != nil {
-		tb.Fatal(company.err)
-	}
-	return company.server
 }
 
 // preset returns a preset that there is.
@@ -75,7 +73,7 @@ func config(s *ldaptest.Server) ldapauth.Config {
 	return ldapauth.Config{
 		Name: "corp", URLs: []string{s.LDAPSURL()}, Roots: s.Roots(),
 		BindDN: s.BindDN, BindPassword: ldapauth.Secret(s.BindPassword), BaseDN: s.BaseDN,
-		Schema: preset("openldap"), Domains: []string{"example.test", "example.net"},
+		Schema: preset(presets[s.Kind]), Domains: []string{"example.test", "example.net"},
 		RefusalTime: time.Millisecond, Log: zerolog.Nop(),
 	}
 }

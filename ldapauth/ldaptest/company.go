@@ -67,6 +67,7 @@ var LongPassword = strings.Repeat("0123456789", 12)
 //	tim         a second uid, timothy
 //	uma         a password outside ASCII, UmlautPassword
 //	victor      proxyAddresses as Exchange writes them
+//	zoë         a login outside ASCII
 //	SpecialLogin
 //
 // In Active Directory alone:
@@ -159,6 +160,7 @@ func people(kind Kind) []entry {
 		person("odd", "Olga", "Odd").
 			with("mail", "olga@example.test", "olga@sub.example.test", "olga@notexample.test", "olga@example.test.evil.example",
 				`"olga"@example.test`, "olga @example.test", "olga@@example.test", "@example.test", "olga@", "olga@example.test."),
+		person("zoë", "Zoë", "Zeller").with("mail", "zoe@example.test"),
 		person(SpecialLogin, "Star", "Special").with("mail", "special@example.test"),
 	}
 	timothy := person("tim", "Tim", "Tanner").with("mail", "tim@example.test")

@@ -3,6 +3,7 @@ package ldaptest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -33,6 +34,14 @@ func adCompany() []entry {
 	group := func(name string, members ...string) entry {
 		return entry{dn: "CN=" + name + "," + adPeople}.with("objectClass", "group").with("sAMAccountName", name).with("member", members...)
 	}
+	rules := func(name string, maxAge time.Duration, threshold string) entry {
+		return entry{dn: "CN=" + name + ",CN=Password Settings Container,CN=System," + ADBaseDN}.with("objectClass", "msDS-PasswordSettings").
+			with("msDS-PasswordSettingsPrecedence", "1").with("msDS-PasswordReversibleEncryptionEnabled", "FALSE").
+			with("msDS-PasswordHistoryLength", "0").with("msDS-PasswordComplexityEnabled", "FALSE").
+			with("msDS-MinimumPasswordLength", "1").with("msDS-MinimumPasswordAge", "0").
+			with("msDS-MaximumPasswordAge", interval(maxAge)).with("msDS-LockoutThreshold", threshold).
+			with("msDS-LockoutObservationWindow", interval(time.Minute)).with("msDS-LockoutDuration", interval(time.Minute))
+	}
 	alice := person("alice", "Alice Adams").with("proxyAddresses", "SMTP:alice@example.test", "smtp:a.adams@example.test", "smtp:Alice@Example.NET", "smtp:alice.adams@example.test")
 	nina := person("nina", "Nina North")
 	return []entry{
@@ -61,15 +70,12 @@ func adCompany() []entry {
 				"X400:c=de;a= ;p=Example;s=Vance;g=Victor;", "noreply@example.test"),
 		person("wendy", "Wendy White").with("userWorkstations", "ELSEWHERE"),
 		entry{dn: "CN=contact," + adPeople}.with("objectClass", "contact").with("proxyAddresses", "smtp:alice.adams@example.test"),
+		addressless("zoë", "Zoë Zeller", Password).with("mail", "zoe@example.test"),
 		group("team", nina.dn),
 		group("staff", alice.dn, "CN=team,"+adPeople),
-		entry{dn: "CN=expiring,CN=Password Settings Container,CN=System," + ADBaseDN}.with("objectClass", "msDS-PasswordSettings").
-			with("msDS-PasswordSettingsPrecedence", "1").with("msDS-PasswordReversibleEncryptionEnabled", "FALSE").
-			with("msDS-PasswordHistoryLength", "0").with("msDS-PasswordComplexityEnabled", "FALSE").
-			with("msDS-MinimumPasswordLength", "1").with("msDS-MinimumPasswordAge", "0").
-			with("msDS-MaximumPasswordAge", interval(100*time.Nanosecond)).with("msDS-LockoutThreshold", "0").
-			with("msDS-LockoutObservationWindow", interval(time.Minute)).with("msDS-LockoutDuration", interval(time.Minute)).
-			with("msDS-PSOAppliesTo", "CN=Frank Fox,"+adPeople),
+		// The lock-out of the domain would stop tests that type wrong passwords.
+		rules("patient", time.Duration(math.MaxInt64), "0").
+			with("msDS-PSOAppliesTo", "CN=Bob Brown,"+adPeople, "CN=Carol Clark,"+adPeople, "CN=Dave Davis,"+adPeople, "CN=Erin Evans,"+adPeople),
 	}
 }
 
