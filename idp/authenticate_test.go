@@ -326,6 +326,23 @@ func TestPersonWithoutAddress(t *testing.T) {
 	}
 }
 
+func TestContestedAddress(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.directory.Change("alice-id", func(a *idptest.Account) {
+		a.Addresses, a.Contested = idptest.Addresses("a@example.test"), idptest.Addresses("alice@example.test", "alice@elsewhere.test")
+	})
+	b := w.browser()
+	b.signIn("alice", password)
+	wantPage(t, b.get(forAlice+"&signed_in=1"), http.StatusOK, "nother entry of the directory of example.test", "alice@example.test", "a@example.test")
+	if page := wantPage(t, b.get("/persona/"), http.StatusOK, "nother entry of the directory of example.test", "alice@example.test"); strings.Contains(page, "elsewhere.test") {
+		t.Errorf("an address of another domain is told: %s", page)
+	}
+	w.directory.Change("alice-id", func(a *idptest.Account) { a.Addresses = nil })
+	wantPage(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusForbidden,
+		"Another entry of the directory of example.test has your address alice@example.test")
+}
+
 func TestThrottledSignIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

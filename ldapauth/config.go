@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/mailbox"
 	"persona-sidecar/ldapauth/schema"
 	"persona-sidecar/ldapauth/servers"
 
@@ -108,7 +109,7 @@ func (c *Config) validate() error {
 	fault(c.BindDN != "" && c.BindPassword == "", "bind_dn without a password: set bind_password_file")
 	fault(c.BindDN == "" && c.BindPassword != "", "a bind password without bind_dn")
 	for _, domain := range c.Domains {
-		_, ok := canonicalDomain(domain)
+		_, ok := mailbox.ParseDomain(domain)
 		fault(!ok, "%q is not a mail domain", domain)
 	}
 	fault(c.Timeout < 0 || c.RefusalTime < 0, "a negative time")

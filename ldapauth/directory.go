@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/mailbox"
 	"persona-sidecar/ldapauth/servers"
 
 	"github.com/rs/zerolog"
@@ -16,17 +17,16 @@ import (
 // Directory is one company directory on one or several servers. It is safe for
 // concurrent use.
 type Directory struct {
-	cfg               Config
-	log               zerolog.Logger
-	domains           map[string]bool // canonical
-	addressAttributes []addressAttribute
+	cfg       Config
+	log       zerolog.Logger
+	mailboxes *mailbox.Reader
 	// attributes that a search asks for: a whole person, what is read again
 	// after the bind, only who it is
 	wholePerson, again, onlyID []string
 
 	servers   *servers.Set
 	minDelay  minDelay
-	ambiguous reminders
+	reminders reminders
 }
 
 // New checks the configuration and returns a Directory. It does no I/O: a
@@ -47,18 +47,11 @@ func New(cfg Config) (*Directory, error) {
 	}
 	d := &Directory{
 		cfg: cfg, log: cfg.Log, servers: set,
-		domains:     make(map[string]bool),
+		mailboxes:   mailbox.NewReader(cfg.Schema.AddressAttributes, cfg.Domains, cfg.Schema.SelfService && !cfg.Schema.MailIsAdminOnly),
 		wholePerson: personAttributes(cfg.Schema),
 		again:       stateAttributes(cfg.Schema),
 		onlyID:      []string{cfg.Schema.ID.Attribute},
 		minDelay:    minDelay{step: cfg.RefusalTime},
-	}
-	for _, domain := range cfg.Domains {
-		canonical, _ := canonicalDomain(domain) // validate has passed it
-		d.domains[canonical] = true
-	}
-	for _, name := range cfg.Schema.AddressAttributes {
-		d.addressAttributes = append(d.addressAttributes, addressAttribute{name: name, prefixed: strings.EqualFold(name, "proxyAddresses")})
 	}
 	return d, nil
 }
@@ -129,7 +122,7 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 		return entry{}, err
 	}
 	if f.more || len(f.entries) > 1 {
-		d.log.Warn().Str("login", login).Strs("ids", ids(f.entries)).
+		d.log.Warn().Str("login", login).Strs("dns", names(f.entries)).
 			Str("hint", "make the login attributes unique, or name fewer").
 			Msg("sign-in refused: this name matches more than one entry")
 		return entry{}, nil

@@ -8,21 +8,24 @@ import (
 
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/mailbox"
+
+	"github.com/rs/zerolog"
 )
 
 // addressesPerSearch keeps the filter of one search short.
 const addressesPerSearch = 20
 
 // confirm reads the entry again after its password was proven, and with the
-// same search looks for second owners of its addresses. first is the entry
+// same search looks for second holders of its addresses. first is the entry
 // as it was a moment ago: the people's filter was applied then, and its names
 // are not asked for once more.
 func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, error) {
-	before := d.addresses(first)
+	before := d.mailboxes.Read(first.values).Addresses()
 	if len(before) == 0 || len(before) > addressesPerSearch {
 		return d.read(ctx, first.id)
 	}
-	f, err := d.search(ctx, d.ownerFilter(before...), d.again)
+	f, err := d.search(ctx, d.holderFilter(before...), d.again)
 	if err != nil {
 		return identity.Result{}, err
 	}
@@ -30,8 +33,8 @@ func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, 
 	if !ok || e.id != first.id {
 		return d.read(ctx, first.id)
 	}
-	now := d.addresses(e)
-	if slices.ContainsFunc(now, func(a browserid.Address) bool { return !slices.Contains(before, a) }) {
+	report := d.mailboxes.Read(e.values)
+	if slices.ContainsFunc(report.Addresses(), func(a browserid.Address) bool { return !slices.Contains(before, a) }) {
 		return d.read(ctx, first.id)
 	}
 	for _, attribute := range first.Attributes {
@@ -39,7 +42,7 @@ func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, 
 			e.Attributes = append(e.Attributes, attribute)
 		}
 	}
-	return d.result(e, now), nil
+	return d.result(e, report), nil
 }
 
 // read reads one of the people by id, with the addresses that are theirs alone.
@@ -51,7 +54,7 @@ func (d *Directory) read(ctx context.Context, id string) (identity.Result, error
 	e, ok := f.only()
 	if !ok || e.id != id {
 		if len(f.entries) > 1 {
-			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.ID.Attribute).
+			d.log.Error().Str("id", id).Str("attribute", d.cfg.Schema.ID.Attribute).Strs("dns", names(f.entries)).
 				Str("hint", "id_attribute must be unique").Msg("sign-in refused: more than one entry has this id")
 		}
 		return identity.Result{Status: identity.Gone, Person: identity.Person{Directory: d.cfg.Name, ID: id}}, nil
@@ -59,73 +62,97 @@ func (d *Directory) read(ctx context.Context, id string) (identity.Result, error
 	if d.state(e) != identity.OK {
 		return d.result(e, nil), nil
 	}
-	addresses, err := d.owned(ctx, id, d.addresses(e))
+	report, err := d.addresses(ctx, e)
 	if err != nil {
 		return identity.Result{}, err
 	}
-	return d.result(e, addresses), nil
+	return d.result(e, report), nil
 }
 
 // result judges the entry's own account state.
-func (d *Directory) result(e entry, addresses []browserid.Address) identity.Result {
+func (d *Directory) result(e entry, report mailbox.Report) identity.Result {
 	if status := d.state(e); status != identity.OK {
 		return identity.Result{Status: status, Person: identity.Person{Directory: d.cfg.Name, ID: e.id}, MayTell: true}
 	}
+	for _, value := range report {
+		if value.Reason != "" {
+			d.log.Debug().Str("id", e.id).Str("attribute", value.Attribute).Str("value", value.Written).
+				Str("reason", string(value.Reason)).Msg("not an address that counts")
+		}
+	}
 	p := d.person(e)
-	p.Addresses = addresses
+	p.Addresses, p.Contested = report.Addresses(), report.Contested()
 	return identity.Result{Status: identity.OK, Person: p, MayTell: true}
 }
 
-// owned drops every address that anything else in the directory claims,
-// a disabled account or a mailing list included.
+// addresses judges every address of an entry; those that anything else in the directory has, too, a disabled
+// account or a mailing list included, do not count.
 //
-// One search carries many addresses. If it finds the person and nothing else,
-// none of them has a second owner. If it finds anything else, or the server
-// held entries back, it does not say which address is ambiguous: then each
+// One search carries many addresses. If it finds the entry and nothing else,
+// none of them has a second holder. If it finds anything else, or the server
+// held entries back, it does not say which address is contested: then each
 // address is asked for by itself, where two entries are enough to know.
-func (d *Directory) owned(ctx context.Context, id string, addresses []browserid.Address) ([]browserid.Address, error) {
-	var kept []browserid.Address
-	for chunk := range slices.Chunk(addresses, addressesPerSearch) {
-		f, err := d.search(ctx, d.ownerFilter(chunk...), d.onlyID)
+func (d *Directory) addresses(ctx context.Context, e entry) (mailbox.Report, error) {
+	report := d.mailboxes.Read(e.values)
+	for chunk := range slices.Chunk(report.Addresses(), addressesPerSearch) {
+		f, err := d.search(ctx, d.holderFilter(chunk...), d.onlyID)
 		if err != nil {
 			return nil, err
 		}
-		if e, ok := f.only(); ok && e.id == id {
-			kept = append(kept, chunk...)
+		if only, ok := f.only(); ok && only.id == e.id {
 			continue
 		}
 		for _, address := range chunk {
-			mine, err := d.ownsAlone(ctx, id, address)
+			f, err := d.search(ctx, d.holderFilter(address), d.onlyID)
 			if err != nil {
 				return nil, err
 			}
-			if mine {
-				kept = append(kept, address)
+			only, ok := f.only()
+			switch {
+			case ok && only.id == e.id:
+				continue
+			case len(f.entries) > 0:
+				report.Drop(address, mailbox.Contested, names(f.entries))
+			case d.cfg.Schema.IgnoreHolders != "":
+				report.Drop(address, mailbox.Ignored, nil)
+			default:
+				report.Drop(address, mailbox.NotSearchable, nil)
 			}
 		}
 	}
-	return kept, nil
+	d.warn(e, report)
+	return report, nil
 }
 
-func (d *Directory) ownsAlone(ctx context.Context, id string, address browserid.Address) (bool, error) {
-	f, err := d.search(ctx, d.ownerFilter(address), d.onlyID)
-	if err != nil {
-		return false, err
+// warn tells the administrator, once an hour, what only they can change.
+func (d *Directory) warn(e entry, report mailbox.Report) {
+	for _, value := range report {
+		warning := func() *zerolog.Event { return d.log.Warn().Str("id", e.id).Stringer("address", value.Address) }
+		switch {
+		case value.Reason == mailbox.Contested && d.reminders.first(value.Address.String()):
+			dns := value.Holders
+			if !slices.Contains(dns, e.DN) {
+				dns = append(slices.Clone(dns), e.DN)
+			}
+			warning().Strs("dns", dns).Str("hint", "take it from all but one of them, or name in ignore_holders those that do not count").
+				Msg("address withheld: more than one entry has it")
+		case value.Reason == mailbox.NotSearchable && d.reminders.first(value.Attribute+" "+value.Address.String()):
+			warning().Str("attribute", value.Attribute).Str("hint", "let bind_dn search by the attribute").
+				Msg("address withheld: a search for it does not find the entry")
+		case value.Reason == mailbox.TooMany && d.reminders.first(e.id):
+			warning().Msg("an entry has too many addresses: the rest is ignored")
+		case value.Reason == mailbox.SelfService && d.reminders.first(string(mailbox.SelfService)):
+			d.log.Warn().Str("hint", "if they cannot, set mail_is_admin_only: true").
+				Msg("addresses withheld: people of this kind of directory may write their own mail attribute")
+		}
 	}
-	if e, ok := f.only(); ok && e.id == id {
-		return true, nil
-	}
-	if d.ambiguous.first(address.String()) {
-		d.log.Warn().Stringer("address", address).Strs("ids", ids(f.entries)).
-			Str("hint", "take it from one of them").Msg("address withheld: two entries claim it")
-	}
-	return false, nil
 }
 
-func ids(entries []entry) []string {
+// names returns the DNs of entries.
+func names(entries []entry) []string {
 	var list []string
 	for _, e := range entries {
-		list = append(list, e.id)
+		list = append(list, e.DN)
 	}
 	return list
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/mailbox"
 	"persona-sidecar/ldapauth/servers"
 
 	"github.com/go-ldap/ldap/v3"
@@ -35,9 +36,10 @@ func (d *Directory) Sample(ctx context.Context, n int) (Sample, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	var claims []string // values that end like an address of ours
-	for domain := range d.domains {
-		for _, attribute := range d.addressAttributes {
-			claims = append(claims, "("+attribute.name+"=*@"+ldap.EscapeFilter(domain)+")")
+	for _, domain := range d.cfg.Domains {
+		canonical, _ := mailbox.ParseDomain(domain)
+		for _, attribute := range d.cfg.Schema.AddressAttributes {
+			claims = append(claims, "("+attribute+"=*@"+ldap.EscapeFilter(canonical)+")")
 		}
 	}
 	slices.Sort(claims)
@@ -62,12 +64,9 @@ func (d *Directory) Sample(ctx context.Context, n int) (Sample, error) {
 	}
 	sample.People = len(entries)
 	for _, e := range entries {
-		for _, attribute := range d.addressAttributes {
-			for _, written := range attribute.written(e.values(attribute.name)) {
-				address, ok := canonicalAddress(written)
-				if ok && !d.domains[address.Domain()] && !slices.Contains(sample.Domains, address.Domain()) {
-					sample.Domains = append(sample.Domains, address.Domain())
-				}
+		for _, value := range d.mailboxes.Read(e.values) {
+			if domain := value.Address.Domain(); value.Reason == mailbox.OtherDomain && !slices.Contains(sample.Domains, domain) {
+				sample.Domains = append(sample.Domains, domain)
 			}
 		}
 	}
@@ -84,16 +83,15 @@ func (d *Directory) sample(ctx context.Context, entries []entry, n int, sample *
 		if e.id == "" || d.state(e) != identity.OK {
 			continue
 		}
-		claimed := d.addresses(e)
-		owned, err := d.owned(ctx, e.id, claimed)
+		report, err := d.addresses(ctx, e)
 		if err != nil {
 			return err
 		}
-		if len(owned) > 0 {
+		if owned := report.Addresses(); len(owned) > 0 {
 			sample.Addresses = append(sample.Addresses, owned[0].String())
 		}
-		for _, address := range claimed {
-			if !slices.Contains(owned, address) && !slices.Contains(sample.Ambiguous, address.String()) {
+		for _, address := range report.Contested() {
+			if !slices.Contains(sample.Ambiguous, address.String()) {
 				sample.Ambiguous = append(sample.Ambiguous, address.String())
 			}
 		}

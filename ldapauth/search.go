@@ -82,18 +82,19 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxIDLength && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// ownerFilter finds everything in the directory, people or not, that claims
-// one of the addresses.
-func (d *Directory) ownerFilter(addresses ...browserid.Address) string {
+// holderFilter finds everything in the directory, people or not, that has one of the addresses and counts as a
+// holder.
+func (d *Directory) holderFilter(addresses ...browserid.Address) string {
 	var terms []string
 	for _, address := range addresses {
-		for _, attribute := range d.addressAttributes {
-			for _, value := range attribute.spellings(address) {
-				terms = append(terms, equals(attribute.name, value))
-			}
+		for _, spelling := range d.mailboxes.Spellings(address) {
+			terms = append(terms, equals(spelling.Attribute, spelling.Value))
 		}
 	}
-	return anyOf(terms)
+	if d.cfg.Schema.IgnoreHolders == "" {
+		return anyOf(terms)
+	}
+	return "(&" + anyOf(terms) + "(!" + d.cfg.Schema.IgnoreHolders + "))"
 }
 
 // equals is the one place where a value enters a filter and is escaped.

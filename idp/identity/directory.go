@@ -155,6 +155,9 @@ type Person struct {
 	// Addresses lie in the mail domains that the directory is asked for, and
 	// belong to no other entry; primary first.
 	Addresses []browserid.Address
+	// Contested are addresses that the entry has in those domains, and another
+	// entry has, too: they belong to no one until an administrator decides.
+	Contested []browserid.Address
 }
 
 // DisplayName returns how a page addresses the person.

@@ -171,12 +171,17 @@ func (h *Host) admit(person *Person, id string) error {
 	if person.Directory != h.DirectoryName || person.ID == "" || (id != "" && person.ID != id) {
 		return errors.New("the answer is about another person than the one asked for")
 	}
+	person.Addresses, person.Contested = h.own(person.Addresses), h.own(person.Contested)
+	return nil
+}
+
+// own returns the addresses in the host's domains, each once.
+func (h *Host) own(addresses []browserid.Address) []browserid.Address {
 	var kept []browserid.Address
-	for _, address := range person.Addresses {
+	for _, address := range addresses {
 		if slices.Contains(h.Domains, address.Domain()) && !slices.Contains(kept, address) {
 			kept = append(kept, address)
 		}
 	}
-	person.Addresses = kept
-	return nil
+	return kept
 }

@@ -30,7 +30,7 @@ type account struct {
 	SignedOut                      string
 	SignedIn, Unavailable, Private bool
 	Name, Login                    string
-	Addresses                      []browserid.Address
+	Addresses, Contested           []browserid.Address
 	Ends                           time.Time // at the latest
 }
 
@@ -46,6 +46,7 @@ func (p *Pages) getAccount(w http.ResponseWriter, r *http.Request, h *identity.H
 	if subject != nil {
 		data.Private, data.Ends = !subject.Shared, subject.Ends
 		data.Name, data.Login, data.Addresses = subject.Person.DisplayName(), subject.Person.Login, subject.Person.Addresses
+		data.Contested = subject.Person.Contested
 	}
 	if unavailable {
 		w.Header().Set("Retry-After", "30")

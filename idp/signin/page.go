@@ -46,6 +46,7 @@ type page struct {
 
 	Name      string // other
 	Addresses []browserid.Address
+	Contested bool   // Email is theirs, and another entry's, too
 	Again     string // cookieless: where to begin again
 	From      string // unknown_hub: the origin
 
@@ -133,6 +134,7 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 		}
 	case !subject.Owns(address):
 		data.State, data.Name, data.Addresses = stateOther, subject.Person.DisplayName(), subject.Person.Addresses
+		data.Contested = slices.Contains(subject.Person.Contested, address)
 	case justSignedIn:
 		data.State = stateReturn
 	default:

@@ -26,7 +26,7 @@ const longestSignIn = 30 * time.Second
 // Implementations are safe for concurrent use and do not block.
 type Events interface {
 	// SignIn: the form was sent. The result is ok, the reason of a refusal
-	// (empty, malformed, throttled, no_address or an identity.Status as text),
+	// (empty, malformed, throttled, no_address, contested or an identity.Status as text),
 	// or the code of an outage (directory_unavailable, sessions_unavailable).
 	SignIn(host, result string)
 }
@@ -128,6 +128,10 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 		}
 		refusal := refused("no_address", "no_address")
 		refusal.args = map[string]string{"host": h.Name}
+		if contested := result.Person.Contested; len(contested) > 0 {
+			refusal = refused("contested", "contested")
+			refusal.args = map[string]string{"host": h.Name, "address": contested[0].String()}
+		}
 		return result, refusal, nil
 	case identity.Throttled:
 		return result, throttled(attempt), nil
