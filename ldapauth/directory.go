@@ -203,6 +203,15 @@ func (d *Directory) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Peers looks at each address of the directory's servers in turn: whether it is reached, its TLS certificates, the bind of
+// the service account, the base.
+func (d *Directory) Peers(ctx context.Context) []servers.Peer {
+	return d.servers.Peers(ctx, d.cfg.BaseDN)
+}
+
+// Stats returns the figures of the directory's servers.
+func (d *Directory) Stats() servers.Stats { return d.servers.Stats() }
+
 // Close closes all connections. Calls in flight end with an error.
 func (d *Directory) Close() error {
 	d.servers.Close()

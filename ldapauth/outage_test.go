@@ -145,20 +145,20 @@ func TestRestartedServer(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{})
-	r := newRelay(t, s.LDAPSURL()[len("ldaps://"):])
+	r := ldaptest.StartRelay(t, "127.0.0.1:0", s.LDAPSURL()[len("ldaps://"):])
 	cfg := config(s)
-	cfg.URLs = []string{"ldaps://" + r.address()}
+	cfg.URLs = []string{"ldaps://" + r.Address()}
 	d := open(t, cfg)
 	id := signIn(t, d, "alice", ldaptest.Password).Person.ID
 	for range 3 {
-		r.dieAtNextUse()
+		r.DieAtNextUse()
 		wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
-		r.dieAtNextUse()
+		r.DieAtNextUse()
 		wantStatus(t, lookUp(t, d, id), identity.OK, true)
-		r.dieAtNextUse()
+		r.DieAtNextUse()
 		wantStatus(t, signIn(t, d, "stranger", "wrong"), identity.Refused, false)
 	}
-	if n := r.died(); n < 9 { // at least one a round: the test did what it says
+	if n := r.Died(); n < 9 { // at least one a round: the test did what it says
 		t.Errorf("only %d connections died", n)
 	}
 }
@@ -166,12 +166,12 @@ func TestIdleConnections(t *testing.T) {
 func TestServerThatClosesIdleConnections(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{Idle: time.Second})
-	r := newRelay(t, s.LDAPSURL()[len("ldaps://"):])
+	r := ldaptest.StartRelay(t, "127.0.0.1:0", s.LDAPSURL()[len("ldaps://"):])
 	cfg := config(s)
-	cfg.URLs = []string{"ldaps://" + r.address()}
+	cfg.URLs = []string{"ldaps://" + r.Address()}
 	d := open(t, cfg)
 	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
-	eventually(t, "the server closes the idle connections", func() bool { return r.open() == 0 })
+	eventually(t, "the server closes the idle connections", func() bool { return r.Open() == 0 })
 	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 }
 
@@ -248,7 +248,7 @@ func TestMisconfiguration(t *testing.T) {
 	s := sharedSlapd(t)
 	strict := ldaptest.StartSlapd(t, ldaptest.Options{RequireTLS: true})
 	plain := ldaptest.StartSlapd(t, ldaptest.Options{NoTLS: true})
-	otherName := "ldaps://" + newRelayOn(t, "127.0.0.2:0", "127.0.0.1:"+port(s.LDAPSURL())).address()
+	otherName := "ldaps://" + ldaptest.StartRelay(t, "127.0.0.2:0", "127.0.0.1:"+port(s.LDAPSURL())).Address()
 	for name, c := range map[string]struct {
 		server *ldaptest.Server
 		change func(*ldapauth.Config)

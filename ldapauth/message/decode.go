@@ -25,7 +25,8 @@ const (
 // MaxSize bounds one message, in bytes: an entry with all the attributes that we ask for is far below.
 const MaxSize = 16 << 20
 
-var errMalformed = errors.New("the server's answer is not LDAP")
+// ErrMalformed means that what the server sent is not LDAP.
+var ErrMalformed = errors.New("the server's answer is not LDAP")
 
 // Read takes one message from a stream, into b if there is space. The error is io.EOF where the stream ended between two.
 func Read(r *bufio.Reader, b []byte) ([]byte, error) {
@@ -37,7 +38,7 @@ func Read(r *bufio.Reader, b []byte) ([]byte, error) {
 		return nil, err
 	}
 	if head[0] != tagSequence || head[1] == 0x80 || head[1] > 0x84 {
-		return nil, errMalformed
+		return nil, ErrMalformed
 	}
 	octets := 0
 	if head[1] > 0x80 {
@@ -92,7 +93,7 @@ func Parse(b []byte) (Message, error) {
 		m.controls = contents.take(context0Constructed)
 	}
 	if contents.bad || m.ID < 0 {
-		return Message{}, errMalformed
+		return Message{}, ErrMalformed
 	}
 	return m, nil
 }
@@ -104,7 +105,7 @@ func (m Message) Result() error {
 	code := r.integer(tagEnumerated)
 	matched, diagnostic := r.take(tagOctetString), r.take(tagOctetString)
 	if r.bad || code < 0 || code >= ldap.ErrorNetwork { // above are go-ldap's own codes
-		return errMalformed
+		return ErrMalformed
 	}
 	if code == ldap.LDAPResultSuccess {
 		return nil
@@ -150,11 +151,11 @@ func (m Message) Entry() (*ldap.Entry, error) {
 		a.Values, a.ByteValues = texts[first:len(texts):len(texts)], raws[first:len(raws):len(raws)]
 		e.Attributes = append(e.Attributes, a)
 		if list.bad || attribute.bad || set.bad {
-			return nil, errMalformed
+			return nil, ErrMalformed
 		}
 	}
 	if r.bad || list.bad {
-		return nil, errMalformed
+		return nil, ErrMalformed
 	}
 	return e, nil
 }

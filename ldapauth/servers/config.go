@@ -57,7 +57,7 @@ func New(cfg Config) (*Set, error) {
 		cfg.Now = time.Now
 	}
 	s := &Set{
-		cfg: cfg, searches: make(limit, cfg.MaxSearches), binds: make(limit, cfg.MaxBinds),
+		cfg: cfg, searches: newLimit(cfg.MaxSearches), binds: newLimit(cfg.MaxBinds),
 		service: &service{dn: cfg.BindDN, password: cfg.BindPassword, read: cfg.ReadPassword, now: cfg.Now},
 	}
 	for _, u := range cfg.URLs {

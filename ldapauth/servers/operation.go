@@ -15,16 +15,12 @@ const PolicyChangeAfterReset = 2
 
 // Search asks one server, as the service account. The result goes with an error of a size limit: it is what
 // the server did return. An error has a hint where one is known; [Answer] tells the server's refusals from outages.
-func (s *Set) Search(ctx context.Context, req *ldap.SearchRequest) (*ldap.SearchResult, error) {
+func (s *Set) Search(ctx context.Context, req *ldap.SearchRequest) (res *ldap.SearchResult, err error) {
 	if err := s.searches.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer s.searches.release()
-	return s.search(ctx, req, false)
-}
-
-func (s *Set) search(ctx context.Context, req *ldap.SearchRequest, background bool) (res *ldap.SearchResult, err error) {
-	err = s.do(ctx, operation{purpose: searchConn, background: background, ask: func(c *conn) (err error) {
+	err = s.do(ctx, operation{purpose: searchConn, ask: func(c *conn) (err error) {
 		res, err = c.search(req)
 		return err
 	}})
@@ -55,17 +51,24 @@ func (s *Set) Bind(ctx context.Context, dn string, password Secret) (policy *lda
 	return policy, err
 }
 
-// Ping reads one entry, without waiting for the searches in flight. It keeps no connection open
-// that is of no other use. An entry that is not there, or may not be
-// read, is an error.
+// Ping reads one entry, without waiting for the searches in flight. An entry that is not there, or may not be
+// read, is an error. It keeps no connection open that is of no other use.
 func (s *Set) Ping(ctx context.Context, dn string) error {
-	res, err := s.search(ctx, &ldap.SearchRequest{
-		BaseDN: dn, Scope: ldap.ScopeBaseObject, DerefAliases: ldap.NeverDerefAliases,
-		TimeLimit: SecondsLeft(ctx), Filter: "(objectClass=*)", Attributes: []string{"1.1"},
-	}, true)
-	if err == nil && len(res.Entries) == 0 {
-		err = ldap.NewError(ldap.LDAPResultNoSuchObject, fmt.Errorf("%s is not there or may not be read", dn))
+	err := s.do(ctx, operation{purpose: searchConn, background: true, ask: func(c *conn) error { return c.readBase(dn) }})
+	if err != nil {
 		err = WithHint(err, searchHint(err, dn))
+	}
+	return err
+}
+
+// readBase reads one entry without its attributes; that it is not there is an error.
+func (c *conn) readBase(dn string) error {
+	res, err := c.search(&ldap.SearchRequest{
+		BaseDN: dn, Scope: ldap.ScopeBaseObject, DerefAliases: ldap.NeverDerefAliases,
+		Filter: "(objectClass=*)", Attributes: []string{"1.1"},
+	})
+	if err == nil && len(res.Entries) == 0 {
+		return ldap.NewError(ldap.LDAPResultNoSuchObject, fmt.Errorf("%s is not there or may not be read", dn))
 	}
 	return err
 }

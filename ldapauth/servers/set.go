@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,7 +23,7 @@ const (
 type Set struct {
 	cfg             Config
 	service         *service
-	searches, binds limit
+	searches, binds *limit
 
 	closing context.Context
 	close   context.CancelFunc
@@ -217,20 +218,27 @@ func (s *Set) Close() {
 func (s *Set) Closed() bool { return s.closing.Err() != nil }
 
 // limit bounds how many operations of one kind are in flight.
-type limit chan struct{}
+type limit struct {
+	slots   chan struct{}
+	waiting atomic.Int32
+}
 
-func (l limit) acquire(ctx context.Context) error {
+func newLimit(n int) *limit { return &limit{slots: make(chan struct{}, n)} }
+
+func (l *limit) acquire(ctx context.Context) error {
 	select {
-	case l <- struct{}{}:
+	case l.slots <- struct{}{}:
 		return nil
 	default:
 	}
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
 	select {
-	case l <- struct{}{}:
+	case l.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for one of %d connections: %w", cap(l), ctx.Err())
+		return fmt.Errorf("waiting for one of %d connections: %w", cap(l.slots), ctx.Err())
 	}
 }
 
-func (l limit) release() { <-l }
+func (l *limit) release() { <-l.slots }
