@@ -3,7 +3,6 @@ package ldaptest
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ const (
 	// lockoutThreshold is how many wrong passwords lock an account of the Active
 	// Directory.
 	lockoutThreshold = 4
+	maxPasswordAge   = 42 * 24 * time.Hour
 )
 
 // adCompany is Company in an Active Directory.
@@ -33,14 +33,6 @@ func adCompany() []entry {
 	}
 	group := func(name string, members ...string) entry {
 		return entry{dn: "CN=" + name + "," + adPeople}.with("objectClass", "group").with("sAMAccountName", name).with("member", members...)
-	}
-	rules := func(name string, maxAge time.Duration, threshold string) entry {
-		return entry{dn: "CN=" + name + ",CN=Password Settings Container,CN=System," + ADBaseDN}.with("objectClass", "msDS-PasswordSettings").
-			with("msDS-PasswordSettingsPrecedence", "1").with("msDS-PasswordReversibleEncryptionEnabled", "FALSE").
-			with("msDS-PasswordHistoryLength", "0").with("msDS-PasswordComplexityEnabled", "FALSE").
-			with("msDS-MinimumPasswordLength", "1").with("msDS-MinimumPasswordAge", "0").
-			with("msDS-MaximumPasswordAge", interval(maxAge)).with("msDS-LockoutThreshold", threshold).
-			with("msDS-LockoutObservationWindow", interval(time.Minute)).with("msDS-LockoutDuration", interval(time.Minute))
 	}
 	alice := person("alice", "Alice Adams").with("proxyAddresses", "SMTP:alice@example.test", "smtp:a.adams@example.test", "smtp:Alice@Example.NET", "smtp:alice.adams@example.test")
 	nina := person("nina", "Nina North")
@@ -74,14 +66,20 @@ func adCompany() []entry {
 		group("team", nina.dn),
 		group("staff", alice.dn, "CN=team,"+adPeople),
 		// The lock-out of the domain would stop tests that type wrong passwords.
-		rules("patient", time.Duration(math.MaxInt64), "0").
-			with("msDS-PSOAppliesTo", "CN=Bob Brown,"+adPeople, "CN=Carol Clark,"+adPeople, "CN=Dave Davis,"+adPeople, "CN=Erin Evans,"+adPeople),
+		entry{dn: "CN=patient,CN=Password Settings Container,CN=System," + ADBaseDN}.with("objectClass", "msDS-PasswordSettings").
+			with("msDS-PasswordSettingsPrecedence", "1").with("msDS-PasswordReversibleEncryptionEnabled", "FALSE").
+			with("msDS-PasswordHistoryLength", "0").with("msDS-PasswordComplexityEnabled", "FALSE").
+			with("msDS-MinimumPasswordLength", "1").with("msDS-MinimumPasswordAge", "0").
+			with("msDS-MaximumPasswordAge", interval(maxPasswordAge)).with("msDS-LockoutThreshold", "0").
+			with("msDS-LockoutObservationWindow", interval(time.Minute)).with("msDS-LockoutDuration", interval(time.Minute)).
+			with("msDS-PSOAppliesTo", "CN=Bob Brown,"+adPeople, "CN=Carol Clark,"+adPeople, "CN=Dave Davis,"+adPeople,
+				"CN=Erin Evans,"+adPeople, "CN=Frank Fox,"+adPeople),
 	}
 }
 
 // fillAD adds the company to a new Active Directory, whose password rules are
 // made lax but for the lock-out.
-func (s *Server) fillAD() error {
+func (s *Server) fillAD(samba samba) error {
 	conn, err := s.rootConnection()
 	if err != nil {
 		return fmt.Errorf("filling the directory: %w", err)
@@ -89,7 +87,7 @@ func (s *Server) fillAD() error {
 	defer conn.Close()
 	rules := ldap.NewModifyRequest(ADBaseDN, nil)
 	for name, value := range map[string]string{
-		"pwdProperties": "0", "minPwdLength": "1", "pwdHistoryLength": "0", "minPwdAge": "0", "maxPwdAge": "-9223372036854775808",
+		"pwdProperties": "0", "minPwdLength": "1", "pwdHistoryLength": "0", "minPwdAge": "0", "maxPwdAge": interval(maxPasswordAge),
 		"lockoutThreshold": fmt.Sprint(lockoutThreshold), "lockoutDuration": interval(30 * time.Minute), "lockOutObservationWindow": interval(30 * time.Minute),
 	} {
 		rules.Replace(name, []string{value})
@@ -102,6 +100,10 @@ func (s *Server) fillAD() error {
 			return fmt.Errorf("adding %s: %w", e.dn, err)
 		}
 	}
+	// No client may write when a password was set: it takes the database itself.
+	if err := runToEnd(s.dir, samba.python, "-c", agePassword, s.dir, "CN=Frank Fox,"+adPeople); err != nil {
+		return err
+	}
 	for range lockoutThreshold {
 		err := conn.Bind("CN=Lou Lane,"+adPeople, "wrong")
 		if !ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials) {
@@ -110,6 +112,23 @@ func (s *Server) fillAD() error {
 	}
 	return nil
 }
+
+// agePassword makes the password of an account one of the year 2020. The control
+// is what lets Samba's own programs write the attribute.
+const agePassword = `
+import sys, ldb
+from samba.auth import system_session
+from samba.param import LoadParm
+from samba.samdb import SamDB
+
+folder, dn = sys.argv[1:]
+parameters = LoadParm()
+parameters.load(folder + "/smb.conf")
+database = SamDB(url=folder + "/ad/private/sam.ldb", lp=parameters, session_info=system_session())
+change = ldb.Message(ldb.Dn(database, dn))
+change["time"] = ldb.MessageElement("132223104000000000", ldb.FLAG_MOD_REPLACE, "pwdLastSet")
+database.modify(change, controls=["local_oid:1.3.6.1.4.1.7165.4.3.20:0"])
+`
 
 // addRequest gives the entry to a server that is running.
 func (e entry) addRequest() *ldap.AddRequest {

@@ -44,17 +44,26 @@ tls certfile = {{.}}/server.pem
 tls cafile = {{.}}/ca.pem
 `))
 
+// samba are the programs of its packages.
+type samba struct{ server, tool, python string }
+
 // StartSamba starts a Samba domain controller whose files lie in dir, an empty
 // directory. The caller calls Stop. Samba's LDAP ports are 389 and 636 and
 // nothing else, so it runs in a network of its own, for which it takes root.
 func StartSamba(dir string) (*Server, error) {
-	program, err := lookUp("samba samba-ad-dc", "samba", "/usr/sbin/samba")
-	if err != nil {
-		return nil, err
-	}
-	tool, err := lookUp("samba samba-ad-provision samba-dsdb-modules python3-samba", "samba-tool")
-	if err != nil {
-		return nil, err
+	var samba samba
+	for _, program := range []struct {
+		path  *string
+		names []string
+	}{
+		{&samba.server, []string{"samba", "/usr/sbin/samba"}},
+		{&samba.tool, []string{"samba-tool"}},
+		{&samba.python, []string{"/usr/bin/python3"}}, // another one in PATH has no module samba
+	} {
+		var err error
+		if *program.path, err = lookUp("samba samba-ad-dc samba-ad-provision samba-dsdb-modules python3-samba", program.names...); err != nil {
+			return nil, err
+		}
 	}
 	if os.Geteuid() != 0 {
 		return nil, &missing{"Samba needs a network of its own", "run the test as root"}
@@ -64,11 +73,12 @@ func StartSamba(dir string) (*Server, error) {
 		dir: dir, rootDN: adAdministrator, rootPassword: adPassword,
 		fatal: func(err error) { panic(err) },
 	}
-	s.launch = func() error { return s.runSamba(program) }
+	s.launch = func() error { return s.runSamba(samba.server) }
+	var err error
 	if s.RootsPEM, err = writeCertificates(dir); err != nil {
 		return nil, err
 	}
-	if err := runToEnd(dir, tool, "domain", "provision", "--server-role=dc", "--realm=AD.EXAMPLE.TEST", "--domain=ADX",
+	if err := runToEnd(dir, samba.tool, "domain", "provision", "--server-role=dc", "--realm=AD.EXAMPLE.TEST", "--domain=ADX",
 		"--adminpass="+adPassword, "--dns-backend=NONE", "--targetdir="+filepath.Join(dir, "ad"),
 		"--host-name=dc1", "--host-ip=127.0.0.1", "--option=interfaces=lo", "--option=bind interfaces only=yes"); err != nil {
 		return nil, err
@@ -88,7 +98,7 @@ func StartSamba(dir string) (*Server, error) {
 	if err := s.launchOnFreePorts(); err != nil {
 		return nil, err
 	}
-	if err := s.fillAD(); err != nil {
+	if err := s.fillAD(samba); err != nil {
 		err = s.process.failed(err)
 		s.Stop()
 		return nil, err

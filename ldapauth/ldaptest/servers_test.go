@@ -20,7 +20,7 @@ func TestOtherServers(t *testing.T) {
 			"dave": "Account inactivated", "frank": "password expired", "lou": "Exceed password retry limit",
 		}},
 		"Samba AD": {ldaptest.StartSamba, map[string]string{
-			"carol": "data 773", "dave": "data 533", "erin": "data 701", "lou": "data 775", "hugo": "data 530", "wendy": "data 531",
+			"carol": "data 773", "dave": "data 533", "erin": "data 701", "frank": "data 532", "lou": "data 775", "hugo": "data 530", "wendy": "data 531",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
