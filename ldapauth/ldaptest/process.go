@@ -50,6 +50,7 @@ func startProcess(dir string, isolated bool, program string, args ...string) (*p
 		return nil, fmt.Errorf("opening a server's log: %w", err)
 	}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
+	p.cmd.Env = append(os.Environ(), "TDB_NO_FSYNC=1") // of Samba: what is lost with the machine may be
 	p.cmd.SysProcAttr = dieWithParent()
 	started := make(chan error)
 	go func() {
