@@ -1,7 +1,6 @@
 package fast
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -15,8 +14,8 @@ const drained = 256 << 10
 
 // body is the body of a request. One goroutine reads it at a time.
 type body struct {
-	conn   *conn
-	cancel context.CancelFunc // of the request
+	conn *conn
+	life *life // of the request
 
 	whole atomic.Bool // all was read; by itself, because a read that waits holds mu
 
@@ -68,7 +67,7 @@ func (b *body) read(p []byte) (n int, err error) {
 			err = io.ErrUnexpectedEOF
 		}
 		b.err = err
-		b.cancel()
+		b.life.end()
 		return 0, err
 	}
 	return n, nil

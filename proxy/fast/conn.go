@@ -171,24 +171,37 @@ func (c *conn) readUntil(t time.Time) {
 	_ = c.nc.SetReadDeadline(t) // an error shows at the next read
 }
 
+// exchange is a request and its answer: one piece of memory in place of many. It is never
+// used again, because handlers may keep parts of it.
+type exchange struct {
+	life     life
+	request  request
+	http     http.Request
+	response response
+	body     body
+}
+
 // exchange answers a request, and reports whether another may follow on the connection.
 func (c *conn) exchange(r *request) bool {
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	req, err := r.http(ctx, c)
-	if err != nil {
+	x := &exchange{request: *r}
+	x.life.Context.Context = c.ctx
+	defer x.life.end()
+	var err error
+	if x.http, err = x.request.http(&x.life, c); err != nil {
 		return false // cannot be: its target is ordinary
 	}
-	w := &response{conn: c, cancel: cancel, request: r, header: make(http.Header), length: -1}
+	w := &x.response
+	*w = response{conn: c, life: &x.life, request: &x.request, length: -1}
 	if r.length > 0 {
-		w.body = &body{conn: c, left: r.length, cancel: cancel}
-		req.Body = w.body
+		w.body = &x.body
+		w.body.conn, w.body.left, w.body.life = c, r.length, &x.life
+		x.http.Body = w.body
 		if !c.readBy.IsZero() {
 			c.readUntil(time.Time{})
 		}
 	}
-	c.watch.begin(cancel, w.body == nil)
-	finished := c.handle(w, req)
+	c.watch.begin(&x.life, w.body == nil)
+	finished := c.handle(w, &x.http)
 	c.watch.end()
 	reusable := w.finish(finished)
 	switch {
@@ -239,7 +252,7 @@ type watch struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
-	cancel  context.CancelFunc // of the request that is served, nil without
+	life    *life // of the request that is served, nil without
 	due     bool
 	body    bool          // all of the request's body has come
 	reading chan struct{} // closed when reading ahead has ended; nil: it has not begun
@@ -248,10 +261,10 @@ type watch struct {
 // unwatched is how long a request may take before its client is looked after.
 const unwatched = 20 * time.Millisecond
 
-func (w *watch) begin(cancel context.CancelFunc, body bool) {
+func (w *watch) begin(life *life, body bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cancel, w.due, w.body = cancel, false, body
+	w.life, w.due, w.body = life, false, body
 	if w.timer == nil {
 		w.timer = time.AfterFunc(unwatched, func() {
 			w.mu.Lock()
@@ -275,7 +288,7 @@ func (w *watch) bodyEnded() {
 // read begins to read ahead if it is time. The caller holds mu.
 func (w *watch) read() {
 	c := w.conn
-	if w.cancel == nil || !w.due || !w.body || w.reading != nil || c.early {
+	if w.life == nil || !w.due || !w.body || w.reading != nil || c.early {
 		return
 	}
 	c.readUntil(time.Time{})
@@ -288,8 +301,8 @@ func (w *watch) read() {
 		defer w.mu.Unlock()
 		if n > 0 {
 			c.early = true
-		} else if !isTimeout(err) && w.cancel != nil {
-			w.cancel()
+		} else if !isTimeout(err) && w.life != nil {
+			w.life.end()
 		}
 	}()
 }
@@ -297,7 +310,7 @@ func (w *watch) read() {
 // end is called when the handler has returned. Nothing is read ahead from then on.
 func (w *watch) end() {
 	w.mu.Lock()
-	w.cancel = nil
+	w.life = nil
 	w.timer.Stop()
 	reading := w.reading
 	w.reading = nil

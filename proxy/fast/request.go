@@ -163,12 +163,12 @@ func all(s string, of class) bool {
 }
 
 // http returns the request as net/http's server would make it.
-func (r *request) http(ctx context.Context, c *conn) (*http.Request, error) {
+func (r *request) http(ctx context.Context, c *conn) (http.Request, error) {
 	u, err := url.ParseRequestURI(r.target)
 	if err != nil {
-		return nil, err
+		return http.Request{}, err
 	}
-	header := make(http.Header, len(r.fields))
+	header := make(http.Header, len(r.fields)-1)
 	values := make([]string, len(r.fields)) // one allocation for all
 	for i, f := range r.fields {
 		if f.Is("Host") {
@@ -182,11 +182,11 @@ func (r *request) http(ctx context.Context, c *conn) (*http.Request, error) {
 		values[i] = f.Value
 		header[name] = values[i : i+1 : i+1]
 	}
-	req := &http.Request{
+	req := http.Request{
 		Method: r.method, URL: u, RequestURI: r.target, Host: r.host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, Body: http.NoBody, ContentLength: r.length, Close: r.close,
 		RemoteAddr: c.remote, TLS: c.tls,
 	}
-	return req.WithContext(ctx), nil
+	return *req.WithContext(ctx), nil
 }

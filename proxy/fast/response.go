@@ -1,7 +1,6 @@
 package fast
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -20,11 +19,11 @@ const undecided = 2 << 10
 // http.ResponseController and the middleware call. It sends what net/http would.
 type response struct {
 	conn    *conn
-	cancel  context.CancelFunc // of the request
+	life    *life // of the request
 	request *request
 	body    *body // of the request, nil when it has none
 
-	header   http.Header // the handler's
+	header   http.Header // the handler's; nil until it asks for it
 	sent     http.Header // header as it was when WriteHeader was called
 	status   int         // 0: not set yet
 	length   int64       // as announced by a Content-Length; -1: not
@@ -42,7 +41,12 @@ type response struct {
 // RequestFields is called through middleware.RequestFields.
 func (w *response) RequestFields() wire.Fields { return w.request.fields }
 
-func (w *response) Header() http.Header { return w.header }
+func (w *response) Header() http.Header {
+	if w.header == nil {
+		w.header = make(http.Header)
+	}
+	return w.header
+}
 
 func (w *response) WriteHeader(status int) {
 	switch {
@@ -393,6 +397,6 @@ func (w *response) write(p []byte) {
 		return
 	}
 	if _, w.err = w.conn.nc.Write(p); w.err != nil {
-		w.cancel() // the client has left
+		w.life.end() // the client has left
 	}
 }

@@ -26,9 +26,11 @@ const linger = 5 * time.Second
 // waits. A hijacked connection is free of all limits.
 func limited(idle time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pw := &pacedWriter{
+		room := roomOf(r.Context())
+		pw := &room.paced
+		*pw = pacedWriter{
 			ResponseWriter: w,
-			pace:           pace{control: http.NewResponseController(w), rec: FromContext(r.Context()), idle: idle},
+			pace:           pace{control: *http.NewResponseController(w), rec: &room.rec, idle: idle},
 			stream:         r.ProtoMajor >= 2,
 		}
 		defer pw.finish()
@@ -45,7 +47,7 @@ func limited(idle time.Duration, next http.Handler) http.Handler {
 
 // pace cuts short what waits for too long.
 type pace struct {
-	control *http.ResponseController
+	control http.ResponseController
 	rec     *Record
 	idle    time.Duration
 

@@ -36,9 +36,10 @@ type Served struct {
 // that is when the connection ends.
 func logged(log zerolog.Logger, failuresOnly bool, now func() time.Time, observe func(Served), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rec := FromContext(r.Context())
+		room := roomOf(r.Context())
+		rec, res := &room.rec, &room.res
 		begin := now()
-		res := &response{ResponseWriter: w, rec: rec}
+		*res = response{ResponseWriter: w, rec: rec}
 		var body *countedBody
 		if r.Body != nil && r.Body != http.NoBody {
 			body = &countedBody{ReadCloser: r.Body}

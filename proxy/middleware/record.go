@@ -46,16 +46,44 @@ type Record struct {
 	slow  atomic.Bool // the client was cut off in the middle of its body
 }
 
+// Context is the context of a request with the Record, and with room for all else that the
+// chain keeps for the time of a request: one piece of memory in place of many. A server may
+// make one for each request, as its context or as a part of it, and so save the copy of the
+// request that is made otherwise.
+type Context struct {
+	context.Context // with the values of the connection
+
+	rec   Record
+	res   response
+	paced pacedWriter
+}
+
 type contextKey struct{}
+
+// Value implements context.Context.
+func (c *Context) Value(key any) any {
+	if key == (contextKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func (c *Context) room() *Context { return c }
+
+// roomOf returns the Context that ctx is or was made from, a new one if there is none.
+func roomOf(ctx context.Context) *Context {
+	if c, ok := ctx.(interface{ room() *Context }); ok {
+		return c.room()
+	}
+	if c, ok := ctx.Value(contextKey{}).(*Context); ok {
+		return c
+	}
+	return new(Context)
+}
 
 // FromContext returns the Record of the request that ctx belongs to. Outside
 // the middleware it returns an empty Record, never nil.
-func FromContext(ctx context.Context) *Record {
-	if rec, ok := ctx.Value(contextKey{}).(*Record); ok {
-		return rec
-	}
-	return new(Record)
-}
+func FromContext(ctx context.Context) *Record { return &roomOf(ctx).rec }
 
 // Fail records why the request could not be served and what the operator can do
 // about it. The first cause stands.
@@ -80,9 +108,9 @@ func ClientAddr(r *http.Request) netip.Addr { return FromContext(r.Context()).Cl
 // RequestID is the id of a request, "" outside the middleware.
 func RequestID(r *http.Request) string { return FromContext(r.Context()).ID }
 
-// keepRecord puts a new Record into the request's context. The layers behind it
-// get a request of their own, which they may change: net/http goes on looking
-// at the one that it made.
+// keepRecord fills the Record in the request's context. Where the server has not made
+// room for one, the layers behind it get a request of their own, which they may change:
+// net/http goes on looking at the one that it made.
 func keepRecord(trust Trust, random io.Reader, log zerolog.Logger, next http.Handler) http.Handler {
 	doubts := log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Hour})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -92,16 +120,17 @@ func keepRecord(trust Trust, random io.Reader, log zerolog.Logger, next http.Han
 				Str("hint", "list the address of your proxy in trusted_proxies instead of the word private: else every machine of your networks chooses the address that is logged and throttled").
 				Msg("a proxy that is trusted only for its private address names a private client")
 		}
-		rec := &Record{
-			Host:    CanonicalHost(r.Host),
-			Target:  parseTarget(r),
-			ID:      requestID(r, o.listed, random),
-			Client:  o.client,
-			Scheme:  o.scheme,
-			Trusted: o.trusted,
-			Listed:  o.listed,
+		ctx, ok := r.Context().(interface{ room() *Context })
+		if !ok {
+			room := &Context{Context: r.Context()}
+			ctx, r = room, r.WithContext(room)
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, rec)))
+		rec := &ctx.room().rec
+		rec.Host = CanonicalHost(r.Host)
+		rec.Target = parseTarget(r)
+		rec.ID = requestID(r, o.listed, random)
+		rec.Client, rec.Scheme, rec.Trusted, rec.Listed = o.client, o.scheme, o.trusted, o.listed
+		next.ServeHTTP(w, r)
 	})
 }
 
