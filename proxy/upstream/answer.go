@@ -18,11 +18,12 @@ import (
 // interim passes on what the website says before its answer, such as 103. A 100 is
 // the server's to send: it does when the body is first read, and with Expect that is
 // when the website has asked for it.
-func (p *Proxy) interim(w http.ResponseWriter, r *http.Request, status int, fields wire.Fields) error {
-	if status == http.StatusContinue || !r.ProtoAtLeast(1, 1) {
+func (x *passage) interim(status int, fields wire.Fields) error {
+	w := x.w
+	if status == http.StatusContinue || !x.r.ProtoAtLeast(1, 1) {
 		return nil
 	}
-	kept := p.answered(fields)
+	kept := x.proxy.answered(fields)
 	err := middleware.WriteHead(w, status, http.StatusText(status), kept, 0)
 	if !errors.Is(err, http.ErrNotSupported) {
 		return err

@@ -48,9 +48,14 @@ type request struct {
 	// connection uses. nil for any other request.
 	login *middleware.Connection
 
+	asker asker
+}
+
+// asker is whose request it is.
+type asker interface {
 	// interim is called for each interim answer, 100 included, 101 not. Its error
 	// ends the exchange.
-	interim func(status int, fields wire.Fields) error
+	interim(status int, fields wire.Fields) error
 }
 
 // reply is the website's final answer. Reading it returns its body, and io.EOF

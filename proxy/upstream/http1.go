@@ -65,27 +65,31 @@ func (c *http1) exchange(ctx context.Context, q *request) (*reply, error) {
 // ask sends a request on a connection from a pool and reads up to the head of its
 // final answer.
 func (c *http1) ask(ctx context.Context, q *request, from func(context.Context, *middleware.Connection) (*pool.Conn, error)) (*exchange, error) {
-	buf := c.buffers.Get() // not kept while the website thinks
-	text, whole, err := beginning(buf[:0], q)
-	var conn *pool.Conn
-	if err == nil {
-		conn, err = from(ctx, q.login)
-	}
+	x := &exchange{client: c, ctx: ctx, request: q}
+	text, err := x.beginning(c.buffers.Get()[:0])
 	if err != nil {
-		c.buffers.Put(buf)
-		if errors.Is(err, pool.ErrFull) {
-			err = &fault{Full, "the website has as many connections as domains[].max_connections allows; is it slow, or is the limit low?", err}
-		}
 		return nil, err
 	}
-	x := &exchange{client: c, ctx: ctx, conn: conn, request: q, whole: whole}
-	x.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	conn.Expect()
-	_, err = conn.Write(text)
-	c.buffers.Put(buf)
-	if err != nil {
-		err = fmt.Errorf("sending the request: %w", err)
-	} else {
+	limit := c.timeout
+	if !x.whole {
+		limit = 0 // it begins when the body is sent
+	}
+	for {
+		if x.conn, err = from(ctx, q.login); err != nil {
+			c.buffers.Put(text[:cap(text)])
+			if errors.Is(err, pool.ErrFull) {
+				err = &fault{Full, "the website has as many connections as domains[].max_connections allows; is it slow, or is the limit low?", err}
+			}
+			return nil, err
+		}
+		x.watch()
+		if err = x.conn.Send(text, &c.buffers, limit); !errors.Is(err, pool.ErrStale) {
+			break
+		}
+		x.unwatch()
+		_ = x.conn.Close()
+	}
+	if err == nil {
 		err = x.await()
 	}
 	if err != nil {
@@ -96,12 +100,40 @@ func (c *http1) ask(ctx context.Context, q *request, from func(context.Context, 
 	return x, nil
 }
 
-// beginning writes the first part of a request: its head, and its body if all of it
-// has come; whole reports that nothing follows.
-func beginning(b []byte, q *request) (_ []byte, whole bool, err error) {
+// ender is a context that closes something when it ends, which costs less than a function
+// of context.AfterFunc.
+type ender interface {
+	// CloseAtEnd returns false when it already has something to close.
+	CloseAtEnd(c io.Closer) bool
+	// Keep ends what CloseAtEnd began, and reports whether it was not too late.
+	Keep() bool
+}
+
+// watch closes the connection when the context ends.
+func (x *exchange) watch() {
+	if by, ok := x.ctx.(ender); ok && by.CloseAtEnd(x.conn) {
+		x.ender = by
+		return
+	}
+	conn := x.conn
+	x.stop = context.AfterFunc(x.ctx, func() { _ = conn.Close() })
+}
+
+// unwatch reports whether the connection was not closed.
+func (x *exchange) unwatch() bool {
+	if x.ender != nil {
+		return x.ender.Keep()
+	}
+	return x.stop()
+}
+
+// beginning adds the first part of a request to b: its head, and its body if all of it
+// has come.
+func (x *exchange) beginning(b []byte) ([]byte, error) {
+	q := x.request
 	odd := func(c rune) bool { return c <= ' ' || c == 0x7f }
 	if !wire.IsToken(q.method) || q.target == "" || strings.ContainsFunc(q.target, odd) || !wire.IsText(q.host) || q.fields.Check() != nil {
-		return nil, false, &fault{Broken, "the request cannot be written as HTTP/1.1", errors.New("the request holds characters that HTTP/1.1 does not allow")}
+		return nil, &fault{Broken, "the request cannot be written as HTTP/1.1", errors.New("the request holds characters that HTTP/1.1 does not allow")}
 	}
 	b = append(b, q.method...)
 	b = append(b, ' ')
@@ -123,19 +155,21 @@ func beginning(b []byte, q *request) (_ []byte, whole bool, err error) {
 		b = wire.AppendField(b, "Content-Length", "0") // RFC 9110, section 8.6
 	}
 	b = append(b, "\r\n"...)
-	if q.body == nil {
-		return b, true, nil
+	x.whole = q.body == nil
+	if x.whole {
+		return b, nil
 	}
 	came, ok := q.body.(interface{ buffered() int })
 	if !ok || int64(came.buffered()) != q.length || q.expect || q.announce != nil {
-		return b, false, nil
+		return b, nil
 	}
 	head := len(b)
 	b = append(b, make([]byte, q.length)...)
 	if _, err := io.ReadFull(q.body, b[head:]); err != nil {
-		return nil, false, fmt.Errorf("reading the request's body: %w", err)
+		return nil, fmt.Errorf("reading the request's body: %w", err)
 	}
-	return b, true, nil
+	x.whole = true
+	return b, nil
 }
 
 // silence is that a connection ended before the first byte of an answer. A
@@ -158,7 +192,8 @@ type exchange struct {
 	ctx     context.Context
 	conn    *pool.Conn
 	request *request
-	stop    func() bool // ends the watch over ctx
+	ender   ender // the watch over ctx; nil: stop ends it
+	stop    func() bool
 	ended   bool
 	last    bool // nothing else may be read from the connection behind the answer
 	whole   bool // the request has been sent
@@ -168,13 +203,12 @@ type exchange struct {
 // await sends the rest of the request and reads up to the head of the final answer.
 func (x *exchange) await() error {
 	q, conn := x.request, x.conn
-	wait := x.client.timeout
+	wait := time.Duration(0) // it began in Send, or begins when the body is sent
 	switch {
 	case x.whole:
 	case q.expect:
 		wait = continueTimeout
 	default:
-		wait = 0 // it begins when the body is sent
 		x.send()
 	}
 	for range maxInterims {
@@ -198,8 +232,11 @@ func (x *exchange) await() error {
 			conn.Came()
 			return x.answered(&head)
 		}
-		if err := q.interim(head.Status, head.Fields); err != nil {
+		if err := q.asker.interim(head.Status, head.Fields); err != nil {
 			return fmt.Errorf("passing an interim answer on: %w", err)
+		}
+		if x.whole {
+			wait = x.client.timeout
 		}
 	}
 	return &fault{Broken, logHint, fmt.Errorf("the website sent %d interim answers", maxInterims)}
@@ -302,7 +339,7 @@ func (x *exchange) close() {
 // end gives the connection back, if it may carry another request, or closes it.
 func (x *exchange) end(clean bool) {
 	x.ended = true
-	if !x.stop() { // it is being closed
+	if !x.unwatch() { // it is being closed
 		clean = false
 	}
 	switch {

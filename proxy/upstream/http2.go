@@ -127,7 +127,7 @@ func (c *http2Client) send(ctx context.Context, cancel context.CancelCauseFunc, 
 		if over {
 			return net.ErrClosed
 		}
-		return q.interim(status, field.FromHeader(http.Header(h)))
+		return q.asker.interim(status, field.FromHeader(http.Header(h)))
 	}})
 	defer func() {
 		mu.Lock()

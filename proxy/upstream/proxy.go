@@ -11,7 +11,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/proxy/middleware"
-	"persona-sidecar/proxy/wire"
 )
 
 // DefaultTimeout is how long a website may think about a request.
@@ -84,6 +83,14 @@ func New(cfg Config) (*Proxy, error) {
 	return p, nil
 }
 
+// passage is a request on its way to the website, and who is answered.
+type passage struct {
+	request
+	proxy *Proxy
+	w     http.ResponseWriter
+	r     *http.Request
+}
+
 // ServeHTTP passes the request on and streams the answer back.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := middleware.FromContext(r.Context())
@@ -99,8 +106,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.page(w, r, http.StatusLoopDetected, "loop")
 		return
 	}
-	q, body := p.build(w, r, rec)
-	q.interim = func(status int, fields wire.Fields) error { return p.interim(w, r, status, fields) }
+	x := &passage{proxy: p, w: w, r: r}
+	q := &x.request
+	q.asker = x
+	body := p.build(q, w, r, rec)
 	login, end := p.login(r, rec)
 	q.login = login
 	defer end()

@@ -14,8 +14,8 @@ import (
 )
 
 // build makes the request that the website sees. The body is read by nothing yet.
-func (p *Proxy) build(w http.ResponseWriter, r *http.Request, rec *middleware.Record) (*request, *requestBody) {
-	q := &request{method: r.Method, target: rec.Target.String(), host: r.Host}
+func (p *Proxy) build(q *request, w http.ResponseWriter, r *http.Request, rec *middleware.Record) *requestBody {
+	q.method, q.target, q.host = r.Method, rec.Target.String(), r.Host
 	body := bodyOf(r)
 	if body != nil {
 		q.body, q.length = body, r.ContentLength
@@ -75,7 +75,7 @@ func (p *Proxy) build(w http.ResponseWriter, r *http.Request, rec *middleware.Re
 	if te {
 		q.fields = append(q.fields, wire.Field{Name: "TE", Value: "trailers"})
 	}
-	return q, body
+	return body
 }
 
 // asked returns the protocol that a request asks for by Upgrade, "" for none; the

@@ -57,7 +57,7 @@ func (c *canned) exchange(_ context.Context, q *request) (*reply, error) {
 		return nil, c.failure
 	}
 	if c.interim != nil {
-		if err := q.interim(http.StatusEarlyHints, slices.Clone(c.interim)); err != nil {
+		if err := q.asker.interim(http.StatusEarlyHints, slices.Clone(c.interim)); err != nil {
 			return nil, err
 		}
 	}

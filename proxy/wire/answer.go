@@ -41,12 +41,13 @@ func begunAnswer(got []byte) error {
 	}
 }
 
+var errStatusLine = &Error{"the status line is malformed", "it is a version, a space, three digits, a space and a text (RFC 9112, section 4)"}
+
 func parseAnswer(text string) (a Answer, err error) {
 	line, lines, crlf := cutLine(text)
-	malformed := &Error{"the status line is malformed", "it is a version, a space, three digits, a space and a text (RFC 9112, section 4)"}
 	const version = len("HTTP/1.1")
 	if len(line) < version+len(" 200") {
-		return a, malformed
+		return a, errStatusLine
 	}
 	switch line[:version] {
 	case "HTTP/1.1":
@@ -57,11 +58,11 @@ func parseAnswer(text string) (a Answer, err error) {
 	}
 	status, reason, _ := strings.Cut(line[version+1:], " ") // old servers leave out an empty reason's space
 	if line[version] != ' ' || len(status) != 3 || !IsText(reason) {
-		return a, malformed
+		return a, errStatusLine
 	}
 	for _, c := range []byte(status) {
 		if c < '0' || c > '9' {
-			return a, malformed
+			return a, errStatusLine
 		}
 		a.Status = a.Status*10 + int(c-'0')
 	}

@@ -48,6 +48,13 @@ func NewReader(src io.Reader, buffers *Buffers) *Reader {
 // They are valid until the next call.
 func (r *Reader) Buffered() []byte { return r.buf[r.begin:r.end] }
 
+// Give hands over what was read of the connection by other means, the first n bytes of a
+// buffer from the Reader's Buffers. Nothing may be buffered.
+func (r *Reader) Give(buf []byte, n int) {
+	r.release()
+	r.buf, r.begin, r.end = buf, 0, n
+}
+
 // Discard drops everything buffered.
 func (r *Reader) Discard() {
 	r.begin = r.end

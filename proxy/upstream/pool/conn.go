@@ -3,6 +3,7 @@ package pool
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -31,6 +32,49 @@ type Conn struct {
 	expects bool       // the head of an answer
 	limited bool       // in its time
 	readBy  time.Time  // the deadline as last set
+}
+
+// ErrStale is why nothing was sent on a connection that was kept: something has come that
+// was not asked for, or its end.
+var ErrStale = errors.New("something has come on the connection that was not asked for")
+
+// Send writes what a request begins with, if nothing has come on the connection that was not
+// asked for; otherwise it returns ErrStale and has written nothing. limit is how long the head
+// of the answer may take, when nothing of the request follows: then Send also waits for the
+// first bytes of it, where that costs less than to do so later. 0: more of the request follows.
+//
+// text is in a buffer of texts, and given back to them, except with ErrStale.
+func (c *Conn) Send(text []byte, texts *wire.Buffers, limit time.Duration) error {
+	c.expect(limit)
+	if c.Served && (c.closed.Load() || len(c.Reader.Buffered()) > 0) {
+		return ErrStale
+	}
+	rest := text
+	switch {
+	case c.Served && limit > 0 && c.Conn == c.socket && c.sight.raw != nil:
+		unsent, buf, n, err := c.sight.exchange(text, texts, &c.pool.buffers)
+		switch {
+		case err != nil && len(unsent) == 0:
+			return fmt.Errorf("reading the website's answer: %w", err)
+		case errors.Is(err, ErrStale):
+			return err
+		case err != nil:
+			texts.Put(text[:cap(text)])
+			return fmt.Errorf("sending the request: %w", err)
+		case len(unsent) == 0:
+			c.Reader.Give(buf, n)
+			return nil
+		}
+		rest = unsent
+	case c.Served && !c.clean():
+		return ErrStale
+	}
+	_, err := c.Write(rest)
+	texts.Put(text[:cap(text)])
+	if err != nil {
+		return fmt.Errorf("sending the request: %w", err)
+	}
+	return nil
 }
 
 // Write fails when the website takes nothing for longer than the pool's timeout.
@@ -80,10 +124,15 @@ func (c *Conn) unlimit() error {
 
 // Expect tells that the head of an answer comes next. It may take any time until
 // Await is called.
-func (c *Conn) Expect() {
+func (c *Conn) Expect() { c.expect(0) }
+
+func (c *Conn) expect(limit time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.expects, c.limited = true, false
+	if limit > 0 {
+		c.limit(limit)
+	}
 }
 
 // Await bounds how long the head that is expected may take, from now on. It does
@@ -91,9 +140,13 @@ func (c *Conn) Expect() {
 func (c *Conn) Await(limit time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.expects {
-		return
+	if c.expects {
+		c.limit(limit)
 	}
+}
+
+// limit bounds the time for a head. The caller holds mu.
+func (c *Conn) limit(limit time.Duration) {
 	c.limited = true
 	by := time.Now().Add(limit)
 	if sooner := by.Sub(c.readBy); sooner > limit/8 || sooner < 0 { // in steps, as in Write

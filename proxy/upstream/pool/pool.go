@@ -74,31 +74,27 @@ func New(cfg Config) *Pool {
 }
 
 // Get returns a connection that belongs to the caller: the one that Hold was given
-// for this owner, or any if owner is nil; otherwise a new one.
+// for this owner, or any if owner is nil; otherwise a new one. Whether one that was kept is
+// still good is found by Send.
 func (p *Pool) Get(ctx context.Context, owner *middleware.Connection) (*Conn, error) {
-	for {
-		p.mu.Lock()
-		var c *Conn
-		if owner != nil {
-			c = p.held[owner]
-			delete(p.held, owner)
-		} else if last := len(p.idle) - 1; last >= 0 {
-			c = p.idle[last]
-			p.idle[last] = nil
-			p.idle = p.idle[:last]
-		}
-		p.mu.Unlock()
-		switch {
-		case c == nil:
-			return p.open(ctx, owner != nil)
-		case owner != nil:
-			owner.Drop(p)
-		}
-		if c.clean() {
-			return c, nil
-		}
-		_ = c.Close()
+	p.mu.Lock()
+	var c *Conn
+	if owner != nil {
+		c = p.held[owner]
+		delete(p.held, owner)
+	} else if last := len(p.idle) - 1; last >= 0 {
+		c = p.idle[last]
+		p.idle[last] = nil
+		p.idle = p.idle[:last]
 	}
+	p.mu.Unlock()
+	switch {
+	case c == nil:
+		return p.open(ctx, owner != nil)
+	case owner != nil:
+		owner.Drop(p)
+	}
+	return c, nil
 }
 
 // Open returns a new connection.
@@ -114,7 +110,7 @@ func (p *Pool) open(ctx context.Context, fresh bool) (*Conn, error) {
 		return nil, err
 	}
 	if free != nil {
-		if !fresh && free.clean() {
+		if !fresh {
 			return free, nil
 		}
 		free.giveUp()

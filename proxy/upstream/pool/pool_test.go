@@ -1,12 +1,14 @@
 package pool
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -15,6 +17,7 @@ import (
 
 	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/proxytest"
+	"persona-sidecar/proxy/wire"
 )
 
 // accept starts a website that opens connections, hands them over and says nothing.
@@ -72,29 +75,76 @@ func (p *Pool) until(t *testing.T, condition func() bool) {
 	}
 }
 
-// The connection used last is used next; the website's end or a byte of it ends one.
+// The connection used last is used next; nothing is sent on one on which the website's end or
+// a byte of it has come, and which had carried a request.
 func TestReuse(t *testing.T) {
 	t.Parallel()
+	var texts wire.Buffers
+	for _, limit := range []time.Duration{0, proxytest.Patience} {
+		p, website := open(t, Config{})
+		first, second := get(t, p, nil), get(t, p, nil)
+		sites := map[string]net.Conn{}
+		for range 2 {
+			conn := <-website
+			sites[conn.RemoteAddr().String()] = conn
+		}
+		first.Release()
+		second.Release()
+		if c := get(t, p, nil); c != second || !c.Served {
+			t.Error("the first connection is used first")
+		}
+		sites[second.LocalAddr().String()].Close()
+		io.WriteString(sites[first.LocalAddr().String()], "x")
+		for _, c := range []*Conn{second, get(t, p, nil)} {
+			if err := c.Send(append(texts.Get()[:0], "text"...), &texts, limit); !errors.Is(err, ErrStale) {
+				t.Errorf("with the limit %v: %v", limit, err)
+			}
+		}
+		first.Close()
+		var got [1]byte
+		if n, err := sites[first.LocalAddr().String()].Read(got[:]); n > 0 {
+			t.Errorf("the website got %q, %v", got, err)
+		}
+	}
+}
+
+// What Send writes comes whole, whatever its size, and its answer follows; both on a new
+// connection and on a kept one. The time for the answer is bounded.
+func TestSend(t *testing.T) {
+	t.Parallel()
 	p, website := open(t, Config{})
-	first, second := get(t, p, nil), get(t, p, nil)
-	sites := map[string]net.Conn{}
-	for range 2 {
-		conn := <-website
-		sites[conn.RemoteAddr().String()] = conn
+	var texts wire.Buffers
+	c := get(t, p, nil)
+	site := <-website
+	for i, size := range []int{10, 10, 16 << 10, 8 << 20, 10} {
+		text := bytes.Repeat([]byte{byte('a' + i)}, size)
+		go func() {
+			got := make([]byte, size)
+			if _, err := io.ReadFull(site, got); err != nil || !bytes.Equal(got, text) {
+				t.Errorf("%d bytes: another text has come, %v", size, err)
+			}
+			io.WriteString(site, "answer")
+		}()
+		if err := c.Send(append(texts.Get()[:0], text...), &texts, proxytest.Patience); err != nil {
+			t.Fatal(err)
+		}
+		for len(c.Reader.Buffered()) < len("answer") {
+			if err := c.Reader.Fill(false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := string(c.Reader.Buffered()); got != "answer" {
+			t.Errorf("the answer is %q", got)
+		}
+		c.Came()
+		c.Reader.Discard()
+		c.Release()
+		if again := get(t, p, nil); again != c {
+			t.Fatal("another connection is used")
+		}
 	}
-	first.Release()
-	second.Release()
-	if c := get(t, p, nil); c != second || !c.Served {
-		t.Error("the first connection is used first")
-	}
-	second.Release()
-	sites[second.LocalAddr().String()].Close()
-	io.WriteString(sites[first.LocalAddr().String()], "x")
-	if c := get(t, p, nil); c == first || c == second || c.Served {
-		t.Error("a connection is used again that has ended, or on which a byte has come")
-	}
-	if _, err := first.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("the connection is open: %v", err)
+	if err := c.Send(append(texts.Get()[:0], "text"...), &texts, time.Nanosecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("without an answer: %v", err)
 	}
 }
 
