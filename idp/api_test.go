@@ -233,7 +233,7 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 		"password changed": func(w *world) {
 			w.directory.Change("alice-id", func(a *idptest.Account) { a.PasswordChanged = w.clock.Now() })
 		},
-		"not allowed": status(identity.NotAllowed), "expired": status(identity.Expired), "locked": status(identity.Locked), "must change": status(identity.MustChange),
+		"not allowed": status(identity.NotAllowed), "not in group": status(identity.NotInGroup), "expired": status(identity.Expired), "locked": status(identity.Locked), "must change": status(identity.MustChange),
 		"disabled": status(identity.Deactivated),
 		"password expired": func(w *world) {
 			w.directory.Change("alice-id", func(a *idptest.Account) { a.PasswordExpired = true })

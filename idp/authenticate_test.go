@@ -169,6 +169,7 @@ func TestSignInRefused(t *testing.T) {
 		"not now":           {"alice", password, identity.NotNow, 403, "at this time"},
 		"not here":          {"alice", password, identity.NotHere, 403, host + " is not one of them"},
 		"not allowed":       {"alice", password, identity.NotAllowed, 403, "may not sign in here"},
+		"not in the group":  {"alice", password, identity.NotInGroup, 403, "not in the group of those who may sign in here"},
 		"locked, unproven":  {"alice", "wrong", identity.Locked, 403, wrongWords},
 		"expired, unproven": {"alice", "wrong", identity.Expired, 403, wrongWords},
 	}

@@ -13,7 +13,6 @@ const (
 	attrCommonName  = "cn"
 	attrGivenName   = "givenName"
 	attrFamilyName  = "sn"
-	attrMemberOf    = "memberOf"
 	attrPwdChanged  = "pwdChangedTime"
 	attrPwdReset    = "pwdReset"
 	attrPwdLocked   = "pwdAccountLockedTime"
@@ -23,7 +22,7 @@ const (
 // personAttributes are all that is read of a person.
 func personAttributes(s schema.Schema) []string {
 	return distinct(slices.Concat(stateAttributes(s), s.LoginAttributes, []string{
-		attrDisplayName, attrCommonName, attrGivenName, attrFamilyName, attrMemberOf,
+		attrDisplayName, attrCommonName, attrGivenName, attrFamilyName,
 	}))
 }
 

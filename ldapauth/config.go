@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/group"
 	"persona-sidecar/ldapauth/mailbox"
 	"persona-sidecar/ldapauth/schema"
 	"persona-sidecar/ldapauth/servers"
@@ -51,6 +53,11 @@ type Config struct {
 	// BaseDN is where people are searched, with everything below it.
 	BaseDN string
 	Schema schema.Schema
+	// Groups says that Person.Groups is wanted: reading them costs searches.
+	Groups bool
+	// RequiredGroup is the group that people have to be in, directly or through other
+	// groups, by its DN or its cn; "": none.
+	RequiredGroup string
 	// Domains are the mail domains whose addresses are kept, compared exactly.
 	Domains []string
 	// Timeout bounds one call, all servers together; zero: DefaultTimeout.
@@ -108,6 +115,7 @@ func (c *Config) validate() error {
 	faults = append(faults, validateDN("base_dn", c.BaseDN), validateDN("bind_dn", c.BindDN))
 	fault(c.BindDN != "" && c.BindPassword == "", "bind_dn without a password: set bind_password_file")
 	fault(c.BindDN == "" && c.BindPassword != "", "a bind password without bind_dn")
+	fault(strings.Contains(c.RequiredGroup, "=") && !group.IsDN(c.RequiredGroup), "required_group: %q is neither a distinguished name nor a plain name", c.RequiredGroup)
 	for _, domain := range c.Domains {
 		_, ok := mailbox.ParseDomain(domain)
 		fault(!ok, "%q is not a mail domain", domain)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/group"
 	"persona-sidecar/ldapauth/mailbox"
 	"persona-sidecar/ldapauth/servers"
 
@@ -23,6 +24,11 @@ type Directory struct {
 	// attributes that a search asks for: a whole person, what is read again
 	// after the bind, only who it is
 	wholePerson, again, onlyID []string
+
+	// groups is nil where none are wanted; withGroups are the attributes of a whole
+	// person and those that groups needs.
+	groups     *group.Groups
+	withGroups []string
 
 	servers   *servers.Set
 	minDelay  minDelay
@@ -53,6 +59,7 @@ func New(cfg Config) (*Directory, error) {
 		onlyID:      []string{cfg.Schema.ID.Attribute},
 		minDelay:    minDelay{step: cfg.RefusalTime},
 	}
+	d.useGroups()
 	return d, nil
 }
 

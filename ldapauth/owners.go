@@ -25,7 +25,16 @@ func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, 
 	if len(before) == 0 || len(before) > addressesPerSearch {
 		return d.read(ctx, first.id)
 	}
-	f, err := d.search(ctx, d.holderFilter(before...), d.again)
+	filter := d.holderFilter(before...)
+	condition, err := d.memberFilter(ctx)
+	if err != nil {
+		return identity.Result{}, err
+	}
+	if condition != "" { // finds the person when they are in the required group, and other holders in any case
+		me := equals(d.cfg.Schema.ID.Attribute, first.id)
+		filter = "(|(&" + me + condition + ")(&(!" + me + ")" + filter + "))"
+	}
+	f, err := d.search(ctx, filter, d.again)
 	if err != nil {
 		return identity.Result{}, err
 	}
@@ -42,12 +51,12 @@ func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, 
 			e.Attributes = append(e.Attributes, attribute)
 		}
 	}
-	return d.result(e, report), nil
+	return d.admitted(ctx, e, d.result(e, report), condition != "")
 }
 
 // read reads one of the people by id, with the addresses that are theirs alone.
 func (d *Directory) read(ctx context.Context, id string) (identity.Result, error) {
-	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+equals(d.cfg.Schema.ID.Attribute, id)+")", d.wholePerson)
+	f, member, err := d.readPerson(ctx, id)
 	if err != nil {
 		return identity.Result{}, err
 	}
@@ -66,7 +75,7 @@ func (d *Directory) read(ctx context.Context, id string) (identity.Result, error
 	if err != nil {
 		return identity.Result{}, err
 	}
-	return d.result(e, report), nil
+	return d.admitted(ctx, e, d.result(e, report), member)
 }
 
 // result judges the entry's own account state.

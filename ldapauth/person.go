@@ -38,7 +38,7 @@ func expired(days string, now time.Time) bool {
 	return n >= 0 && now.Unix()/secondsPerDay >= n
 }
 
-// person reads everything but the addresses.
+// person reads everything but the groups and the addresses.
 func (d *Directory) person(e entry) identity.Person {
 	login := text(e.value(d.cfg.Schema.LoginAttributes[0]))
 	return identity.Person{
@@ -48,7 +48,6 @@ func (d *Directory) person(e entry) identity.Person {
 		Name:            cmp.Or(text(e.value(attrDisplayName)), text(e.value(attrCommonName)), login),
 		GivenName:       text(e.value(attrGivenName)),
 		FamilyName:      text(e.value(attrFamilyName)),
-		Groups:          e.values(attrMemberOf),
 		PasswordChanged: generalizedTime(e.value(attrPwdChanged)),
 	}
 }

@@ -49,14 +49,11 @@ func (f found) only() (entry, bool) {
 // search looks below the base for at most two entries. Aliases are never
 // dereferenced, referrals never followed.
 func (d *Directory) search(ctx context.Context, filter string, attributes []string) (_ found, err error) {
-	began := time.Now()
-	defer func() { d.observe(OpSearch, began, answeredOr(err)) }()
 	req := &ldap.SearchRequest{
 		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		SizeLimit: 2, TimeLimit: servers.SecondsLeft(ctx), Filter: filter, Attributes: attributes,
 	}
-	d.log.Debug().Str("base", d.cfg.BaseDN).Msg("searching") // the filter may hold a password that was typed as a name
-	res, err := d.servers.Search(ctx, req)
+	res, err := d.ask(ctx, req)
 	more := ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded)
 	if err != nil && !more {
 		return found{}, fmt.Errorf("searching: %w", err)
@@ -66,6 +63,19 @@ func (d *Directory) search(ctx context.Context, filter string, attributes []stri
 		f.entries = append(f.entries, entry{Entry: e, id: d.idOf(e)})
 	}
 	return f, nil
+}
+
+// ask sends one search to the servers. The result goes with an error of a size limit, which is an answer.
+func (d *Directory) ask(ctx context.Context, req *ldap.SearchRequest) (*ldap.SearchResult, error) {
+	began := time.Now()
+	d.log.Debug().Str("base", req.BaseDN).Msg("searching") // the filter may hold a password that was typed as a name
+	res, err := d.servers.Search(ctx, req)
+	outcome := answeredOr(err)
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+		outcome = Answered
+	}
+	d.observe(OpSearch, began, outcome)
+	return res, err
 }
 
 // idOf returns the entry's id, or "" when it is not usable as one.

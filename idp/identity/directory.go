@@ -72,6 +72,8 @@ const (
 	NotNow
 	// NotHere: the account may sign in at certain computers only.
 	NotHere
+	// NotInGroup: the person is not in the group that people have to be in.
+	NotInGroup
 	// Throttled: the gate refused before the password was tried.
 	Throttled
 )
@@ -103,6 +105,8 @@ func (s Status) String() string {
 		return "not_now"
 	case NotHere:
 		return "not_here"
+	case NotInGroup:
+		return "not_in_group"
 	case Throttled:
 		return "throttled"
 	}
@@ -145,7 +149,8 @@ type Person struct {
 	Login string
 	// Name is the display name; "" when the directory has none.
 	Name, GivenName, FamilyName string
-	// Groups are the direct memberships, as the directory spells them.
+	// Groups are the names of all groups, sorted, those of groups of groups included; empty where the directory was
+	// not asked for them.
 	Groups []string
 	// PasswordChanged is zero when the directory does not tell.
 	PasswordChanged time.Time

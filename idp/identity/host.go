@@ -151,7 +151,7 @@ func (h *Host) Lookup(ctx context.Context, id string) (Result, error) {
 	result, err := h.Directory.Lookup(ctx, id)
 	if err == nil {
 		switch result.Status {
-		case Gone, NotAllowed, Deactivated, Expired, MustChange, Locked:
+		case Gone, NotAllowed, Deactivated, Expired, MustChange, Locked, NotInGroup:
 			return result, nil
 		case OK:
 			err = h.admit(&result.Person, id)

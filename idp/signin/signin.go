@@ -136,7 +136,7 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	case identity.Throttled:
 		return result, throttled(attempt), nil
 	case identity.MustChange, identity.PasswordExpired, identity.Expired, identity.Deactivated, identity.Locked,
-		identity.LockedForNow, identity.NotNow, identity.NotHere, identity.NotAllowed:
+		identity.LockedForNow, identity.NotNow, identity.NotHere, identity.NotAllowed, identity.NotInGroup:
 		if result.MayTell {
 			refusal := refused(reason, reason)
 			refusal.args = map[string]string{"host": h.Name}

@@ -14,8 +14,8 @@ import (
 //go:embed presets/*.yaml
 var files embed.FS
 
-// Presets are the names of all presets, sorted. The preset custom, of which everything is configured,
-// is the zero Schema and none of them.
+// Presets are the names of all presets, sorted. The preset custom is
+// none of them.
 func Presets() []string {
 	entries, err := files.ReadDir("presets")
 	if err != nil {
@@ -27,6 +27,11 @@ func Presets() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Custom is the preset custom, of which everything is configured but how groups are found: in each of the usual ways.
+func Custom() Schema {
+	return Schema{Groups: Groups{MemberOf: "memberOf", Members: []string{"member", "uniqueMember"}, MemberNames: []string{"memberUid"}}}
 }
 
 // Preset returns the preset called name.

@@ -42,7 +42,7 @@ func (g *generation) openDirectories() error {
 // and observer are the caller's.
 func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapauth.Config, error) {
 	from := c.Directories[name]
-	var preset schema.Schema
+	preset := schema.Custom()
 	if from.Preset != config.PresetCustom {
 		var err error
 		if preset, err = schema.Preset(string(from.Preset)); err != nil {
@@ -65,6 +65,7 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 		BindDN:            from.BindDN,
 		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
 		BaseDN:            from.BaseDN,
+		RequiredGroup:     from.RequiredGroup,
 		Schema: preset.Override(schema.Schema{
 			UserFilter: from.UserFilter, DisabledFilter: from.DisabledFilter, IgnoreHolders: from.IgnoreHolders,
 			LoginAttributes: from.LoginAttributes, AddressAttributes: from.AddressAttributes, MailIsAdminOnly: from.MailIsAdminOnly,

@@ -44,6 +44,22 @@ func (c *Checker) directoryGroup(name string) report.Group {
 		}
 		return c.sampleAddresses(ctx, name, from)
 	}})
+	if from.RequiredGroup != "" {
+		group.Steps = append(group.Steps, report.Step{Name: "required group", Run: func(ctx context.Context) report.Finding {
+			if !answering {
+				return report.Skip("the directory does not answer")
+			}
+			directory, _, err := c.openDirectory(name, from.URLs)
+			if err != nil {
+				return report.Error("", err, "correct the directory's section of the configuration")
+			}
+			defer func() { _ = directory.Close() }()
+			if err := directory.CheckRequiredGroup(ctx); err != nil {
+				return report.Error("", err, "look at the directory's own log")
+			}
+			return report.Pass("%s", from.RequiredGroup)
+		}})
+	}
 	return group
 }
 

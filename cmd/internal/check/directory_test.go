@@ -62,6 +62,8 @@ func TestDirectory(t *testing.T) {
 		"another domain":  {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=kate)"`}, []want{{"sample addresses", report.Failed, "their addresses are of elsewhere.example, none of example.test", "certifies: [elsewhere.example]"}}},
 		"two owners":      {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(|(uid=heidi)(uid=ivan))", address_attributes: [mailAlternateAddress]`}, []want{{"sample addresses", report.Failed, "that of two entries", "shared@example.test"}}},
 		"no address":      {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=leo)"`}, []want{{"sample addresses", report.Failed, "none that may sign in has an address of example.test", "address_attributes"}}},
+		"required group":  {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: staff"}, []want{{"required group", report.OK, "staff", ""}}},
+		"no such group":   {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: stuff"}, []want{{"required group", report.Failed, `there is no group "stuff"`, "correct required_group"}}},
 		"wrong attribute": {map[string]string{"MORE": "ca_file: ldap-ca.pem, address_attributes: [description]"}, []want{{"sample addresses", report.Failed, "example.test", "address_attributes"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

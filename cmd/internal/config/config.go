@@ -29,7 +29,6 @@ const EnvironmentDirectory = "ldap"
 //	         a string without it is any text
 //	default  its value when neither file nor environment give one
 //	min, max the bounds of a number or a duration
-//	later    words that a later release will know
 //	example  its value in the documentation
 //	restart  "yes" for a key whose change a running program cannot apply
 //

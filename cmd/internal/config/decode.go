@@ -115,8 +115,6 @@ func (l *loader) section(v reflect.Value, at place, path string) {
 			l.section(field, p, here)
 		case k.isEntries():
 			l.entries(field, k, p, here)
-		case k.isLater() && p.node != nil:
-			l.fault(here, "is not available yet", "remove it")
 		case p.node != nil:
 			l.value(field, k, p, here)
 		case has:

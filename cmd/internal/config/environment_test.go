@@ -198,8 +198,8 @@ environment: PERSONA_PUBLIC_HTTPS: "x" is not a whole number that fits (write 1 
 environment: PERSONA_TLS_MODE: "on" is not a known value (use acme, files or off)`,
 		},
 		{
-			"later", whole("PERSONA_LDAP_REQUIRED_GROUP=staff"),
-			`environment: PERSONA_LDAP_REQUIRED_GROUP: is not available yet (remove it)`,
+			"half a group", whole("PERSONA_LDAP_REQUIRED_GROUP=cn=staff,ou"),
+			`environment: PERSONA_LDAP_REQUIRED_GROUP: "cn=staff,ou" is not a distinguished name (write it as in cn=staff,ou=groups,dc=example,dc=com)`,
 		},
 		{
 			"off without trust", whole("PERSONA_TLS_MODE=off", "PERSONA_LISTEN_HTTP="),

@@ -64,12 +64,10 @@ type Directory struct {
 	// The attribute with the time of the last change of the password, instead of
 	// the preset's: sessions that are older end.
 	PasswordTimeAttribute string `yaml:"password_time_attribute" as:"attribute" example:"pwdChangedTime"`
-
-	_ later `yaml:"required_group" env:"PERSONA_LDAP_REQUIRED_GROUP"`
+	// The group that people have to be in, directly or through other groups: its DN,
+	// or its cn where no other group has that. By default all people may sign in.
+	RequiredGroup string `yaml:"required_group" env:"PERSONA_LDAP_REQUIRED_GROUP" as:"group" example:"cn=staff,ou=groups,dc=example,dc=com"`
 }
-
-// later is the type of a key of a later release.
-type later struct{}
 
 // Identity bounds what an identity host issues.
 type Identity struct {

@@ -63,15 +63,13 @@ func keysOf(section reflect.Type) []key {
 
 func (k key) isSecret() bool { return k.typ == reflect.TypeFor[Secret]() }
 
-func (k key) isLater() bool { return k.typ == reflect.TypeFor[later]() }
-
 func (k key) isList() bool {
 	return k.typ.Kind() == reflect.Slice && !k.isEntries() || k.typ == reflect.TypeFor[Private]() || k.typ == reflect.TypeFor[Proxies]()
 }
 
 // isSection reports whether the key has keys below it.
 func (k key) isSection() bool {
-	return k.typ.Kind() == reflect.Struct && !k.isSecret() && !k.isList() && !k.isLater()
+	return k.typ.Kind() == reflect.Struct && !k.isSecret() && !k.isList()
 }
 
 // isEntries reports whether the key has sections below it, in a list or by name.

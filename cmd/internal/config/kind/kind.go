@@ -86,6 +86,14 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 		return text, Problem{}
 	case "dn":
 		return distinguishedName(text, tags.Get("example"))
+	case "group":
+		if strings.Contains(text, "=") {
+			return distinguishedName(text, tags.Get("example"))
+		}
+		if text == "" || strings.TrimSpace(text) != text {
+			return text, Bad("write its cn, or its DN as in "+tags.Get("example"), "%s is not the name of a group", Quote(text))
+		}
+		return text, Problem{}
 	case "filter":
 		return searchFilter(text)
 	case "attribute":
