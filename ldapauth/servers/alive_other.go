@@ -3,4 +3,4 @@
 package servers
 
 // alive cannot tell here whether the server has closed the connection: its next use does.
-func (c *conn) alive() bool { return c.in.Buffered() == 0 }
+func (c *conn) alive() bool { return !c.ldap.IsClosing() }

@@ -11,7 +11,7 @@ import (
 // password is sent on one that has. Nothing is due on an idle connection: what has come is the notice of its end.
 func (c *conn) alive() bool {
 	tcp, ok := c.raw.(syscall.Conn)
-	if !ok || c.in.Buffered() > 0 {
+	if !ok || c.ldap.IsClosing() {
 		return !ok
 	}
 	socket, err := tcp.SyscallConn()

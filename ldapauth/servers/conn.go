@@ -1,32 +1,27 @@
 package servers
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"os"
+	"sync/atomic"
 	"time"
 
-	"persona-sidecar/ldapauth/message"
-
+	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 )
 
-// conn is one connection with at most one operation in flight. It has no goroutine of its own: who asks also reads the
-// answer.
+// conn is one connection with at most one operation in flight.
 type conn struct {
-	server *server
-	raw    net.Conn // TCP
-	stream net.Conn // TLS, or raw
-	in     *bufio.Reader
-	out    []byte // the last request
-	answer []byte // the last message
-	id     int32  // of the last request
-	used   time.Time
-	fresh  bool // has done no operation yet
+	server  *server
+	raw     net.Conn // TCP; closing it ends whatever waits
+	stream  net.Conn // TLS, or raw
+	reading *reading
+	ldap    *ldap.Conn
+	used    time.Time // end of the last operation
+	fresh   bool      // has done no operation yet
 	// spoilt is set by an operation after which the connection must not be
 	// used again although the server answered.
 	spoilt bool
@@ -55,25 +50,68 @@ func (s *server) dial(ctx context.Context, until time.Time) (*conn, error) {
 		raw.Close()
 		return nil, errClosed
 	}
-	c.in = bufio.NewReader(raw)
-	if s.security == startTLS {
-		err := c.run(ctx, until, func() error { return c.extended("1.3.6.1.4.1.1466.20037", nil) })
-		if err != nil {
-			c.close()
-			return nil, &tlsError{startTLS: true, refused: answered(err), err: err}
-		}
+	stop := context.AfterFunc(dialling, func() { raw.Close() })
+	err = c.encrypt(dialling)
+	if !stop() && err == nil {
+		err = dialling.Err()
 	}
-	if s.security != plaintext {
-		encrypted := tls.Client(raw, s.tls)
-		if err := encrypted.HandshakeContext(dialling); err != nil {
-			c.close()
-			return nil, &tlsError{startTLS: s.security == startTLS, err: ended(ctx, dialling, began, err)}
+	if err != nil {
+		c.close()
+		var failed *tlsError
+		if errors.As(err, &failed) {
+			failed.err = ended(ctx, dialling, began, failed.err)
+			return nil, failed
 		}
-		c.stream = encrypted
-		c.in.Reset(encrypted)
+		return nil, ended(ctx, dialling, began, err)
 	}
+	c.reading = &reading{Conn: c.stream}
+	c.ldap = ldap.NewConn(c.reading, s.security != plaintext)
+	c.ldap.Start()
 	return c, nil
 }
+
+// encrypt makes a new connection as safe as the server's URL and the configuration want it.
+func (c *conn) encrypt(ctx context.Context) error {
+	if c.server.security == plaintext {
+		return nil
+	}
+	failed := &tlsError{startTLS: c.server.security == startTLS}
+	if failed.startTLS {
+		if failed.err = requestTLS(c.raw); failed.err != nil {
+			failed.refused = answered(failed.err)
+			return failed
+		}
+	}
+	encrypted := tls.Client(c.raw, c.server.tls)
+	if failed.err = encrypted.HandshakeContext(ctx); failed.err != nil {
+		return failed
+	}
+	c.stream = encrypted
+	return nil
+}
+
+// requestTLS asks a server to begin TLS (RFC 4511 section 4.14). Conn.StartTLS of go-ldap is not used, because it keeps of
+// a failed handshake the text alone.
+func requestTLS(conn net.Conn) error {
+	operation := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationExtendedRequest, nil, "")
+	operation.AppendChild(ber.NewString(ber.ClassContext, ber.TypePrimitive, 0, "1.3.6.1.4.1.1466.20037", ""))
+	message := ber.NewSequence("")
+	message.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, 1, ""))
+	message.AppendChild(operation)
+	if _, err := conn.Write(message.Bytes()); err != nil {
+		return err
+	}
+	answer, err := ber.ReadPacket(conn)
+	if err != nil {
+		return err
+	}
+	if err = ldap.GetLDAPError(answer); err != nil && !answered(err) {
+		return errMalformed
+	}
+	return err
+}
+
+var errMalformed = errors.New("the server's answer is not LDAP")
 
 // ended gives the end of a time its own error.
 func ended(ctx, dialling context.Context, began time.Time, err error) error {
@@ -99,138 +137,68 @@ func (e *silentError) Error() string {
 // Unwrap makes it the end of a time to everyone else.
 func (e *silentError) Unwrap() error { return context.DeadlineExceeded }
 
-// run does one operation. The end of the context breaks it off, and spoils the connection.
+// run does one operation. go-ldap knows no contexts, so the end of the context or of the time closes the connection under
+// it. A search that was cut off can therefore only end in an error, never in "nothing found".
 func (c *conn) run(ctx context.Context, until time.Time, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := c.stream.SetDeadline(until); err != nil {
-		return err
-	}
-	release := context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(time.Unix(1, 0)) })
+	timed, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	release := context.AfterFunc(timed, func() { c.raw.Close() })
 	err := do()
 	c.used = time.Now()
-	if !release() {
-		c.spoilt = true // the context ended
-	}
+	closed := !release()
+	c.spoilt = c.spoilt || closed
 	switch {
 	case err == nil || answered(err):
 		return err // the answer was complete before that
-	case c.spoilt && ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case closed:
 		return &silentError{after: time.Since(began)}
 	}
+	if cause := c.reading.failed.Load(); cause != nil {
+		return *cause
+	}
 	return err
 }
 
-// send writes the request in c.out.
-func (c *conn) send() error {
-	_, err := c.stream.Write(c.out)
-	return err
+// reading remembers why reading from a server failed, of which go-ldap keeps the text alone.
+type reading struct {
+	net.Conn
+	failed atomic.Pointer[error]
 }
 
-// next reads one answer to the last request.
-func (c *conn) next() (message.Message, error) {
-	raw, err := message.Read(c.in, c.answer)
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
 	if err != nil {
-		return message.Message{}, err
+		r.failed.CompareAndSwap(nil, &err)
 	}
-	c.answer = raw[:0]
-	if cap(raw) > maxKeptAnswer {
-		c.answer = nil
-	}
-	m, err := message.Parse(raw)
-	switch {
-	case err != nil:
-		return message.Message{}, err
-	case m.ID == 0: // a notice of disconnection, RFC 4511 section 4.4.1
-		return message.Message{}, fmt.Errorf("the server ends the connection: %v", m.Result()) //nolint:errorlint // no answer to the question
-	case m.ID != int64(c.id):
-		return message.Message{}, fmt.Errorf("the server answers question %d, asked was %d", m.ID, c.id)
-	}
-	return m, nil
-}
-
-// maxKeptAnswer is the largest buffer that a connection keeps, in bytes.
-const maxKeptAnswer = 64 << 10
-
-// only reads the one answer that an operation has.
-func (c *conn) only(want message.Op) (message.Message, error) {
-	if err := c.send(); err != nil {
-		return message.Message{}, err
-	}
-	for {
-		m, err := c.next()
-		switch {
-		case err != nil:
-			return message.Message{}, err
-		case m.Op == want:
-			return m, m.Result()
-		case m.Op != message.Intermediate:
-			return message.Message{}, fmt.Errorf("the server's answer is of another kind: %#x", m.Op)
-		}
-	}
+	return n, err
 }
 
 // bind does a simple bind. What the server says of the password comes with the error of a refusal, too.
 func (c *conn) bind(dn string, password Secret) (*ldap.ControlBeheraPasswordPolicy, error) {
-	c.id++
-	c.out = message.AppendBind(c.out[:0], c.id, dn, string(password))
-	m, err := c.only(message.BindResponse)
-	clear(c.out[:cap(c.out)]) // the password
-	return m.Policy(), err
-}
-
-// extended does an extended operation whose answer has no value.
-func (c *conn) extended(oid string, value []byte) error {
-	c.id++
-	c.out = message.AppendExtended(c.out[:0], c.id, oid, value)
-	_, err := c.only(message.ExtendedResponse)
-	return err
-}
-
-// search does a search. The result comes with the server's refusal, too; of more entries than were asked for it has one.
-func (c *conn) search(req *ldap.SearchRequest) (*ldap.SearchResult, error) {
-	c.id++
-	out, err := message.AppendSearch(c.out[:0], c.id, req)
-	if err != nil {
-		return nil, ldap.NewError(ldap.LDAPResultFilterError, err)
-	}
-	c.out = out
-	if err := c.send(); err != nil {
+	res, err := c.ldap.SimpleBind(&ldap.SimpleBindRequest{
+		Username: dn, Password: string(password), Controls: []ldap.Control{ldap.NewControlBeheraPasswordPolicy()},
+	})
+	if res == nil {
 		return nil, err
 	}
-	res := &ldap.SearchResult{}
-	for {
-		m, err := c.next()
-		if err != nil {
-			return nil, err
-		}
-		switch m.Op {
-		case message.SearchEntry:
-			if req.SizeLimit > 0 && len(res.Entries) > req.SizeLimit {
-				continue
-			}
-			e, err := m.Entry()
-			if err != nil {
-				return nil, err
-			}
-			res.Entries = append(res.Entries, e)
-		case message.SearchDone:
-			return res, m.Result()
-		case message.SearchReference, message.Intermediate: // never followed
-		default:
-			return nil, fmt.Errorf("the server's answer to a search is of another kind: %#x", m.Op)
-		}
-	}
+	policy, _ := ldap.FindControl(res.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
+	return policy, err
 }
 
-// close ends the connection without waiting for the peer.
+// close ends the connection without waiting for the peer: the raw connection
+// goes first, because a frozen peer could hold up a writer for ever.
 func (c *conn) close() {
 	c.server.mu.Lock()
 	delete(c.server.open, c)
 	c.server.mu.Unlock()
 	c.raw.Close()
+	if c.ldap != nil {
+		c.ldap.Close()
+	}
 }

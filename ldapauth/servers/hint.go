@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"persona-sidecar/ldapauth/message"
-
 	"github.com/go-ldap/ldap/v3"
 )
 
@@ -48,7 +46,7 @@ func connectHint(err error) string {
 		return "the server wants a client certificate that it trusts: set client_cert_file and client_key_file"
 	case overTLS && encryption.refused:
 		return "the server offers no StartTLS; use ldaps://, or give the server a certificate"
-	case overTLS && encryption.startTLS && (closed || errors.Is(err, message.ErrMalformed)):
+	case overTLS && encryption.startTLS && (closed || errors.Is(err, errMalformed)):
 		return "this port seems to want TLS at once: use ldaps://, without start_tls"
 	case overTLS && (closed || errors.As(err, &record)):
 		return "this port seems to speak no TLS; use ldap:// with start_tls: true"

@@ -21,7 +21,7 @@ func (s *Set) Search(ctx context.Context, req *ldap.SearchRequest) (res *ldap.Se
 	}
 	defer s.searches.release()
 	err = s.do(ctx, operation{purpose: searchConn, ask: func(c *conn) (err error) {
-		res, err = c.search(req)
+		res, err = c.ldap.Search(req)
 		return err
 	}})
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Set) Ping(ctx context.Context, dn string) error {
 
 // readBase reads one entry without its attributes; that it is not there is an error.
 func (c *conn) readBase(dn string) error {
-	res, err := c.search(&ldap.SearchRequest{
+	res, err := c.ldap.Search(&ldap.SearchRequest{
 		BaseDN: dn, Scope: ldap.ScopeBaseObject, DerefAliases: ldap.NeverDerefAliases,
 		Filter: "(objectClass=*)", Attributes: []string{"1.1"},
 	})
