@@ -120,11 +120,7 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 // find returns the one entry that the typed name means; none (a nil Entry) if
 // there is no such, or more than one.
 func (d *Directory) find(ctx context.Context, login string) (entry, error) {
-	var terms []string
-	for _, attribute := range d.cfg.Schema.LoginAttributes {
-		terms = append(terms, equals(attribute, login))
-	}
-	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+anyOf(terms)+")", d.wholePerson)
+	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+d.named(login)+")", d.wholePerson)
 	if err != nil {
 		return entry{}, err
 	}
@@ -142,6 +138,15 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 		return entry{}, servers.WithHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.ID.Attribute), "check id_attribute, and that bind_dn may read it")
 	}
 	return e, nil
+}
+
+// named finds entries by what people type.
+func (d *Directory) named(login string) string {
+	var terms []string
+	for _, attribute := range d.cfg.Schema.LoginAttributes {
+		terms = append(terms, equals(attribute, login))
+	}
+	return anyOf(terms)
 }
 
 // rejected is the answer to a password that was wrong, or right and not

@@ -1,14 +1,16 @@
 package ldapauth_test
 
 import (
+	"cmp"
 	"errors"
-	"reflect"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/ldaptest"
+	"persona-sidecar/ldapauth/mailbox"
 )
 
 func TestSample(t *testing.T) {
@@ -48,29 +50,42 @@ func TestSampleOfMany(t *testing.T) {
 	}
 }
 
-// TestSampleEmpty: the reason why no address can be certified is told.
+// TestSampleEmpty: the reason why no address can be certified is told of each person.
 func TestSampleEmpty(t *testing.T) {
 	t.Parallel()
+	both := ldaptest.PersonDN("heidi") + " " + ldaptest.PersonDN("ivan")
+	words := map[mailbox.Reason]string{mailbox.OtherDomain: "other", mailbox.Contested: "contested"}
 	for name, test := range map[string]struct {
 		change func(*ldapauth.Config)
-		want   ldapauth.Sample
+		want   string // of all people: their state, and their values with verdict and holders
 	}{
-		"no entry":        {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=none)" }, ldapauth.Sample{}},
-		"no address":      {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=leo)" }, ldapauth.Sample{People: 1}},
-		"locked":          {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=dave)" }, ldapauth.Sample{People: 1}},
-		"another domain":  {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=kate)" }, ldapauth.Sample{People: 1, Domains: []string{"elsewhere.example"}}},
-		"another of ours": {func(c *ldapauth.Config) { c.Schema.UserFilter, c.Domains = "(uid=bob)", []string{"example.net"} }, ldapauth.Sample{People: 1, Domains: []string{"example.test"}}},
+		"no entry":        {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=none)" }, ""},
+		"no address":      {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=leo)" }, "ok\n"},
+		"locked":          {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=dave)" }, "locked\nmail dave@example.test\n"},
+		"another domain":  {func(c *ldapauth.Config) { c.Schema.UserFilter = "(uid=kate)" }, "ok\nmail kate@elsewhere.example other\n"},
+		"another of ours": {func(c *ldapauth.Config) { c.Schema.UserFilter, c.Domains = "(uid=bob)", []string{"example.net"} }, "ok\nmail Bob.Brown@Example.TEST other\n"},
 		"two owners": {func(c *ldapauth.Config) {
 			c.Schema.UserFilter, c.Schema.AddressAttributes = "(|(uid=heidi)(uid=ivan))", []string{"mailAlternateAddress"}
-		}, ldapauth.Sample{People: 2, Ambiguous: []string{"shared@example.test"}}},
+		}, "ok\nmailAlternateAddress shared@example.test contested " + both + "\nok\nmailAlternateAddress Shared@example.test contested " + both + "\n"},
+		"no id": {
+			func(c *ldapauth.Config) { c.Schema.UserFilter, c.Schema.ID.Attribute = "(uid=alice)", "title" },
+			"it shows no title: it has none, or bind_dn may not read it\nmail alice@example.test\nmailAlternateAddress a.adams@example.test\nmailAlternateAddress Alice@Example.NET\n",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := config(sharedSlapd(t))
 			test.change(&cfg)
-			got, err := open(t, cfg).Sample(t.Context(), 3)
-			if err != nil || !reflect.DeepEqual(got, test.want) {
-				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			sample, err := open(t, cfg).Sample(t.Context(), 3)
+			got := ""
+			for _, e := range sample.People {
+				got += cmp.Or(e.NoID, e.Account.String()) + "\n"
+				for _, v := range e.Addresses {
+					got += strings.TrimSpace(fmt.Sprintf("%s %s %s %s", v.Attribute, v.Written, words[v.Reason], strings.Join(v.Holders, " "))) + "\n"
+				}
+			}
+			if err != nil || got != test.want || len(sample.Addresses) > 0 {
+				t.Errorf("%v, got %q\n%s\nwant\n%s", err, sample.Addresses, got, test.want)
 			}
 		})
 	}

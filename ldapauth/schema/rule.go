@@ -17,6 +17,9 @@ type Rule struct {
 	Future  TimeFormat `yaml:"future"`  // a time that has not come yet
 	Present bool       `yaml:"present"` // there is a value
 
+	// Always says that every person's entry has the attribute: one that does not show it hides it.
+	Always bool `yaml:"always"`
+
 	Then State `yaml:"then"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -93,13 +94,15 @@ type Groups struct {
 
 // Override returns s with every field of o that a configuration can set in the place of its own.
 func (s Schema) Override(o Schema) Schema {
+	// Names and numbers of people, in small letters, which a newcomer may get from one who has left.
+	names := []string{"uid", "cn", "mail", "samaccountname", "userprincipalname", "krbprincipalname", "uidnumber", "employeenumber", "dn", "entrydn", "distinguishedname"}
 	s.UserFilter = cmp.Or(o.UserFilter, s.UserFilter)
 	s.DisabledFilter = cmp.Or(o.DisabledFilter, s.DisabledFilter)
 	s.IgnoreHolders = cmp.Or(o.IgnoreHolders, s.IgnoreHolders)
 	s.PasswordTime = cmp.Or(o.PasswordTime, s.PasswordTime)
 	s.MailIsAdminOnly = o.MailIsAdminOnly || s.MailIsAdminOnly
 	if o.ID.Attribute != "" {
-		s.ID = ID{Attribute: o.ID.Attribute, Format: Text}
+		s.ID = ID{Attribute: o.ID.Attribute, Format: Text, Reusable: slices.Contains(names, strings.ToLower(o.ID.Attribute))}
 	}
 	s.ID.Format = cmp.Or(o.ID.Format, s.ID.Format)
 	if len(o.LoginAttributes) > 0 {

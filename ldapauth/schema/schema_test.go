@@ -40,8 +40,11 @@ func TestOverride(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	// The format belongs to the attribute that a preset names, and to no other.
-	if got := ad.Override(schema.Schema{ID: schema.ID{Attribute: "employeeNumber"}}); got.ID != (schema.ID{Attribute: "employeeNumber", Format: schema.Text}) {
+	if got := ad.Override(schema.Schema{ID: schema.ID{Attribute: "entryUUID"}}); got.ID != (schema.ID{Attribute: "entryUUID", Format: schema.Text}) {
 		t.Errorf("%+v", got.ID)
+	}
+	if got := ad.Override(schema.Schema{ID: schema.ID{Attribute: "sAMAccountName"}}); !got.ID.Reusable {
+		t.Error("the next person with that name is taken for the one before")
 	}
 }
 

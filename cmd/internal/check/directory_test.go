@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,26 +19,40 @@ func TestDirectory(t *testing.T) {
 	t.Parallel()
 	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
 	settings := map[string]string{
-		"URLS": slapd.LDAPSURL(), "DN": slapd.BindDN, "BASE": slapd.BaseDN, "PASSWORD": slapd.BindPassword, "MORE": "ca_file: ldap-ca.pem",
+		"URLS": slapd.LDAPSURL(), "DN": slapd.BindDN, "BASE": slapd.BaseDN, "PASSWORD": slapd.BindPassword, "MORE": "ca_file: ldap-ca.pem", "PRESET": "openldap",
 	}
 	early, _ := forged{name: "localhost", notBefore: time.Hour, notAfter: 2 * time.Hour, issuer: "Root"}.make(t)
 	early.MinVersion = tls.VersionTLS12
 	tooEarly := newServer(t, http.NotFoundHandler())
 	tooEarly.TLS = early
 	tooEarly.StartTLS()
-	for name, test := range map[string]struct {
+	slapd.Replace(ldaptest.PersonDN("juergen"), "mail", "mailto:juergen@example.test")
+	slapd.Replace(ldaptest.PersonDN("alice"), "jpegPhoto", "\xff\xd8\xff\xe0")
+	type fault struct {
 		change map[string]string
 		wants  []want
-	}{
+	}
+	// only is a fault of the people that a filter selects.
+	only := func(filter, more string, w want) fault {
+		return fault{map[string]string{"MORE": fmt.Sprintf("ca_file: ldap-ca.pem, user_filter: %q, %s", filter, more)}, []want{w}}
+	}
+	for name, test := range map[string]fault{
 		"right": {nil, []want{
 			{"reach", report.OK, slapd.LDAPSURL(), ""},
 			{"bind and base", report.OK, "as " + slapd.BindDN, ""},
+			{"preset", report.OK, "openldap, tried against slapd", ""},
+			{"people", report.OK, " entries read", ""},
+			{"ids", report.OK, "entryUUID, as ", ""},
 			{"sample addresses", report.OK, "alice@example.test, bob.brown@example.test, ", ""},
+			{"account state", report.OK, "told by pwdAccountLockedTime, shadowExpire, pwdReset; pwdStartTime, pwdEndTime: of none", ""},
+			{"password time", report.OK, "pwdChangedTime of ", ""},
+			{"searches", report.OK, "by name ", ""},
 		}},
 		"down": {map[string]string{"URLS": "ldaps://127.0.0.1:1"}, []want{
 			{"reach", report.Failed, "ldaps://127.0.0.1:1: the connection is refused", "is the directory running"},
 			{"bind and base", report.Skipped, "does not answer", ""},
-			{"sample addresses", report.Skipped, "does not answer", ""},
+			{"people", report.Skipped, "does not answer", ""},
+			{"sample addresses", report.Skipped, "there are no people", ""},
 		}},
 		"no such name": {map[string]string{"URLS": "ldaps://ldap.nowhere.test"}, []want{
 			{"reach", report.Failed, "DNS knows no address of ldap.nowhere.test", "correct the host name in urls"},
@@ -55,16 +70,31 @@ func TestDirectory(t *testing.T) {
 			{"bind and base", report.Failed, "binding as the service account", "check bind_dn and bind_password"},
 			{"sample addresses", report.Skipped, "", ""},
 		}},
-		"wrong base":      {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "reading the base", "there is " + slapd.BaseDN + " and no more"}}},
-		"unknown CA":      {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", report.Failed, "TLS", "ca_file"}}},
-		"empty base":      {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{{"sample addresses", report.Failed, "no entry below cn=staff", "look at base_dn, user_filter"}}},
-		"no person":       {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=none)"`}, []want{{"sample addresses", report.Failed, "matches user_filter", "look at base_dn, user_filter"}}},
-		"another domain":  {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=kate)"`}, []want{{"sample addresses", report.Failed, "their addresses are of elsewhere.example, none of example.test", "certifies: [elsewhere.example]"}}},
-		"two owners":      {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(|(uid=heidi)(uid=ivan))", address_attributes: [mailAlternateAddress]`}, []want{{"sample addresses", report.Failed, "that of two entries", "shared@example.test"}}},
-		"no address":      {map[string]string{"MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=leo)"`}, []want{{"sample addresses", report.Failed, "none that may sign in has an address of example.test", "address_attributes"}}},
-		"required group":  {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: staff"}, []want{{"required group", report.OK, "staff", ""}}},
-		"no such group":   {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: stuff"}, []want{{"required group", report.Failed, `there is no group "stuff"`, "correct required_group"}}},
-		"wrong attribute": {map[string]string{"MORE": "ca_file: ldap-ca.pem, address_attributes: [description]"}, []want{{"sample addresses", report.Failed, "example.test", "address_attributes"}}},
+		"wrong base": {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "reading the base", "there is " + slapd.BaseDN + " and no more"}}},
+		"unknown CA": {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", report.Failed, "TLS", "ca_file"}}},
+		"empty base": {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{
+			{"people", report.Failed, "no entry below cn=staff", "look at base_dn, user_filter"},
+			{"sample addresses", report.Skipped, "no people", ""},
+		}},
+		"no person":       only("(uid=none)", "", want{"people", report.Failed, "matches user_filter (uid=none)", "look at base_dn, user_filter"}),
+		"another domain":  only("(uid=kate)", "", want{"sample addresses", report.Failed, "there are addresses of elsewhere.example, and this directory is for example.test", "certifies: [elsewhere.example]"}),
+		"two owners":      only("(|(uid=heidi)(uid=ivan))", "address_attributes: [mailAlternateAddress]", want{"sample addresses", report.Failed, "shared@example.test of " + ldaptest.PersonDN("heidi") + " and of " + ldaptest.PersonDN("ivan"), "take each of them from one"}),
+		"no address":      only("(uid=leo)", "address_attributes: [mail, proxyAddresses]", want{"sample addresses", report.Failed, "1 of 1 people show no value of mail, proxyAddresses", "set address_attributes"}),
+		"wrong attribute": only("(objectClass=inetOrgPerson)", "address_attributes: [description]", want{"sample addresses", report.Failed, "people show no value of description", "address_attributes"}),
+		"dropped values":  only("(uid=juergen)", "", want{"sample addresses", report.Failed, `values that are dropped: "mailto:juergen@example.test" in mail of ` + ldaptest.PersonDN("juergen"), "correct these values"}),
+		"locked":          only("(uid=dave)", "", want{"sample addresses", report.Failed, ldaptest.PersonDN("dave") + " is locked", "open an account"}),
+		"no id":           only("(uid=alice)", "id_attribute: carLicense", want{"ids", report.Failed, ldaptest.PersonDN("alice") + ": it shows no carLicense", "let " + slapd.BindDN + " read it, or correct id_attribute"}),
+		"binary id":       only("(uid=alice)", "id_attribute: jpegPhoto", want{"ids", report.Failed, "its jpegPhoto is binary, and id_format is text", "id_format: hex"}),
+		"a name as id":    only("(uid=alice)", "id_attribute: uid", want{"ids", report.Warning, "uid may be given to another person", "entryUUID"}),
+		"people write mail": {map[string]string{"PRESET": "lldap"}, []want{
+			{"preset", report.OK, "lldap, by documentation", ""},
+			{"sample addresses", report.Failed, "people can write their own mail", "mail_is_admin_only: true"},
+		}},
+		"no password time": only("(uid=alice)", "password_time_attribute: pwdLastSet", want{"password time", report.Warning, "no entry shows pwdLastSet: a changed password ends no session", "let " + slapd.BindDN + " read it"}),
+		"hidden states":    {map[string]string{"PRESET": "activedirectory", "MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=alice)", id_attribute: entryUUID`}, []want{{"account state", report.Warning, "no entry shows userAccountControl, accountExpires, pwdLastSet", "read them"}}},
+		"blind search":     {map[string]string{"PRESET": "okta"}, []want{{"preset", report.Warning, "a session goes on for 8h0m0s at most", "session_lifetime to 1h"}}},
+		"required group":   {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: staff"}, []want{{"required group", report.OK, "staff", ""}}},
+		"no such group":    {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: stuff"}, []want{{"required group", report.Failed, `there is no group "stuff"`, "correct required_group"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,12 +114,40 @@ trusted_proxies: [private]
 domains:
   - {name: example.test, directory: corp}
 directories:
-  corp: {preset: openldap, urls: [%s], bind_dn: %q, bind_password_file: secret, base_dn: %q, %s}
-`, value("URLS"), value("DN"), value("BASE"), value("MORE"))
+  corp: {preset: %s, urls: [%s], bind_dn: %q, bind_password_file: secret, base_dn: %q, %s}
+`, value("PRESET"), value("URLS"), value("DN"), value("BASE"), value("MORE"))
 			found := look(t, newInternet(t).checker(load(t, folder, yaml)).Everything())
 			for _, w := range test.wants {
 				found.expect(t, w)
 			}
 		})
+	}
+}
+
+// TestSlowSearches: a search that takes long is told with what to index.
+func TestSlowSearches(t *testing.T) {
+	t.Parallel()
+	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "ldap-ca.pem"), string(slapd.RootsPEM), 0o644)
+	world := newInternet(t)
+	var at atomic.Int64 // seconds that have passed, one for each look at the clock
+	began := time.Now()
+	world.now = func() time.Time { return began.Add(time.Duration(at.Add(1)) * time.Second) }
+	c := load(t, folder, fmt.Sprintf(`
+state_dir: state
+tls: {mode: "off"}
+trusted_proxies: [private]
+domains:
+  - {name: example.test, directory: corp}
+directories:
+  corp: {preset: openldap, urls: [%s], bind_dn: %q, bind_password: %q, base_dn: %q, ca_file: ldap-ca.pem}
+`, slapd.LDAPSURL(), slapd.BindDN, slapd.BindPassword, slapd.BaseDN))
+	found := look(t, world.checker(c).Directories("corp"))
+	for _, w := range []want{
+		{"searches", report.Warning, "slow: by name 1s; slow: by address 1s; slow: by id 1s", "index uid, mail for equality; index mail, "},
+		{"searches", report.Warning, "", "index entryUUID for equality"},
+	} {
+		found.expect(t, w)
 	}
 }

@@ -32,7 +32,7 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 	defer stop()
 	c := checkCommand{
 		shell: sh, stop: stop, config: configFlag(flags),
-		json:         flags.Bool("json", false, "print one JSON object at the end instead of lines"),
+		json:         jsonFlag(flags),
 		offline:      flags.Bool("offline", false, "check the configuration, the files and the state directory alone, without the network"),
 		resolve:      flags.String("resolve", "", "`address[:port]` at which the names that are checked are looked for, as 127.0.0.1:8443, before DNS points here"),
 		caFile:       flags.String("ca-file", "", "`file` of roots to trust for HTTPS besides the system's, in PEM, for an internal authority"),
@@ -40,14 +40,32 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 		passwordFile: flags.String("password-file", "", "`file` that holds the password to sign in with, instead of asking for it"),
 	}
 	groups, err := c.plan(flags, args)
-	if errors.Is(err, flag.ErrHelp) {
+	summary, err := printFindings(ctx, sh, *c.json || wantsJSON(args), groups, err)
+	if err != nil {
 		return err
 	}
+	return stepsFailed(summary)
+}
+
+// jsonFlag declares the flag -json of commands with findings.
+func jsonFlag(flags *flag.FlagSet) *bool {
+	return flags.Bool("json", false, "print one JSON object at the end instead of lines")
+}
+
+// wantsJSON reports whether the flag -json is given: a flag that is refused ends the reading before it is met.
+func wantsJSON(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool { return arg == "-json" || arg == "--json" })
+}
+
+// printFindings takes the steps that were planned, or prints why none could be: what reads the JSON finds the
+// reason there too.
+func printFindings(ctx context.Context, sh shell, asJSON bool, groups []checkreport.Group, err error) (checkreport.Summary, error) {
+	if errors.Is(err, flag.ErrHelp) {
+		return checkreport.Summary{}, err
+	}
 	reporter := checkreport.Text(sh.stdout, colourful(shell{environ: sh.environ, stderr: sh.stdout}))
-	// A flag that is refused ends the reading before -json is met.
-	if *c.json || slices.ContainsFunc(args, func(arg string) bool { return arg == "-json" || arg == "--json" }) {
+	if asJSON {
 		reporter = checkreport.JSON(sh.stdout)
-		*c.json = true
 	}
 	var summary checkreport.Summary
 	if err == nil {
@@ -55,48 +73,59 @@ func checkAll(ctx context.Context, sh shell, flags *flag.FlagSet, args []string)
 		if errors.Is(err, context.Canceled) {
 			err = &failure{problem: "stopped before all was checked", code: exitFailure}
 		} else if err != nil {
-			return fmt.Errorf("checking: %w", err)
+			return summary, fmt.Errorf("checking: %w", err)
 		}
 	}
-	if err != nil {
-		if !*c.json {
-			return err
-		}
-		// What reads the JSON finds the reason there too.
-		f := (*failure)(nil)
-		finding := checkreport.Finding{Subject: "check", Name: "run", Status: checkreport.Failed, Message: err.Error()}
-		if errors.As(err, &f) {
-			finding.Hint, finding.Cause = f.Hint(), strings.Join(f.Detail(), "\n")
-		}
-		reporter.Report(finding)
-		summary.Failed++
-		return errors.Join(err, reporter.End(summary))
+	if err == nil || !asJSON {
+		return summary, err
 	}
-	if summary.Status() == checkreport.Failed {
-		return &failure{problem: checkreport.Counted(summary.Failed, "step") + " failed", hint: "fix the first one first: others may follow from it", code: exitFailure}
+	f := (*failure)(nil)
+	finding := checkreport.Finding{Subject: "check", Name: "run", Status: checkreport.Failed, Message: err.Error()}
+	if errors.As(err, &f) {
+		finding.Hint, finding.Cause = f.Hint(), strings.Join(f.Detail(), "\n")
 	}
-	return nil
+	reporter.Report(finding)
+	summary.Failed++
+	return summary, errors.Join(err, reporter.End(summary))
 }
 
-// plan reads flags and targets, in whatever order they stand, and plans the
-// steps.
-func (c checkCommand) plan(flags *flag.FlagSet, args []string) ([]checkreport.Group, error) {
-	var targets []check.Target
+// stepsFailed is the error of a check that found faults.
+func stepsFailed(summary checkreport.Summary) error {
+	if summary.Status() != checkreport.Failed {
+		return nil
+	}
+	return &failure{problem: checkreport.Counted(summary.Failed, "step") + " failed", hint: "fix the first one first: others may follow from it", code: exitFailure}
+}
+
+// parseMixed reads flags and other arguments, in whatever order they stand, and returns the latter.
+func parseMixed(sh shell, flags *flag.FlagSet, args []string) (others []string, err error) {
 	for {
-		if err := parseFlags(c.shell, flags, args); err != nil {
+		if err := parseFlags(sh, flags, args); err != nil {
 			return nil, err
 		}
 		if flags.NArg() == 0 {
-			break
+			return others, nil
 		}
-		found, err := check.ParseTarget(flags.Arg(0))
+		others = append(others, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
+}
+
+// plan reads flags and targets, and plans the steps.
+func (c checkCommand) plan(flags *flag.FlagSet, args []string) ([]checkreport.Group, error) {
+	texts, err := parseMixed(c.shell, flags, args)
+	if err != nil {
+		return nil, err
+	}
+	var targets []check.Target
+	for _, text := range texts {
+		found, err := check.ParseTarget(text)
 		if err != nil {
 			return nil, wrong(fmt.Sprintf("check: %v", err), "write a domain, as example.com, or an e-mail address")
 		}
 		if !slices.Contains(targets, found) {
 			targets = append(targets, found)
 		}
-		args = flags.Args()[1:]
 	}
 	if *c.offline && len(targets) > 0 {
 		return nil, wrong("check: -offline checks no domain and no address", "leave them out, or leave -offline out")

@@ -60,8 +60,8 @@ func commands() []command {
 		{"check", "[DOMAIN|ADDRESS]...", "look for what is wrong, from outside too", checkAll},
 		{"keys list", "", "show the keys, without their secrets", keysList},
 		{"keys rotate", "", "replace the keys of a domain", nil},
-		{"directory check", "", "look for what is wrong with a directory", nil},
-		{"directory whois", "LOGIN", "show what a directory says of a person", nil},
+		{"directory check", "[NAME]...", "look for what is wrong with the directories", directoryCheck},
+		{"directory whois", "LOGIN|ADDRESS", "show what a directory says of a person, and whether they could sign in", directoryWhois},
 		{"healthcheck", "", "ask a running sidecar whether it is alive", healthcheck},
 		{"version", "", "print the version", version},
 	}

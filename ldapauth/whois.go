@@ -1,0 +1,130 @@
+package ldapauth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/mailbox"
+)
+
+// Entry is what the directory says of one entry, for an operator. It holds no secret.
+type Entry struct {
+	DN string
+	// NoID is why the entry cannot be identified, so that no one signs in by it; "" if it can.
+	NoID string
+	// Account is what the entry's attributes and its groups tell: OK, or why its person may not sign in.
+	Account identity.Status
+	// Person is who signs in by it, with their groups if Config.Groups wants them.
+	Person identity.Person
+	// Addresses are what became of all values of the address attributes.
+	Addresses mailbox.Report
+}
+
+// Whois is what the directory says of a name that people type.
+type Whois struct {
+	// Entries are the people that the name means. More than one is refused, and no more than two are looked for.
+	Entries []Entry
+	// By are the attributes in which the name stands, of the only entry.
+	By []string
+	// Outside are the DNs of entries with that name that UserFilter does not select. They are looked for when there
+	// are no others.
+	Outside []string
+}
+
+// WhoIs looks for a name as a sign-in does, without a password: nothing is counted, and no one is bound as. An
+// error means only that the directory could not answer.
+func (d *Directory) WhoIs(ctx context.Context, login string) (Whois, error) {
+	if !identity.ValidLogin(login) {
+		return Whois{}, nil
+	}
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	who, err := d.whoIs(ctx, login)
+	if err != nil {
+		return Whois{}, d.failure(err)
+	}
+	return who, nil
+}
+
+func (d *Directory) whoIs(ctx context.Context, login string) (Whois, error) {
+	name := d.named(login)
+	found, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+name+")", d.withGroups)
+	if err != nil {
+		return Whois{}, err
+	}
+	var who Whois
+	for _, e := range found.entries {
+		examined, err := d.examine(ctx, e)
+		if err != nil {
+			return Whois{}, err
+		}
+		who.Entries = append(who.Entries, examined)
+	}
+	switch {
+	case len(who.Entries) == 1 && !found.more:
+		for _, attribute := range d.cfg.Schema.LoginAttributes {
+			if slices.ContainsFunc(found.entries[0].values(attribute), func(value string) bool { return strings.EqualFold(value, login) }) {
+				who.By = append(who.By, attribute)
+			}
+		}
+	case len(who.Entries) == 0:
+		others, err := d.search(ctx, name, d.onlyID)
+		if err != nil {
+			return Whois{}, err
+		}
+		who.Outside = names(others.entries)
+	}
+	return who, nil
+}
+
+// examine judges an entry as a sign-in would, the password aside, and keeps the reasons. The entry was read with its
+// groups, where any are wanted.
+func (d *Directory) examine(ctx context.Context, e entry) (Entry, error) {
+	examined := Entry{DN: e.DN, Account: d.state(e), Person: d.person(e)}
+	if e.id == "" {
+		examined.NoID = d.noID(e)
+	}
+	var err error
+	if examined.Addresses, err = d.addresses(ctx, e); err != nil {
+		return Entry{}, err
+	}
+	examined.Person.Addresses, examined.Person.Contested = examined.Addresses.Addresses(), examined.Addresses.Contested()
+	if d.groups == nil {
+		return examined, nil
+	}
+	groups, err := d.groups.Of(ctx, e.Entry)
+	if err != nil {
+		return Entry{}, err
+	}
+	for _, g := range groups {
+		examined.Person.Groups = append(examined.Person.Groups, text(g.Name))
+	}
+	if d.cfg.RequiredGroup != "" && examined.Account == identity.OK {
+		member, err := d.groups.Contains(ctx, groups)
+		if err != nil {
+			return Entry{}, err
+		}
+		if !member {
+			examined.Account = identity.NotInGroup
+		}
+	}
+	return examined, nil
+}
+
+// noID is why an entry cannot be identified.
+func (d *Directory) noID(e entry) string {
+	id := d.cfg.Schema.ID
+	values := e.values(id.Attribute)
+	switch {
+	case len(values) == 0:
+		return "it shows no " + id.Attribute + ": it has none, or bind_dn may not read it"
+	case len(values) > 1:
+		return fmt.Sprintf("its %s has %d values", id.Attribute, len(values))
+	case strings.ContainsFunc(values[0], func(r rune) bool { return r < ' ' || r > '~' }):
+		return fmt.Sprintf("its %s is binary, and id_format is %s", id.Attribute, id.Format)
+	}
+	return fmt.Sprintf("its %s %q cannot be used: it has blanks, or is longer than %d bytes", id.Attribute, values[0], maxIDLength)
+}
