@@ -25,11 +25,12 @@ import (
 // *headConn. HTTP/2 is handed on as the *tls.Conn that net/http knows.
 type front struct {
 	net.Listener
-	config  *tls.Config   // nil: plain HTTP
-	timeout time.Duration // for a handshake, and for a head from its first byte
-	maxHead int           // no head is longer that net/http accepts
-	log     zerolog.Logger
-	fast    *fast.Server // serves what it can of HTTP/1.1; nil: nothing
+	config   *tls.Config   // nil: plain HTTP
+	timeout  time.Duration // for a handshake, and for a head from its first byte
+	maxHead  int           // no head is longer that net/http accepts
+	log      zerolog.Logger
+	fast     *fast.Server // serves what it can of HTTP/1.1; nil: nothing
+	gathered *gathered    // for HTTP/2
 
 	ready    chan accepted
 	open     context.Context // ends with the listener
@@ -46,11 +47,11 @@ type accepted struct {
 // already, at most its buffer of 4096 bytes and one byte that it read ahead.
 const beyondLimit = 2*4096 + 1
 
-func newFront(l net.Listener, server *http.Server, fast *fast.Server, log zerolog.Logger) *front {
+func newFront(l net.Listener, server *http.Server, fast *fast.Server, gathered *gathered, log zerolog.Logger) *front {
 	config := server.TLSConfig
 	f := &front{
 		Listener: l, config: config, timeout: server.ReadHeaderTimeout, maxHead: server.MaxHeaderBytes + beyondLimit,
-		log: log, fast: fast, ready: make(chan accepted),
+		log: log, fast: fast, gathered: gathered, ready: make(chan accepted),
 	}
 	f.open, f.closeNow = context.WithCancel(context.Background())
 	// Scanners make many failing handshakes, so only a few a minute are logged.
@@ -120,7 +121,7 @@ func (f *front) take(conn net.Conn) {
 	}()
 	var state *tls.ConnectionState
 	if f.config != nil {
-		below := &gather{Conn: conn}
+		below := &gather{Conn: conn, kept: f.gathered}
 		secure := tls.Server(below, f.config)
 		_ = secure.SetDeadline(time.Now().Add(f.timeout)) // an error shows at the next read
 		if err := secure.HandshakeContext(f.open); err != nil {

@@ -61,7 +61,6 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Se
 			MaxReceiveBufferPerConnection: connWindow,
 			MaxReceiveBufferPerStream:     StreamWindow,
 			SendPingTimeout:               pingAfter,
-			WriteByteTimeout:              middleware.DefaultIdle,
 		},
 		// The Edge answers OPTIONS * as it answers everything else.
 		DisableGeneralOptionsHandler: true,
@@ -93,8 +92,9 @@ type Server struct {
 	// Fast serves what is ordinary of HTTP/1.1 without net/http. It is set before Serve.
 	Fast bool
 
-	log  zerolog.Logger
-	fast atomic.Pointer[fast.Server] // nil until Serve, and when it is off
+	log      zerolog.Logger
+	fast     atomic.Pointer[fast.Server] // nil until Serve, and when it is off
+	gathered gathered
 }
 
 // Serve serves the connections of a listener, with TLS if the server has a
@@ -108,7 +108,7 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		s.fast.Store(direct)
 	}
-	return s.Server.Serve(newFront(l, s.Server, direct, s.log))
+	return s.Server.Serve(newFront(l, s.Server, direct, &s.gathered, s.log))
 }
 
 // Shutdown is as http.Server's.
@@ -123,6 +123,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close is as http.Server's.
 func (s *Server) Close() error {
+	s.gathered.cut.Store(true)
 	if direct := s.fast.Load(); direct != nil {
 		direct.Close()
 	}
