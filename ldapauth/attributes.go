@@ -42,7 +42,7 @@ func distinct(names []string) []string {
 	return unique
 }
 
-// contains reports whether an attribute is one of names; case is ignored.
-func contains(names []string, attribute string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, attribute) })
+// contains reports whether a name, such as that of an attribute, is in a list; case is ignored.
+func contains(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, name) })
 }

@@ -30,7 +30,7 @@ const (
 	DefaultMaxSearches = 8
 )
 
-// Config describes one directory. Name, URLs, BaseDN and Schema are required.
+// Config describes one directory. Name, URLs, BaseDNs and Schema are required.
 type Config struct {
 	// Name is what the configuration calls the directory; it goes into every
 	// Person and every error.
@@ -50,9 +50,10 @@ type Config struct {
 	// empty: anonymous searches.
 	BindDN       string
 	BindPassword Secret
-	// BaseDN is where people are searched, with everything below it.
-	BaseDN string
-	Schema schema.Schema
+	// BaseDNs are where people and holders of addresses are searched, with everything below; none contains
+	// another. An empty one is the whole of a server with several trees, such as a global catalogue.
+	BaseDNs []string
+	Schema  schema.Schema
 	// Groups says that Person.Groups is wanted: reading them costs searches.
 	Groups bool
 	// RequiredGroup is the group that people have to be in, directly or through other
@@ -111,8 +112,7 @@ func (c *Config) validate() error {
 	for _, u := range c.URLs {
 		faults = append(faults, c.validateURL(u))
 	}
-	fault(c.BaseDN == "", "no base_dn, such as dc=example,dc=com")
-	faults = append(faults, validateDN("base_dn", c.BaseDN), validateDN("bind_dn", c.BindDN))
+	faults = append(faults, c.validateBases(), validateDN("bind_dn", c.BindDN))
 	fault(c.BindDN != "" && c.BindPassword == "", "bind_dn without a password: set bind_password_file")
 	fault(c.BindDN == "" && c.BindPassword != "", "a bind password without bind_dn")
 	fault(strings.Contains(c.RequiredGroup, "=") && !group.IsDN(c.RequiredGroup), "required_group: %q is neither a distinguished name nor a plain name", c.RequiredGroup)
@@ -150,6 +150,50 @@ func validateDN(key, dn string) error {
 		return fmt.Errorf("%s: %q is not a distinguished name: %w", key, dn, err)
 	}
 	return nil
+}
+
+// validateBases checks that no entry is below two of the base DNs: it would be found twice.
+func (c *Config) validateBases() error {
+	if len(c.BaseDNs) == 0 {
+		return errors.New("no base_dn, such as dc=example,dc=com")
+	}
+	var dns []*ldap.DN
+	for _, base := range c.BaseDNs {
+		if err := validateDN("base_dn", base); err != nil {
+			return err
+		}
+		dn, _ := ldap.ParseDN(base)
+		for i, other := range dns {
+			if contain(dn, other) || contain(other, dn) {
+				return fmt.Errorf("base_dn: %q and %q overlap", c.BaseDNs[i], base)
+			}
+		}
+		if len(dn.RDNs) == 0 && c.Schema.PeopleBase != "" {
+			return fmt.Errorf("base_dn: people are in %s of one tree, so the empty name cannot be their base", c.Schema.PeopleBase)
+		}
+		dns = append(dns, dn)
+	}
+	return nil
+}
+
+// contain reports whether an entry is below a base, or the base itself; case is ignored.
+func contain(base, entry *ldap.DN) bool {
+	return len(base.RDNs) == 0 || base.EqualFold(entry) || base.AncestorOfFold(entry)
+}
+
+// peopleBase returns where the people of a base are: relative to it, unless it already names that place.
+func peopleBase(base, relative string) string {
+	dn, err := ldap.ParseDN(base)
+	place, placeErr := ldap.ParseDN(relative)
+	if relative == "" || err != nil || placeErr != nil {
+		return base
+	}
+	for i := range dn.RDNs { // at or below the place
+		if rest := dn.RDNs[i:]; len(rest) >= len(place.RDNs) && place.EqualFold(&ldap.DN{RDNs: rest[:len(place.RDNs)]}) {
+			return base
+		}
+	}
+	return relative + "," + base
 }
 
 // Secret is a password that no format verb, logger or encoder prints.

@@ -12,7 +12,7 @@ import (
 func TestConfigFaults(t *testing.T) {
 	t.Parallel()
 	good := ldapauth.Config{
-		Name: "corp", URLs: []string{"ldaps://ldap.example.test"}, BaseDN: "dc=example,dc=test", Schema: preset("openldap"),
+		Name: "corp", URLs: []string{"ldaps://ldap.example.test"}, BaseDNs: []string{"dc=example,dc=test"}, Schema: preset("openldap"),
 		BindDN: "cn=persona,dc=example,dc=test", BindPassword: "secret",
 	}
 	for fault, spoil := range map[string]func(*ldapauth.Config){
@@ -25,8 +25,8 @@ func TestConfigFaults(t *testing.T) {
 		"name or password in it":       func(c *ldapauth.Config) { c.URLs = []string{"ldaps://u:hunter2@ldap.example.test"} },
 		"more than a host and a port":  func(c *ldapauth.Config) { c.URLs = []string{"ldaps://ldap.example.test/dc=example"} },
 		"passwords unencrypted":        func(c *ldapauth.Config) { c.URLs = []string{"ldap://ldap.example.test"} },
-		"no base_dn":                   func(c *ldapauth.Config) { c.BaseDN = "" },
-		"base_dn: \"example.test\"":    func(c *ldapauth.Config) { c.BaseDN = "example.test" },
+		"no base_dn":                   func(c *ldapauth.Config) { c.BaseDNs = nil },
+		"base_dn: \"example.test\"":    func(c *ldapauth.Config) { c.BaseDNs = []string{"example.test"} },
 		"bind_dn: \"persona\"":         func(c *ldapauth.Config) { c.BindDN = "persona" },
 		"bind_dn without a password":   func(c *ldapauth.Config) { c.BindPassword = "" },
 		"password without bind_dn":     func(c *ldapauth.Config) { c.BindDN = "" },

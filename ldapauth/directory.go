@@ -13,6 +13,7 @@ import (
 	"persona-sidecar/ldapauth/servers"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Directory is one company directory on one or several servers. It is safe for
@@ -29,6 +30,8 @@ type Directory struct {
 	// person and those that groups needs.
 	groups     *group.Groups
 	withGroups []string
+	people     []string // where they are: the base DNs, or below
+	windows    windowsDomains
 
 	servers   *servers.Set
 	minDelay  minDelay
@@ -59,6 +62,9 @@ func New(cfg Config) (*Directory, error) {
 		onlyID:      []string{cfg.Schema.ID.Attribute},
 		minDelay:    minDelay{step: cfg.RefusalTime},
 	}
+	for _, base := range cfg.BaseDNs {
+		d.people = append(d.people, peopleBase(base, cfg.Schema.PeopleBase))
+	}
 	d.useGroups()
 	return d, nil
 }
@@ -73,6 +79,7 @@ func New(cfg Config) (*Directory, error) {
 // Every refusal whose reason may not be told takes the same time
 // (Config.RefusalTime), or until the context ends.
 func (d *Directory) Authenticate(ctx context.Context, login, password string, gate func(id string) bool) (identity.Result, error) {
+	login = identity.CleanLogin(login)
 	if !identity.ValidLogin(login) || !identity.ValidPassword(password) {
 		return d.refusal(identity.Refused, ""), nil
 	}
@@ -101,6 +108,11 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 		return d.refusal(identity.Throttled, e.id), nil
 	}
 	v, err := d.bind(ctx, e.DN, password)
+	if composed := norm.NFC.String(password); err == nil && v.status == identity.Refused && composed != password {
+		// As typed first: a directory that does not prepare passwords (RFC 4511 section 4.2) holds what a client of
+		// its own sent. It counts two tries then.
+		v, err = d.bind(ctx, e.DN, composed)
+	}
 	if err != nil {
 		return d.refusal(identity.Refused, e.id), err
 	}
@@ -120,7 +132,7 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 // find returns the one entry that the typed name means; none (a nil Entry) if
 // there is no such, or more than one.
 func (d *Directory) find(ctx context.Context, login string) (entry, error) {
-	f, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+d.named(login)+")", d.wholePerson)
+	f, err := d.named(ctx, d.meaning(ctx, login), d.wholePerson)
 	if err != nil {
 		return entry{}, err
 	}
@@ -138,15 +150,6 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 		return entry{}, servers.WithHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.ID.Attribute), "check id_attribute, and that bind_dn may read it")
 	}
 	return e, nil
-}
-
-// named finds entries by what people type.
-func (d *Directory) named(login string) string {
-	var terms []string
-	for _, attribute := range d.cfg.Schema.LoginAttributes {
-		terms = append(terms, equals(attribute, login))
-	}
-	return anyOf(terms)
 }
 
 // rejected is the answer to a password that was wrong, or right and not
@@ -186,28 +189,27 @@ func (d *Directory) Lookup(ctx context.Context, id string) (identity.Result, err
 	return res, nil
 }
 
-// LoginBy reports whether people sign in by a user name and by an e-mail address: by
-// which kinds of login_attributes the typed name is searched.
+// LoginBy reports whether people sign in by a user name and by an e-mail address: every
+// address is a name, others are as login_attributes says.
 func (d *Directory) LoginBy() (name, address bool) {
-	schema := d.cfg.Schema
-	for _, attribute := range schema.LoginAttributes {
-		same := func(other string) bool { return strings.EqualFold(attribute, other) }
-		if same("mail") || slices.ContainsFunc(schema.AddressAttributes, same) {
-			address = true
-		} else {
-			name = true
-		}
-	}
-	return name, address
+	name = slices.ContainsFunc(d.cfg.Schema.LoginAttributes, func(attribute string) bool {
+		return !strings.EqualFold(attribute, "mail") && !contains(d.cfg.Schema.AddressAttributes, attribute)
+	})
+	return name, true
 }
 
 // Ping asks whether the directory answers the service account and holds the
-// base DN. The error has a hint.
+// base DNs. The error has a hint.
 func (d *Directory) Ping(ctx context.Context) error {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	began := time.Now()
-	err := d.servers.Ping(ctx, d.cfg.BaseDN)
+	var err error
+	for _, base := range d.cfg.BaseDNs {
+		if err = d.servers.Ping(ctx, base); err != nil {
+			break
+		}
+	}
 	d.observe(OpPing, began, answeredOr(err))
 	if err != nil {
 		return d.failure(fmt.Errorf("reading the base: %w", err))
@@ -218,7 +220,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 // Peers looks at each address of the directory's servers in turn: whether it is reached, its TLS certificates, the bind of
 // the service account, the base.
 func (d *Directory) Peers(ctx context.Context) []servers.Peer {
-	return d.servers.Peers(ctx, d.cfg.BaseDN)
+	return d.servers.Peers(ctx, d.cfg.BaseDNs[0])
 }
 
 // Stats returns the figures of the directory's servers.

@@ -24,7 +24,7 @@ func Example() {
 		URLs:         []string{"ldaps://127.0.0.1:1"},
 		BindDN:       "cn=persona,ou=services,dc=example,dc=com",
 		BindPassword: "secret",
-		BaseDN:       "dc=example,dc=com",
+		BaseDNs:      []string{"dc=example,dc=com"},
 		Schema:       openldap,
 		Domains:      []string{"example.com"},
 	})

@@ -81,7 +81,7 @@ func startFaulty(t *testing.T) *faulty {
 
 func faultyConfig(urls ...string) ldapauth.Config {
 	return ldapauth.Config{
-		Name: "corp", URLs: urls, InsecurePlaintext: true, BindDN: "cn=service", BindPassword: "secret", BaseDN: "dc=test",
+		Name: "corp", URLs: urls, InsecurePlaintext: true, BindDN: "cn=service", BindPassword: "secret", BaseDNs: []string{"dc=test"},
 		Schema: preset("openldap"), Domains: []string{"example.test"},
 		RefusalTime: time.Millisecond, Timeout: 10 * time.Second, Log: zerolog.Nop(),
 	}

@@ -15,7 +15,7 @@ func (d *Directory) useGroups() {
 		return
 	}
 	d.groups = group.New(group.Config{
-		Schema: d.cfg.Schema.Groups, Bases: []string{d.cfg.BaseDN}, Login: d.cfg.Schema.LoginAttributes[0],
+		Schema: d.cfg.Schema.Groups, Bases: d.cfg.BaseDNs, Login: d.cfg.Schema.LoginAttributes[0],
 		Required: d.cfg.RequiredGroup, Search: d.ask, Now: d.cfg.Now,
 	})
 	d.withGroups = distinct(slices.Concat(d.wholePerson, d.groups.Attributes()))
@@ -36,18 +36,18 @@ func (d *Directory) memberFilter(ctx context.Context) (string, error) {
 // readPerson looks for one of the people by id. member reports that the search has shown them to be in the required
 // group; when it is false, the entry has what tells their groups.
 func (d *Directory) readPerson(ctx context.Context, id string) (f found, member bool, err error) {
-	person := d.cfg.Schema.UserFilter + equals(d.cfg.Schema.ID.Attribute, id)
+	person := equals(d.cfg.Schema.ID.Attribute, id)
 	condition, err := d.memberFilter(ctx)
 	if err != nil {
 		return found{}, false, err
 	}
 	if condition != "" {
-		f, err := d.search(ctx, "(&"+person+condition+")", d.wholePerson)
+		f, err := d.searchPeople(ctx, person+condition, d.wholePerson)
 		if err != nil || f.more || len(f.entries) > 0 {
 			return f, true, err
 		}
 	}
-	f, err = d.search(ctx, "(&"+person+")", d.withGroups)
+	f, err = d.searchPeople(ctx, person, d.withGroups)
 	return f, false, err
 }
 

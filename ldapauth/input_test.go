@@ -22,7 +22,7 @@ func contains(s, part string) bool { return strings.Contains(s, part) }
 func TestRefusedBeforeAnyIO(t *testing.T) {
 	t.Parallel()
 	d := open(t, ldapauth.Config{
-		Name: "corp", URLs: []string{"ldaps://127.0.0.1:1"}, BaseDN: "dc=example,dc=test",
+		Name: "corp", URLs: []string{"ldaps://127.0.0.1:1"}, BaseDNs: []string{"dc=example,dc=test"},
 		Schema: preset("openldap"), RefusalTime: time.Millisecond,
 	})
 	for name, c := range map[string]struct{ login, password string }{
@@ -137,7 +137,7 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 	}
 
 	cfg := config(s)
-	cfg.BaseDN = "cn=elsewhere,ou=people,dc=example,dc=test"
+	cfg.BaseDNs = []string{"cn=elsewhere,ou=people,dc=example,dc=test"}
 	if _, err := open(t, cfg).Authenticate(context.Background(), "alice", ldaptest.Password, nil); err == nil || !contains(withHint(err), "hint") {
 		t.Errorf("a base on another server: %v", err)
 	}

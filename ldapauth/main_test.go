@@ -72,7 +72,7 @@ func preset(name string) schema.Schema {
 func config(s *ldaptest.Server) ldapauth.Config {
 	return ldapauth.Config{
 		Name: "corp", URLs: []string{s.LDAPSURL()}, Roots: s.Roots(),
-		BindDN: s.BindDN, BindPassword: ldapauth.Secret(s.BindPassword), BaseDN: s.BaseDN,
+		BindDN: s.BindDN, BindPassword: ldapauth.Secret(s.BindPassword), BaseDNs: []string{s.BaseDN},
 		Schema: preset(presets[s.Kind]), Domains: []string{"example.test", "example.net"},
 		RefusalTime: time.Millisecond, Log: zerolog.Nop(),
 	}

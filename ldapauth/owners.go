@@ -32,7 +32,7 @@ func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, 
 	}
 	if condition != "" { // finds the person when they are in the required group, and other holders in any case
 		me := equals(d.cfg.Schema.ID.Attribute, first.id)
-		filter = "(|(&" + me + condition + ")(&(!" + me + ")" + filter + "))"
+		filter = "(&" + filter + "(|" + condition + "(!" + me + ")))"
 	}
 	f, err := d.search(ctx, filter, d.again)
 	if err != nil {

@@ -106,7 +106,7 @@ type Timed struct {
 func (d *Directory) Times(ctx context.Context, id string) ([]Timed, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
-	if err := d.servers.Ping(ctx, d.cfg.BaseDN); err != nil { // connected before the first is measured
+	if err := d.servers.Ping(ctx, d.cfg.BaseDNs[0]); err != nil { // connected before the first is measured
 		return nil, d.failure(err)
 	}
 	s := d.cfg.Schema
@@ -114,7 +114,7 @@ func (d *Directory) Times(ctx context.Context, id string) ([]Timed, error) {
 		by, filter string
 		attributes []string
 	}
-	asked := []question{{"name", "(&" + s.UserFilter + d.named("no one has this name") + ")", s.LoginAttributes}}
+	asked := []question{{"name", "(&" + s.UserFilter + d.meaning(ctx, "no one has this name").filter + ")", s.LoginAttributes}}
 	for _, domain := range d.cfg.Domains {
 		if address, err := browserid.ParseAddress("no.one.has.this.address@" + domain); err == nil {
 			asked = append(asked, question{"address", d.holderFilter(address), s.AddressAttributes})
@@ -144,17 +144,19 @@ func (d *Directory) some(ctx context.Context, filter string) ([]entry, error) {
 		attributes = append(attributes, rule.Attribute)
 	}
 	attributes = distinct(slices.DeleteFunc(attributes, func(name string) bool { return name == "" }))
-	req := &ldap.SearchRequest{
-		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-		SizeLimit: sampleEntries, TimeLimit: servers.SecondsLeft(ctx), Filter: filter, Attributes: attributes,
-	}
-	res, err := d.servers.Search(ctx, req)
-	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return nil, fmt.Errorf("looking for people with addresses: %w", err)
-	}
 	var entries []entry
-	for _, e := range res.Entries {
-		entries = append(entries, entry{Entry: e, id: d.idOf(e)})
+	for _, base := range d.people {
+		req := &ldap.SearchRequest{
+			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+			SizeLimit: sampleEntries, TimeLimit: servers.SecondsLeft(ctx), Filter: filter, Attributes: attributes,
+		}
+		res, err := d.servers.Search(ctx, req)
+		if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+			return nil, fmt.Errorf("looking for people with addresses: %w", err)
+		}
+		for _, e := range res.Entries {
+			entries = append(entries, entry{Entry: e, id: d.idOf(e)})
+		}
 	}
 	return entries, nil
 }

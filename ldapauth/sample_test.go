@@ -100,7 +100,7 @@ func TestSampleWithoutAnswer(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	cfg = config(sharedSlapd(t))
-	cfg.BaseDN = "ou=nowhere," + cfg.BaseDN
+	cfg.BaseDNs = []string{"ou=nowhere," + cfg.BaseDNs[0]}
 	if _, err = open(t, cfg).Sample(t.Context(), 3); err == nil || !strings.Contains(withHint(err), "hint: check base_dn") {
 		t.Errorf("got %v", err)
 	}

@@ -46,11 +46,35 @@ func (f found) only() (entry, bool) {
 	return f.entries[0], true
 }
 
-// search looks below the base for at most two entries. Aliases are never
-// dereferenced, referrals never followed.
-func (d *Directory) search(ctx context.Context, filter string, attributes []string) (_ found, err error) {
+// search looks in the whole directory for at most two entries.
+func (d *Directory) search(ctx context.Context, filter string, attributes []string) (found, error) {
+	return d.searchBelow(ctx, d.cfg.BaseDNs, filter, attributes)
+}
+
+// searchPeople looks for at most two entries that the user filter selects.
+func (d *Directory) searchPeople(ctx context.Context, filter string, attributes []string) (found, error) {
+	return d.searchBelow(ctx, d.people, "(&"+d.cfg.Schema.UserFilter+filter+")", attributes)
+}
+
+// searchBelow looks for two entries at most below several bases.
+func (d *Directory) searchBelow(ctx context.Context, bases []string, filter string, attributes []string) (all found, err error) {
+	for _, base := range bases {
+		f, err := d.searchOne(ctx, base, filter, attributes)
+		if err != nil {
+			return found{}, err
+		}
+		all.entries, all.more = append(all.entries, f.entries...), all.more || f.more
+		if all.more || len(all.entries) > 1 {
+			break
+		}
+	}
+	return all, nil
+}
+
+// searchOne looks below one base. Aliases are never dereferenced, referrals never followed.
+func (d *Directory) searchOne(ctx context.Context, base, filter string, attributes []string) (found, error) {
 	req := &ldap.SearchRequest{
-		BaseDN: d.cfg.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		SizeLimit: 2, TimeLimit: servers.SecondsLeft(ctx), Filter: filter, Attributes: attributes,
 	}
 	res, err := d.ask(ctx, req)

@@ -3,7 +3,6 @@ package ldapauth
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"persona-sidecar/idp/identity"
@@ -37,6 +36,7 @@ type Whois struct {
 // WhoIs looks for a name as a sign-in does, without a password: nothing is counted, and no one is bound as. An
 // error means only that the directory could not answer.
 func (d *Directory) WhoIs(ctx context.Context, login string) (Whois, error) {
+	login = identity.CleanLogin(login)
 	if !identity.ValidLogin(login) {
 		return Whois{}, nil
 	}
@@ -50,8 +50,8 @@ func (d *Directory) WhoIs(ctx context.Context, login string) (Whois, error) {
 }
 
 func (d *Directory) whoIs(ctx context.Context, login string) (Whois, error) {
-	name := d.named(login)
-	found, err := d.search(ctx, "(&"+d.cfg.Schema.UserFilter+name+")", d.withGroups)
+	name := d.meaning(ctx, login)
+	found, err := d.named(ctx, name, d.withGroups)
 	if err != nil {
 		return Whois{}, err
 	}
@@ -65,13 +65,9 @@ func (d *Directory) whoIs(ctx context.Context, login string) (Whois, error) {
 	}
 	switch {
 	case len(who.Entries) == 1 && !found.more:
-		for _, attribute := range d.cfg.Schema.LoginAttributes {
-			if slices.ContainsFunc(found.entries[0].values(attribute), func(value string) bool { return strings.EqualFold(value, login) }) {
-				who.By = append(who.By, attribute)
-			}
-		}
+		who.By = d.has(found.entries[0], login)
 	case len(who.Entries) == 0:
-		others, err := d.search(ctx, name, d.onlyID)
+		others, err := d.search(ctx, name.filter, d.onlyID)
 		if err != nil {
 			return Whois{}, err
 		}

@@ -8,6 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"persona-sidecar/idp/browserid"
 )
 
@@ -180,6 +182,11 @@ const (
 	MaxLogin    = 256 // the longest address has 254
 	maxPassword = 1024
 )
+
+// CleanLogin returns a typed name as it is asked for: without spaces around it, no-break spaces and tabs included,
+// which keyboards of phones and copied text bring along, and composed (Unicode form NFC), which keyboards of Macs
+// leave to the program.
+func CleanLogin(typed string) string { return norm.NFC.String(strings.TrimSpace(typed)) }
 
 // ValidLogin reports whether a typed name is worth asking a directory about.
 func ValidLogin(s string) bool {

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -200,8 +199,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if err != nil {
 		return err
 	}
-	// Keyboards of phones end a word with a blank; no directory has names with blanks around.
-	form := attempted{login: strings.TrimSpace(fields["username"]), password: fields["password"], email: address.String(), computer: session.Shared}
+	form := attempted{login: identity.CleanLogin(fields["username"]), password: fields["password"], email: address.String(), computer: session.Shared}
 	if fields["computer"] == string(session.Private) {
 		form.computer = session.Private
 	}
