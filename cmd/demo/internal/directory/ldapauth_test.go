@@ -26,7 +26,7 @@ func connect(t *testing.T, w world, domains ...string) *ldapauth.Directory {
 	client, err := ldapauth.New(ldapauth.Config{
 		Name: "company", URLs: []string{w.server.URL()}, Roots: w.roots,
 		BindDN: w.server.BindDN(), BindPassword: servicePassword, BaseDNs: []string{w.server.BaseDN()},
-		Schema: openldap, Domains: domains, RefusalTime: time.Millisecond, Log: zerolog.Nop(),
+		Schema: openldap, Groups: true, Domains: domains, RefusalTime: time.Millisecond, Log: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
