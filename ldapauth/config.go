@@ -1,6 +1,7 @@
 package ldapauth
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ const (
 	DefaultMaxSearches = 8
 )
 
-// Config describes one directory. Name, URLs, BaseDNs and Schema are required.
+// Config describes one directory. Name, URLs or SRV, BaseDNs and Schema are required.
 type Config struct {
 	// Name is what the configuration calls the directory; it goes into every
 	// Person and every error.
@@ -38,6 +39,10 @@ type Config struct {
 	// URLs are servers with the same content, ldap://host[:port] or
 	// ldaps://host[:port], the preferred one first.
 	URLs []string
+	// SRV is ldap://domain or ldaps://domain: the servers are those that DNS lists for it (RFC 2782).
+	SRV string
+	// Resolver looks up the names; nil: the system's.
+	Resolver servers.Resolver
 	// StartTLS encrypts connections of ldap:// URLs before anything is said.
 	StartTLS bool
 	// InsecurePlaintext allows ldap:// without StartTLS: passwords cross the
@@ -46,10 +51,16 @@ type Config struct {
 	// Roots are the CAs that may sign the servers' certificates; nil: the
 	// system's.
 	Roots *x509.CertPool
+	// TLSServerName is the name that certificates are checked for, instead of the host that is connected to.
+	TLSServerName string
+	// ClientCertificate is asked at each handshake for the certificate to show; nil: none.
+	ClientCertificate func() (*tls.Certificate, error)
 	// BindDN and BindPassword are the service account that searches. Both
 	// empty: anonymous searches.
 	BindDN       string
 	BindPassword Secret
+	// ReadPassword reads BindPassword anew, which is done when a server refuses it; nil: it never changes.
+	ReadPassword func() (Secret, error)
 	// BaseDNs are where people and holders of addresses are searched, with everything below; none contains
 	// another. An empty one is the whole of a server with several trees, such as a global catalogue.
 	BaseDNs []string
@@ -108,11 +119,19 @@ func (c *Config) validate() error {
 		}
 	}
 	fault(c.Name == "", "the directory has no name")
-	fault(len(c.URLs) == 0, "no urls, such as ldaps://ldap.example.com")
+	fault(len(c.URLs) > 0 && c.SRV != "", "urls and srv: give one of them")
+	fault(len(c.URLs) == 0 && c.SRV == "", "no urls, such as ldaps://ldap.example.com")
 	for _, u := range c.URLs {
 		faults = append(faults, c.validateURL(u))
 	}
-	faults = append(faults, c.validateBases(), validateDN("bind_dn", c.BindDN))
+	if c.SRV != "" {
+		faults = append(faults, c.validateURL(c.SRV))
+	}
+	faults = append(faults, c.validateBases())
+	// Active Directory also takes other forms than a DN ([MS-ADTS] section 5.1.1.1.1).
+	if !strings.ContainsAny(c.BindDN, `@\`) || strings.Contains(c.BindDN, "=") {
+		faults = append(faults, validateDN("bind_dn", c.BindDN))
+	}
 	fault(c.BindDN != "" && c.BindPassword == "", "bind_dn without a password: set bind_password_file")
 	fault(c.BindDN == "" && c.BindPassword != "", "a bind password without bind_dn")
 	fault(strings.Contains(c.RequiredGroup, "=") && !group.IsDN(c.RequiredGroup), "required_group: %q is neither a distinguished name nor a plain name", c.RequiredGroup)

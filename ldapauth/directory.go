@@ -48,7 +48,9 @@ func New(cfg Config) (*Directory, error) {
 	cfg.setDefaults()
 	cfg.Log = cfg.Log.With().Str("directory", cfg.Name).Logger()
 	set, err := servers.New(servers.Config{
-		URLs: cfg.URLs, StartTLS: cfg.StartTLS, Roots: cfg.Roots, BindDN: cfg.BindDN, BindPassword: cfg.BindPassword,
+		URLs: cfg.URLs, SRV: cfg.SRV, Resolver: cfg.Resolver, StartTLS: cfg.StartTLS, Roots: cfg.Roots,
+		TLSServerName: cfg.TLSServerName, ClientCertificate: cfg.ClientCertificate,
+		BindDN: cfg.BindDN, BindPassword: cfg.BindPassword, ReadPassword: cfg.ReadPassword, Now: cfg.Now,
 		Timeout: cfg.Timeout, MaxBinds: cfg.MaxBinds, MaxSearches: cfg.MaxSearches, Log: cfg.Log,
 	})
 	if err != nil {

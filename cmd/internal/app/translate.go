@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"slices"
@@ -56,9 +57,11 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 		}
 	}
 	slices.Sort(domains)
-	return ldapauth.Config{
+	settings := ldapauth.Config{
 		Name:              name,
 		URLs:              from.URLs,
+		SRV:               from.SRV,
+		TLSServerName:     from.TLSServerName,
 		StartTLS:          from.StartTLS,
 		InsecurePlaintext: from.InsecurePlaintext,
 		Roots:             from.Roots,
@@ -73,7 +76,23 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 			PasswordTime: from.PasswordTimeAttribute,
 		}),
 		Domains: slices.Compact(domains),
-	}, nil
+	}
+	if from.BindPassword.FromFile() {
+		settings.ReadPassword = func() (ldapauth.Secret, error) {
+			password, err := from.BindPassword.Reread()
+			return ldapauth.Secret(password.Reveal()), err
+		}
+	}
+	if from.ClientCertFile != "" {
+		settings.ClientCertificate = func() (*tls.Certificate, error) {
+			certificate, err := tls.LoadX509KeyPair(from.ClientCertFile, from.ClientKeyFile)
+			if err != nil {
+				return nil, fmt.Errorf("reading the client certificate for the directory: %w", err)
+			}
+			return &certificate, nil
+		}
+	}
+	return settings, nil
 }
 
 // makeSites groups the hosts by the domain entry they come from: the unit of "misdirected".

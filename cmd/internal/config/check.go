@@ -143,12 +143,20 @@ func (l *loader) checkDirectory(d Directory, path string) {
 			l.fault(at(key), "is an empty list", "name an attribute, as in [mail]")
 		}
 	}
-	if !l.given(at("urls")) {
+	switch {
+	case l.given(at("urls")) && l.given(at("srv")):
+		l.fault(at("srv"), "is given beside "+l.name(at("urls")), "remove one of them")
+	case !l.given(at("urls")) && !l.given(at("srv")):
 		l.missing(at("urls"), "name a server, as in ldaps://ldap.example.com")
 	}
-	for _, text := range d.URLs {
-		if strings.HasPrefix(text, "ldap:") && !d.StartTLS && !d.InsecurePlaintext {
-			l.fault(at("urls"), fmt.Sprintf("%s would send passwords in clear text", kind.Quote(text)),
+	l.checkPair(at("client_cert_file"), at("client_key_file"))
+	for _, server := range append([]string{d.SRV}, d.URLs...) {
+		if strings.HasPrefix(server, "ldap:") && !d.StartTLS && !d.InsecurePlaintext {
+			key := at("urls")
+			if server == d.SRV {
+				key = at("srv")
+			}
+			l.fault(key, fmt.Sprintf("%s would send passwords in clear text", kind.Quote(server)),
 				fmt.Sprintf("use ldaps://, or %s; for a test alone, %s", l.setting(at("start_tls"), "true"), l.setting(at("insecure_plaintext"), "true")))
 		}
 	}

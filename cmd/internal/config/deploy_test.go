@@ -45,7 +45,7 @@ func TestExampleIsComplete(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(uncomment(readDeploy(t, "persona.example.yaml"))), &tree); err != nil {
 		t.Fatal(err)
 	}
-	shown := []string{"bind_password"} // cannot stand beside bind_password_file
+	shown := []string{"bind_password", "srv"} // cannot stand beside bind_password_file and urls
 	allKeys(tree, &shown)
 	var check func(keys []documented)
 	check = func(keys []documented) {

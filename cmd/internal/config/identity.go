@@ -20,8 +20,13 @@ type Directory struct {
 	// Required. The schema of the directory; custom needs user_filter, login_attributes,
 	// address_attributes and id_attribute.
 	Preset Preset `yaml:"preset" env:"PERSONA_LDAP_PRESET" as:"word activedirectory freeipa openldap 389ds lldap authentik univention google glauth kanidm synology jumpcloud okta custom" example:"openldap"`
-	// Required. Servers with the same content, in the order to try.
+	// Servers with the same content, in the order to try. Each address of a name is
+	// one. Either this or srv is required.
 	URLs []string `yaml:"urls" env:"PERSONA_LDAP_URLS" as:"ldap" example:"[ldaps://ldap1.example.com, ldap://ldap2.example.com]"`
+	// A domain whose servers DNS lists, instead of urls: _ldap._tcp of it, or
+	// _ldaps._tcp with ldaps:// before it. They are looked up again every minute. Their
+	// names must be below the domain, or in their certificates tls_server_name.
+	SRV string `yaml:"srv" as:"srv" example:"ldaps://example.com"`
 	// Encrypts ldap:// connections before anything is sent; ldaps:// needs nothing.
 	StartTLS bool `yaml:"start_tls" env:"PERSONA_LDAP_START_TLS" default:"false" example:"true"`
 	// Allows ldap:// without encryption, which sends passwords in clear text: for
@@ -30,11 +35,21 @@ type Directory struct {
 	// Root certificates in PEM form to trust for the servers instead of the
 	// system's.
 	Roots *x509.CertPool `yaml:"ca_file" env:"PERSONA_LDAP_CA_FILE" as:"roots" example:"directory-ca.pem"`
+	// The name that the servers' certificates are for, when it is not the host in
+	// urls: that of a load balancer, for example.
+	TLSServerName string `yaml:"tls_server_name" as:"host" example:"ldap.example.com"`
+	// A certificate in PEM form for servers that ask for one; read again for each
+	// connection.
+	ClientCertFile string `yaml:"client_cert_file" as:"path" example:"client.pem"`
+	// The private key of client_cert_file, in PEM form.
+	ClientKeyFile string `yaml:"client_key_file" as:"path" example:"client-key.pem"`
 	// The entry that persona binds as to search the directory. It needs to read
-	// people and their addresses, and nothing else. Without it searches are
-	// anonymous.
-	BindDN string `yaml:"bind_dn" env:"PERSONA_LDAP_BIND_DN" as:"dn" example:"cn=persona,ou=services,dc=example,dc=com"`
-	// The password of bind_dn.
+	// people and their addresses, and nothing else. Active Directory also takes
+	// idp@ad.example.com and DOMAIN\idp. Without it searches are anonymous.
+	BindDN string `yaml:"bind_dn" env:"PERSONA_LDAP_BIND_DN" as:"bindName" example:"cn=persona,ou=services,dc=example,dc=com"`
+	// The password of bind_dn. A file is read again when a server refuses the
+	// password, which is then used at once. One that has not changed is not tried
+	// again for 5 minutes, so that the account is not locked.
 	BindPassword Secret `yaml:"bind_password" env:"PERSONA_LDAP_BIND_PASSWORD" example:"/run/credentials/persona.service/ldap_password"`
 	// Required. The entry below which people are searched.
 	BaseDN string `yaml:"base_dn" env:"PERSONA_LDAP_BASE_DN" as:"dn" example:"dc=example,dc=com"`

@@ -187,6 +187,8 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"keyID":         "ASCII text without blanks",
 		"dn":            "distinguished name",
 		"group":         "distinguished name, or name",
+		"bindName":      "distinguished name, `NAME@DOMAIN` or `DOMAIN\\NAME`",
+		"srv":           "domain, or `ldaps://DOMAIN`",
 		"filter":        "LDAP filter",
 		"attribute":     "attribute name",
 	}
@@ -288,7 +290,7 @@ var shownOn = []string{
 }
 
 // shownElsewhere are the keys that contradict others of their entry.
-var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "directories.NAME.bind_password"}
+var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "directories.NAME.bind_password", "directories.NAME.srv"}
 
 const furtherDomains = `
   # The layout that changes least: identity alone, on a host of its own. example.org stays where it is and publishes one

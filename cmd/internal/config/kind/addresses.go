@@ -146,6 +146,20 @@ func ldapURL(text string) (string, Problem) {
 	return u.String(), Problem{}
 }
 
+// serviceDomain returns a domain whose LDAP servers DNS lists, as a URL.
+func serviceDomain(text string) (string, Problem) {
+	const example = "write a domain, as in example.com, or ldaps://example.com"
+	scheme, domain, found := strings.Cut(text, "://")
+	if !found {
+		scheme, domain = "ldap", text
+	}
+	host, p := hostName(strings.ToLower(domain))
+	if _, err := netip.ParseAddr(host); p.Text != "" || err == nil || scheme != "ldap" && scheme != "ldaps" {
+		return "", Bad(example, "%s is not a domain whose servers DNS lists", Quote(text))
+	}
+	return scheme + "://" + host, Problem{}
+}
+
 // hubURL returns the base URL of a hub without a final slash.
 func hubURL(text string) (string, Problem) {
 	const example = "https://hub.example.com/persona"

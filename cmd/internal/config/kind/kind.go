@@ -66,6 +66,8 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 		return upstreamURL(text)
 	case "ldap":
 		return ldapURL(text)
+	case "srv":
+		return serviceDomain(text)
 	case "hub":
 		return hubURL(text)
 	case "relyingParty":
@@ -94,6 +96,8 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 			return text, Bad("write its cn, or its DN as in "+tags.Get("example"), "%s is not the name of a group", Quote(text))
 		}
 		return text, Problem{}
+	case "bindName":
+		return bindName(text, tags.Get("example"))
 	case "filter":
 		return searchFilter(text)
 	case "attribute":
@@ -222,6 +226,19 @@ func distinguishedName(text, example string) (string, Problem) {
 		return text, Bad("write it as in "+example, "%s is not a distinguished name", Quote(text))
 	}
 	return text, Problem{}
+}
+
+// bindName returns the name of an account as a simple bind takes it: a distinguished name, or one of the forms that Active
+// Directory also takes ([MS-ADTS] section 5.1.1.1.1).
+func bindName(text, example string) (string, Problem) {
+	if regexp.MustCompile(`^[^@\\=,\s]+@[A-Za-z0-9.-]+$|^[A-Za-z0-9._-]+\\[^@\\=,]+$`).MatchString(text) {
+		return text, Problem{}
+	}
+	name, p := distinguishedName(text, example)
+	if p.Text != "" {
+		p.Cure = "write it as in " + example + " or idp@example.com"
+	}
+	return name, p
 }
 
 // placeholder is where other programs put the login into a filter.
