@@ -48,7 +48,8 @@ type Schema struct {
 	ID ID `yaml:"id"`
 	// PasswordTime is the attribute with the time of the last change of the password; "" is none.
 	PasswordTime string `yaml:"password_time_attribute"`
-	// Account are the rules about the state of an account, the first that holds decides.
+	// Account are the rules about the state of an account. Of those that end a session the first that holds
+	// decides.
 	Account []Rule `yaml:"account"`
 	Groups  Groups `yaml:"groups"`
 	// ClientCertificate says that the servers want one.
