@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"persona-sidecar/ldapauth/account"
 	"persona-sidecar/ldapauth/schema"
 )
 
@@ -13,23 +14,19 @@ const (
 	attrCommonName  = "cn"
 	attrGivenName   = "givenName"
 	attrFamilyName  = "sn"
-	attrPwdChanged  = "pwdChangedTime"
-	attrPwdReset    = "pwdReset"
-	attrPwdLocked   = "pwdAccountLockedTime"
-	attrExpire      = "shadowExpire" // days since 1970
 )
 
 // personAttributes are all that is read of a person.
-func personAttributes(s schema.Schema) []string {
-	return distinct(slices.Concat(stateAttributes(s), s.LoginAttributes, []string{
+func personAttributes(s schema.Schema, r *account.Reader) []string {
+	return distinct(slices.Concat(stateAttributes(s, r), s.LoginAttributes, []string{
 		attrDisplayName, attrCommonName, attrGivenName, attrFamilyName,
 	}))
 }
 
 // stateAttributes are what is read again when the password has been proven: what a bind may have changed, and
 // what must not have changed since the entry was found.
-func stateAttributes(s schema.Schema) []string {
-	return distinct(slices.Concat([]string{s.ID.Attribute, attrPwdLocked, attrPwdReset, attrPwdChanged, attrExpire}, s.AddressAttributes))
+func stateAttributes(s schema.Schema, r *account.Reader) []string {
+	return distinct(slices.Concat(r.Attributes(), s.AddressAttributes))
 }
 
 func distinct(names []string) []string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/ldapauth/account"
 	"persona-sidecar/ldapauth/group"
 	"persona-sidecar/ldapauth/mailbox"
 	"persona-sidecar/ldapauth/servers"
@@ -33,6 +34,7 @@ type Directory struct {
 	people     []string // where they are: the base DNs, or below
 	windows    windowsDomains
 
+	account   *account.Reader
 	servers   *servers.Set
 	minDelay  minDelay
 	reminders reminders
@@ -47,6 +49,10 @@ func New(cfg Config) (*Directory, error) {
 	}
 	cfg.setDefaults()
 	cfg.Log = cfg.Log.With().Str("directory", cfg.Name).Logger()
+	reader, err := account.New(cfg.Schema, cfg.Now)
+	if err != nil {
+		return nil, fmt.Errorf("disabled_filter: %w", err)
+	}
 	set, err := servers.New(servers.Config{
 		URLs: cfg.URLs, SRV: cfg.SRV, Resolver: cfg.Resolver, StartTLS: cfg.StartTLS, Roots: cfg.Roots,
 		TLSServerName: cfg.TLSServerName, ClientCertificate: cfg.ClientCertificate,
@@ -56,11 +62,16 @@ func New(cfg Config) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Schema.ID.Reusable {
+		cfg.Log.Warn().Str("id_attribute", cfg.Schema.ID.Attribute).
+			Str("hint", "never give the value of someone who left to another person, or set id_attribute to one that is never given again").
+			Msg("people are identified by what may be given to another person later, who would get the sessions of the one before")
+	}
 	d := &Directory{
-		cfg: cfg, log: cfg.Log, servers: set,
+		cfg: cfg, log: cfg.Log, servers: set, account: reader,
 		mailboxes:   mailbox.NewReader(cfg.Schema.AddressAttributes, cfg.Domains, cfg.Schema.SelfService && !cfg.Schema.MailIsAdminOnly),
-		wholePerson: personAttributes(cfg.Schema),
-		again:       stateAttributes(cfg.Schema),
+		wholePerson: personAttributes(cfg.Schema, reader),
+		again:       stateAttributes(cfg.Schema, reader),
 		onlyID:      []string{cfg.Schema.ID.Attribute},
 		minDelay:    minDelay{step: cfg.RefusalTime},
 	}
@@ -125,8 +136,12 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 	if err != nil {
 		return d.refusal(identity.Refused, e.id), err
 	}
-	if res.Status == identity.Gone { // within milliseconds: to the person it is a refusal
+	switch res.Status {
+	case identity.Gone: // within milliseconds: to the person it is a refusal
 		return d.refusal(identity.Refused, e.id), nil
+	case identity.OK:
+		res.Notice = v.notice
+		res.Person.PasswordExpired = res.Person.PasswordExpired || v.notice.PasswordExpired
 	}
 	return res, nil
 }
@@ -148,27 +163,10 @@ func (d *Directory) find(ctx context.Context, login string) (entry, error) {
 		return entry{}, nil
 	}
 	e := f.entries[0]
-	if e.id == "" {
-		return entry{}, servers.WithHint(fmt.Errorf("an entry has no usable %s", d.cfg.Schema.ID.Attribute), "check id_attribute, and that bind_dn may read it")
+	if e.unusable != nil {
+		return entry{}, fmt.Errorf("identifying an entry: %w", e.unusable)
 	}
 	return e, nil
-}
-
-// rejected is the answer to a password that was wrong, or right and not
-// enough.
-func (d *Directory) rejected(e entry, v verdict) identity.Result {
-	if v.status == identity.Refused && e.value(attrPwdLocked) != "" {
-		v.status, v.reason = identity.Locked, "the entry has "+attrPwdLocked
-	}
-	switch {
-	case v.status == identity.NotAllowed:
-		d.log.Warn().Str("id", e.id).Str("reason", v.reason).Msg("the directory refuses this person by policy")
-	case v.reason != "":
-		d.log.Info().Str("id", e.id).Stringer("status", v.status).Str("reason", v.reason).Msg("sign-in refused")
-	}
-	res := d.refusal(v.status, e.id)
-	res.MayTell = v.mayTell
-	return res
 }
 
 func (d *Directory) refusal(status identity.Status, id string) identity.Result {
@@ -179,7 +177,7 @@ func (d *Directory) refusal(status identity.Status, id string) identity.Result {
 // are now. An entry that is no longer there, or no longer among the people, is
 // Gone. An error means only that the directory could not answer.
 func (d *Directory) Lookup(ctx context.Context, id string) (identity.Result, error) {
-	if !validID(id) {
+	if _, ok := d.account.ByID(id); !ok {
 		return d.refusal(identity.Gone, id), nil
 	}
 	ctx, cancel := d.bounded(ctx)

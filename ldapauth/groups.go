@@ -36,7 +36,7 @@ func (d *Directory) memberFilter(ctx context.Context) (string, error) {
 // readPerson looks for one of the people by id. member reports that the search has shown them to be in the required
 // group; when it is false, the entry has what tells their groups.
 func (d *Directory) readPerson(ctx context.Context, id string) (f found, member bool, err error) {
-	person := equals(d.cfg.Schema.ID.Attribute, id)
+	person := d.byID(id)
 	condition, err := d.memberFilter(ctx)
 	if err != nil {
 		return found{}, false, err

@@ -31,7 +31,7 @@ func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, 
 		return identity.Result{}, err
 	}
 	if condition != "" { // finds the person when they are in the required group, and other holders in any case
-		me := equals(d.cfg.Schema.ID.Attribute, first.id)
+		me := d.byID(first.id)
 		filter = "(&" + filter + "(|" + condition + "(!" + me + ")))"
 	}
 	f, err := d.search(ctx, filter, d.again)
@@ -68,7 +68,7 @@ func (d *Directory) read(ctx context.Context, id string) (identity.Result, error
 		}
 		return identity.Result{Status: identity.Gone, Person: identity.Person{Directory: d.cfg.Name, ID: id}}, nil
 	}
-	if d.state(e) != identity.OK {
+	if d.state(e).Status != identity.OK {
 		return d.result(e, nil), nil
 	}
 	report, err := d.addresses(ctx, e)
@@ -80,8 +80,9 @@ func (d *Directory) read(ctx context.Context, id string) (identity.Result, error
 
 // result judges the entry's own account state.
 func (d *Directory) result(e entry, report mailbox.Report) identity.Result {
-	if status := d.state(e); status != identity.OK {
-		return identity.Result{Status: status, Person: identity.Person{Directory: d.cfg.Name, ID: e.id}, MayTell: true}
+	state := d.state(e)
+	if state.Status != identity.OK {
+		return identity.Result{Status: state.Status, Person: identity.Person{Directory: d.cfg.Name, ID: e.id}, MayTell: true}
 	}
 	for _, value := range report {
 		if value.Reason != "" {
@@ -90,6 +91,7 @@ func (d *Directory) result(e entry, report mailbox.Report) identity.Result {
 		}
 	}
 	p := d.person(e)
+	p.PasswordChanged, p.PasswordExpired = state.PasswordChanged, state.PasswordExpired
 	p.Addresses, p.Contested = report.Addresses(), report.Contested()
 	return identity.Result{Status: identity.OK, Person: p, MayTell: true}
 }

@@ -87,7 +87,7 @@ func (d *Directory) sample(ctx context.Context, filter string, n int, sample *Sa
 			return err
 		}
 		sample.People = append(sample.People, examined)
-		if examined.NoID == "" && examined.Account == identity.OK && len(examined.Person.Addresses) > 0 {
+		if examined.NoID == nil && examined.Account == identity.OK && len(examined.Person.Addresses) > 0 {
 			sample.Addresses = append(sample.Addresses, examined.Person.Addresses[0].String())
 		}
 	}
@@ -122,7 +122,7 @@ func (d *Directory) Times(ctx context.Context, id string) ([]Timed, error) {
 		}
 	}
 	if id != "" {
-		asked = append(asked, question{"id", "(&" + s.UserFilter + equals(s.ID.Attribute, id) + ")", []string{s.ID.Attribute}})
+		asked = append(asked, question{"id", "(&" + s.UserFilter + d.byID(id) + ")", []string{s.ID.Attribute}})
 	}
 	var times []Timed
 	for _, q := range asked {
@@ -155,7 +155,7 @@ func (d *Directory) some(ctx context.Context, filter string) ([]entry, error) {
 			return nil, fmt.Errorf("looking for people with addresses: %w", err)
 		}
 		for _, e := range res.Entries {
-			entries = append(entries, entry{Entry: e, id: d.idOf(e)})
+			entries = append(entries, d.identified(e))
 		}
 	}
 	return entries, nil

@@ -12,13 +12,12 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-const maxIDLength = 128 // bytes; a UUID has 36
-
-// entry is an entry with its immutable id, which is empty when the entry has
-// none that we may read.
+// entry is an entry with its immutable id in text form, which is empty when the
+// entry has none that can be used.
 type entry struct {
 	*ldap.Entry
-	id string
+	id       string
+	unusable error // an *account.UnusableID
 }
 
 // values returns an attribute's values; names are case-insensitive, as the
@@ -84,7 +83,7 @@ func (d *Directory) searchOne(ctx context.Context, base, filter string, attribut
 	}
 	f := found{more: more || len(res.Entries) > 2}
 	for _, e := range res.Entries {
-		f.entries = append(f.entries, entry{Entry: e, id: d.idOf(e)})
+		f.entries = append(f.entries, d.identified(e))
 	}
 	return f, nil
 }
@@ -102,18 +101,16 @@ func (d *Directory) ask(ctx context.Context, req *ldap.SearchRequest) (*ldap.Sea
 	return res, err
 }
 
-// idOf returns the entry's id, or "" when it is not usable as one.
-func (d *Directory) idOf(e *ldap.Entry) string {
-	values := e.GetEqualFoldAttributeValues(d.cfg.Schema.ID.Attribute)
-	if len(values) != 1 || !validID(values[0]) {
-		return ""
-	}
-	return values[0]
+// identified returns an entry with its id.
+func (d *Directory) identified(e *ldap.Entry) entry {
+	id, err := d.account.ID(e)
+	return entry{Entry: e, id: id, unusable: err}
 }
 
-// validID takes printable ASCII: it goes into sessions, logs and filters.
-func validID(id string) bool {
-	return id != "" && len(id) <= maxIDLength && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
+// byID is the filter that finds the entry of an id: that of an entry, or one that Lookup has accepted.
+func (d *Directory) byID(id string) string {
+	filter, _ := d.account.ByID(id)
+	return filter
 }
 
 // holderFilter finds everything in the directory, people or not, that has one of the addresses and counts as a

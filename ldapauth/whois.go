@@ -2,8 +2,6 @@ package ldapauth
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth/mailbox"
@@ -12,8 +10,8 @@ import (
 // Entry is what the directory says of one entry, for an operator. It holds no secret.
 type Entry struct {
 	DN string
-	// NoID is why the entry cannot be identified, so that no one signs in by it; "" if it can.
-	NoID string
+	// NoID is why the entry cannot be identified, so that no one signs in by it, an [account.UnusableID]; nil if it can.
+	NoID error
 	// Account is what the entry's attributes and its groups tell: OK, or why its person may not sign in.
 	Account identity.Status
 	// Person is who signs in by it, with their groups if Config.Groups wants them.
@@ -79,10 +77,16 @@ func (d *Directory) whoIs(ctx context.Context, login string) (Whois, error) {
 // examine judges an entry as a sign-in would, the password aside, and keeps the reasons. The entry was read with its
 // groups, where any are wanted.
 func (d *Directory) examine(ctx context.Context, e entry) (Entry, error) {
-	examined := Entry{DN: e.DN, Account: d.state(e), Person: d.person(e)}
-	if e.id == "" {
-		examined.NoID = d.noID(e)
+	state := d.state(e)
+	examined := Entry{DN: e.DN, NoID: e.unusable, Account: state.Status, Person: d.person(e)}
+	switch {
+	case state.Status != identity.OK:
+	case state.LockedForNow:
+		examined.Account = identity.LockedForNow
+	case state.PasswordExpired:
+		examined.Account = identity.PasswordExpired
 	}
+	examined.Person.PasswordChanged, examined.Person.PasswordExpired = state.PasswordChanged, state.PasswordExpired
 	var err error
 	if examined.Addresses, err = d.addresses(ctx, e); err != nil {
 		return Entry{}, err
@@ -108,19 +112,4 @@ func (d *Directory) examine(ctx context.Context, e entry) (Entry, error) {
 		}
 	}
 	return examined, nil
-}
-
-// noID is why an entry cannot be identified.
-func (d *Directory) noID(e entry) string {
-	id := d.cfg.Schema.ID
-	values := e.values(id.Attribute)
-	switch {
-	case len(values) == 0:
-		return "it shows no " + id.Attribute + ": it has none, or bind_dn may not read it"
-	case len(values) > 1:
-		return fmt.Sprintf("its %s has %d values", id.Attribute, len(values))
-	case strings.ContainsFunc(values[0], func(r rune) bool { return r < ' ' || r > '~' }):
-		return fmt.Sprintf("its %s is binary, and id_format is %s", id.Attribute, id.Format)
-	}
-	return fmt.Sprintf("its %s %q cannot be used: it has blanks, or is longer than %d bytes", id.Attribute, values[0], maxIDLength)
 }

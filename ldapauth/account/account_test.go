@@ -144,6 +144,20 @@ func TestStateOfPresets(t *testing.T) {
 	}
 }
 
+// The preset custom knows what means the same in any directory.
+func TestStateOfCustom(t *testing.T) {
+	t.Parallel()
+	r := reader(t, schema.Custom())
+	for line, want := range map[string]identity.Status{
+		"shadowExpire: 1": identity.Expired, "pwdReset: TRUE": identity.MustChange, "pwdAccountLockedTime: 000001010000Z": identity.Locked,
+		"pwdAccountLockedTime: 20261125175959Z": identity.OK, "userAccountControl: 514": identity.OK, "pwdChangedTime: 20261125175959Z": identity.OK,
+	} {
+		if got := r.State(entry(line)); got.Status != want || got.PasswordChanged.IsZero() == strings.Contains(line, "Changed") {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}
+
 func TestPasswordTime(t *testing.T) {
 	t.Parallel()
 	want := time.Date(2024, 2, 29, 12, 30, 45, 0, time.UTC)

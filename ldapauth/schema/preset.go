@@ -29,9 +29,20 @@ func Presets() []string {
 	return names
 }
 
-// Custom is the preset custom, of which everything is configured but how groups are found: in each of the usual ways.
+// Custom is the preset custom, of which everything is configured but two things. The state of accounts is read from the
+// attributes of RFC 2307 and draft-behera-ldap-password-policy-11, which mean the same in any directory; groups are found
+// in each of the usual ways.
 func Custom() Schema {
-	return Schema{Groups: Groups{MemberOf: "memberOf", Members: []string{"member", "uniqueMember"}, MemberNames: []string{"memberUid"}}}
+	return Schema{
+		Account: []Rule{
+			{Attribute: "pwdAccountLockedTime", Is: "000001010000Z", Then: Locked},
+			{Attribute: "pwdAccountLockedTime", Present: true, Then: LockedForNow},
+			{Attribute: "shadowExpire", Past: Days, Then: Expired},
+			{Attribute: "pwdReset", Is: "TRUE", Then: MustChange},
+		},
+		PasswordTime: "pwdChangedTime",
+		Groups:       Groups{MemberOf: "memberOf", Members: []string{"member", "uniqueMember"}, MemberNames: []string{"memberUid"}},
+	}
 }
 
 // Preset returns the preset called name.

@@ -83,8 +83,8 @@ func TestDirectory(t *testing.T) {
 		"wrong attribute": only("(objectClass=inetOrgPerson)", "address_attributes: [description]", want{"sample addresses", report.Failed, "people show no value of description", "address_attributes"}),
 		"dropped values":  only("(uid=juergen)", "", want{"sample addresses", report.Failed, `values that are dropped: "mailto:juergen@example.test" in mail of ` + ldaptest.PersonDN("juergen"), "correct these values"}),
 		"locked":          only("(uid=dave)", "", want{"sample addresses", report.Failed, ldaptest.PersonDN("dave") + " is locked", "open an account"}),
-		"no id":           only("(uid=alice)", "id_attribute: carLicense", want{"ids", report.Failed, ldaptest.PersonDN("alice") + ": it shows no carLicense", "let " + slapd.BindDN + " read it, or correct id_attribute"}),
-		"binary id":       only("(uid=alice)", "id_attribute: jpegPhoto", want{"ids", report.Failed, "its jpegPhoto is binary, and id_format is text", "id_format: hex"}),
+		"no id":           only("(uid=alice)", "id_attribute: carLicense", want{"ids", report.Failed, ldaptest.PersonDN("alice") + ": unusable id: carLicense is not there", "check id_attribute, and that bind_dn may read it"}),
+		"binary id":       only("(uid=alice)", "id_attribute: jpegPhoto", want{"ids", report.Failed, "jpegPhoto is not printable", "set id_format to hex"}),
 		"a name as id":    only("(uid=alice)", "id_attribute: uid", want{"ids", report.Warning, "uid may be given to another person", "entryUUID"}),
 		"people write mail": {map[string]string{"PRESET": "lldap"}, []want{
 			{"preset", report.OK, "lldap, by documentation", ""},

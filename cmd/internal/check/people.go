@@ -108,21 +108,14 @@ func (d *directory) findPeople(ctx context.Context) report.Finding {
 func (d *directory) checkIDs(s schema.Schema) report.Finding {
 	var without []ldapauth.Entry
 	for _, e := range d.sample.People {
-		if e.NoID != "" {
+		if e.NoID != nil {
 			without = append(without, e)
 		}
 	}
 	switch {
 	case len(without) > 0:
-		hint := "let " + d.account() + " read it, or correct id_attribute"
-		if strings.Contains(without[0].NoID, "is binary") {
-			hint = "set id_format: hex"
-			if strings.EqualFold(s.ID.Attribute, "objectGUID") {
-				hint = "objectGUID wants id_format: guid, or preset: activedirectory"
-			}
-		}
 		text := fmt.Sprintf("%d of %d people cannot be identified, and cannot sign in; %s: %s", len(without), len(d.sample.People), without[0].DN, without[0].NoID)
-		return report.Fail(hint, "%s", text)
+		return report.Fail(identity.Hint(without[0].NoID), "%s", text)
 	case s.ID.Reusable:
 		return report.Warn("set id_attribute to one that is never given again, such as entryUUID",
 			"%s may be given to another person later, who then has the sessions of the first", s.ID.Attribute)

@@ -51,8 +51,8 @@ func (c *Checker) WhoIs(ctx context.Context, name, login string) []report.Group 
 		return []report.Group{group}
 	}
 	e, s := who.Entries[0], d.settings.Schema
-	if e.NoID != "" {
-		add("id", report.Fail("let "+d.account()+" read it, or correct id_attribute and id_format", "%s", e.NoID))
+	if e.NoID != nil {
+		add("id", report.Fail(identity.Hint(e.NoID), "%s", e.NoID))
 	} else {
 		add("id", report.Pass("%s %s", s.ID.Attribute, e.Person.ID))
 	}

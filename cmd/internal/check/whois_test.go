@@ -89,5 +89,5 @@ directories:
 	}
 	look(t, checker.WhoIs(t.Context(), "staff", "alice")).expect(t, want{"account", report.OK, "in order", ""})
 	look(t, checker.WhoIs(t.Context(), "staff", "bob")).expect(t, want{"account", report.Failed, "not in the required group staff", "make the person a member"})
-	look(t, checker.WhoIs(t.Context(), "no-id", "alice")).expect(t, want{"id", report.Failed, "it shows no title", "id_attribute"})
+	look(t, checker.WhoIs(t.Context(), "no-id", "alice")).expect(t, want{"id", report.Failed, "title is not there", "id_attribute"})
 }
