@@ -67,7 +67,7 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 		Roots:             from.Roots,
 		BindDN:            from.BindDN,
 		BindPassword:      ldapauth.Secret(from.BindPassword.Reveal()),
-		BaseDNs:           []string{from.BaseDN},
+		BaseDNs:           from.BaseDNs,
 		RequiredGroup:     from.RequiredGroup,
 		Schema: preset.Override(schema.Schema{
 			UserFilter: from.UserFilter, DisabledFilter: from.DisabledFilter, IgnoreHolders: from.IgnoreHolders,

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
@@ -122,7 +123,15 @@ func (d *directory) bindToServer(ctx context.Context, server string) report.Find
 	if err := opened.Ping(ctx); err != nil {
 		return report.Error("", err, lookAtItsLog)
 	}
-	return report.Pass("as %s; %s can be read", d.account(), d.from.BaseDN)
+	return report.Pass("as %s; %s can be read", d.account(), d.bases())
+}
+
+// bases are where it is searched.
+func (d *directory) bases() string {
+	if slices.Contains(d.from.BaseDNs, "") {
+		return "all of the server"
+	}
+	return strings.Join(d.from.BaseDNs, " and ")
 }
 
 // account is who searches.

@@ -99,7 +99,7 @@ func (d *directory) findPeople(ctx context.Context) report.Finding {
 	}
 	if d.sample.Read == 0 {
 		return report.Fail("look at base_dn, user_filter, and whether "+d.account()+" may read there",
-			"no entry below %s matches user_filter %s", d.from.BaseDN, d.settings.Schema.UserFilter)
+			"no entry below %s matches user_filter %s", d.bases(), d.settings.Schema.UserFilter)
 	}
 	return report.Pass("%s; user_filter is %s", report.Counted(d.sample.Read, "entry")+" read", d.settings.Schema.UserFilter)
 }

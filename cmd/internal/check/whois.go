@@ -109,7 +109,7 @@ func (d *directory) describeEntry(who ldapauth.Whois, login string) report.Findi
 		return report.Fail("write the name as people type it", "this is no name that any directory is asked for")
 	}
 	return report.Fail("look at login_attributes and base_dn, and whether "+d.account()+" may read there",
-		"no entry below %s has the name in %s", d.from.BaseDN, logins)
+		"no entry below %s has the name in %s", d.bases(), logins)
 }
 
 // describeValue says what becomes of a value of an address attribute.

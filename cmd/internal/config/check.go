@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-ldap/ldap/v3"
 	"go.yaml.in/yaml/v3"
 
 	"persona-sidecar/cmd/internal/config/kind"
@@ -160,10 +161,24 @@ func (l *loader) checkDirectory(d Directory, path string) {
 				fmt.Sprintf("use ldaps://, or %s; for a test alone, %s", l.setting(at("start_tls"), "true"), l.setting(at("insecure_plaintext"), "true")))
 		}
 	}
-	if !l.given(at("base_dn")) {
+	if !l.given(at("base_dn")) || l.isEmptyList(at("base_dn")) {
 		l.missing(at("base_dn"), "name the entry below which all people are, as in dc=example,dc=com")
 	}
+	l.checkBases(d.BaseDNs, at("base_dn"))
 	l.checkBind(at("bind_dn"), at("bind_password"), at("bind_password_file"))
+}
+
+// checkBases checks that no entry is below two of the bases: its addresses would have two holders.
+func (l *loader) checkBases(bases []string, path string) {
+	for i, one := range bases {
+		for _, other := range bases[:i] {
+			a, errA := ldap.ParseDN(one)
+			b, errB := ldap.ParseDN(other)
+			if errA == nil && errB == nil && (a.EqualFold(b) || a.AncestorOfFold(b) || b.AncestorOfFold(a)) {
+				l.fault(path, fmt.Sprintf("%s and %s overlap", kind.Quote(other), kind.Quote(one)), "keep the one that contains the other")
+			}
+		}
+	}
 }
 
 // checkBind checks that there are a name and a password, or none.

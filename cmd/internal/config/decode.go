@@ -190,7 +190,7 @@ func (l *loader) keys(at place, path string, known []key) map[string]place {
 			fault(here, fmt.Sprintf("is given twice, first on line %d", first[name.Value]), "keep one of them")
 		case k < 0 && known != nil:
 			fault(here, "is not a known key", unknownKey(name.Value, known))
-		case isNull(node) || node.ShortTag() == "!!str" && node.Value == "" && (k < 0 || known[k].kind != "listen"):
+		case isNull(node) || node.ShortTag() == "!!str" && node.Value == "" && (k < 0 || !known[k].takesEmpty()):
 			first[name.Value], found[name.Value] = name.Line, place{line: name.Line, written: true}
 		default:
 			first[name.Value], found[name.Value] = name.Line, place{node: node, line: node.Line, written: true}
@@ -291,6 +291,12 @@ func (l *loader) value(v reflect.Value, k key, p place, path string) {
 	if !k.isList() {
 		if value, _ := l.read(k, p, path); value != nil {
 			v.Set(reflect.ValueOf(value).Convert(v.Type()))
+		}
+		return
+	}
+	if k.takesOne() && p.node.Kind == yaml.ScalarNode {
+		if value, ok := l.read(k, p, path); ok {
+			add(v, value)
 		}
 		return
 	}

@@ -86,7 +86,7 @@ directory ldap
   Roots given
   BindDN cn=persona,dc=example,dc=com
   BindPassword [hidden]
-  BaseDN dc=example,dc=com
+  BaseDNs [dc=example,dc=com]
   password of 7 bytes
 `
 	if diff := cmp.Diff(want, dump(t, c)); diff != "" {

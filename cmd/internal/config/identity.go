@@ -51,8 +51,11 @@ type Directory struct {
 	// password, which is then used at once. One that has not changed is not tried
 	// again for 5 minutes, so that the account is not locked.
 	BindPassword Secret `yaml:"bind_password" env:"PERSONA_LDAP_BIND_PASSWORD" example:"/run/credentials/persona.service/ldap_password"`
-	// Required. The entry below which people are searched.
-	BaseDN string `yaml:"base_dn" env:"PERSONA_LDAP_BASE_DN" as:"dn" example:"dc=example,dc=com"`
+	// Required. The entry below which people are searched, and all holders of
+	// addresses; or a list of such entries, none below another. The empty text is
+	// all that a server has, for the global catalogue of Active Directory
+	// (ldaps://HOST:3269).
+	BaseDNs []string `yaml:"base_dn" env:"PERSONA_LDAP_BASE_DN" as:"base" example:"dc=example,dc=com"`
 	// Which entries are people, instead of the preset's filter.
 	UserFilter string `yaml:"user_filter" as:"filter" example:"(objectClass=inetOrgPerson)"`
 	// Which of them may not sign in, beside what the preset knows of accounts that

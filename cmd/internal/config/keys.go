@@ -67,6 +67,12 @@ func (k key) isList() bool {
 	return k.typ.Kind() == reflect.Slice && !k.isEntries() || k.typ == reflect.TypeFor[Private]() || k.typ == reflect.TypeFor[Proxies]()
 }
 
+// takesOne reports whether one text may stand in the place of a list of texts. It may hold commas.
+func (k key) takesOne() bool { return k.kind == "base" }
+
+// takesEmpty reports whether the empty text is a value.
+func (k key) takesEmpty() bool { return k.kind == "listen" || k.kind == "base" }
+
 // isSection reports whether the key has keys below it.
 func (k key) isSection() bool {
 	return k.typ.Kind() == reflect.Struct && !k.isSecret() && !k.isList()
@@ -80,7 +86,7 @@ func (k key) isEntries() bool {
 // node returns a text outside the file, of the environment or a default, as if
 // it stood in the file.
 func (k key) node(text string) *yaml.Node {
-	if !k.isList() {
+	if !k.isList() || k.takesOne() {
 		return scalar(text)
 	}
 	list := &yaml.Node{Kind: yaml.SequenceNode}

@@ -186,6 +186,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"email":         "e-mail address",
 		"keyID":         "ASCII text without blanks",
 		"dn":            "distinguished name",
+		"base":          "distinguished name, or `\"\"` for all of the server",
 		"group":         "distinguished name, or name",
 		"bindName":      "distinguished name, `NAME@DOMAIN` or `DOMAIN\\NAME`",
 		"srv":           "domain, or `ldaps://DOMAIN`",
@@ -197,7 +198,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		t.Errorf("say in this test what the text of %s is", field.Name)
 	}
 	if field.Type.Kind() == reflect.Slice || field.Type == reflect.TypeFor[config.Private]() || field.Type == reflect.TypeFor[config.Proxies]() {
-		text = "list; each item: " + text
+		text = map[bool]string{true: "one, or a list; each item: ", false: "list; each item: "}[as == "base"] + text
 	}
 	return text
 }

@@ -88,6 +88,11 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 		return text, Problem{}
 	case "dn":
 		return distinguishedName(text, tags.Get("example"))
+	case "base":
+		if text == "" {
+			return text, Problem{}
+		}
+		return distinguishedName(text, tags.Get("example"))
 	case "group":
 		if strings.Contains(text, "=") {
 			return distinguishedName(text, tags.Get("example"))
