@@ -28,7 +28,6 @@ var (
 		ldaptest.DS389:   {Start: ldaptest.Start389},
 		ldaptest.SambaAD: {Start: ldaptest.StartSamba},
 	}
-	presets = map[ldaptest.Kind]string{ldaptest.Slapd: "openldap", ldaptest.DS389: "389ds", ldaptest.SambaAD: "activedirectory"}
 )
 
 func TestMain(m *testing.M) {
@@ -73,7 +72,7 @@ func config(s *ldaptest.Server) ldapauth.Config {
 	return ldapauth.Config{
 		Name: "corp", URLs: []string{s.LDAPSURL()}, Roots: s.Roots(),
 		BindDN: s.BindDN, BindPassword: ldapauth.Secret(s.BindPassword), BaseDNs: []string{s.BaseDN},
-		Schema: preset(presets[s.Kind]), Domains: []string{"example.test", "example.net"},
+		Schema: preset(s.Kind.Preset()), Domains: []string{"example.test", "example.net"},
 		RefusalTime: time.Millisecond, Log: zerolog.Nop(),
 	}
 }

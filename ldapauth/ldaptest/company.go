@@ -26,6 +26,9 @@ const (
 	// UmlautPassword is uma's.
 	UmlautPassword = "Pässwörd ß 😀"
 
+	// lockAfter is how many wrong passwords lock an account on every server, at most.
+	lockAfter = 5
+
 	serviceDN       = "cn=persona,ou=services," + BaseDN
 	servicePassword = "service-secret"
 	rootDN          = "cn=root," + BaseDN

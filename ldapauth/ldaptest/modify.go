@@ -47,6 +47,40 @@ func (s *Server) Attribute(dn, attribute string) []string {
 	return values
 }
 
+// AddPerson makes a person with a password to keep and returns the DN.
+func (s *Server) AddPerson(login, password string, addresses ...string) (dn string) {
+	var e entry
+	if s.Kind == SambaAD {
+		e = adAccount(login, login, password, "512")
+	} else {
+		e = personWith(login, login, login, password)
+	}
+	if len(addresses) > 0 {
+		e = e.with("mail", addresses...)
+	}
+	s.Add(e.addRequest())
+	s.KeepPassword(e.dn)
+	return e.dn
+}
+
+// KeepPassword lets a person keep the password that an administrator has set.
+func (s *Server) KeepPassword(dn string) {
+	switch s.Kind {
+	case Slapd:
+		s.Replace(dn, "pwdReset")
+	case DS389:
+		s.Replace(dn, "passwordExpirationTime", "20370101000000Z")
+	}
+}
+
+// GroupDN returns the DN of a sample group.
+func (s *Server) GroupDN(name string) string {
+	if s.Kind == SambaAD {
+		return "CN=" + ldap.EscapeDN(name) + "," + adPeople
+	}
+	return "cn=" + ldap.EscapeDN(name) + ",ou=groups," + BaseDN
+}
+
 // SetPassword gives a person a new password, as an administrator does.
 func (s *Server) SetPassword(dn, password string) {
 	if s.Kind == SambaAD {
@@ -76,6 +110,18 @@ func (s *Server) DN(login string) string {
 		return err
 	})
 	return dn
+}
+
+// Guess tries wrong passwords until the server locks the account.
+func (s *Server) Guess(dn string) {
+	s.asRoot("guessing the password of "+dn, func(c *ldap.Conn) error {
+		for range lockAfter {
+			if err := c.Bind(dn, "wrong"); err == nil || ldap.IsErrorWithCode(err, ldap.ErrorNetwork) {
+				return fmt.Errorf("a wrong password: %w", err)
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Server) asRoot(what string, do func(*ldap.Conn) error) {

@@ -21,6 +21,11 @@ const (
 	SambaAD Kind = "Samba AD"
 )
 
+// Preset returns the name of the preset that fits the server.
+func (k Kind) Preset() string {
+	return map[Kind]string{Slapd: "openldap", DS389: "389ds", SambaAD: "activedirectory"}[k]
+}
+
 // Server is a running directory of any kind.
 type Server struct {
 	Kind Kind
