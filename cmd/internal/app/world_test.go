@@ -155,19 +155,19 @@ func website(t testing.TB) *httptest.Server {
 	return server
 }
 
-// directoryYAML is the configuration of a real slapd, over TLS.
-func directoryYAML(t testing.TB, folder string, slapd *ldaptest.Server) string {
+// directoryYAML is the configuration of a real directory, over TLS.
+func directoryYAML(t testing.TB, folder string, server *ldaptest.Server) string {
 	t.Helper()
-	apptest.Write(t, filepath.Join(folder, "ldap-ca.pem"), string(slapd.RootsPEM))
-	apptest.Write(t, filepath.Join(folder, "ldap-password"), slapd.BindPassword+"\n")
+	apptest.Write(t, filepath.Join(folder, "ldap-ca.pem"), string(server.RootsPEM))
+	apptest.Write(t, filepath.Join(folder, "ldap-password"), server.BindPassword+"\n")
 	return fmt.Sprintf(`
 directories:
   corp:
-    preset: openldap
+    preset: %s
     urls: [%s]
     ca_file: ldap-ca.pem
     bind_dn: %s
     bind_password_file: ldap-password
     base_dn: %s
-`, slapd.LDAPSURL(), slapd.BindDN, slapd.BaseDN)
+`, server.Kind.Preset(), server.LDAPSURL(), server.BindDN, server.BaseDN)
 }
