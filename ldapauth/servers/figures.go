@@ -62,6 +62,7 @@ type Use struct {
 
 // ServerStats are the figures of one address.
 type ServerStats struct {
+	URL             string // as it is configured, or of the SRV record
 	Address         string // IP address and port
 	Up              bool
 	Searches, Binds Use
@@ -82,7 +83,7 @@ func (s *Set) Stats() Stats {
 	defer s.mu.Unlock()
 	for _, from := range s.sources {
 		for _, srv := range from.servers {
-			one := ServerStats{Address: srv.address, Up: !srv.down}
+			one := ServerStats{URL: srv.url, Address: srv.address, Up: !srv.down}
 			one.Searches, one.Faults = srv.figures.use(searchConn)
 			one.Binds, _ = srv.figures.use(bindConn)
 			one.Searches.Idle, one.Binds.Idle = srv.pools[searchConn].len(), srv.pools[bindConn].len()

@@ -148,7 +148,7 @@ func (s *server) patience(p purpose) time.Duration {
 
 // connect opens a connection and makes it fit for its purpose.
 func (s *server) connect(ctx context.Context, until time.Time, p purpose) (*conn, error) {
-	s.set.refresh()
+	s.set.refresh(true)
 	if p == searchConn {
 		if _, err := s.set.service.current(s); err != nil {
 			return nil, err // not even dialled: there is no password to bind with

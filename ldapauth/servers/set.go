@@ -54,6 +54,7 @@ func (s *Set) do(ctx context.Context, op operation) error {
 		tried  []*server
 		looked bool
 	)
+	s.refresh(false)
 	for s.closing.Err() == nil {
 		srv, others := s.pick(tried, false)
 		if srv == nil && !looked {

@@ -19,10 +19,11 @@ import (
 const (
 	// lookupTimeout bounds one look-up of names.
 	lookupTimeout = 2 * time.Second
-	// nameAge is how long addresses are taken as they are, so that many calls at once look up a name once.
-	nameAge = time.Second
-	// srvAge is how long the servers of SRV are, unless none answers: Go's resolver does not tell a record's time to live.
-	srvAge = time.Minute
+	// dialAge is how long addresses are taken as they are where a connection is made: many at once look up a name once.
+	dialAge = time.Second
+	// lookupAge is how long they are where there are connections, and the servers of SRV: Go's resolver does not tell a
+	// record's time to live.
+	lookupAge = time.Minute
 	// maxTargets bounds the names of one SRV look-up; those that come first in the order of RFC 2782 are used.
 	maxTargets = 16
 )
@@ -33,6 +34,7 @@ type source struct {
 	port       string
 	security   security
 	srv        bool
+	literal    bool   // the host is an IP address
 	serverName string // for TLS; "": the target's host
 
 	resolved time.Time // zero: never
@@ -42,7 +44,8 @@ type source struct {
 
 // target is one address that a source stands for.
 type target struct {
-	name    string // of the server, for logs and errors
+	url     string // as it is configured, or of the SRV record
+	name    string // of the server, for logs and errors: the URL, with the address where it has a name
 	host    string // for TLS
 	address string // IP address and port
 }
@@ -65,22 +68,24 @@ func (s *Set) addSource(rawURL string, srv bool) error {
 	if u.Port() != "" {
 		from.port = u.Port()
 	}
+	_, noAddress := netip.ParseAddr(u.Hostname())
+	from.literal = noAddress == nil
 	s.sources = append(s.sources, from)
 	return nil
 }
 
-// stale reports whether the source is due to be looked up.
-func (f *source) stale() bool {
+// stale reports whether the source is due to be looked up; dialling is set where a connection is to be made.
+func (f *source) stale(dialling bool) bool {
 	age := time.Since(f.resolved)
-	switch _, literal := netip.ParseAddr(f.url.Hostname()); {
+	switch {
 	case f.resolved.IsZero():
 		return true
-	case literal == nil && !f.srv:
+	case f.literal:
 		return false
-	case f.srv && slices.ContainsFunc(f.servers, func(s *server) bool { return !s.down }):
-		return age > srvAge
+	case !dialling, f.srv && slices.ContainsFunc(f.servers, func(s *server) bool { return !s.down }):
+		return age > lookupAge
 	}
-	return age > nameAge
+	return age > dialAge
 }
 
 // lookup returns the addresses that the source stands for now.
@@ -89,14 +94,14 @@ func (f *source) lookup(ctx context.Context, resolver Resolver) ([]target, error
 	if f.srv {
 		return f.lookupSRV(ctx, resolver, host)
 	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return []target{{name: f.url.String(), host: host, address: net.JoinHostPort(host, f.port)}}, nil
+	if f.literal {
+		return []target{{url: f.url.String(), name: f.url.String(), host: host, address: net.JoinHostPort(host, f.port)}}, nil
 	}
 	return addresses(ctx, resolver, f.url.String(), host, f.port)
 }
 
 // addresses returns all addresses of one host, in the resolver's order (RFC 6724).
-func addresses(ctx context.Context, resolver Resolver, name, host, port string) ([]target, error) {
+func addresses(ctx context.Context, resolver Resolver, url, host, port string) ([]target, error) {
 	found, err := resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, fmt.Errorf("looking up %s: %w", host, err)
@@ -105,7 +110,7 @@ func addresses(ctx context.Context, resolver Resolver, name, host, port string) 
 	for _, ip := range found {
 		address := net.JoinHostPort(ip.Unmap().String(), port)
 		if !slices.ContainsFunc(targets, func(t target) bool { return t.address == address }) {
-			targets = append(targets, target{name: name + " (" + address + ")", host: host, address: address})
+			targets = append(targets, target{url: url, name: url + " (" + address + ")", host: host, address: address})
 		}
 	}
 	if len(targets) == 0 {
@@ -138,8 +143,8 @@ func (f *source) lookupSRV(ctx context.Context, resolver Resolver, domain string
 		}
 		names = append(names, host)
 		port := strconv.Itoa(int(record.Port))
-		name := f.url.Scheme + "://" + net.JoinHostPort(host, port)
-		running.Go(func() { lists[i], errs[i] = addresses(ctx, resolver, name, host, port) })
+		url := f.url.Scheme + "://" + net.JoinHostPort(host, port)
+		running.Go(func() { lists[i], errs[i] = addresses(ctx, resolver, url, host, port) })
 	}
 	running.Wait()
 	targets := slices.Concat(lists...)
@@ -157,7 +162,7 @@ func (f *source) lookupSRV(ctx context.Context, resolver Resolver, domain string
 
 // resolve looks up what is stale and waits for it. Callers at the same time share one look-up, which goes on if they leave.
 func (s *Set) resolve(ctx context.Context) {
-	if looking := s.refresh(); looking != nil {
+	if looking := s.refresh(true); looking != nil {
 		select {
 		case <-looking:
 		case <-ctx.Done():
@@ -166,20 +171,23 @@ func (s *Set) resolve(ctx context.Context) {
 }
 
 // refresh begins to look up what is stale. The channel is closed when that has ended; nil: there is nothing to do.
-func (s *Set) refresh() <-chan struct{} {
+func (s *Set) refresh(dialling bool) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.looking != nil || s.closing.Err() != nil || !slices.ContainsFunc(s.sources, (*source).stale) {
+	if s.looking != nil || s.closing.Err() != nil {
 		return s.looking
 	}
-	looking := make(chan struct{})
-	s.looking = looking
 	var due []*source
 	for _, from := range s.sources {
-		if from.stale() {
+		if from.stale(dialling) {
 			due = append(due, from)
 		}
 	}
+	if due == nil {
+		return nil
+	}
+	looking := make(chan struct{})
+	s.looking = looking
 	s.running.Go(func() {
 		defer close(looking)
 		ctx, cancel := context.WithTimeout(s.closing, lookupTimeout)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/servers"
 	"persona-sidecar/proxy/certs"
 	"persona-sidecar/proxy/limit"
 	"persona-sidecar/proxy/middleware"
@@ -134,13 +136,29 @@ type states struct {
 	health       *health
 	refresh      func() // brings the health up to date
 	certificates func() []certs.Status
+	current      func() *generation
 
-	degraded, expiry *prometheus.Desc
+	degraded, expiry                                               *prometheus.Desc
+	serverUp, serverConnections, serverTime, serverErrors, waiting *prometheus.Desc
 }
 
-func newStates(health *health, refresh func(), certificates func() []certs.Status) *states {
+func newStates(health *health, refresh func(), certificates func() []certs.Status, current func() *generation) *states {
+	of := []string{"directory", "server", "address"}
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(namespace+"_directory_"+name, help, labels, nil)
+	}
 	return &states{
-		health: health, refresh: refresh, certificates: certificates,
+		health: health, refresh: refresh, certificates: certificates, current: current,
+		serverUp: desc("server_up",
+			"1 while the directory's server at this address is asked, 0 while it is passed over.", of...),
+		serverConnections: desc("server_connections",
+			"Connections to the directory's server.", append(of, "operation", "state")...),
+		serverTime: desc("server_request_duration_seconds",
+			"Time that the server took for an operation, or to fail.", append(of, "operation")...),
+		serverErrors: desc("server_errors_total",
+			"Operations that the server did not do, and connections that were not made.", append(of, "cause")...),
+		waiting: desc("operations_waiting",
+			"Operations that wait for one of the bounded connections.", "directory", "operation"),
 		degraded: prometheus.NewDesc(namespace+"_degraded",
 			"1 while a part that the program depends on does not work; /readyz has the cause.", []string{"part", "name"}, nil),
 		expiry: prometheus.NewDesc(namespace+"_tls_certificate_expiry_timestamp_seconds",
@@ -150,8 +168,9 @@ func newStates(health *health, refresh func(), certificates func() []certs.Statu
 
 // Describe implements prometheus.Collector.
 func (s *states) Describe(to chan<- *prometheus.Desc) {
-	to <- s.degraded
-	to <- s.expiry
+	for _, desc := range []*prometheus.Desc{s.degraded, s.expiry, s.serverUp, s.serverConnections, s.serverTime, s.serverErrors, s.waiting} {
+		to <- desc
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -165,11 +184,47 @@ func (s *states) Collect(to chan<- prometheus.Metric) {
 		kind, name, _ := strings.Cut(name, " ")
 		to <- prometheus.MustNewConstMetric(s.degraded, prometheus.GaugeValue, value, kind, name)
 	}
+	for name, directory := range s.current().directories {
+		s.collectDirectory(to, name, directory.Stats())
+	}
 	sent := map[string]bool{} // a certificate may list a name twice, a series may not
 	for _, status := range s.certificates() {
 		if !status.NotAfter.IsZero() && !sent[status.Name] {
 			sent[status.Name] = true
 			to <- prometheus.MustNewConstMetric(s.expiry, prometheus.GaugeValue, float64(status.NotAfter.Unix()), status.Name)
+		}
+	}
+}
+
+// collectDirectory sends the figures of a directory's servers. One that is configured twice is sent once.
+func (s *states) collectDirectory(to chan<- prometheus.Metric, directory string, stats servers.Stats) {
+	gauge := func(desc *prometheus.Desc, value int, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
+	}
+	gauge(s.waiting, stats.WaitingSearches, directory, string(ldapauth.OpSearch))
+	gauge(s.waiting, stats.WaitingBinds, directory, string(ldapauth.OpBind))
+	sent := map[[2]string]bool{}
+	for _, one := range stats.Servers {
+		if sent[[2]string{one.URL, one.Address}] {
+			continue
+		}
+		sent[[2]string{one.URL, one.Address}] = true
+		up := 0
+		if one.Up {
+			up = 1
+		}
+		gauge(s.serverUp, up, directory, one.URL, one.Address)
+		for operation, use := range map[ldapauth.Operation]servers.Use{ldapauth.OpSearch: one.Searches, ldapauth.OpBind: one.Binds} {
+			gauge(s.serverConnections, use.InUse, directory, one.URL, one.Address, string(operation), "in_use")
+			gauge(s.serverConnections, use.Idle, directory, one.URL, one.Address, string(operation), "idle")
+			buckets := map[float64]uint64{}
+			for i, count := range use.Latency {
+				buckets[servers.LatencyBounds()[i]] = count
+			}
+			to <- prometheus.MustNewConstHistogram(s.serverTime, use.Done, use.Spent.Seconds(), buckets, directory, one.URL, one.Address, string(operation))
+		}
+		for _, fault := range servers.Faults() {
+			to <- prometheus.MustNewConstMetric(s.serverErrors, prometheus.CounterValue, float64(one.Faults[fault]), directory, one.URL, one.Address, string(fault))
 		}
 	}
 }

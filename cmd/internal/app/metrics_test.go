@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/ldapauth/ldaptest"
+	"persona-sidecar/ldapauth/servers"
 
 	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
@@ -138,6 +140,30 @@ func TestMetrics(t *testing.T) {
 	if got["connections{}"] < 1 || got["requests_in_flight{}"] != 0 {
 		t.Errorf("%v connections, %v requests under way", got["connections{}"], got["requests_in_flight{}"])
 	}
+	of := func(before, after string) string {
+		return "{address=" + strings.TrimPrefix(slapd.LDAPSURL(), "ldaps://") + before + ",directory=corp" + after + ",server=" + slapd.LDAPSURL() + "}"
+	}
+	wantOfServer := map[string]float64{
+		"directory_operations_waiting{directory=corp,operation=search}": 0, "directory_operations_waiting{directory=corp,operation=bind}": 0,
+		"directory_server_up" + of("", ""):                                        1,
+		"directory_server_connections" + of("", ",operation=search") + "idle":     1,
+		"directory_server_connections" + of("", ",operation=search") + "in_use":   0,
+		"directory_server_connections" + of("", ",operation=bind") + "idle":       1,
+		"directory_server_connections" + of("", ",operation=bind") + "in_use":     0,
+		"directory_server_request_duration_seconds" + of("", ",operation=search"): 8, // the ping, too
+		"directory_server_request_duration_seconds" + of("", ",operation=bind"):   2,
+	}
+	for _, fault := range servers.Faults() {
+		wantOfServer["directory_server_errors_total"+of(",cause="+string(fault), "")] = 0
+	}
+	ofServer := map[string]float64{}
+	for name, value := range only(got, "directory_server_", "directory_operations_") {
+		ofServer[strings.NewReplacer(",state=idle}", "}idle", ",state=in_use}", "}in_use").Replace(name)] = value
+		delete(got, name)
+	}
+	if diff := cmp.Diff(wantOfServer, ofServer); diff != "" {
+		t.Errorf("of the directory's server (-want +got):\n%s", diff)
+	}
 	maps.DeleteFunc(got, func(name string, _ float64) bool {
 		return strings.HasPrefix(name, "build_info{") || name == "connections{}" || name == "requests_in_flight{}"
 	})
@@ -148,6 +174,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("build info %v", builds)
 	}
 	_, body := p.admin(t, "/metrics")
+	body = regexp.MustCompile(`(?m)^persona_directory_server_.*$`).ReplaceAllString(body, "") // 127.0.0.1 is the directory, too
 	for _, private := range []string{"alice", "other.test", "127.0.0.1", "/one"} {
 		if strings.Contains(body, private) {
 			t.Errorf("/metrics has %q:\n%s", private, body)
@@ -190,7 +217,7 @@ func TestMetricsOfOutages(t *testing.T) {
 		"degraded{name=,part=keys}":                                                              0,
 		"degraded{name=example.test,part=certificate}":                                           0,
 	}
-	if diff := cmp.Diff(want, only(got, "http_requests_total", "upstream_errors", "sign_ins", "directory", "degraded")); diff != "" {
+	if diff := cmp.Diff(want, only(got, "http_requests_total", "upstream_errors", "sign_ins", "directory_request", "degraded")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

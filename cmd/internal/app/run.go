@@ -42,7 +42,7 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, a.closeGenerations())
 	}
 	defer func() { a.certificates.current.Load().Close() }()
-	a.metrics.registry.MustRegister(newStates(a.health, a.reportCertificates, a.certificates.status))
+	a.metrics.registry.MustRegister(newStates(a.health, a.reportCertificates, a.certificates.status, a.current.Load))
 	public, admin := a.servers(open)
 	var work sync.WaitGroup
 	work.Go(func() { a.sweepStore(background) })
