@@ -29,6 +29,10 @@ const (
 	DefaultMaxBinds = 8
 	// DefaultMaxSearches is how many searches run at once.
 	DefaultMaxSearches = 8
+
+	// blindSession is the longest session where a directory still finds those who
+	// may no longer sign in, and says so only when they do.
+	blindSession = time.Hour
 )
 
 // Config describes one directory. Name, URLs or SRV, BaseDNs and Schema are required.

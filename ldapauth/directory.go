@@ -67,6 +67,10 @@ func New(cfg Config) (*Directory, error) {
 			Str("hint", "never give the value of someone who left to another person, or set id_attribute to one that is never given again").
 			Msg("people are identified by what may be given to another person later, who would get the sessions of the one before")
 	}
+	if cfg.Schema.SearchTellsNothing {
+		cfg.Log.Info().Dur("session_lifetime", blindSession).
+			Msg("this kind of directory tells of suspended people only when they sign in, so sessions are short")
+	}
 	d := &Directory{
 		cfg: cfg, log: cfg.Log, servers: set, account: reader,
 		mailboxes:   mailbox.NewReader(cfg.Schema.AddressAttributes, cfg.Domains, cfg.Schema.SelfService && !cfg.Schema.MailIsAdminOnly),
@@ -196,6 +200,16 @@ func (d *Directory) LoginBy() (name, address bool) {
 		return !strings.EqualFold(attribute, "mail") && !contains(d.cfg.Schema.AddressAttributes, attribute)
 	})
 	return name, true
+}
+
+// SessionLifetime returns how long people may stay signed in at most; zero for as
+// long as is configured. A re-check of a kind of directory that tells of suspended
+// people only when they sign in does not find them.
+func (d *Directory) SessionLifetime() time.Duration {
+	if d.cfg.Schema.SearchTellsNothing {
+		return blindSession
+	}
+	return 0
 }
 
 // Ping asks whether the directory answers the service account and holds the

@@ -42,6 +42,9 @@ type Host struct {
 	// page, such as https://hub.example.com/persona. The host's own hub is
 	// always allowed and is not listed.
 	Hubs []string
+	// SessionLifetime is how long a session lasts at most, where a directory needs it
+	// to be short; zero leaves it to the sessions.
+	SessionLifetime time.Duration
 	// CertificateLifetime is the upper bound, from MinCertificateLifetime to
 	// MaxCertificateLifetime.
 	CertificateLifetime time.Duration

@@ -110,7 +110,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, h *identity.Hos
 			return err
 		}
 	}
-	if _, err := m.start(r.Context(), w, bindingOf(h), person, c); err != nil {
+	if _, err := m.start(r.Context(), w, h, person, c); err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -94,6 +94,34 @@ func TestPasswordExpiredBeforeAndAfterTheSignIn(t *testing.T) {
 	}
 }
 
+// A directory that needs short sessions gets them, on either kind of computer; it cannot have longer ones.
+func TestSessionLifetimeOfAHost(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		host     time.Duration
+		computer session.Computer
+		want     time.Duration
+	}{
+		{0, session.Private, 8 * time.Hour},
+		{time.Hour, session.Private, time.Hour},
+		{time.Hour, session.Shared, time.Hour},
+		{100 * time.Hour, session.Private, 8 * time.Hour},
+		{100 * time.Hour, session.Shared, 2 * time.Hour},
+	} {
+		w := newWorld(t)
+		directory := idptest.NewDirectory("corp", idptest.Account{Person: identity.Person{ID: "a"}})
+		host := &identity.Host{Name: "example.test", DirectoryName: "corp", Directory: directory, SessionLifetime: test.host}
+		rec := httptest.NewRecorder()
+		if err := w.SignIn(rec, request(), host, identity.Person{ID: "a"}, test.computer); err != nil {
+			t.Fatal(err)
+		}
+		subject, err := w.Current(httptest.NewRecorder(), request(cookie(t, rec).String()), host, session.Recent)
+		if err != nil || subject.Ends.Sub(subject.AuthTime) != test.want {
+			t.Errorf("%v, %s: %+v, %v", test.host, test.computer, subject, err)
+		}
+	}
+}
+
 // TestCurrentWithoutStore: an outage of the store is neither signed in nor signed out.
 func TestCurrentWithoutStore(t *testing.T) {
 	t.Parallel()

@@ -19,7 +19,7 @@ type Binding = binding
 
 // Start begins a session.
 func (m *Manager) Start(ctx context.Context, w http.ResponseWriter, b Binding, person string, changed time.Time, c Computer) (Session, error) {
-	return m.start(ctx, w, b, identity.Person{ID: person, PasswordChanged: changed}, c)
+	return m.start(ctx, w, &identity.Host{Name: b.Host, DirectoryName: b.Directory}, identity.Person{ID: person, PasswordChanged: changed}, c)
 }
 
 // Read returns the session of a request.

@@ -81,7 +81,8 @@ func New(c Config) *Manager {
 
 // start begins a session of a person whose password the directory has just accepted,
 // with a new id, and sets its cookie. On an error no cookie is set.
-func (m *Manager) start(ctx context.Context, w http.ResponseWriter, b binding, person identity.Person, c Computer) (Session, error) {
+func (m *Manager) start(ctx context.Context, w http.ResponseWriter, h *identity.Host, person identity.Person, c Computer) (Session, error) {
+	b := bindingOf(h)
 	if person.ID == "" || len(person.ID) > maxPersonLen {
 		return Session{}, fmt.Errorf("starting a session: the person's id has %d bytes, not 1 to %d", len(person.ID), maxPersonLen)
 	}
@@ -99,7 +100,7 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, b binding, p
 	now := m.now()
 	session := Session{
 		ID: hex.EncodeToString(id), Directory: b.Directory, Person: person.ID,
-		Authenticated: now, Allowed: now, Seen: now, Ends: now.Add(m.longest(c)),
+		Authenticated: now, Allowed: now, Seen: now, Ends: now.Add(min(m.longest(c), m.Lifetime(h))),
 		Computer: c, Epoch: epoch, PasswordChanged: millis(person.PasswordChanged), PasswordExpired: person.PasswordExpired,
 	}
 	if err := m.write(w, b, session); err != nil {
@@ -167,5 +168,10 @@ func (m *Manager) endPerson(ctx context.Context, directory, person string) error
 	return nil
 }
 
-// Lifetime returns how long a session lasts on a private computer.
-func (m *Manager) Lifetime() time.Duration { return m.lifetime }
+// Lifetime returns how long a session of a host lasts on a private computer.
+func (m *Manager) Lifetime(h *identity.Host) time.Duration {
+	if h.SessionLifetime > 0 {
+		return min(m.lifetime, h.SessionLifetime)
+	}
+	return m.lifetime
+}

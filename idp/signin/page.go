@@ -53,7 +53,7 @@ type page struct {
 }
 
 func (p *Pages) newPage(h *identity.Host, email, state string) page {
-	data := page{Lifetime: lifetime(p.Sessions.Lifetime()), Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub(), ByName: h.LoginByName, ByAddress: h.LoginByAddress}
+	data := page{Lifetime: lifetime(p.Sessions.Lifetime(h)), Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub(), ByName: h.LoginByName, ByAddress: h.LoginByAddress}
 	if !data.ByName && !data.ByAddress {
 		data.ByName, data.ByAddress = true, true
 	}

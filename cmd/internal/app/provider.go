@@ -91,6 +91,7 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 		directory := g.directories[host.Directory]
 		to.Directory, to.DirectoryName = directory, host.Directory
 		to.LoginByName, to.LoginByAddress = directory.LoginBy()
+		to.SessionLifetime = directory.SessionLifetime()
 		to.Domains, to.Hubs = host.MailDomains, host.Hubs
 		to.CertificateLifetime = g.config.Identity.CertificateLifetime
 		to.Website = host.Upstream != nil

@@ -92,7 +92,9 @@ type Identity struct {
 	// The lifetime of a certificate that a browser holds.
 	CertificateLifetime time.Duration `yaml:"certificate_lifetime" default:"1h" min:"1m" max:"24h"`
 	// How long a sign-in lasts. On a shared computer it ends after 30 minutes
-	// without use, and after 2 hours in any case.
+	// without use, and after 2 hours in any case. With a directory that shows only
+	// at the next sign-in that a person is suspended (presets google, jumpcloud,
+	// kanidm, okta) it lasts one hour at most.
 	SessionLifetime time.Duration `yaml:"session_lifetime" default:"8h" min:"5m" max:"168h"`
 	// Base URLs of other hubs on the same site that may frame the provisioning
 	// page.
