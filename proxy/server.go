@@ -83,7 +83,7 @@ func NewServer(handler http.Handler, config *tls.Config, log zerolog.Logger) *Se
 			c.(*middleware.Connection).End()
 		}
 	}
-	return &Server{Server: server, Fast: true, log: log}
+	return &Server{Server: server, Fast: true, handler: handler, log: log}
 }
 
 // Server is an http.Server behind its own TLS.
@@ -92,6 +92,7 @@ type Server struct {
 	// Fast serves what is ordinary of HTTP/1.1 without net/http. It is set before Serve.
 	Fast bool
 
+	handler  http.Handler // as it was given to NewServer
 	log      zerolog.Logger
 	fast     atomic.Pointer[fast.Server] // nil until Serve, and when it is off
 	gathered gathered
@@ -103,7 +104,7 @@ func (s *Server) Serve(l net.Listener) error {
 	var direct *fast.Server
 	if s.Fast {
 		direct = &fast.Server{
-			Handler: s.Handler, State: s.ConnState, Log: s.ErrorLog,
+			Handler: s.handler, State: s.ConnState, Log: s.ErrorLog,
 			Head: s.ReadHeaderTimeout, Idle: s.IdleTimeout, MaxHead: s.MaxHeaderBytes,
 		}
 		s.fast.Store(direct)

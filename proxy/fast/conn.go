@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/wire"
 )
 
@@ -27,6 +29,7 @@ type conn struct {
 	server *Server
 	nc     net.Conn
 	tls    *tls.ConnectionState
+	client *middleware.Connection
 	remote string
 	ctx    context.Context
 	busy   atomic.Int32
@@ -36,8 +39,9 @@ type conn struct {
 	early      bool   // first is a byte that was read behind buf
 	first      [1]byte
 
-	readBy  time.Time // deadlines as last set; zero: none
-	writeBy time.Time
+	readBy    time.Time // deadlines as last set; zero: none
+	writeBy   time.Time
+	writeStep time.Duration // how much later a deadline is before it is set anew
 
 	watch watch
 }
@@ -177,6 +181,7 @@ type exchange struct {
 	life     life
 	request  request
 	http     http.Request
+	url      url.URL
 	response response
 	body     body
 }
@@ -184,10 +189,10 @@ type exchange struct {
 // exchange answers a request, and reports whether another may follow on the connection.
 func (c *conn) exchange(r *request) bool {
 	x := &exchange{request: *r}
-	x.life.Context.Context = c.ctx
+	x.life.Context.Context, x.life.Connection = c.ctx, c.client
 	defer x.life.end()
 	var err error
-	if x.http, err = x.request.http(&x.life, c); err != nil {
+	if x.http, err = x.request.http(&x.life, c, &x.url); err != nil {
 		return false // cannot be: its target is ordinary
 	}
 	w := &x.response
@@ -252,29 +257,50 @@ type watch struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
+	armed   bool  // the timer runs, for whichever request it was set
 	life    *life // of the request that is served, nil without
+	since   *life // of the one that was served when the timer was set
 	due     bool
 	body    bool          // all of the request's body has come
 	reading chan struct{} // closed when reading ahead has ended; nil: it has not begun
 }
 
-// unwatched is how long a request may take before its client is looked after.
-const unwatched = 20 * time.Millisecond
+// unwatched is how long a request may take before its client is looked after, or twice
+// that: the timer is not set anew for each.
+const unwatched = 10 * time.Millisecond
 
 func (w *watch) begin(life *life, body bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.life, w.due, w.body = life, false, body
+	if !w.armed {
+		w.arm()
+	}
+}
+
+// arm sets the timer for the request that is served. The caller holds mu.
+func (w *watch) arm() {
+	w.armed, w.since = true, w.life
 	if w.timer == nil {
-		w.timer = time.AfterFunc(unwatched, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.due = true
-			w.read()
-		})
+		w.timer = time.AfterFunc(unwatched, w.tick)
 		return
 	}
 	w.timer.Reset(unwatched)
+}
+
+func (w *watch) tick() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.armed = false
+	switch {
+	case w.life == nil:
+		w.since = nil
+	case w.life == w.since:
+		w.due = true
+		w.read()
+	default:
+		w.arm()
+	}
 }
 
 // bodyEnded is called when the last byte of the body was read.
@@ -311,7 +337,6 @@ func (w *watch) read() {
 func (w *watch) end() {
 	w.mu.Lock()
 	w.life = nil
-	w.timer.Stop()
 	reading := w.reading
 	w.reading = nil
 	w.mu.Unlock()

@@ -3,6 +3,8 @@ package fast
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -74,5 +76,23 @@ func TestLife(t *testing.T) {
 				t.Error("what comes after the end is not closed")
 			}
 		})
+	}
+}
+
+// TestParseTarget: an ordinary target is the URL that net/url makes of it.
+func TestParseTarget(t *testing.T) {
+	t.Parallel()
+	for c := range 128 {
+		for _, format := range []string{"/a%cb", "/%c", "/a?%c", "/a%%2%cb", "/%c?a?b", "/a%c%%41?"} {
+			target := fmt.Sprintf(format, c)
+			if !ordinaryTarget(target) {
+				continue
+			}
+			var got url.URL
+			err := parseTarget(&got, target)
+			if want, failed := url.ParseRequestURI(target); failed != nil || err != nil || got != *want {
+				t.Errorf("%q: %#v, %v, want %#v, %v", target, got, err, want, failed)
+			}
+		}
 	}
 }

@@ -126,6 +126,7 @@ const (
 	nameByte // of a field's name: letters, digits and "-"
 	hostByte
 	pathByte
+	plainByte // of a path that has one spelling only
 )
 
 // classes are those of each character: a table, because each byte of each head is
@@ -146,6 +147,7 @@ var classes = func() (table [128]class) {
 	add(hex, digits+"abcdefABCDEF")
 	add(nameByte, capitals+small+digits+"-")
 	add(hostByte, capitals+small+digits+"-._:[]")
+	add(plainByte, capitals+small+digits+"-._~/")
 	add(pathByte, capitals+small+digits+"-._~!$&'()*+,;=:@/")
 	return table
 }()
@@ -162,10 +164,23 @@ func all(s string, of class) bool {
 	return s != ""
 }
 
-// http returns the request as net/http's server would make it.
-func (r *request) http(ctx context.Context, c *conn) (http.Request, error) {
-	u, err := url.ParseRequestURI(r.target)
-	if err != nil {
+// parseTarget fills u as url.ParseRequestURI does.
+func parseTarget(u *url.URL, target string) error {
+	path, query, found := strings.Cut(target, "?")
+	if all(path, plainByte) && (!found || query != "") {
+		u.Path, u.RawQuery = path, query
+		return nil
+	}
+	parsed, err := url.ParseRequestURI(target)
+	if err == nil {
+		*u = *parsed
+	}
+	return err
+}
+
+// http returns the request as net/http's server would make it, with u for its URL.
+func (r *request) http(ctx context.Context, c *conn, u *url.URL) (http.Request, error) {
+	if err := parseTarget(u, r.target); err != nil {
 		return http.Request{}, err
 	}
 	header := make(http.Header, len(r.fields)-1)

@@ -109,7 +109,8 @@ func (w *response) WriteHead(status int, reason string, fields wire.Fields, leng
 		case f.Is("Date"):
 			dated = true
 		case f.Is("Content-Length"):
-			if measured || !allowsBody(status) || framed && f.Value != strconv.FormatInt(length, 10) {
+			var decimal [20]byte // compared without an allocation
+			if measured || !allowsBody(status) || framed && f.Value != string(strconv.AppendInt(decimal[:0], length, 10)) {
 				continue
 			}
 			measured = true
@@ -192,10 +193,10 @@ func (w *response) SetReadDeadline(t time.Time) error {
 // later than the one before is left out: setting it costs as much as a small write.
 func (w *response) SetWriteDeadline(t time.Time) error {
 	c := w.conn
-	if later := t.Sub(c.writeBy); later >= 0 && later < time.Until(t)/8 {
+	if later := t.Sub(c.writeBy); later >= 0 && later < c.writeStep {
 		return nil
 	}
-	c.writeBy = t
+	c.writeBy, c.writeStep = t, time.Until(t)/8
 	return c.nc.SetWriteDeadline(t)
 }
 
@@ -253,9 +254,8 @@ func (w *response) writeHead(all bool) {
 }
 
 func (w *response) statusLine(status int, reason string) {
-	w.put("HTTP/1.1 ")
-	w.put(strconv.Itoa(status))
-	w.put(" ")
+	var line [16]byte
+	w.put(string(append(strconv.AppendInt(append(line[:0], "HTTP/1.1 "...), int64(status), 10), ' ')))
 	if reason == "" && http.StatusText(status) == "" {
 		reason = "status code " + strconv.Itoa(status)
 	}
@@ -286,7 +286,7 @@ func (w *response) data(p []byte) {
 	case len(p) == 0, w.request.method == http.MethodHead:
 	case w.chunked:
 		var size [16]byte
-		w.bytes(append(strconv.AppendInt(size[:0], int64(len(p)), 16), "\r\n"...))
+		w.put(string(append(strconv.AppendInt(size[:0], int64(len(p)), 16), "\r\n"...)))
 		w.bytes(p)
 		w.put("\r\n")
 	default:

@@ -37,10 +37,9 @@ type Server struct {
 // another request comes: then handed is set, and rest is what was read of it and of those
 // behind it. Answers to all others have been sent.
 func (s *Server) Serve(nc net.Conn, state *tls.ConnectionState, client *middleware.Connection) (rest []byte, handed bool) {
-	c := &conn{server: s, nc: nc, tls: state, remote: nc.RemoteAddr().String()}
+	c := &conn{server: s, nc: nc, tls: state, client: client, remote: nc.RemoteAddr().String()}
 	c.watch.conn = c
-	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, nc.LocalAddr())
-	c.ctx = middleware.WithConnection(ctx, client)
+	c.ctx = context.WithValue(context.Background(), http.LocalAddrContextKey, nc.LocalAddr())
 	if !s.enter(c) {
 		_ = nc.Close() // nothing was served on it
 		client.End()

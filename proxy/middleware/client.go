@@ -23,6 +23,7 @@ type Trust struct {
 // origin is where a request came from.
 type origin struct {
 	client   netip.Addr
+	address  string // the text of client
 	scheme   string
 	trusted  bool // the peer is a trusted proxy
 	listed   bool // by its address
@@ -38,10 +39,13 @@ func originOf(r *http.Request, trust Trust) origin {
 	}
 	o.listed = Contains(trust.Listed, peer)
 	o.trusted = o.listed || trust.Private && isPrivate(peer)
+	o.address = peerText(r.RemoteAddr, peer)
 	if !o.trusted {
 		return o
 	}
-	o.client = forwardedFor(peer, r.Header["X-Forwarded-For"], trust)
+	if o.client = forwardedFor(peer, r.Header["X-Forwarded-For"], trust); o.client != peer {
+		o.address = o.client.String()
+	}
 	o.doubtful = !o.listed && o.client != peer && isPrivate(o.client)
 	if scheme := forwardedProto(r.Header["X-Forwarded-Proto"]); scheme != "" {
 		o.scheme = scheme
@@ -124,6 +128,18 @@ func PeerAddr(remote string) netip.Addr {
 		return netip.Addr{}
 	}
 	return addrPort.Addr().Unmap().WithZone("")
+}
+
+// peerText returns the text of a peer's address. That of an IPv4 peer stands in the text of
+// the connection's address.
+func peerText(remote string, peer netip.Addr) string {
+	switch {
+	case !peer.IsValid():
+		return ""
+	case peer.Is4() && remote[0] != '[':
+		return remote[:strings.IndexByte(remote, ':')]
+	}
+	return peer.String()
 }
 
 // Contains reports whether one of the networks holds an address.

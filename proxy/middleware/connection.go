@@ -97,6 +97,9 @@ func WithConnection(ctx context.Context, c *Connection) context.Context {
 
 // ConnectionOf returns the client's connection, nil when the server did not name it.
 func ConnectionOf(ctx context.Context) *Connection {
+	if c, ok := ctx.(interface{ room() *Context }); ok && c.room().Connection != nil {
+		return c.room().Connection
+	}
 	c, _ := ctx.Value(connectionKey{}).(*Connection)
 	return c
 }

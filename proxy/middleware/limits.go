@@ -29,9 +29,8 @@ func limited(idle time.Duration, next http.Handler) http.Handler {
 		room := roomOf(r.Context())
 		pw := &room.paced
 		*pw = pacedWriter{
-			ResponseWriter: w,
-			pace:           pace{control: *http.NewResponseController(w), rec: &room.rec, idle: idle},
-			stream:         r.ProtoMajor >= 2,
+			pace:   pace{ResponseWriter: w, rec: &room.rec, idle: idle},
+			stream: r.ProtoMajor >= 2,
 		}
 		defer pw.finish()
 		if r.Body != nil && r.Body != http.NoBody {
@@ -47,22 +46,26 @@ func limited(idle time.Duration, next http.Handler) http.Handler {
 
 // pace cuts short what waits for too long.
 type pace struct {
-	control http.ResponseController
-	rec     *Record
-	idle    time.Duration
+	http.ResponseWriter
+	rec  *Record
+	idle time.Duration
 
 	mu   sync.Mutex
 	over bool // the handler is done: the connection is no longer ours
 }
 
+func (p *pace) control() *http.ResponseController {
+	return http.NewResponseController(p.ResponseWriter)
+}
+
 // cutRead makes a waiting read of the body fail.
 func (p *pace) cutRead() {
 	p.rec.slow.Store(true)
-	p.cut(p.control.SetReadDeadline)
+	p.cut(p.control().SetReadDeadline)
 }
 
 // cutWrite makes a waiting write of the answer fail.
-func (p *pace) cutWrite() { p.cut(p.control.SetWriteDeadline) }
+func (p *pace) cutWrite() { p.cut(p.control().SetWriteDeadline) }
 
 func (p *pace) cut(setDeadline func(time.Time) error) {
 	p.mu.Lock()
@@ -103,7 +106,6 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 }
 
 type pacedWriter struct {
-	http.ResponseWriter
 	pace
 	stream   bool       // HTTP/2 or later: many requests share the connection
 	body     *pacedBody // nil when the request has none
@@ -128,7 +130,7 @@ func (w *pacedWriter) moveDeadline() {
 	now := time.Now()
 	if w.deadline.Sub(now) < limit-limit/8 {
 		w.deadline = now.Add(limit)
-		_ = w.control.SetWriteDeadline(w.deadline)
+		_ = w.control().SetWriteDeadline(w.deadline)
 	}
 }
 
@@ -153,7 +155,7 @@ func (w *pacedWriter) endWrite() {
 		w.timer.Stop()
 	}
 	if w.drains() {
-		_ = w.control.SetReadDeadline(time.Time{})
+		_ = w.control().SetReadDeadline(time.Time{})
 	}
 }
 
@@ -170,7 +172,7 @@ func (w *pacedWriter) limitDrain() {
 	if !w.rec.SlowBody() {
 		deadline = deadline.Add(linger)
 	}
-	_ = w.control.SetReadDeadline(deadline)
+	_ = w.control().SetReadDeadline(deadline)
 }
 
 func (w *pacedWriter) Write(p []byte) (int, error) {
@@ -184,7 +186,7 @@ func (w *pacedWriter) Flush() { _ = w.FlushError() }
 
 func (w *pacedWriter) FlushError() error {
 	w.beginWrite()
-	err := w.control.Flush()
+	err := w.control().Flush()
 	w.endWrite()
 	return err
 }
@@ -222,13 +224,13 @@ func (w *pacedWriter) WriteHead(status int, reason string, fields wire.Fields, l
 
 // EnableFullDuplex is called through http.ResponseController.
 func (w *pacedWriter) EnableFullDuplex() error {
-	err := w.control.EnableFullDuplex()
+	err := w.control().EnableFullDuplex()
 	w.duplex = err == nil
 	return err
 }
 
 func (w *pacedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := w.control.Hijack()
+	conn, buffered, err := w.control().Hijack()
 	if err == nil {
 		w.stop() // net/http has lifted the deadlines
 	}
@@ -242,7 +244,7 @@ func (w *pacedWriter) finish() {
 		return
 	}
 	if w.stream {
-		_ = w.control.SetWriteDeadline(time.Now().Add(w.idle))
+		_ = w.control().SetWriteDeadline(time.Now().Add(w.idle))
 		return
 	}
 	w.moveDeadline()

@@ -104,8 +104,8 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 		Str("site", l.rec.Site).
 		Str("handler", l.rec.Handler).
 		Str("user_agent", cut(r.UserAgent(), maxLoggedUserAgent))
-	if l.rec.Client.IsValid() {
-		event.Stringer("client", l.rec.Client)
+	if l.rec.Address != "" {
+		event.Str("client", l.rec.Address)
 	}
 	if l.rec.Refused != "" {
 		event.Str("refused", cut(l.rec.Refused, maxLoggedHost))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ type Record struct {
 	Target  Target     // what is asked of the host; zero when it is malformed
 	ID      string     // request id, passed on to the website as X-Request-Id
 	Client  netip.Addr // the client's address, as trusted proxies give it; zero when unknown
+	Address string     // the text of Client
 	Scheme  string     // "http" or "https", as the client spoke it
 	Trusted bool       // the connection came from a trusted proxy
 	Listed  bool       // and one that is named by its address, not one that is only private
@@ -51,7 +53,8 @@ type Record struct {
 // make one for each request, as its context or as a part of it, and so save the copy of the
 // request that is made otherwise.
 type Context struct {
-	context.Context // with the values of the connection
+	context.Context             // with the values of the connection
+	Connection      *Connection // as WithConnection; may be nil
 
 	rec   Record
 	res   response
@@ -62,8 +65,11 @@ type contextKey struct{}
 
 // Value implements context.Context.
 func (c *Context) Value(key any) any {
-	if key == (contextKey{}) {
+	switch {
+	case key == contextKey{}:
 		return c
+	case key == connectionKey{} && c.Connection != nil:
+		return c.Connection
 	}
 	return c.Context.Value(key)
 }
@@ -113,6 +119,7 @@ func RequestID(r *http.Request) string { return FromContext(r.Context()).ID }
 // net/http goes on looking at the one that it made.
 func keepRecord(trust Trust, random io.Reader, log zerolog.Logger, next http.Handler) http.Handler {
 	doubts := log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Hour})
+	ids := &requestIDs{random: random}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o := originOf(r, trust)
 		if o.doubtful {
@@ -128,8 +135,8 @@ func keepRecord(trust Trust, random io.Reader, log zerolog.Logger, next http.Han
 		rec := &ctx.room().rec
 		rec.Host = CanonicalHost(r.Host)
 		rec.Target = parseTarget(r)
-		rec.ID = requestID(r, o.listed, random)
-		rec.Client, rec.Scheme, rec.Trusted, rec.Listed = o.client, o.scheme, o.trusted, o.listed
+		rec.ID = ids.of(r, o.listed)
+		rec.Client, rec.Address, rec.Scheme, rec.Trusted, rec.Listed = o.client, o.address, o.scheme, o.trusted, o.listed
 		next.ServeHTTP(w, r)
 	})
 }
@@ -137,17 +144,42 @@ func keepRecord(trust Trust, random io.Reader, log zerolog.Logger, next http.Han
 // maxRequestID bounds the length of a request id that a listed proxy sends.
 const maxRequestID = 128
 
-// requestID takes over the id that a listed proxy gave, so that its log and
+// requestIDs makes the ids of requests. It reads random bytes for many at a time.
+type requestIDs struct {
+	random io.Reader
+
+	mu   sync.Mutex
+	buf  [32 * 16]byte
+	left []byte // of buf, not used yet
+}
+
+// of takes over the id that a listed proxy gave, so that its log and
 // ours can be read together, and makes one otherwise: 32 hexadecimal digits.
-func requestID(r *http.Request, listed bool, random io.Reader) string {
+func (s *requestIDs) of(r *http.Request, listed bool) string {
 	if given := r.Header["X-Request-Id"]; listed && len(given) == 1 && wellFormedID(given[0]) {
 		return given[0]
 	}
-	var id [16]byte
-	if _, err := io.ReadFull(random, id[:]); err != nil {
+	id, err := s.next()
+	if err != nil {
 		return "unknown" // a request is served without an id rather than not at all
 	}
-	return hex.EncodeToString(id[:])
+	var text [2 * len(id)]byte
+	hex.Encode(text[:], id[:])
+	return string(text[:])
+}
+
+func (s *requestIDs) next() (id [16]byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.left) == 0 {
+		n, err := io.ReadAtLeast(s.random, s.buf[:], len(id))
+		if err != nil {
+			return id, err
+		}
+		s.left = s.buf[:n-n%len(id)]
+	}
+	s.left = s.left[copy(id[:], s.left):]
+	return id, nil
 }
 
 func wellFormedID(id string) bool {

@@ -45,14 +45,13 @@ func (x *passage) interim(status int, fields wire.Fields) error {
 // never held back to wait for the next one.
 func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody, a *reply) {
 	p.head(w, body, a)
-	control := http.NewResponseController(w)
 	buf := passing{pool: &p.buffers}
 	defer buf.release()
 	n, err := 0, error(nil)
 	for {
 		waits := a.length != 0 && !a.body.ready()
 		if waits {
-			_ = control.Flush() // the next write reports the same error
+			_ = http.NewResponseController(w).Flush() // the next write reports the same error
 		}
 		into := buf.after(n, waits)
 		n, err = a.body.Read(into)

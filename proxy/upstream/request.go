@@ -120,9 +120,8 @@ func appendForwarded(fields wire.Fields, r *http.Request, rec *middleware.Record
 		wire.Field{Name: "X-Forwarded-Proto", Value: rec.Scheme},
 		wire.Field{Name: "X-Forwarded-Port", Value: port},
 	)
-	if rec.Client.IsValid() {
-		client := rec.Client.String()
-		fields = append(fields, wire.Field{Name: "X-Forwarded-For", Value: client}, wire.Field{Name: "X-Real-IP", Value: client})
+	if rec.Address != "" {
+		fields = append(fields, wire.Field{Name: "X-Forwarded-For", Value: rec.Address}, wire.Field{Name: "X-Real-IP", Value: rec.Address})
 	}
 	if rec.ID != "" {
 		fields = append(fields, wire.Field{Name: "X-Request-ID", Value: rec.ID})

@@ -78,12 +78,24 @@ func ParseFields(fields Fields, text string) (_ Fields, bare bool, err error) {
 		case !IsToken(name):
 			return fields, bare, &Error{"the name of a field is no token", "a name holds letters, digits and a few marks, no space (RFC 9110, section 5.1)"}
 		}
-		value = strings.Trim(value, " \t")
+		value = trim(value)
 		if !IsText(value) {
 			return fields, bare, &Error{"the value of " + name + " holds a control character", "a value holds neither CR nor NUL nor any other control character (RFC 9110, section 5.5)"}
 		}
 		fields = append(fields, Field{Name: name, Value: value})
 	}
+}
+
+// trim removes white space around a value (RFC 9110, section 5.5). Most have one space in
+// front.
+func trim(s string) string {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for n := len(s) - 1; n >= 0 && (s[n] == ' ' || s[n] == '\t'); n-- {
+		s = s[:n]
+	}
+	return s
 }
 
 // cutLine returns a line without its end, what follows it, and whether CRLF ended
