@@ -232,9 +232,9 @@ func (d *Directory) Ping(ctx context.Context) error {
 }
 
 // Peers looks at each address of the directory's servers in turn: whether it is reached, its TLS certificates, the bind of
-// the service account, the base.
+// the service account, the bases.
 func (d *Directory) Peers(ctx context.Context) []servers.Peer {
-	return d.servers.Peers(ctx, d.cfg.BaseDNs[0])
+	return d.servers.Peers(ctx, d.cfg.BaseDNs...)
 }
 
 // Stats returns the figures of the directory's servers.

@@ -69,7 +69,7 @@ func certificateTemplate(commonName string, serial int64) *x509.Certificate {
 		SerialNumber:          big.NewInt(serial),
 		Subject:               pkix.Name{CommonName: commonName},
 		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(48 * time.Hour),
+		NotAfter:              time.Now().AddDate(1, 0, 0),
 		BasicConstraintsValid: true,
 	}
 }

@@ -26,6 +26,10 @@ const (
 
 // connectHint returns what an operator can do about an error of connecting, or "".
 func connectHint(err error) string {
+	var known interface{ Hint() string } // of the resolver
+	if errors.As(err, &known) && known.Hint() != "" {
+		return known.Hint()
+	}
 	if hint := certificateHint(err); hint != "" {
 		return hint
 	}

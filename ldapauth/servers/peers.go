@@ -35,9 +35,9 @@ const (
 	StepRead    Step = "read the base"
 )
 
-// Peers looks at each address in turn, on new connections: it connects, binds as the service account and reads the base.
+// Peers looks at each address in turn, on new connections: it connects, binds as the service account and reads the bases.
 // Each gets at most Config.Timeout. A service password that was refused is not tried at every server.
-func (s *Set) Peers(ctx context.Context, base string) []Peer {
+func (s *Set) Peers(ctx context.Context, bases ...string) []Peer {
 	s.resolve(ctx)
 	type one struct {
 		srv  *server
@@ -61,7 +61,7 @@ func (s *Set) Peers(ctx context.Context, base string) []Peer {
 	peers := make([]Peer, 0, len(all))
 	for _, o := range all {
 		if o.srv != nil {
-			o.srv.look(ctx, base, &o.peer)
+			o.srv.look(ctx, bases, &o.peer)
 		}
 		peers = append(peers, o.peer)
 	}
@@ -69,7 +69,7 @@ func (s *Set) Peers(ctx context.Context, base string) []Peer {
 }
 
 // look fills in what it finds.
-func (s *server) look(ctx context.Context, base string, peer *Peer) {
+func (s *server) look(ctx context.Context, bases []string, peer *Peer) {
 	until := time.Now().Add(s.set.cfg.Timeout)
 	began := time.Now()
 	fail := func(step Step, err error, hint string) {
@@ -97,13 +97,15 @@ func (s *server) look(ctx context.Context, base string, peer *Peer) {
 	}
 	peer.Bound = time.Since(began)
 	began = time.Now()
-	if err := c.run(ctx, until, func() error { return c.readBase(base) }); err != nil {
-		hint := searchHint(err, base)
-		if hint == "" {
-			hint = connectHint(err)
+	for _, base := range bases {
+		if err := c.run(ctx, until, func() error { return c.readBase(base) }); err != nil {
+			hint := searchHint(err, base)
+			if hint == "" {
+				hint = connectHint(err)
+			}
+			fail(StepRead, err, hint)
+			return
 		}
-		fail(StepRead, err, hint)
-		return
 	}
 	peer.Read = time.Since(began)
 }

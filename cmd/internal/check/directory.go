@@ -1,17 +1,23 @@
 package check
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"maps"
 	"net"
-	"net/url"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
+	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
-	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/servers"
 )
 
 // directory is what is found out of one directory.
@@ -21,6 +27,7 @@ type directory struct {
 	from config.Directory
 
 	settings  ldapauth.Config // as the program has them
+	peers     []servers.Peer
 	answering bool
 	// sample is what some people look like, once some have been found.
 	sample ldapauth.Sample
@@ -29,8 +36,19 @@ type directory struct {
 // directory is one of the configuration's.
 func (c *Checker) directory(name string) (*directory, error) {
 	settings, err := c.Env.Directory(c.Config, c.hosts, name)
-	settings.Now, settings.Log = c.Now, c.Log
+	settings.Now, settings.Log, settings.Resolver = c.Now, c.Log, lookups{c.Resolver}
 	return &directory{Checker: c, name: name, from: c.Config.Directories[name], settings: settings}, err
+}
+
+// lookups are those of the program, with the words of this machine's resolver.
+type lookups struct{ network.Resolver }
+
+func (l lookups) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
+	return l.Addresses(ctx, host)
+}
+
+func (lookups) LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	return net.DefaultResolver.LookupSRV(ctx, service, proto, name)
 }
 
 // Directories plans the steps for the directories of these names, for all without any.
@@ -45,7 +63,7 @@ func (c *Checker) Directories(names ...string) []report.Group {
 	return groups
 }
 
-// directoryGroup checks one directory: each of its servers by itself, because one
+// directoryGroup checks one directory: each address of its servers by itself, because one
 // that is down hides behind one that answers.
 func (c *Checker) directoryGroup(name string) report.Group {
 	d, err := c.directory(name)
@@ -54,59 +72,117 @@ func (c *Checker) directoryGroup(name string) report.Group {
 		group.Steps = []report.Step{{Name: "preset", Run: func(context.Context) report.Finding { return report.Error("", err, correctSection) }}}
 		return group
 	}
-	for _, server := range d.from.URLs {
-		reached := false
-		group.Steps = append(group.Steps,
-			report.Step{Name: "reach", Run: func(ctx context.Context) report.Finding {
-				finding := d.reachServer(ctx, server)
-				reached = finding.Status == report.OK
-				return finding
-			}},
-			report.Step{Name: "bind and base", Run: func(ctx context.Context) report.Finding {
-				if !reached {
-					return report.Skip("%s does not answer", server)
-				}
-				finding := d.bindToServer(ctx, server)
-				d.answering = d.answering || finding.Status == report.OK
-				return finding
-			}})
-	}
-	group.Steps = append(group.Steps, d.peopleSteps()...)
+	group.Steps = append([]report.Step{
+		{Name: "reach", Run: d.reachServers},
+		{Name: "TLS", Run: d.checkEncryption},
+		{Name: "bind and base", Run: d.bindToServers},
+	}, d.peopleSteps()...)
 	return group
 }
 
-func (d *directory) reachServer(ctx context.Context, server string) report.Finding {
-	u, err := url.Parse(server)
+// lookTime is how long one address may take for all that is done there: there may be many.
+const lookTime = 5 * time.Second
+
+// reachServers looks at every address of every server, for the steps that follow too.
+func (d *directory) reachServers(ctx context.Context) report.Finding {
+	settings := d.settings
+	settings.Timeout = min(cmp.Or(settings.Timeout, lookTime), lookTime)
+	opened, err := ldapauth.New(settings)
 	if err != nil {
-		return report.Fail("correct urls", "%v", err)
+		return report.Error("", err, correctSection)
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
-	}
-	connection, err := d.dialer.Connect(ctx, net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		fault := visitor.Explain(err, u.Hostname())
-		hint := "is the directory running, and is urls right?"
-		switch fault.Kind {
-		case visitor.NoName:
-			hint = "correct the host name in urls"
-		case visitor.NoDNS:
-			hint = fault.Hint()
-		case visitor.Unreached:
-			hint = "is the host in urls right, and does a firewall keep this machine from its port " + port + "?"
+	defer func() { _ = opened.Close() }()
+	d.peers = opened.Peers(ctx)
+	var f report.Faults
+	var texts []string
+	for _, p := range d.peers {
+		switch {
+		case p.Failed == servers.StepLookup, p.Failed == servers.StepConnect && len(p.Certificates) == 0:
+			found := report.Error("", p.Err, "is the directory running, and is urls right?")
+			f.Fail(found.Hint, "%s: %s", p.Server, found.Message)
+		case p.Connected > 0:
+			texts = append(texts, fmt.Sprintf("%s in %s", p.Server, p.Connected.Round(time.Millisecond/10)))
+		default:
+			texts = append(texts, p.Server)
 		}
-		return report.Fail(hint, "%s: %v", server, fault)
 	}
-	_ = connection.Close() // nothing was said
-	return report.Pass("%s", server)
+	return f.Finding("%s", strings.Join(texts, ", "))
 }
 
-// open is the directory as the program opens it, on some of its servers.
-func (d *directory) open(servers []string) (*ldapauth.Directory, error) {
-	settings := d.settings
-	settings.URLs = servers
-	return ldapauth.New(settings)
+// soon is how long before its end a certificate is worth a warning.
+const soon = 30 * 24 * time.Hour
+
+// checkEncryption looks at how connections are encrypted, and at the certificates.
+func (d *directory) checkEncryption(context.Context) report.Finding {
+	var f report.Faults
+	var texts []string
+	for _, p := range d.peers {
+		var leaf *x509.Certificate
+		of := ""
+		if len(p.Certificates) > 0 {
+			leaf = p.Certificates[0]
+			of = fmt.Sprintf("certificate for %s by %s, valid until %s", namesOf(leaf), issuer(leaf), leaf.NotAfter.UTC().Format(time.DateOnly))
+		}
+		switch {
+		case p.Failed == servers.StepConnect && leaf != nil:
+			found := report.Error("", p.Err, lookAtItsLog)
+			f.Fail(found.Hint, "%s: %s (%s)", p.Server, found.Message, of)
+		case p.Failed == servers.StepLookup, p.Failed == servers.StepConnect: // found above
+		case p.TLS == nil:
+			f.Warn("use ldaps://, or start_tls: true", "%s: passwords cross the network in clear text", p.Server)
+		default:
+			text := tls.VersionName(p.TLS.Version) + ", " + of
+			if d.from.StartTLS && !strings.HasPrefix(p.Server, "ldaps:") {
+				text = "StartTLS, " + text
+			}
+			if !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+			for _, certificate := range p.Certificates {
+				if left := certificate.NotAfter.Sub(d.Now()); left < soon {
+					f.Warn("have it issued anew: after that no one can sign in", "%s: the certificate of %s ends in %s", p.Server, certificate.Subject, inDays(left))
+				}
+			}
+		}
+	}
+	if len(texts) == 0 && f.None() {
+		return report.Skip("no server is reached")
+	}
+	return f.Finding("%s", strings.Join(texts, "; "))
+}
+
+// namesOf are the names that a certificate is for.
+func namesOf(c *x509.Certificate) string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "no name"
+	}
+	return strings.Join(names, ", ")
+}
+
+// bindToServers tells what became of the service account at the servers that were reached.
+func (d *directory) bindToServers(context.Context) report.Finding {
+	var f report.Faults
+	reached := 0
+	for _, p := range d.peers {
+		switch p.Failed {
+		case servers.StepLookup, servers.StepConnect:
+			continue
+		case servers.StepBind, servers.StepRead:
+			found := report.Error("", p.Err, lookAtItsLog)
+			f.Fail(found.Hint, "%s: %s: %s", p.Server, p.Failed, found.Message)
+		default:
+			d.answering = true
+		}
+		reached++
+	}
+	if reached == 0 {
+		return report.Skip("no server is reached")
+	}
+	return f.Finding("as %s; %s can be read", d.account(), d.bases())
 }
 
 const (
@@ -114,30 +190,18 @@ const (
 	lookAtItsLog   = "look at the directory's own log"
 )
 
-func (d *directory) bindToServer(ctx context.Context, server string) report.Finding {
-	opened, err := d.open([]string{server})
-	if err != nil {
-		return report.Error("", err, correctSection)
-	}
-	defer func() { _ = opened.Close() }()
-	if err := opened.Ping(ctx); err != nil {
-		return report.Error("", err, lookAtItsLog)
-	}
-	return report.Pass("as %s; %s can be read", d.account(), d.bases())
-}
-
-// bases are where it is searched.
-func (d *directory) bases() string {
-	if slices.Contains(d.from.BaseDNs, "") {
-		return "all of the server"
-	}
-	return strings.Join(d.from.BaseDNs, " and ")
-}
-
 // account is who searches.
 func (d *directory) account() string {
 	if d.from.BindDN == "" {
 		return "an anonymous client"
 	}
 	return d.from.BindDN
+}
+
+// bases are the entries below which everything is searched.
+func (d *directory) bases() string {
+	if slices.Contains(d.settings.BaseDNs, "") {
+		return "all of the server"
+	}
+	return strings.Join(d.settings.BaseDNs, " and ")
 }

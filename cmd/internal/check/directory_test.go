@@ -38,7 +38,8 @@ func TestDirectory(t *testing.T) {
 	}
 	for name, test := range map[string]fault{
 		"right": {nil, []want{
-			{"reach", report.OK, slapd.LDAPSURL(), ""},
+			{"reach", report.OK, slapd.LDAPSURL() + " in ", ""},
+			{"TLS", report.OK, "TLS 1.3, certificate for localhost, 127.0.0.1", ""},
 			{"bind and base", report.OK, "as " + slapd.BindDN, ""},
 			{"preset", report.OK, "openldap, tried against slapd", ""},
 			{"people", report.OK, " entries read", ""},
@@ -49,29 +50,34 @@ func TestDirectory(t *testing.T) {
 			{"searches", report.OK, "by name ", ""},
 		}},
 		"down": {map[string]string{"URLS": "ldaps://127.0.0.1:1"}, []want{
-			{"reach", report.Failed, "ldaps://127.0.0.1:1: the connection is refused", "is the directory running"},
-			{"bind and base", report.Skipped, "does not answer", ""},
+			{"reach", report.Failed, "ldaps://127.0.0.1:1: ", "is the directory running"},
+			{"TLS", report.Skipped, "no server is reached", ""},
+			{"bind and base", report.Skipped, "no server is reached", ""},
 			{"people", report.Skipped, "does not answer", ""},
 			{"sample addresses", report.Skipped, "there are no people", ""},
 		}},
 		"no such name": {map[string]string{"URLS": "ldaps://ldap.nowhere.test"}, []want{
-			{"reach", report.Failed, "DNS knows no address of ldap.nowhere.test", "correct the host name in urls"},
+			{"reach", report.Failed, "ldaps://ldap.nowhere.test: looking up ldap.nowhere.test: ", "correct the host name in urls"},
 		}},
 		"certificate of tomorrow": {map[string]string{"URLS": "ldaps://" + tooEarly.Listener.Addr().String()}, []want{
-			{"bind and base", report.Failed, "not yet valid", "set this machine's clock, if it is behind"},
+			{"reach", report.OK, "ldaps://", ""},
+			{"TLS", report.Failed, "not yet valid", "set this machine's clock, if it is behind"},
+			{"bind and base", report.Skipped, "", ""},
 		}},
 		"one of two down": {map[string]string{"URLS": slapd.LDAPSURL() + ", ldaps://127.0.0.1:1"}, []want{
-			{"reach", report.OK, slapd.LDAPSURL(), ""},
 			{"reach", report.Failed, "ldaps://127.0.0.1:1", "is the directory running"},
+			{"bind and base", report.OK, "as " + slapd.BindDN, ""},
 			{"sample addresses", report.OK, "alice@example.test", ""},
 		}},
 		"wrong password": {map[string]string{"PASSWORD": "wrong"}, []want{
 			{"reach", report.OK, "", ""},
-			{"bind and base", report.Failed, "binding as the service account", "check bind_dn and bind_password"},
+			{"bind and base", report.Failed, "bind: ", "check bind_dn and bind_password"},
 			{"sample addresses", report.Skipped, "", ""},
 		}},
-		"wrong base": {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "reading the base", "there is " + slapd.BaseDN + " and no more"}}},
-		"unknown CA": {map[string]string{"MORE": "start_tls: false"}, []want{{"bind and base", report.Failed, "TLS", "ca_file"}}},
+		"wrong base": {map[string]string{"BASE": "ou=nowhere," + slapd.BaseDN}, []want{{"bind and base", report.Failed, "read the base: ", "there is " + slapd.BaseDN + " and no more"}}},
+		"unknown CA": {map[string]string{"MORE": "start_tls: false"}, []want{{"TLS", report.Failed, "unknown authority (certificate for localhost", "ca_file"}}},
+		"clear text": {map[string]string{"URLS": slapd.URL(), "MORE": "insecure_plaintext: true"}, []want{{"TLS", report.Warning, "cross the network in clear text", "start_tls: true"}}},
+		"StartTLS":   {map[string]string{"URLS": slapd.URL(), "MORE": "ca_file: ldap-ca.pem, start_tls: true"}, []want{{"TLS", report.OK, "StartTLS, TLS 1.3, certificate for localhost", ""}}},
 		"empty base": {map[string]string{"BASE": "cn=staff,ou=groups," + slapd.BaseDN}, []want{
 			{"people", report.Failed, "no entry below cn=staff", "look at base_dn, user_filter"},
 			{"sample addresses", report.Skipped, "no people", ""},
@@ -124,8 +130,8 @@ directories:
 	}
 }
 
-// TestSlowSearches: a search that takes long is told with what to index.
-func TestSlowSearches(t *testing.T) {
+// TestSlowAndEnding: a search that takes long is told with what to index, and certificates before they end.
+func TestSlowAndEnding(t *testing.T) {
 	t.Parallel()
 	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
 	folder := t.TempDir()
@@ -143,9 +149,11 @@ domains:
 directories:
   corp: {preset: openldap, urls: [%s], bind_dn: %q, bind_password: %q, base_dn: %q, ca_file: ldap-ca.pem}
 `, slapd.LDAPSURL(), slapd.BindDN, slapd.BindPassword, slapd.BaseDN))
+	began = began.AddDate(1, 0, -10) // the certificates end in ten days
 	found := look(t, world.checker(c).Directories("corp"))
 	for _, w := range []want{
 		{"searches", report.Warning, "slow: by name 1s; slow: by address 1s; slow: by id 1s", "index uid, mail for equality; index mail, "},
+		{"TLS", report.Warning, "ends in 9 days", "have it issued anew"},
 		{"searches", report.Warning, "", "index entryUUID for equality"},
 	} {
 		found.expect(t, w)

@@ -55,7 +55,7 @@ func (d *directory) peopleSteps() []report.Step {
 		if !d.answering {
 			return report.Skip("the directory does not answer")
 		}
-		opened, err := d.open(d.from.URLs)
+		opened, err := ldapauth.New(d.settings)
 		if err != nil {
 			return report.Error("", err, correctSection)
 		}
@@ -89,7 +89,7 @@ func (d *directory) findPeople(ctx context.Context) report.Finding {
 	if !d.answering {
 		return report.Skip("the directory does not answer")
 	}
-	opened, err := d.open(d.from.URLs)
+	opened, err := ldapauth.New(d.settings)
 	if err != nil {
 		return report.Error("", err, correctSection)
 	}
@@ -244,7 +244,7 @@ func (d *directory) checkPasswordTime(s schema.Schema) report.Finding {
 
 // timeSearches measures what each sign-in searches for.
 func (d *directory) timeSearches(ctx context.Context) report.Finding {
-	opened, err := d.open(d.from.URLs)
+	opened, err := ldapauth.New(d.settings)
 	if err != nil {
 		return report.Error("", err, correctSection)
 	}

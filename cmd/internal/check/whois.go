@@ -83,7 +83,7 @@ func (c *Checker) WhoIs(ctx context.Context, name, login string) []report.Group 
 // askFor opens the directory for one name.
 func (d *directory) askFor(ctx context.Context, login string) (ldapauth.Whois, error) {
 	d.settings.Groups = true
-	opened, err := d.open(d.settings.URLs)
+	opened, err := ldapauth.New(d.settings)
 	if err != nil {
 		return ldapauth.Whois{}, err
 	}

@@ -33,7 +33,7 @@ directories:
 		out     []string
 		err     string
 	}{
-		{"check", 0, []string{"directory corp\n", "  ✓ bind and base           as " + slapd.BindDN, "  ✓ sample addresses        alice@example.test", "\n9 ✓\n"}, ""},
+		{"check", 0, []string{"directory corp\n", "  ✓ bind and base           as " + slapd.BindDN, "  ✓ sample addresses        alice@example.test", "\n10 ✓\n"}, ""},
 		{"check corp -json", 0, []string{`"status": "ok"`, `"name": "sample addresses"`}, ""},
 		{"whois alice", 0, []string{"alice in directory corp\n", "  ✓ entry                   " + ldaptest.PersonDN("alice")}, ""},
 		{"whois -directory corp alice@example.test -json", 0, []string{`"status": "ok"`, `"subject": "alice@example.test in directory corp"`}, ""},

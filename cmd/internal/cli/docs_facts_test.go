@@ -1,12 +1,15 @@
 package cli_test
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"persona-sidecar/ldapauth/schema"
 )
 
 // TestLinks checks that what the documents link to in the repository exists, and
@@ -96,6 +99,49 @@ func TestListsAreComplete(t *testing.T) {
 				t.Errorf("%s does not list %s", list.file, match[1])
 			}
 		}
+	}
+}
+
+// TestPresetTable checks that docs/directory.md has what the presets have.
+func TestPresetTable(t *testing.T) {
+	t.Parallel()
+	text := document(t, "docs/directory.md")
+	code := func(names ...string) string {
+		for i, name := range names {
+			names[i] = "`" + strings.ReplaceAll(name, "|", `\|`) + "`"
+		}
+		return strings.Join(names, ", ")
+	}
+	_, rest, _ := strings.Cut(text, "What is special:")
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	var special []string // its bullets
+	for _, bullet := range strings.Split(rest, "\n- ") {
+		special = append(special, strings.Join(strings.Fields(bullet), " "))
+	}
+	for _, name := range schema.Presets() {
+		s, err := schema.Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := "–"
+		if s.PasswordTime != "" {
+			changed = code(s.PasswordTime)
+		}
+		row := strings.Join([]string{
+			"| " + code(name), code(s.UserFilter), code(s.LoginAttributes...), code(s.AddressAttributes...), code(s.ID.Attribute), changed, cmp.Or(s.Tried, "*by documentation*") + " |",
+		}, " | ")
+		if !strings.Contains(text, row+"\n") {
+			t.Errorf("docs/directory.md lacks the row\n%s", row)
+		}
+		for what, is := range map[string]bool{"wants a client certificate": s.ClientCertificate, "still show people who may not": s.SearchTellsNothing, "ids that may be given again": s.ID.Reusable, "people can write their own": s.SelfService} {
+			line := slices.ContainsFunc(special, func(line string) bool { return strings.Contains(line, code(name)) && strings.Contains(line, what) })
+			if is != line {
+				t.Errorf("docs/directory.md: %q of %s: %t", what, name, line)
+			}
+		}
+	}
+	if rows := strings.Count(text, "\n| `"); rows != len(schema.Presets()) {
+		t.Errorf("there are %d rows for %d presets", rows, len(schema.Presets()))
 	}
 }
 

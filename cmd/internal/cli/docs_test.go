@@ -19,18 +19,21 @@ import (
 const repository = "../../.."
 
 // documents are those that show commands to type.
-var documents = []string{"README.md", "deploy/README.md", "docs/backup.md", "docs/behind-another-server.md", "docs/troubleshooting.md"}
+var documents = []string{"README.md", "deploy/README.md", "docs/backup.md", "docs/behind-another-server.md", "docs/directory.md", "docs/troubleshooting.md"}
 
 // runBy names the test that runs a command of a document, for commands that no
 // script runs literally with its command document.
 var runBy = map[string]string{
-	"go run ./cmd/demo":                                    "cmd/demo TestShow",
-	"go install ./cmd/persona":                             "cmd/internal/cli TestInstall",
-	"persona setup":                                        "cmd/internal/setup TestConversations",
-	"persona serve -config persona.yaml":                   "cmd/internal/cli TestScripts serve.txtar",
-	"persona check -config persona.yaml":                   "cmd/internal/app TestCheckOfAllThatRuns",
-	"persona check -config persona.yaml alice@example.com": "cmd/internal/app TestCheckOfAPerson",
-	"<!-- compose -->":                                     "cmd/internal/app TestCompose", // by .ci/compose/inside, whatever stands there
+	"go run ./cmd/demo":                                              "cmd/demo TestShow",
+	"go install ./cmd/persona":                                       "cmd/internal/cli TestInstall",
+	"persona setup":                                                  "cmd/internal/setup TestConversations",
+	"persona serve -config persona.yaml":                             "cmd/internal/cli TestScripts serve.txtar",
+	"persona check -config persona.yaml":                             "cmd/internal/app TestCheckOfAllThatRuns",
+	"persona check -config persona.yaml alice@example.com":           "cmd/internal/app TestCheckOfAPerson",
+	"persona directory check -config persona.yaml":                   "cmd/internal/cli TestDirectoryCommands",
+	"persona directory whois -config persona.yaml alice":             "cmd/internal/cli TestDirectoryCommands",
+	"persona directory whois -config persona.yaml alice@example.com": "cmd/internal/cli TestDirectoryCommands",
+	"<!-- compose -->":                                               "cmd/internal/app TestCompose", // by .ci/compose/inside, whatever stands there
 }
 
 // shown is a command in a document.
