@@ -31,7 +31,13 @@ func (e *ConnectError) Error() string { return e.Doing + ": " + e.Err.Error() }
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Hint returns what the operator can do about it, or "".
-func (e *ConnectError) Hint() string { return e.hint }
+func (e *ConnectError) Hint() string {
+	var known interface{ Hint() string }
+	if e.hint == "" && errors.As(e.Err, &known) {
+		return known.Hint()
+	}
+	return e.hint
+}
 
 // tlsError means that a connection could not be encrypted.
 type tlsError struct {

@@ -78,11 +78,14 @@ func (n *names) set(host string, addresses ...string) {
 	n.addresses[host] = addresses
 }
 
+// timeout is that of a set where a test says no other.
+const timeout = 10 * time.Second
+
 // config speaks ldaps to the server, under the name in its certificate.
 func config(s *ldaptest.Server, urls ...string) servers.Config {
 	return servers.Config{
 		URLs: urls, TLSServerName: "localhost", Roots: s.Roots(), BindDN: s.BindDN, BindPassword: servers.Secret(s.BindPassword),
-		Timeout: 10 * time.Second, MaxBinds: 8, MaxSearches: 8, Log: zerolog.Nop(),
+		Timeout: timeout, MaxBinds: 8, MaxSearches: 8, Log: zerolog.Nop(),
 	}
 }
 
