@@ -186,6 +186,40 @@ func TestDirectoryDownAtStart(t *testing.T) {
 	})
 }
 
+// TestServicePasswordChanged: a wrong password of the service account is told in the health with a hint and sent once, and
+// the file is read again without a reload.
+func TestServicePasswordChanged(t *testing.T) {
+	t.Parallel()
+	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
+	folder := t.TempDir()
+	yaml, roots := filesYAML(t, folder, "example.test")
+	yaml += oneDomain(website(t).URL) + directoryYAML(t, folder, slapd)
+	file := filepath.Join(folder, "ldap-password")
+	apptest.Write(t, file, "hunter2\n")
+	p := start(t, folder, yaml)
+	client := p.client(roots)
+	waitForKeys(t, p)
+	apptest.Eventually(t, "the health has the cause and a hint", func() bool {
+		_, body := p.admin(t, "/readyz")
+		return strings.Contains(body, "binding as the service account") && strings.Contains(body, "check bind_dn and bind_password_file")
+	})
+	for range 5 {
+		if status, _ := signIn(t, client, "alice", ldaptest.Password); status != http.StatusServiceUnavailable {
+			t.Errorf("a sign-in answers %d", status)
+		}
+	}
+	if n := len(slapd.Attribute(slapd.BindDN, "pwdFailureTime")); n != 1 {
+		t.Errorf("the directory has counted %d wrong passwords", n)
+	}
+	apptest.Write(t, file, slapd.BindPassword+"\n")
+	if status, body := signIn(t, client, "alice", ldaptest.Password); status != http.StatusSeeOther {
+		t.Errorf("a sign-in answers %d %s", status, body)
+	}
+	if _, body := p.admin(t, "/readyz"); strings.Contains(p.log.String()+body, "hunter2") || strings.Contains(p.log.String()+body, slapd.BindPassword) {
+		t.Error("a password is in the log or the health")
+	}
+}
+
 // signIn posts the sign-in form as a browser would.
 func signIn(t *testing.T, client *http.Client, username, password string) (status int, body string) {
 	t.Helper()
