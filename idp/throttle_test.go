@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/idptest"
 	"persona-sidecar/idp/signin"
 
 	"github.com/rs/zerolog"
@@ -37,6 +39,22 @@ func TestThrottleTakesBackWhatWasNoFailure(t *testing.T) {
 	w.directory.Fail(nil)
 	fail(1)
 	wantStatus(t, b.postForm("/persona/authenticate", signInForm("alice", password)), http.StatusTooManyRequests)
+}
+
+// A right password is no guess, even where it does not suffice to sign in. One that proves nothing is.
+func TestThrottleOfRightPasswordsThatDoNotSuffice(t *testing.T) {
+	t.Parallel()
+	for _, status := range []identity.Status{identity.Deactivated, identity.Expired, identity.PasswordExpired, identity.MustChange, identity.NotNow, identity.NotHere} {
+		w := newWorld(t)
+		w.directory.Change("alice-id", func(a *idptest.Account) { a.Status = status })
+		for range 6 {
+			wantStatus(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusForbidden)
+		}
+		for range 4 {
+			wantStatus(t, w.browser().postForm("/persona/authenticate", signInForm("alice", "wrong")), http.StatusForbidden)
+		}
+		wantStatus(t, w.browser().postForm("/persona/authenticate", signInForm("alice", password)), http.StatusTooManyRequests)
+	}
 }
 
 func TestThrottleUnknownNames(t *testing.T) {
