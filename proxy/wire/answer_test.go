@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,7 @@ func TestAnswers(t *testing.T) {
 		"204":               {"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nmore", message{marked: true, rest: "more"}},
 		"304":               {"GET", "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\nmore", message{marked: true, rest: "more"}},
 		"103":               {"GET", "HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nmore", message{marked: true, rest: "more"}},
+		"space in chunks":   {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 ;a[\"b;c\"\r\nhello\r\n0\t ;las \r\n\r\nmore", message{body: "hello", marked: true, rest: "more"}},
 		"chunks":            {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n00a;x=\"y;z\" ; q\r\n0123456789\r\n0\r\n\r\nmore", message{body: "ok0123456789", marked: true, rest: "more"}},
 		"large chunks":      {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n186A0\r\n" + big + "\r\n186a0 ;x\r\n" + big + "\r\n0\r\n\r\nmore", message{body: big + big, marked: true, rest: "more"}},
 		"no chunks":         {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n0;x\r\n\r\nmore", message{marked: true, rest: "more"}},
@@ -249,6 +251,9 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// spacedExtension finds a chunk whose size is followed by space and extensions.
+var spacedExtension = regexp.MustCompile(`(?m)^[0-9A-Fa-f]+[ \t]+;`)
+
 // FuzzAnswers compares with net/http: less is accepted, and what is accepted is
 // read the same way, to the byte.
 func FuzzAnswers(f *testing.F) {
@@ -294,6 +299,9 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatalf("%q is accepted, but %v", data, err)
 		}
 		body, err := io.ReadAll(res.Body)
+		if err != nil && string(body) != got.body && spacedExtension.Match(data) {
+			return // net/http does not know the space that recipients must (RFC 9112, section 7.1.1)
+		}
 		if err != nil || string(body) != got.body || res.StatusCode != got.head.Status {
 			t.Fatalf("%q: %d %q, want %d %q, %v", data, got.head.Status, got.body, res.StatusCode, body, err)
 		}
