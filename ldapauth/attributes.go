@@ -12,21 +12,20 @@ import (
 const (
 	attrDisplayName = "displayName"
 	attrCommonName  = "cn"
-	attrGivenName   = "givenName"
-	attrFamilyName  = "sn"
 )
 
 // personAttributes are all that is read of a person.
 func personAttributes(s schema.Schema, r *account.Reader) []string {
-	return distinct(slices.Concat(stateAttributes(s, r), s.LoginAttributes, []string{
-		attrDisplayName, attrCommonName, attrGivenName, attrFamilyName,
-	}))
+	return distinct(slices.Concat(r.Attributes(), s.AddressAttributes, s.LoginAttributes, []string{attrDisplayName, attrCommonName}))
 }
 
-// stateAttributes are what is read again when the password has been proven: what a bind may have changed, and
-// what must not have changed since the entry was found.
-func stateAttributes(s schema.Schema, r *account.Reader) []string {
-	return distinct(slices.Concat(r.Attributes(), s.AddressAttributes))
+// changedByBind is what a bind itself may change of them: a server that stores a password in another way then may note
+// the time.
+func changedByBind(s schema.Schema) []string {
+	if s.PasswordTime == "" {
+		return []string{"1.1"} // none (RFC 4511 section 4.5.1.8)
+	}
+	return []string{s.PasswordTime}
 }
 
 func distinct(names []string) []string {

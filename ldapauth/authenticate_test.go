@@ -25,7 +25,7 @@ func TestSignIn(t *testing.T) {
 		Status: identity.OK, MayTell: true,
 		Person: identity.Person{
 			Directory: "corp", ID: s.Attribute(ldaptest.PersonDN("alice"), "entryUUID")[0],
-			Login: "alice", Name: "Alice Adams", GivenName: "Alice", FamilyName: "Adams",
+			Login: "alice", Name: "Alice Adams",
 			Addresses: res.Person.Addresses,
 		},
 	}

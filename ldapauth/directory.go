@@ -24,7 +24,7 @@ type Directory struct {
 	log       zerolog.Logger
 	mailboxes *mailbox.Reader
 	// attributes that a search asks for: a whole person, what is read again
-	// after the bind, only who it is
+	// after the bind, the id alone
 	wholePerson, again, onlyID []string
 
 	// groups is nil where none are wanted; withGroups are the attributes of a whole
@@ -75,7 +75,7 @@ func New(cfg Config) (*Directory, error) {
 		cfg: cfg, log: cfg.Log, servers: set, account: reader,
 		mailboxes:   mailbox.NewReader(cfg.Schema.AddressAttributes, cfg.Domains, cfg.Schema.SelfService && !cfg.Schema.MailIsAdminOnly),
 		wholePerson: personAttributes(cfg.Schema, reader),
-		again:       stateAttributes(cfg.Schema, reader),
+		again:       changedByBind(cfg.Schema),
 		onlyID:      []string{cfg.Schema.ID.Attribute},
 		minDelay:    minDelay{step: cfg.RefusalTime},
 	}

@@ -4,8 +4,8 @@
 //
 // A password is checked by search, then bind: a pooled connection of the
 // service account finds exactly one entry, a bind on another connection proves
-// the password, and the entry is read again by its immutable id before the
-// sign-in succeeds. A bind never happens on a connection that searches, a referral
+// the password, and another search shows that no other entry has an address
+// of the person before the sign-in succeeds. A bind never happens on a connection that searches, a referral
 // is never followed, an alias never dereferenced, and an empty password never
 // reaches the network (RFC 4513 section 5.1.2).
 //

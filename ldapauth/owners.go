@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth/mailbox"
 
@@ -16,16 +15,16 @@ import (
 // addressesPerSearch keeps the filter of one search short.
 const addressesPerSearch = 20
 
-// confirm reads the entry again after its password was proven, and with the
-// same search looks for second holders of its addresses. first is the entry
-// as it was a moment ago: the people's filter was applied then, and its names
-// are not asked for once more.
+// confirm looks, after the password was proven, for second holders of the addresses. first is the entry
+// as it was a moment ago: the people's filter was applied then, and what the bind cannot have changed
+// is not asked for once more. Each certificate is preceded by a Lookup, which reads everything.
 func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, error) {
-	before := d.mailboxes.Read(first.values).Addresses()
-	if len(before) == 0 || len(before) > addressesPerSearch {
+	report := d.mailboxes.Read(first.values)
+	addresses := report.Addresses()
+	if len(addresses) == 0 || len(addresses) > addressesPerSearch {
 		return d.read(ctx, first.id)
 	}
-	filter := d.holderFilter(before...)
+	filter := d.holderFilter(addresses...)
 	condition, err := d.memberFilter(ctx)
 	if err != nil {
 		return identity.Result{}, err
@@ -39,13 +38,10 @@ func (d *Directory) confirm(ctx context.Context, first entry) (identity.Result, 
 		return identity.Result{}, err
 	}
 	e, ok := f.only()
-	if !ok || e.id != first.id {
+	if !ok || e.DN != first.DN {
 		return d.read(ctx, first.id)
 	}
-	report := d.mailboxes.Read(e.values)
-	if slices.ContainsFunc(report.Addresses(), func(a browserid.Address) bool { return !slices.Contains(before, a) }) {
-		return d.read(ctx, first.id)
-	}
+	e.id = first.id
 	for _, attribute := range first.Attributes {
 		if !contains(d.again, attribute.Name) {
 			e.Attributes = append(e.Attributes, attribute)

@@ -27,12 +27,10 @@ func (d *Directory) state(e entry) account.State {
 func (d *Directory) person(e entry) identity.Person {
 	login := text(e.value(d.cfg.Schema.LoginAttributes[0]))
 	return identity.Person{
-		Directory:  d.cfg.Name,
-		ID:         e.id,
-		Login:      login,
-		Name:       cmp.Or(text(e.value(attrDisplayName)), text(e.value(attrCommonName)), login),
-		GivenName:  text(e.value(attrGivenName)),
-		FamilyName: text(e.value(attrFamilyName)),
+		Directory: d.cfg.Name,
+		ID:        e.id,
+		Login:     login,
+		Name:      cmp.Or(text(e.value(attrDisplayName)), text(e.value(attrCommonName)), login),
 	}
 }
 

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -150,7 +151,7 @@ type Person struct {
 
 	Login string
 	// Name is the display name; "" when the directory has none.
-	Name, GivenName, FamilyName string
+	Name string
 	// Groups are the names of all groups, sorted, those of groups of groups included; empty where the directory was
 	// not asked for them.
 	Groups []string
@@ -169,12 +170,7 @@ type Person struct {
 
 // DisplayName returns how a page addresses the person.
 func (p Person) DisplayName() string {
-	for _, name := range []string{p.Name, strings.TrimSpace(p.GivenName + " " + p.FamilyName), p.Login} {
-		if name != "" {
-			return name
-		}
-	}
-	return p.ID
+	return cmp.Or(p.Name, p.Login, p.ID)
 }
 
 // The longest login and password that a directory is asked about, in bytes.
