@@ -54,7 +54,7 @@ func TestSignIn(t *testing.T) {
 		"has no address":    {"carol", "singing", identity.OK},
 		"must change":       {"dave", "first-day", identity.MustChange},
 		"must change, lies": {"dave", "second-day", identity.Refused},
-		"locked":            {"erin", "too-often", identity.Locked},
+		"locked":            {"erin", "too-often", identity.LockedForNow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
