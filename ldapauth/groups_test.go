@@ -2,6 +2,7 @@ package ldapauth_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -256,6 +257,44 @@ func manyGroups() string {
 	}
 	fmt.Fprintf(&b, "dn: %s\nobjectClass: groupOfNames\ncn: top\nmember: %s\n\n", groupDN("top"), groupDN(groups[n-1]))
 	return b.String()
+}
+
+// On every kind of server nina is in team, which is in staff. That a person is in the required group costs a search more
+// only where the server does not tell groups of groups by itself.
+func TestGroupsOnEach(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *ldaptest.Server) {
+		for required, cheap := range map[string]bool{"team": true, "staff": s.Kind != ldaptest.Slapd} {
+			cfg := config(s)
+			cfg.RequiredGroup = required
+			var searches atomic.Int32
+			cfg.Observe = func(op ldapauth.Operation, _ ldapauth.Outcome, _ time.Duration) {
+				if op == ldapauth.OpSearch {
+					searches.Add(1)
+				}
+			}
+			d := open(t, cfg)
+			wantStatus(t, signIn(t, d, "nina", ldaptest.Password), identity.OK, true)
+			searches.Store(0)
+			wantStatus(t, signIn(t, d, "nina", ldaptest.Password), identity.OK, true)
+			if got := searches.Load(); cheap && got != 2 {
+				t.Errorf("nina in %s: %d searches", required, got)
+			}
+		}
+		cfg := config(s)
+		cfg.Groups = true
+		want := []string{"staff", "team"}
+		if s.Kind == ldaptest.SambaAD { // the primary group, and the one that it is in
+			want = []string{"Domain Users", "Users", "staff", "team"}
+			nested := config(s)
+			nested.RequiredGroup = "Users"
+			wantStatus(t, signIn(t, open(t, nested), "leo", ldaptest.Password), identity.OK, true)
+		}
+		got := slices.DeleteFunc(signIn(t, open(t, cfg), "nina", ldaptest.Password).Person.Groups, func(name string) bool { return strings.HasPrefix(name, "ring") })
+		if diff := cmp.Diff(want, got); diff != "" { // without the groups of other tests
+			t.Errorf("nina's groups (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // Person in 5,000 groups: what can be told is told, and what the server's size limit hides is an outage, never a no.
