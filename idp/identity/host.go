@@ -35,6 +35,10 @@ type Host struct {
 	// user name and by an e-mail address. The sign-in form asks accordingly; where
 	// neither is set, it asks for both.
 	LoginByName, LoginByAddress bool
+	// PasswordChanger changes passwords on a page of ours; nil: there is none.
+	// PasswordURL is the page elsewhere where people change theirs; "": none.
+	PasswordChanger PasswordChanger
+	PasswordURL     string
 	// Domains are the mail domains signed for, canonical. Addresses outside
 	// them are dropped from what the directory returns.
 	Domains []string

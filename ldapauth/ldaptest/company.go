@@ -97,7 +97,8 @@ func CompanyOf(n int) string {
 // allowed.
 func company389() string {
 	entries := skeleton()
-	entries[0] = entries[0].with("aci", `(targetattr != "userPassword")(version 3.0; acl "service"; allow (read, search, compare) userdn = "ldap:///`+serviceDN+`";)`)
+	entries[0] = entries[0].with("aci", `(targetattr != "userPassword")(version 3.0; acl "service"; allow (read, search, compare) userdn = "ldap:///`+serviceDN+`";)`,
+		`(targetattr = "userPassword")(version 3.0; acl "own password"; allow (write) userdn = "ldap:///self";)`)
 	return ldif(append(entries, people(DS389)...))
 }
 
@@ -130,7 +131,7 @@ func policies() []entry {
 			with("pwdMaxFailure", "5").with("pwdFailureCountInterval", "600")
 	}
 	return []entry{
-		policy("cn=default,ou=policies,"+BaseDN, "default"),
+		policy("cn=default,ou=policies,"+BaseDN, "default").with("pwdCheckQuality", "2").with("pwdMinLength", "8"),
 		policy(expiringPolicy, "expiring").with("pwdMaxAge", "3600"),
 		policy(gracePolicy, "grace").with("pwdMaxAge", "3600").with("pwdGraceAuthNLimit", "100"),
 	}

@@ -48,7 +48,7 @@ directory db
 maxsize 268435456
 dbnosync
 index objectClass,uid,cn,mail,mailLocalAddress,mailAlternateAddress,proxyAddresses,member,memberOf,entryUUID eq
-access to attrs=userPassword by anonymous auth by * none
+access to attrs=userPassword by self =xw by anonymous auth by * none
 access to * by dn.exact="{{.ServiceDN}}" read by * none
 overlay memberof
 overlay ppolicy

@@ -114,6 +114,9 @@ passwordTrackUpdateTime: on
 passwordLockout: on
 passwordMaxFailure: 5
 passwordLockoutDuration: 3600
+passwordCheckSyntax: on
+passwordMinLength: 8
+passwordMinCategories: 1
 `
 
 // backend389 is appended to the template.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -49,6 +50,47 @@ func (s *Set) Bind(ctx context.Context, dn string, password Secret) (policy *lda
 		err = WithHint(err, resultHint(err))
 	}
 	return policy, err
+}
+
+// PasswordModify is the extended operation of RFC 3062.
+const PasswordModify = "1.3.6.1.4.1.4203.1.11.1"
+
+// ChangePassword changes a person's password as themselves (RFC 3062), on a connection that is opened for it and closed
+// after it. The old password is checked by a bind, whose answer is policy and err, as those of Bind. Then proceed, which is
+// given that policy, decides whether the new one is sent.
+//
+// refused is what became of that: nil when the password is changed or was not sent, an error of which [Answer] is not nil
+// when the server refused it, and any other error when it is not known. What was sent once is never sent again.
+func (s *Set) ChangePassword(ctx context.Context, dn string, old, changed Secret,
+	proceed func(*ldap.ControlBeheraPasswordPolicy) bool,
+) (policy *ldap.ControlBeheraPasswordPolicy, refused, err error) {
+	if err := s.binds.acquire(ctx); err != nil {
+		return nil, nil, err
+	}
+	defer s.binds.release()
+	err = s.do(ctx, operation{purpose: bindConn, alone: true, ask: func(c *conn) (err error) {
+		if policy, err = c.bind(dn, old); err != nil || !proceed(policy) {
+			return err
+		}
+		_, refused = c.ldap.PasswordModify(ldap.NewPasswordModifyRequest(dn, string(old), string(changed)))
+		return nil
+	}})
+	if err != nil {
+		err = WithHint(err, resultHint(err))
+	}
+	return policy, refused, err
+}
+
+// Supports reports whether a server offers an extended operation (supportedExtension, RFC 4512 section 5.1).
+func (s *Set) Supports(ctx context.Context, oid string) (bool, error) {
+	res, err := s.Search(ctx, &ldap.SearchRequest{
+		Scope: ldap.ScopeBaseObject, DerefAliases: ldap.NeverDerefAliases,
+		TimeLimit: SecondsLeft(ctx), Filter: "(objectClass=*)", Attributes: []string{"supportedExtension"},
+	})
+	if err != nil || len(res.Entries) != 1 {
+		return false, err
+	}
+	return slices.Contains(res.Entries[0].GetEqualFoldAttributeValues("supportedExtension"), oid), nil
 }
 
 // Ping reads one entry, without waiting for the searches in flight. An entry that is not there, or may not be

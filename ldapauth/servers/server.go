@@ -80,7 +80,11 @@ func (s *Set) newServer(from *source, t target) *server {
 // so one that breaks is followed by a new one, once; after one that is silent another server is the better choice where
 // there is one. The error names the server and has a hint.
 func (s *server) do(ctx context.Context, op operation, until time.Time, others bool) error {
-	if c := s.pools[op.purpose].take(); c != nil {
+	var c *conn
+	if !op.alone {
+		c = s.pools[op.purpose].take()
+	}
+	if c != nil {
 		patience := s.patience(op.purpose)
 		soon := time.Now().Add(patience)
 		if soon.After(until) {
@@ -124,7 +128,7 @@ func (s *server) try(ctx context.Context, c *conn, op operation, until time.Time
 	if op.background {
 		c.used = used
 	}
-	if c.spoilt || !reusable(op.purpose, err) || c.fresh && op.background {
+	if c.spoilt || op.alone || !reusable(op.purpose, err) || c.fresh && op.background {
 		c.close()
 	} else {
 		c.fresh = false

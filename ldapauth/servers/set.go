@@ -39,7 +39,9 @@ type operation struct {
 	purpose purpose
 	// background is set for a look of our own. It keeps no connection alive that is of no other use.
 	background bool
-	ask        func(*conn) error
+	// alone is set for an operation whose connection is used for nothing before and after.
+	alone bool
+	ask   func(*conn) error
 }
 
 // do runs an operation on the first server that can do it. Each server gets an equal share of the time that is left,
