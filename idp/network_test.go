@@ -27,10 +27,10 @@ type network struct {
 
 // newNetwork starts it all. The identity host allows, besides its own hub, one
 // on the same site and one on another, which a configuration file may not.
-func newNetwork(t *testing.T, options idptest.BrowserOptions) *network {
+func newNetwork(t *testing.T, options idptest.BrowserOptions, changes ...change) *network {
 	t.Helper()
 	// Real time: the browser has no other.
-	w := newWorld(t, provider(func(i *identity.Host) { i.Hubs = []string{sameSite, otherSite} }))
+	w := newWorld(t, append(changes, provider(func(i *identity.Host) { i.Hubs = []string{sameSite, otherSite} }))...)
 	w.clock.Advance(time.Since(w.clock.Now()))
 	n := &network{world: w}
 	authority := idptest.NewAuthority(t)
@@ -169,8 +169,9 @@ func (n *network) ask(hub, email string) {
 func (n *network) fillIn(login, password string) {
 	n.t.Helper()
 	n.see("https://example.test/persona/authenticate", "#submit")
+	n.js(`document.querySelector("#username").value = ""`) // by no node of chromedp's, which a page that still loads takes away
 	n.do(
-		chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", login),
+		idptest.Type("#username", login),
 		idptest.Type("#password", password), idptest.Leave(idptest.Click("#submit")),
 	)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
@@ -18,6 +19,9 @@ type Account struct {
 	Status identity.Status
 	// Notice goes with a right password.
 	Notice identity.Notice
+	// NewPassword is what becomes of a new password, and in which words; "": it is taken.
+	NewPassword identity.Outcome
+	Words       string
 }
 
 // Directory is an identity.Directory of a few people, for forcing whatever a
@@ -99,6 +103,23 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, ga
 		return identity.Result{Status: identity.Refused, Person: refused(account)}, nil
 	}
 	return identity.Result{Status: account.Status, Person: account.Person, MayTell: true, Notice: account.Notice}, nil
+}
+
+// ChangePassword implements identity.PasswordChanger. An account that must change its password is in order after it.
+func (d *Directory) ChangePassword(ctx context.Context, login, old, changed string, gate func(id string) bool) (identity.PasswordChange, error) {
+	result, err := d.Authenticate(ctx, login, old, gate)
+	change := identity.PasswordChange{Result: result}
+	if err != nil || !result.MayTell || result.Status != identity.OK && result.Status != identity.MustChange {
+		return change, err
+	}
+	d.Change(result.Person.ID, func(a *Account) {
+		if change.Outcome, change.Words = a.NewPassword, a.Words; change.Outcome != identity.NotTried {
+			return
+		}
+		change.Outcome, a.Status, a.Password, a.PasswordChanged = identity.Changed, identity.OK, changed, a.PasswordChanged.Add(time.Second)
+		change.Status, change.Person = a.Status, a.Person
+	})
+	return change, nil
 }
 
 // Lookup implements identity.Directory.

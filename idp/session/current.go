@@ -137,6 +137,30 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	return true, m.endEarly(w, r, h, current, "signed_out_everywhere")
 }
 
+// PasswordChanged ends all sessions of a person who has just changed their password: they were begun with the old one. The
+// request's own goes on under a new id where it is theirs and stays is set, which is reported. person is as the directory
+// told them after the change. An error wraps ErrUnavailable.
+func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *identity.Host, person identity.Person, stays bool) (renewed bool, err error) {
+	current, err := m.read(r.Context(), r, bindingOf(h))
+	if err != nil && !errors.Is(err, errNone) {
+		return false, unavailable(err)
+	}
+	own := err == nil && current.Person == person.ID
+	if err := m.endPerson(r.Context(), h.DirectoryName, person.ID); err != nil {
+		return false, unavailable(err)
+	}
+	if !own {
+		return false, nil
+	}
+	if err := m.endEarly(w, r, h, current, "password_changed"); err != nil || !stays {
+		return false, err
+	}
+	if _, err := m.start(r.Context(), w, h, person, current.Computer); err != nil {
+		return false, unavailable(err)
+	}
+	return true, nil
+}
+
 // endEarly ends a session before its time: its cookie is cleared, and every copy of it
 // is worthless from now on, with a [Pending] even when the error is that the store
 // could not record it.

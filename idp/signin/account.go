@@ -32,6 +32,7 @@ type account struct {
 	Name, Login                    string
 	Addresses, Contested           []browserid.Address
 	Ends                           time.Time // at the latest
+	ChangeURL                      string    // where the password is changed, or ""
 }
 
 // getAccount serves the person's own page: who am I, my addresses, sign in,
@@ -41,7 +42,7 @@ func (p *Pages) getAccount(w http.ResponseWriter, r *http.Request, h *identity.H
 	if err != nil {
 		return err
 	}
-	data := account{Frame: route.NewFrame(h), SignedIn: subject != nil, Unavailable: unavailable}
+	data := account{Frame: route.NewFrame(h), SignedIn: subject != nil, Unavailable: unavailable, ChangeURL: changeURL(h, "")}
 	status := http.StatusOK
 	if subject != nil {
 		data.Private, data.Ends = !subject.Shared, subject.Ends

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -42,6 +43,8 @@ type page struct {
 	Private                  bool   // keep me signed in
 	Lifetime                 string // how long that is
 	ByName, ByAddress        bool   // what the directory finds people by
+	ChangeURL                string // where the password is changed, or ""
+	MustChange               bool   // it has to be
 
 	Name      string // other
 	Addresses []browserid.Address
@@ -53,7 +56,7 @@ type page struct {
 }
 
 func (p *Pages) newPage(h *identity.Host, email, state string) page {
-	data := page{Lifetime: lifetime(p.Sessions.Lifetime(h)), Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub(), ByName: h.LoginByName, ByAddress: h.LoginByAddress}
+	data := page{Lifetime: lifetime(p.Sessions.Lifetime(h)), Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub(), ChangeURL: changeURL(h, email), ByName: h.LoginByName, ByAddress: h.LoginByAddress}
 	if !data.ByName && !data.ByAddress {
 		data.ByName, data.ByAddress = true, true
 	}
@@ -203,8 +206,18 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if fields["computer"] == string(session.Private) {
 		form.computer = session.Private
 	}
-	result, refusal, err := p.authenticate(r, h, form)
+	result, refusal, err := p.authenticate(r, h, form, func(ctx context.Context, gate func(string) bool) (identity.Result, error) {
+		return h.Authenticate(ctx, form.login, form.password, gate)
+	})
 	person := result.Person
+	if err == nil && refusal == nil && len(person.Addresses) == 0 {
+		refusal = refused("no_address", "no_address")
+		refusal.args = map[string]string{"host": h.Name}
+		if len(person.Contested) > 0 {
+			refusal = refused("contested", "contested")
+			refusal.args = map[string]string{"host": h.Name, "address": person.Contested[0].String()}
+		}
+	}
 	if err == nil && refusal == nil {
 		err = p.Sessions.SignIn(w, r, h, person, form.computer)
 	}
@@ -229,6 +242,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 		about.Msg("sign-in refused")
 		data := p.newPage(h, form.email, stateForm)
 		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
+		data.MustChange = result.MayTell && (result.Status == identity.MustChange || result.Status == identity.PasswordExpired)
 		data.Private = form.computer == session.Private
 		data.WrongName = refusal.code == "wrong" || refusal.code == "empty" && form.login == ""
 		data.WrongPassword = refusal.code == "wrong" || refusal.code == "empty" && form.password == ""
@@ -251,6 +265,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if code, detail, args := sentence(result.Notice); code != "" {
 		// Not by way of a redirect: no link can show a person such a notice.
 		data := p.newPage(h, form.email, stateNotice)
+		data.MustChange = result.Notice.PasswordExpired
 		data.Notice, data.Next = p.Respond.Language(r).Sentence(code, detail, args).Message, next
 		return p.Respond.Render(w, r, http.StatusOK, "authenticate", data)
 	}

@@ -54,7 +54,7 @@ func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
 	on := func(handle func(http.ResponseWriter, *http.Request, *identity.Host) error) route.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error { return handle(w, r, h) }
 	}
-	return []route.Route{
+	routes := []route.Route{
 		{Path: "/persona", Class: route.Page, Methods: route.Get(on(p.getAccount))},
 		{Path: PathAccount, Class: route.Page, Methods: route.Get(on(p.getAccount))},
 		{Path: PathAuthenticate, Class: route.Page, Methods: map[string]route.Handler{
@@ -67,7 +67,14 @@ func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
 		}},
 		{Path: "/persona/api/session", Class: route.API, Methods: route.Get(on(p.getSession))},
 		{Path: "/persona/authentication_api.js", Class: route.Script, Methods: route.Get(p.Respond.Script("authentication_api.js", h)), Keyless: true},
-	}, nil
+	}
+	if h.PasswordChanger != nil {
+		routes = append(routes, route.Route{Path: PathPassword, Class: route.Page, Methods: map[string]route.Handler{
+			http.MethodGet:  on(p.getPassword),
+			http.MethodPost: on(p.postPassword),
+		}})
+	}
+	return routes, nil
 }
 
 // attempted is a form that was sent.
@@ -90,9 +97,11 @@ func refused(reason, code string) *refusal {
 	return &refusal{status: http.StatusForbidden, code: code, reason: reason}
 }
 
-// authenticate asks throttle and directory. The person of the result may be known
+// authenticate asks throttle and directory, the latter by ask. The person of the result may be known
 // although refused.
-func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) (identity.Result, *refusal, error) {
+func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted,
+	ask func(ctx context.Context, gate func(id string) bool) (identity.Result, error),
+) (identity.Result, *refusal, error) {
 	if form.login == "" || form.password == "" {
 		return identity.Result{}, &refusal{status: http.StatusBadRequest, code: "empty", reason: "empty"}, nil
 	}
@@ -110,7 +119,7 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	if !identity.ValidLogin(form.login) || !identity.ValidPassword(form.password) {
 		return identity.Result{}, refused("malformed", "wrong"), nil
 	}
-	result, err := h.Authenticate(ctx, form.login, form.password, func(id string) bool {
+	result, err := ask(ctx, func(id string) bool {
 		return attempt.account(ctx, h.DirectoryName, id)
 	})
 	if err != nil {
@@ -123,16 +132,7 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted) 
 	reason := result.Status.String()
 	switch result.Status {
 	case identity.OK:
-		if len(result.Person.Addresses) > 0 {
-			return result, nil, nil
-		}
-		refusal := refused("no_address", "no_address")
-		refusal.args = map[string]string{"host": h.Name}
-		if contested := result.Person.Contested; len(contested) > 0 {
-			refusal = refused("contested", "contested")
-			refusal.args = map[string]string{"host": h.Name, "address": contested[0].String()}
-		}
-		return result, refusal, nil
+		return result, nil, nil
 	case identity.Throttled:
 		return result, throttled(attempt), nil
 	case identity.MustChange, identity.PasswordExpired, identity.Expired, identity.Deactivated, identity.Locked,

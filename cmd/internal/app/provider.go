@@ -92,6 +92,12 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 		to.Directory, to.DirectoryName = directory, host.Directory
 		to.LoginByName, to.LoginByAddress = directory.LoginBy()
 		to.SessionLifetime = directory.SessionLifetime()
+		switch change := g.config.Directories[host.Directory].PasswordChange; {
+		case change.Method != "":
+			to.PasswordChanger = directory
+		case change.URL != "":
+			to.PasswordURL = change.URL
+		}
 		to.Domains, to.Hubs = host.MailDomains, host.Hubs
 		to.CertificateLifetime = g.config.Identity.CertificateLifetime
 		to.Website = host.Upstream != nil

@@ -100,6 +100,7 @@ func TestDirectory(t *testing.T) {
 		"hidden states":    {map[string]string{"PRESET": "activedirectory", "MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=alice)", id_attribute: entryUUID`}, []want{{"account state", report.Warning, "no entry shows userAccountControl, accountExpires, pwdLastSet", "read them"}}},
 		"blind search":     {map[string]string{"PRESET": "okta"}, []want{{"preset", report.Warning, "a session goes on for 8h0m0s at most", "session_lifetime to 1h"}}},
 		"required group":   {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: staff"}, []want{{"required group", report.OK, "staff", ""}}},
+		"password change":  {map[string]string{"MORE": "ca_file: ldap-ca.pem, password_change: {method: rfc3062}"}, []want{{"password change", report.OK, "the server offers it", ""}}},
 		"no such group":    {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: stuff"}, []want{{"required group", report.Failed, `there is no group "stuff"`, "correct required_group"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

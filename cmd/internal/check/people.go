@@ -48,10 +48,18 @@ func (d *directory) peopleSteps() []report.Step {
 			return d.timeSearches(ctx)
 		}},
 	}
-	if d.from.RequiredGroup == "" {
-		return steps
+	if d.from.RequiredGroup != "" {
+		steps = append(steps, d.ask("required group", d.from.RequiredGroup, (*ldapauth.Directory).CheckRequiredGroup))
 	}
-	return append(steps, report.Step{Name: "required group", Run: func(ctx context.Context) report.Finding {
+	if d.from.PasswordChange.Method != "" {
+		steps = append(steps, d.ask("password change", "the server offers it", (*ldapauth.Directory).CheckPasswordChange))
+	}
+	return steps
+}
+
+// ask is a step that asks the directory whether something is as it is configured, and says right when it is.
+func (d *directory) ask(step, right string, check func(*ldapauth.Directory, context.Context) error) report.Step {
+	return report.Step{Name: step, Run: func(ctx context.Context) report.Finding {
 		if !d.answering {
 			return report.Skip("the directory does not answer")
 		}
@@ -60,11 +68,11 @@ func (d *directory) peopleSteps() []report.Step {
 			return report.Error("", err, correctSection)
 		}
 		defer func() { _ = opened.Close() }()
-		if err := opened.CheckRequiredGroup(ctx); err != nil {
+		if err := check(opened, ctx); err != nil {
 			return report.Error("", err, lookAtItsLog)
 		}
-		return report.Pass("%s", d.from.RequiredGroup)
-	}})
+		return report.Pass("%s", right)
+	}}
 }
 
 // describePreset says where the knowledge of the directory comes from.

@@ -28,6 +28,7 @@ func (l *loader) check(c *Config) {
 	for _, h := range all {
 		hosts[h.Name] = h
 	}
+	l.checkPasswordChange(c, all)
 	l.checkDomains(c, hosts)
 	l.checkHubs(all)
 	if l.isEmptyList("lookups.ports") {
@@ -176,6 +177,37 @@ func (l *loader) checkBases(bases []string, path string) {
 			b, errB := ldap.ParseDN(other)
 			if errA == nil && errB == nil && (a.EqualFold(b) || a.AncestorOfFold(b) || b.AncestorOfFold(a)) {
 				l.fault(path, fmt.Sprintf("%s and %s overlap", kind.Quote(other), kind.Quote(one)), "keep the one that contains the other")
+			}
+		}
+	}
+}
+
+// checkPasswordChange keeps the change of passwords to where it works, and where no script of a website is on the same
+// origin.
+func (l *loader) checkPasswordChange(c *Config, hosts []Host) {
+	for _, name := range sortedKeys(c.Directories) {
+		d, path := c.Directories[name], join(join("directories", name), "password_change")
+		if d.PasswordChange == (PasswordChange{}) {
+			continue
+		}
+		method := join(path, "method")
+		if d.PasswordChange.Method != "" {
+			const elsewhere = "give the url of the page where people change their password"
+			if d.PasswordChange.URL != "" {
+				l.fault(method, "is given together with url", "keep one of them")
+			}
+			if d.Preset == PresetActiveDirectory {
+				l.fault(method, "does not work with Active Directory, which does not know RFC 3062", elsewhere)
+			}
+			if d.InsecurePlaintext && !d.StartTLS && slices.ContainsFunc(append([]string{d.SRV}, d.URLs...), func(u string) bool { return strings.HasPrefix(u, "ldap:") }) {
+				l.fault(method, "would send passwords in clear text", "use ldaps://, or "+l.setting(join(join("directories", name), "start_tls"), "true"))
+			}
+		}
+		for _, host := range hosts {
+			if host.Role == RoleIdentity && host.Directory == name && host.Upstream != nil {
+				l.fault(path, fmt.Sprintf("is not for %s, which shares its origin with a website: its scripts could read both passwords", kind.Quote(host.Name)),
+					"give sign-in a host of its own, as in authority: id."+host.Name)
+				break
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func TestExampleIsComplete(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(uncomment(readDeploy(t, "persona.example.yaml"))), &tree); err != nil {
 		t.Fatal(err)
 	}
-	shown := []string{"bind_password", "srv"} // cannot stand beside bind_password_file and urls
+	shown := []string{"bind_password", "srv", "method"} // cannot stand beside bind_password_file, urls and url
 	allKeys(tree, &shown)
 	var check func(keys []documented)
 	check = func(keys []documented) {

@@ -11,8 +11,9 @@ type Preset string
 
 // The values of preset.
 const (
-	PresetOpenLDAP Preset = "openldap"
-	PresetCustom   Preset = "custom" // all four schema fields are given
+	PresetOpenLDAP        Preset = "openldap"
+	PresetActiveDirectory Preset = "activedirectory"
+	PresetCustom          Preset = "custom" // all four schema fields are given
 )
 
 // Directory is one LDAP directory.
@@ -85,6 +86,20 @@ type Directory struct {
 	// The group that people have to be in, directly or through other groups: its DN,
 	// or its cn where no other group has that. By default all people may sign in.
 	RequiredGroup string `yaml:"required_group" env:"PERSONA_LDAP_REQUIRED_GROUP" as:"group" example:"cn=staff,ou=groups,dc=example,dc=com"`
+	// Where people change their password: on a page elsewhere, or on one of the
+	// identity host. Not for an identity host that shares its origin with a website.
+	PasswordChange PasswordChange `yaml:"password_change"`
+}
+
+// PasswordChange says where people change their password.
+type PasswordChange struct {
+	// A page elsewhere. Sign-in and account page lead there, and people whose
+	// password has expired.
+	URL string `yaml:"url" as:"page" example:"https://password.example.com"`
+	// Instead of url, a page of the identity host, where the directory changes the
+	// password by RFC 3062. Active Directory does not know that. Connections to the
+	// directory have to be encrypted.
+	Method string `yaml:"method" as:"word rfc3062" example:"rfc3062"`
 }
 
 // Identity bounds what an identity host issues.

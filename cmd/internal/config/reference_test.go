@@ -166,7 +166,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"int":           "whole number, " + bounds,
 		"time.Duration": "duration such as `90s`, `30m` or `1h30m`, " + bounds,
 		"config.Secret": "text",
-		"word":          "`" + strings.Join(words[:max(len(words)-1, 0)], "`, `") + "` or `" + strings.Join(words[max(len(words)-1, 0):], "") + "`",
+		"word":          strings.TrimPrefix("`"+strings.Join(words[:max(len(words)-1, 0)], "`, `")+"` or `"+strings.Join(words[max(len(words)-1, 0):], "")+"`", "`` or "),
 		"path":          "path",
 		"roots":         "path of a PEM file",
 		"moreRoots":     "path of a PEM file",
@@ -180,6 +180,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"authority":     "host name, with a port if the host is another provider's and the port is not 443",
 		"upstream":      "URL `http://HOST[:PORT]`, `https://HOST[:PORT]`, `unix:/PATH`, `h2c://HOST[:PORT]` or `h2://HOST[:PORT]`",
 		"ldap":          "URL `ldaps://HOST[:PORT]` or `ldap://HOST[:PORT]`",
+		"page":          "URL `https://HOST[:PORT][/PATH]`, with a query or a fragment if it needs them",
 		"hub":           "URL `https://HOST[:PORT][/PATH]`",
 		"relyingParty":  "origin `https://HOST[:PORT]`, `https://*.HOST[:PORT]`, or `\"*\"`; `http://` for localhost alone",
 		"acme":          "URL `https://…`, or `staging`",
@@ -291,7 +292,7 @@ var shownOn = []string{
 }
 
 // shownElsewhere are the keys that contradict others of their entry.
-var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "directories.NAME.bind_password", "directories.NAME.srv"}
+var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "directories.NAME.bind_password", "directories.NAME.srv", "directories.NAME.password_change.method"}
 
 const furtherDomains = `
   # The layout that changes least: identity alone, on a host of its own. example.org stays where it is and publishes one

@@ -160,6 +160,23 @@ func serviceDomain(text string) (string, Problem) {
 	return scheme + "://" + host, Problem{}
 }
 
+// pageURL returns the URL of a page that people are led to.
+func pageURL(text string) (string, Problem) {
+	const example = "https://password.example.com"
+	address := text
+	if end := strings.IndexAny(text, "?#"); end >= 0 { // what the page is told is its own affair
+		address = text[:end]
+	}
+	if _, p := absoluteURL(address, []string{"https"}, example); p.Text != "" {
+		return "", p
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", Bad("write "+example, "%s is not an absolute URL", Quote(text))
+	}
+	return u.String(), Problem{}
+}
+
 // hubURL returns the base URL of a hub without a final slash.
 func hubURL(text string) (string, Problem) {
 	const example = "https://hub.example.com/persona"

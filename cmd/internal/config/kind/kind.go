@@ -68,6 +68,8 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 		return ldapURL(text)
 	case "srv":
 		return serviceDomain(text)
+	case "page":
+		return pageURL(text)
 	case "hub":
 		return hubURL(text)
 	case "relyingParty":

@@ -1,0 +1,165 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/printable"
+	"persona-sidecar/idp/route"
+)
+
+// PathPassword is the page on which people change their password.
+const PathPassword = "/persona/password"
+
+// longestWords bounds what is shown of the directory's own words, in characters.
+const longestWords = 200
+
+// passwordPage is the data of the page.
+type passwordPage struct {
+	route.Frame
+	Email              string // that a hub asks for, or ""
+	ByName, ByAddress  bool
+	Username           string
+	Error, Words       string // ours, and the directory's
+	WrongName          bool   // the fields that the error is about
+	WrongOld, WrongNew bool
+	Changed, SignedIn  bool   // done; and this browser's session goes on
+	Next               string // where it goes on then
+}
+
+// changeURL is where the people of a host change their password; "" for nowhere.
+func changeURL(h *identity.Host, email string) string {
+	switch {
+	case h.PasswordChanger == nil:
+		return h.PasswordURL
+	case email == "":
+		return PathPassword
+	}
+	return PathPassword + "?" + url.Values{"email": {email}}.Encode()
+}
+
+func (p *Pages) newPasswordPage(h *identity.Host, email string) passwordPage {
+	form := p.newPage(h, email, "")
+	return passwordPage{Frame: form.Frame, Email: email, ByName: form.ByName, ByAddress: form.ByAddress}
+}
+
+// getPassword shows the form, with the name of who is signed in.
+func (p *Pages) getPassword(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	address, err := askedFor(r.URL.Query().Get("email"))
+	if err != nil {
+		return err
+	}
+	subject, _, err := p.current(w, r, h)
+	if err != nil {
+		return err
+	}
+	data := p.newPasswordPage(h, address.String())
+	switch {
+	case subject != nil:
+		data.Username = subject.Person.Login
+	case !data.ByName:
+		data.Username = data.Email
+	}
+	return p.Respond.Render(w, r, http.StatusOK, "password", data)
+}
+
+// postPassword changes a password. The old one is asked for in any case and counted as that of a sign-in; after the change
+// no session goes on but this browser's, under a new id.
+func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	fields, err := route.Form(w, r, "username", "old", "new", "again", "email")
+	if err != nil {
+		return err
+	}
+	address, err := askedFor(fields["email"])
+	if err != nil {
+		return err
+	}
+	form := attempted{login: strings.TrimSpace(fields["username"]), password: fields["old"], email: address.String()}
+	changed := fields["new"]
+	var (
+		change  identity.PasswordChange
+		result  identity.Result
+		refusal *refusal
+	)
+	switch {
+	case form.login == "" || form.password == "" || changed == "" || fields["again"] == "":
+		refusal = unacceptable("password_empty")
+	case changed != fields["again"]:
+		refusal = unacceptable("password_mismatch")
+	case changed == form.password:
+		refusal = unacceptable("password_same")
+	case !identity.ValidPassword(changed):
+		refusal = unacceptable("password_malformed")
+	default:
+		result, refusal, err = p.authenticate(r, h, form, func(ctx context.Context, gate func(string) bool) (identity.Result, error) {
+			var err error
+			change, err = h.ChangePassword(ctx, form.login, form.password, changed, gate)
+			if change.Outcome != identity.NotTried {
+				return identity.Result{Status: identity.OK, Person: change.Person, MayTell: true}, err // as far as the old one goes
+			}
+			return change.Result, err
+		})
+	}
+	if err != nil {
+		var failed *route.Error
+		if errors.As(err, &failed) && failed.Link != "" {
+			failed.Link = changeURL(h, form.email)
+		}
+		return err
+	}
+	if refusal == nil && change.Outcome != identity.Changed {
+		refusal = unacceptable(string(change.Outcome))
+		if change.Outcome == identity.Unknown {
+			refusal.status = http.StatusServiceUnavailable
+		}
+	}
+	about := p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "password_change").Bool("ok", refusal == nil).Str("person", result.Person.ID)
+	data := p.newPasswordPage(h, form.email)
+	if refusal != nil {
+		about.Str("reason", refusal.reason).Msg("password not changed")
+		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
+		data.Words = printable.Text(change.Words, longestWords)
+		empty := refusal.code == "password_empty"
+		data.WrongName = refusal.code == "wrong" || empty && form.login == ""
+		data.WrongOld = refusal.code == "wrong" || empty && form.password == ""
+		switch refusal.code {
+		case "password_mismatch", "password_same", "password_malformed", string(identity.Rejected):
+			data.WrongNew = true
+		case "password_empty":
+			data.WrongNew = changed == "" || fields["again"] == ""
+		}
+		if len(form.login) <= identity.MaxLogin && utf8.ValidString(form.login) {
+			data.Username = form.login
+		}
+		if refusal.retryAfter > 0 {
+			w.Header().Set("Retry-After", route.Seconds(refusal.retryAfter))
+		}
+		return p.Respond.Render(w, r, refusal.status, "password", data)
+	}
+	about.Msg("password changed")
+	data.Changed = true
+	stays := change.Status == identity.OK && len(change.Person.Addresses) > 0
+	if data.SignedIn, err = p.Sessions.PasswordChanged(w, r, h, result.Person, stays); err != nil {
+		// The password is changed all the same. The sessions end when the directory tells its new time.
+		p.Respond.About(p.Respond.Log.Error(), r, h).Err(err).Str("person", result.Person.ID).Msg("sessions of an old password go on for up to five minutes")
+	}
+	switch {
+	case form.email != "":
+		data.Next = authenticateURL(form.email, data.SignedIn)
+	case data.SignedIn:
+		data.Next = PathAccount
+	default:
+		data.Next = PathAuthenticate
+	}
+	return p.Respond.Render(w, r, http.StatusOK, "password", data)
+}
+
+// unacceptable is the refusal of a form for its new password.
+func unacceptable(code string) *refusal {
+	return &refusal{status: http.StatusUnprocessableEntity, code: code, reason: code}
+}
