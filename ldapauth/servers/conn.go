@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -15,13 +16,13 @@ import (
 
 // conn is one connection with at most one operation in flight.
 type conn struct {
-	server  *server
-	raw     net.Conn // TCP; closing it ends whatever waits
-	stream  net.Conn // TLS, or raw
-	reading *reading
-	ldap    *ldap.Conn
-	used    time.Time // end of the last operation
-	fresh   bool      // has done no operation yet
+	server *server
+	raw    net.Conn // TCP; closing it ends whatever waits
+	stream net.Conn // TLS, or raw
+	wire   *wire
+	ldap   *ldap.Conn
+	used   time.Time // end of the last operation
+	fresh  bool      // has done no operation yet
 	// spoilt is set by an operation after which the connection must not be
 	// used again although the server answered.
 	spoilt bool
@@ -64,8 +65,8 @@ func (s *server) dial(ctx context.Context, until time.Time) (*conn, error) {
 		}
 		return nil, ended(ctx, dialling, began, err)
 	}
-	c.reading = &reading{Conn: c.stream}
-	c.ldap = ldap.NewConn(c.reading, s.security != plaintext)
+	c.wire = &wire{Conn: c.stream}
+	c.ldap = ldap.NewConn(c.wire, s.security != plaintext)
 	c.ldap.Start()
 	return c, nil
 }
@@ -137,44 +138,55 @@ func (e *silentError) Error() string {
 // Unwrap makes it the end of a time to everyone else.
 func (e *silentError) Unwrap() error { return context.DeadlineExceeded }
 
-// run does one operation. go-ldap knows no contexts, so the end of the context or of the time closes the connection under
-// it. A search that was cut off can therefore only end in an error, never in "nothing found".
+// run does one operation. go-ldap knows no contexts, so the end of the context closes the connection under it, and the end
+// of the time is a deadline of the connection, which costs less than another context. A search that was cut off can
+// therefore only end in an error, never in "nothing found".
 func (c *conn) run(ctx context.Context, until time.Time, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	began := time.Now()
-	timed, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	release := context.AfterFunc(timed, func() { c.raw.Close() })
+	if err := c.raw.SetDeadline(until); err != nil {
+		return err
+	}
+	release := context.AfterFunc(ctx, func() { c.raw.Close() })
 	err := do()
 	c.used = time.Now()
-	closed := !release()
-	c.spoilt = c.spoilt || closed
+	c.spoilt = c.spoilt || !release()
 	switch {
-	case err == nil || answered(err):
-		return err // the answer was complete before that
+	case err == nil || answered(err): // the answer was complete before that
+		if noEnd := c.raw.SetDeadline(time.Time{}); noEnd != nil {
+			c.spoilt = true
+		}
+		return err
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case closed:
+	}
+	cause := c.wire.failed.Load()
+	switch {
+	case cause == nil:
+		return err
+	case errors.Is(*cause, os.ErrDeadlineExceeded):
 		return &silentError{after: time.Since(began)}
 	}
-	if cause := c.reading.failed.Load(); cause != nil {
-		return *cause
-	}
-	return err
+	return *cause
 }
 
-// reading remembers why reading from a server failed, of which go-ldap keeps the text alone.
-type reading struct {
+// wire remembers why reading from a server or writing to it failed, of which go-ldap keeps the text alone.
+type wire struct {
 	net.Conn
 	failed atomic.Pointer[error]
 }
 
-func (r *reading) Read(p []byte) (int, error) {
-	n, err := r.Conn.Read(p)
+// Read is that of the connection.
+func (w *wire) Read(p []byte) (int, error) { return w.note(w.Conn.Read(p)) }
+
+// Write is that of the connection.
+func (w *wire) Write(p []byte) (int, error) { return w.note(w.Conn.Write(p)) }
+
+func (w *wire) note(n int, err error) (int, error) {
 	if err != nil {
-		r.failed.CompareAndSwap(nil, &err)
+		w.failed.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }

@@ -29,8 +29,11 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		}{{maxIdleTime/2 - 1, 2}, {2, 1}, {maxIdleTime / 2, 0}} {
 			time.Sleep(want.after)
 			synctest.Wait()
-			if n := srv.pools[searchConn].len(); n != want.idle || len(srv.open) != want.idle {
-				t.Errorf("%d idle, %d open; want %d", n, len(srv.open), want.idle)
+			srv.mu.Lock()
+			open := len(srv.open)
+			srv.mu.Unlock()
+			if n := srv.pools[searchConn].len(); n != want.idle || open != want.idle {
+				t.Errorf("%d idle, %d open; want %d", n, open, want.idle)
 			}
 		}
 	})
