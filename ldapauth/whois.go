@@ -14,6 +14,8 @@ type Entry struct {
 	NoID error
 	// Account is what the entry's attributes and its groups tell: OK, or why its person may not sign in.
 	Account identity.Status
+	// Because are the attributes and values that are why, such as "userAccountControl: 514".
+	Because []string
 	// Person is who signs in by it, with their groups if Config.Groups wants them.
 	Person identity.Person
 	// Addresses are what became of all values of the address attributes.
@@ -78,7 +80,7 @@ func (d *Directory) whoIs(ctx context.Context, login string) (Whois, error) {
 // groups, where any are wanted.
 func (d *Directory) examine(ctx context.Context, e entry) (Entry, error) {
 	state := d.state(e)
-	examined := Entry{DN: e.DN, NoID: e.unusable, Account: state.Status, Person: d.person(e)}
+	examined := Entry{DN: e.DN, NoID: e.unusable, Account: state.Status, Because: state.Because, Person: d.person(e)}
 	switch {
 	case state.Status != identity.OK:
 	case state.LockedForNow:

@@ -67,6 +67,8 @@ type State struct {
 	// Unreadable are attributes with a value that cannot be read. A rule about such a value holds, because a
 	// date that cannot be read is no permission.
 	Unreadable []string
+	// Because are the attributes and values that are not in order, for an operator: "userAccountControl: 514".
+	Because []string
 }
 
 // State reads the state of an entry's account as it is now. Of the rules that end a session the first that holds decides;
@@ -74,7 +76,7 @@ type State struct {
 func (r *Reader) State(e Entry) State {
 	s := State{Status: identity.OK}
 	if r.disabled != nil && r.disabled(e) {
-		s.Status = identity.Deactivated
+		s.Status, s.Because = identity.Deactivated, []string{"disabled_filter selects the entry"}
 	}
 	ends := map[schema.State]identity.Status{
 		schema.Disabled: identity.Deactivated, schema.Expired: identity.Expired,
@@ -85,6 +87,9 @@ func (r *Reader) State(e Entry) State {
 			holds, readable := r.holds(rule, value)
 			if !readable {
 				s.Unreadable = append(s.Unreadable, rule.Attribute)
+			}
+			if because := rule.Attribute + ": " + value; holds && !slices.Contains(s.Because, because) {
+				s.Because = append(s.Because, because)
 			}
 			switch {
 			case !holds:

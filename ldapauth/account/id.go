@@ -43,6 +43,9 @@ func (u *UnusableID) Hint() string {
 	case SeveralIDs:
 		return "an attribute with one value for each entry is needed as id_attribute"
 	case NotPrintable:
+		if strings.EqualFold(u.Attribute, "objectGUID") {
+			return "objectGUID wants id_format: guid, or preset: activedirectory"
+		}
 		return "if " + u.Attribute + " is binary, set id_format to hex, or to guid for one like objectGUID"
 	case WrongLength:
 		return fmt.Sprintf("id_format guid takes %d bytes, hex up to %d, text up to %d", guidSize, maxID/2, maxID)

@@ -96,12 +96,13 @@ func TestDirectory(t *testing.T) {
 			{"preset", report.OK, "lldap, by documentation", ""},
 			{"sample addresses", report.Failed, "people can write their own mail", "mail_is_admin_only: true"},
 		}},
-		"no password time": only("(uid=alice)", "password_time_attribute: pwdLastSet", want{"password time", report.Warning, "no entry shows pwdLastSet: a changed password ends no session", "let " + slapd.BindDN + " read it"}),
-		"hidden states":    {map[string]string{"PRESET": "activedirectory", "MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=alice)", id_attribute: entryUUID`}, []want{{"account state", report.Warning, "no entry shows userAccountControl, accountExpires, pwdLastSet", "read them"}}},
-		"blind search":     {map[string]string{"PRESET": "okta"}, []want{{"preset", report.Warning, "a session goes on for 8h0m0s at most", "session_lifetime to 1h"}}},
-		"required group":   {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: staff"}, []want{{"required group", report.OK, "staff", ""}}},
-		"password change":  {map[string]string{"MORE": "ca_file: ldap-ca.pem, password_change: {method: rfc3062}"}, []want{{"password change", report.OK, "the server offers it", ""}}},
-		"no such group":    {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: stuff"}, []want{{"required group", report.Failed, `there is no group "stuff"`, "correct required_group"}}},
+		"no password time":      only("(uid=alice)", "password_time_attribute: pwdLastSet", want{"password time", report.Warning, "no entry shows pwdLastSet: a changed password ends no session", "let " + slapd.BindDN + " read it"}),
+		"hidden states":         {map[string]string{"PRESET": "activedirectory", "MORE": `ca_file: ldap-ca.pem, user_filter: "(uid=alice)", id_attribute: entryUUID`}, []want{{"account state", report.Warning, "no entry shows userAccountControl, accountExpires, pwdLastSet", "read them"}}},
+		"no client certificate": {map[string]string{"PRESET": "google"}, []want{{"preset", report.Warning, "its servers want a client certificate", "client_cert_file"}}},
+		"blind search":          {map[string]string{"PRESET": "okta"}, []want{{"preset", report.OK, "sessions end after 1h0m0s, because no entry there tells", ""}}},
+		"required group":        {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: staff"}, []want{{"required group", report.OK, "staff", ""}}},
+		"no such group":         {map[string]string{"MORE": "ca_file: ldap-ca.pem, required_group: stuff"}, []want{{"required group", report.Failed, `there is no group "stuff"`, "correct required_group"}}},
+		"password change":       {map[string]string{"MORE": "ca_file: ldap-ca.pem, password_change: {method: rfc3062}"}, []want{{"password change", report.OK, "the server offers it", ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,8 +20,6 @@ const (
 	wantedSamples = 3
 	// slowSearch is the time above which a search of a sign-in hints at an index that is missing.
 	slowSearch = 500 * time.Millisecond
-	// shortSession is how long a session may last where no entry tells that its person has left.
-	shortSession = time.Hour
 )
 
 // peopleSteps look at some people, as the service account sees them.
@@ -36,17 +34,12 @@ func (d *directory) peopleSteps() []report.Step {
 	}
 	steps := []report.Step{
 		{Name: "preset", Run: d.describePreset},
-		{Name: "people", Run: d.findPeople},
+		{Name: "people", Run: d.answered(d.findPeople)},
 		{Name: "ids", Run: ofPeople(d.checkIDs)},
 		{Name: "sample addresses", Run: ofPeople(d.sampleAddresses)},
 		{Name: "account state", Run: ofPeople(d.checkStates)},
 		{Name: "password time", Run: ofPeople(d.checkPasswordTime)},
-		{Name: "searches", Run: func(ctx context.Context) report.Finding {
-			if !d.answering {
-				return report.Skip("the directory does not answer")
-			}
-			return d.timeSearches(ctx)
-		}},
+		{Name: "searches", Run: d.answered(d.timeSearches)},
 	}
 	if d.from.RequiredGroup != "" {
 		steps = append(steps, d.ask("required group", d.from.RequiredGroup, (*ldapauth.Directory).CheckRequiredGroup))
@@ -59,7 +52,17 @@ func (d *directory) peopleSteps() []report.Step {
 
 // ask is a step that asks the directory whether something is as it is configured, and says right when it is.
 func (d *directory) ask(step, right string, check func(*ldapauth.Directory, context.Context) error) report.Step {
-	return report.Step{Name: step, Run: func(ctx context.Context) report.Finding {
+	return report.Step{Name: step, Run: d.answered(func(ctx context.Context, opened *ldapauth.Directory) report.Finding {
+		if err := check(opened, ctx); err != nil {
+			return report.Error("", err, lookAtItsLog)
+		}
+		return report.Pass("%s", right)
+	})}
+}
+
+// answered opens the directory for a step, once it is known that one of its servers answers.
+func (d *directory) answered(run func(context.Context, *ldapauth.Directory) report.Finding) func(context.Context) report.Finding {
+	return func(ctx context.Context) report.Finding {
 		if !d.answering {
 			return report.Skip("the directory does not answer")
 		}
@@ -68,11 +71,8 @@ func (d *directory) ask(step, right string, check func(*ldapauth.Directory, cont
 			return report.Error("", err, correctSection)
 		}
 		defer func() { _ = opened.Close() }()
-		if err := check(opened, ctx); err != nil {
-			return report.Error("", err, lookAtItsLog)
-		}
-		return report.Pass("%s", right)
-	}}
+		return run(ctx, opened)
+	}
 }
 
 // describePreset says where the knowledge of the directory comes from.
@@ -85,23 +85,23 @@ func (d *directory) describePreset(context.Context) report.Finding {
 	default:
 		name += ", tried against " + s.Tried
 	}
-	if lasts := d.Config.Identity.SessionLifetime; s.SearchTellsNothing && lasts > shortSession {
-		return report.Warn("set identity.session_lifetime to 1h or less",
-			"%s; there no entry tells that its person may not sign in any more, so that a session goes on for %s at most", name, lasts)
-	}
-	return report.Pass("%s", name)
-}
-
-// findPeople reads the sample that the next steps look at.
-func (d *directory) findPeople(ctx context.Context) report.Finding {
-	if !d.answering {
-		return report.Skip("the directory does not answer")
+	if s.ClientCertificate && d.from.ClientCertFile == "" {
+		return report.Warn("set client_cert_file and client_key_file", "%s; its servers want a client certificate", name)
 	}
 	opened, err := ldapauth.New(d.settings)
 	if err != nil {
 		return report.Error("", err, correctSection)
 	}
 	defer func() { _ = opened.Close() }()
+	if lasts := opened.SessionLifetime(); lasts > 0 {
+		name += fmt.Sprintf("; sessions end after %s, because no entry there tells that its person may not sign in any more", lasts)
+	}
+	return report.Pass("%s", name)
+}
+
+// findPeople reads the sample that the next steps look at.
+func (d *directory) findPeople(ctx context.Context, opened *ldapauth.Directory) report.Finding {
+	var err error
 	if d.sample, err = opened.Sample(ctx, wantedSamples); err != nil {
 		return report.Error("", err, lookAtItsLog)
 	}
@@ -139,6 +139,8 @@ func (d *directory) sampleAddresses(s schema.Schema) report.Finding {
 			"with the preset %s no address counts: people can write their own mail attribute there", s.Name)
 	case len(d.settings.Domains) == 0:
 		return report.Warn("name it as the directory of a domain, or remove it", "no domain of the configuration uses this directory, so no address can be certified")
+	case !slices.ContainsFunc(d.sample.People, func(e ldapauth.Entry) bool { return e.NoID == nil }):
+		return report.Skip("no one can be identified")
 	case len(d.sample.Addresses) > 0:
 		return report.Pass("%s", strings.Join(d.sample.Addresses, ", "))
 	}
@@ -251,12 +253,7 @@ func (d *directory) checkPasswordTime(s schema.Schema) report.Finding {
 }
 
 // timeSearches measures what each sign-in searches for.
-func (d *directory) timeSearches(ctx context.Context) report.Finding {
-	opened, err := ldapauth.New(d.settings)
-	if err != nil {
-		return report.Error("", err, correctSection)
-	}
-	defer func() { _ = opened.Close() }()
+func (d *directory) timeSearches(ctx context.Context, opened *ldapauth.Directory) report.Finding {
 	id := ""
 	if len(d.sample.People) > 0 {
 		id = d.sample.People[0].Person.ID

@@ -56,14 +56,7 @@ func (c *Checker) WhoIs(ctx context.Context, name, login string) []report.Group 
 	} else {
 		add("id", report.Pass("%s %s", s.ID.Attribute, e.Person.ID))
 	}
-	switch e.Account {
-	case identity.OK:
-		add("account", report.Pass("in order"))
-	case identity.NotInGroup:
-		add("account", report.Fail("make the person a member, or correct required_group", "not in the required group %s", d.from.RequiredGroup))
-	default:
-		add("account", report.Fail("change it in the directory if it is wrong", "%s", e.Account))
-	}
+	add("account", d.describeAccount(e))
 	for _, v := range e.Addresses {
 		add("address", describeValue(e, v))
 	}
@@ -93,7 +86,15 @@ func (d *directory) askFor(ctx context.Context, login string) (ldapauth.Whois, e
 
 // describeEntry says which entry the name means.
 func (d *directory) describeEntry(who ldapauth.Whois, login string) report.Finding {
-	logins := strings.Join(d.settings.Schema.LoginAttributes, ", ")
+	attributes := slices.Clone(d.settings.Schema.LoginAttributes)
+	if strings.Contains(login, "@") {
+		for _, name := range d.settings.Schema.AddressAttributes {
+			if !slices.Contains(attributes, name) {
+				attributes = append(attributes, name)
+			}
+		}
+	}
+	logins := strings.Join(attributes, ", ")
 	switch {
 	case len(who.Entries) > 1:
 		return report.Fail("make the values of "+logins+" unique, or let login_attributes name fewer",
@@ -110,6 +111,25 @@ func (d *directory) describeEntry(who ldapauth.Whois, login string) report.Findi
 	}
 	return report.Fail("look at login_attributes and base_dn, and whether "+d.account()+" may read there",
 		"no entry below %s has the name in %s", d.bases(), logins)
+}
+
+// describeAccount says whether the account is in order, and which attributes say that it is not.
+func (d *directory) describeAccount(e ldapauth.Entry) report.Finding {
+	because := strings.Join(e.Because, ", ")
+	switch e.Account {
+	case identity.OK:
+		return report.Pass("in order")
+	case identity.NotInGroup:
+		return report.Fail("make the person a member, or correct required_group", "not in the required group %s", d.from.RequiredGroup)
+	case identity.LockedForNow:
+		return report.Fail("wait, or unlock the account in the directory", "locked for a while after wrong passwords, unless that time has passed (%s)", because)
+	case identity.PasswordExpired:
+		return report.Fail("let the person change the password", "the password has expired, and is refused unless the directory allows a few more sign-ins (%s)", because)
+	case identity.MustChange:
+		return report.Fail("let the person change the password", "the password has to be changed first (%s)", because)
+	default:
+		return report.Fail("change it in the directory if it is wrong", "%s (%s)", e.Account, because)
+	}
 }
 
 // describeValue says what becomes of a value of an address attribute.

@@ -196,7 +196,7 @@ func (c checkCommand) password(address string) (func(context.Context) (string, e
 		return func(context.Context) (string, error) { return line, nil }, nil
 	}
 	if !c.interactive() {
-		return nil, wrong("check: the password of "+address+" cannot be asked for without a terminal", "give it with -password-file")
+		return nil, wrong("check: the password of "+address+" cannot be asked for without a terminal", "give it with -password-file; or, without a sign-in: persona directory whois "+address)
 	}
 	return func(ctx context.Context) (string, error) {
 		password, err := c.AskHidden(ctx, "Password of "+address+": ")

@@ -38,7 +38,7 @@ directories:
 		{"whois alice", 0, []string{"alice in directory corp\n", "  ✓ entry                   " + ldaptest.PersonDN("alice")}, ""},
 		{"whois -directory corp alice@example.test -json", 0, []string{`"status": "ok"`, `"subject": "alice@example.test in directory corp"`}, ""},
 		{"whois heidi", 0, []string{"  ! address ", "1 ! (worth a look)"}, ""},
-		{"whois dave", 1, []string{"  ✗ account                 locked\n"}, "persona: this person could not sign in (hint: "},
+		{"whois dave", 1, []string{"  ✗ account                 locked (pwdAccountLockedTime: 000001010000Z)\n"}, "persona: this person could not sign in (hint: "},
 		{"whois leo", 1, []string{"  ✗ addresses "}, "could not sign in"},
 		{"whois no-such-person", 1, []string{"  ✗ entry "}, "could not sign in"},
 	} {

@@ -214,7 +214,11 @@ func TestKindsOfDirectory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		chosen = append(chosen, string(loaded.Directories["corp"].Preset))
+		corp := loaded.Directories["corp"]
+		if corp.Preset == "activedirectory" && corp.BindDN != "persona@example.com" {
+			t.Errorf("the account of Active Directory is %s", corp.BindDN)
+		}
+		chosen = append(chosen, string(corp.Preset))
 	}
 	if !slices.Equal(chosen[:4], []string{"activedirectory", "openldap", "freeipa", "389ds"}) {
 		t.Errorf("the order is %q", chosen)

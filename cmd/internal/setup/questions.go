@@ -166,16 +166,18 @@ func (i *interview) askDirectory(ctx context.Context) error {
 	if err := i.ask(ctx, "base-dn", "dc="+strings.ReplaceAll(i.mailDomain(), ".", ",dc=")); err != nil {
 		return err
 	}
-	account := "cn=persona,ou=services"
+	offer := "cn=persona,ou=services," + i.text("base-dn")
 	switch i.text("preset") { // where such accounts are made
 	case "activedirectory":
-		account = "cn=persona,cn=users"
+		offer = "persona@" + i.mailDomain()
+		if names := strings.Split(strings.ToLower(i.text("base-dn")), "dc="); len(names) > 1 { // of the domain
+			offer = "persona@" + strings.ReplaceAll(strings.Join(names[1:], ""), ",", ".")
+		}
 	case "freeipa":
-		account = "uid=persona,cn=sysaccounts,cn=etc"
+		offer = "uid=persona,cn=sysaccounts,cn=etc," + i.text("base-dn")
 	case "lldap":
-		account = "uid=persona,ou=people"
+		offer = "uid=persona,ou=people," + i.text("base-dn")
 	}
-	offer := account + "," + i.text("base-dn")
 	if !i.has("bind-password-file") {
 		return i.askOptional(ctx, "bind-dn", offer)
 	}
