@@ -198,10 +198,10 @@ func (a *ACME) waitBackoff(ctx context.Context, name string, failed failedOrders
 		return ctx.Err() == nil
 	}
 	delay := again.Sub(a.now())
-	a.states[name].fail(failed.cause(), again)
 	a.log.Warn().Str("domain", name).Str("last_failure", failed.cause()).Int("failures", failed.Count).Stringer("retry_in", delay.Round(time.Second)).
 		Str("hint", "the limits of the ACME server are spared; to try at once, correct the cause and start again without "+a.orders.key(name)+" in the state directory").
 		Msg("no certificate yet: the last order failed shortly before this start, so the next one waits")
+	a.states[name].fail(failed.cause(), again)
 	return wait(ctx, delay)
 }
 
@@ -211,10 +211,11 @@ func (a *ACME) pause(ctx context.Context, name string, cause error, failures int
 		return false
 	}
 	delay := a.retryDelay(weight(failures, cause))
-	a.states[name].fail(cause.Error(), a.now().Add(delay))
+	again := a.now().Add(delay)
 	a.log.Error().Err(cause).Str("domain", name).Str("acme_directory", a.directory).
 		Int("attempt", failures).Stringer("retry_in", delay).Str("hint", hint(cause)).
 		Msg("no certificate obtained")
+	a.states[name].fail(cause.Error(), again) // after the log, which explains it
 	return wait(ctx, delay)
 }
 
@@ -254,10 +255,10 @@ func (a *ACME) onEvent(ctx context.Context, event string, data map[string]any) e
 		if ctx.Err() != nil {
 			return nil
 		}
-		state.fail(cause.Error(), time.Time{})
 		a.log.Error().Err(cause).Str("domain", name).Str("acme_directory", a.directory).
 			Time("not_after", a.notAfter(name)).Str("hint", hint(cause)).
 			Msg("certificate not renewed")
+		state.fail(cause.Error(), time.Time{})
 	}
 	return nil
 }
