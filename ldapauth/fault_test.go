@@ -58,6 +58,13 @@ func startFaulty(t *testing.T) *faulty {
 		}
 		_ = w.Write(r.NewSearchDoneResponse(gldap.WithResponseCode(code)))
 	})
+	f.url = serve(t, mux)
+	return f
+}
+
+// serve runs a server in this process and returns its URL.
+func serve(t *testing.T, mux *gldap.Mux) string {
+	t.Helper()
 	server, err := gldap.NewServer()
 	if err != nil {
 		t.Fatal(err)
@@ -74,9 +81,8 @@ func startFaulty(t *testing.T) *faulty {
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Run(address) })
 	t.Cleanup(func() { _ = server.Stop(); running.Wait() })
-	eventually(t, "the faulty server runs", server.Ready)
-	f.url = "ldap://" + address
-	return f
+	eventually(t, "the server runs", server.Ready)
+	return "ldap://" + address
 }
 
 func faultyConfig(urls ...string) ldapauth.Config {

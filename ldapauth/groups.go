@@ -67,7 +67,9 @@ func (d *Directory) admitted(ctx context.Context, e entry, res identity.Result, 
 			res.Person.Groups = append(res.Person.Groups, text(g.Name))
 		}
 		res.Person.Groups = slices.Compact(res.Person.Groups)
-		member, err = d.groups.Contains(ctx, all)
+		if d.cfg.RequiredGroup != "" {
+			member, err = d.groups.Contains(ctx, all)
+		}
 	} else if !member {
 		member, err = d.groups.Holds(ctx, e.Entry)
 	}
