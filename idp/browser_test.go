@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
 
 	"github.com/chromedp/chromedp"
@@ -78,6 +79,20 @@ func TestBrowserSignInFromAHub(t *testing.T) {
 			n.verified(hub, "bob@example.test")
 		})
 	}
+}
+
+// What is to be said about the password comes before the way back to the hub, which one key goes on to.
+func TestBrowserNoticeInATrip(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, idptest.BrowserOptions{})
+	n.directory.Change("alice-id", func(a *idptest.Account) { a.Notice = identity.Notice{PasswordExpired: true, GraceLeft: 2} })
+	n.ask(sameSite, "alice@example.test")
+	n.fillIn("alice", password)
+	if got := n.see("https://example.test/persona/authenticate", "#notice"); !strings.Contains(got, "accepted 2 more times") {
+		t.Errorf("the page says %q", got)
+	}
+	n.do(idptest.Leave(idptest.Press("\r")))
+	n.verified(sameSite, "alice@example.test")
 }
 
 func TestBrowserCancel(t *testing.T) {
