@@ -21,6 +21,24 @@ type faulty struct {
 	mu           sync.Mutex
 	search, bind int
 	url          string
+	entry        map[string][]string    // the only one
+	asked        []*gldap.SearchMessage // since take
+}
+
+// hold replaces the entry.
+func (f *faulty) hold(entry map[string][]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entry = entry
+}
+
+// take returns the searches since the last call.
+func (f *faulty) take() []*gldap.SearchMessage {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	asked := f.asked
+	f.asked = nil
+	return asked
 }
 
 func (f *faulty) answer(search, bind int) {
@@ -37,7 +55,7 @@ func (f *faulty) codes() (search, bind int) {
 
 func startFaulty(t *testing.T) *faulty {
 	t.Helper()
-	f := &faulty{}
+	f := &faulty{entry: map[string][]string{"ENTRYUUID": {"alice-id"}, "UID": {"alice"}, "Mail": {"alice@example.test"}}}
 	mux, err := gldap.NewMux()
 	if err != nil {
 		t.Fatal(err)
@@ -51,10 +69,16 @@ func startFaulty(t *testing.T) *faulty {
 	})
 	_ = mux.Search(func(w *gldap.ResponseWriter, r *gldap.Request) {
 		code, _ := f.codes()
+		m, err := r.GetSearchMessage()
+		if err != nil {
+			return
+		}
+		f.mu.Lock()
+		f.asked = append(f.asked, m)
+		entry := f.entry
+		f.mu.Unlock()
 		if code == ldap.LDAPResultSuccess {
-			_ = w.Write(r.NewSearchResponseEntry("uid=alice,dc=test", gldap.WithAttributes(map[string][]string{
-				"ENTRYUUID": {"alice-id"}, "UID": {"alice"}, "Mail": {"alice@example.test"},
-			})))
+			_ = w.Write(r.NewSearchResponseEntry("uid=alice,dc=test", gldap.WithAttributes(entry)))
 		}
 		_ = w.Write(r.NewSearchDoneResponse(gldap.WithResponseCode(code)))
 	})
