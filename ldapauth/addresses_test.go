@@ -2,6 +2,7 @@ package ldapauth_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -11,6 +12,7 @@ import (
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/ldaptest"
+	"persona-sidecar/ldapauth/mailbox"
 )
 
 func withAliases(c *ldapauth.Config) {
@@ -156,5 +158,129 @@ func TestInternationalDomain(t *testing.T) {
 		if got := signIn(t, d, login, ldaptest.Password).Person.Addresses; got != nil {
 			t.Errorf("%s has the ambiguous %v", login, got)
 		}
+	}
+}
+
+// Entries that ignore_holders selects hold no address: others keep theirs, and they themselves have none, because
+// two of them could have the same.
+func TestIgnoredHolders(t *testing.T) {
+	t.Parallel()
+	cfg := config(sharedSlapd(t))
+	cfg.Schema.IgnoreHolders = "(uid=ivan)"
+	d := open(t, cfg)
+	for login, want := range map[string][]string{
+		"heidi": {"heidi@example.test", "shared@example.test"},
+		"ivan":  nil,
+	} {
+		res := signIn(t, d, login, ldaptest.Password)
+		if diff := cmp.Diff(want, texts(res.Person.Addresses)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", login, diff)
+		}
+	}
+	// The address is the name of the one that counts.
+	if p := signIn(t, d, "shared@example.test", ldaptest.Password).Person; p.Login != "heidi" {
+		t.Errorf("shared@example.test is %q", p.Login)
+	}
+}
+
+func TestContestedIsToldWithEntries(t *testing.T) {
+	t.Parallel()
+	var log logBuffer
+	cfg := config(sharedSlapd(t))
+	cfg.Log = zerolog.New(&log).Level(zerolog.WarnLevel)
+	d := open(t, cfg)
+	// info@example.test is a mailing list's, too, an entry of no person.
+	if p := signIn(t, d, "peggy", ldaptest.Password).Person; !slices.Equal(texts(p.Contested), []string{"info@example.test"}) {
+		t.Errorf("contested: %v", p.Contested)
+	}
+	for _, part := range []string{"info@example.test", ldaptest.PersonDN("peggy"), "cn=info,ou=groups", "ignore_holders"} {
+		if !contains(log.String(), part) {
+			t.Errorf("the administrator does not read %q: %s", part, log.String())
+		}
+	}
+}
+
+// Where people write their own mail attribute, it proves nothing.
+func TestSelfService(t *testing.T) {
+	t.Parallel()
+	var log logBuffer
+	cfg := config(sharedSlapd(t))
+	cfg.Log = zerolog.New(&log).Level(zerolog.WarnLevel)
+	cfg.Schema.SelfService = true
+	if p := signIn(t, open(t, cfg), "alice", ldaptest.Password).Person; p.Addresses != nil {
+		t.Errorf("addresses that people write themselves: %v", p.Addresses)
+	}
+	if !contains(log.String(), "mail_is_admin_only") {
+		t.Errorf("the log does not say why: %s", log.String())
+	}
+	cfg.Schema.MailIsAdminOnly = true
+	if p := signIn(t, open(t, cfg), "alice", ldaptest.Password).Person; len(p.Addresses) == 0 {
+		t.Error("no addresses although administrators alone write them")
+	}
+}
+
+func TestDroppedValuesAreLogged(t *testing.T) {
+	t.Parallel()
+	s := ldaptest.StartSlapd(t, ldaptest.Options{})
+	s.Replace(ldaptest.PersonDN("leo"), "mail", "leo@example.test ", "mailto:leo@example.test", "leo@elsewhere.example")
+	var log logBuffer
+	cfg := config(s)
+	cfg.Log = zerolog.New(&log).Level(zerolog.DebugLevel)
+	if p := signIn(t, open(t, cfg), "leo", ldaptest.Password).Person; p.Addresses != nil {
+		t.Errorf("addresses %v", p.Addresses)
+	}
+	for _, part := range []string{
+		`"value":"leo@example.test ","reason":"` + string(mailbox.OuterSpace),
+		`"value":"mailto:leo@example.test","reason":"` + string(mailbox.Mailto),
+		`"value":"leo@elsewhere.example","reason":"` + string(mailbox.OtherDomain),
+	} {
+		if !contains(log.String(), part) {
+			t.Errorf("the log lacks %s:\n%s", part, log.String())
+		}
+	}
+}
+
+// People are below people_base or in one of several bases; holders of addresses are in all of the bases.
+func TestBases(t *testing.T) {
+	t.Parallel()
+	s := sharedSlapd(t)
+	for name, test := range map[string]struct {
+		bases  []string
+		people string
+		logins map[string][]string // nil: refused
+	}{
+		"two bases": {[]string{"ou=people," + s.BaseDN, "ou=branch," + s.BaseDN}, "", map[string][]string{
+			"sam": nil, "sam.stone@example.test": {"sam.stone@example.test"}, "peggy": {"peggy@example.test", "info@example.test"},
+		}},
+		"the group is a base": {[]string{"ou=groups," + s.BaseDN, "ou=people," + s.BaseDN}, "", map[string][]string{
+			"sam": {"sam.smith@example.test"}, "sam.stone@example.test": nil, "peggy": {"peggy@example.test"},
+		}},
+		"people base": {[]string{s.BaseDN}, "ou=people", map[string][]string{
+			"sam": {"sam.smith@example.test"}, "sam.stone@example.test": nil, "peggy": {"peggy@example.test"},
+		}},
+		"at the people base": {[]string{"OU=People," + s.BaseDN}, "ou=people", map[string][]string{
+			"sam": {"sam.smith@example.test"}, "peggy": {"peggy@example.test", "info@example.test"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(s)
+			cfg.BaseDNs, cfg.Schema.PeopleBase = test.bases, test.people
+			d := open(t, cfg)
+			if err := d.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for login, want := range test.logins {
+				res := signIn(t, d, login, ldaptest.Password)
+				if diff := cmp.Diff(want, texts(res.Person.Addresses)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", login, diff)
+				}
+				if want == nil {
+					wantStatus(t, res, identity.Refused, false)
+				} else if again := lookUp(t, d, res.Person.ID); again.Status != identity.OK {
+					t.Errorf("%s is looked up: %v", login, again.Status)
+				}
+			}
+		})
 	}
 }

@@ -25,6 +25,8 @@ func TestConfigFaults(t *testing.T) {
 		"name or password in it":        func(c *ldapauth.Config) { c.URLs = []string{"ldaps://u:hunter2@ldap.example.test"} },
 		"more than a host and a port":   func(c *ldapauth.Config) { c.URLs = []string{"ldaps://ldap.example.test/dc=example"} },
 		"passwords unencrypted":         func(c *ldapauth.Config) { c.URLs = []string{"ldap://ldap.example.test"} },
+		"overlap":                       func(c *ldapauth.Config) { c.BaseDNs = []string{"ou=a,dc=test", "DC=Test"} },
+		"empty name cannot be":          func(c *ldapauth.Config) { c.BaseDNs, c.Schema.PeopleBase = []string{""}, "ou=people" },
 		"no base_dn":                    func(c *ldapauth.Config) { c.BaseDNs = nil },
 		"base_dn: \"example.test\"":     func(c *ldapauth.Config) { c.BaseDNs = []string{"example.test"} },
 		"bind_dn: \"persona\"":          func(c *ldapauth.Config) { c.BindDN = "persona" },

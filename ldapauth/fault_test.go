@@ -21,15 +21,15 @@ type faulty struct {
 	mu           sync.Mutex
 	search, bind int
 	url          string
-	entry        map[string][]string    // the only one
+	entries      []map[string][]string  // that every search finds, each with its dn
 	asked        []*gldap.SearchMessage // since take
 }
 
-// hold replaces the entry.
-func (f *faulty) hold(entry map[string][]string) {
+// hold replaces the entries.
+func (f *faulty) hold(entries ...map[string][]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.entry = entry
+	f.entries = entries
 }
 
 // take returns the searches since the last call.
@@ -55,7 +55,8 @@ func (f *faulty) codes() (search, bind int) {
 
 func startFaulty(t *testing.T) *faulty {
 	t.Helper()
-	f := &faulty{entry: map[string][]string{"ENTRYUUID": {"alice-id"}, "UID": {"alice"}, "Mail": {"alice@example.test"}}}
+	f := &faulty{}
+	f.hold(map[string][]string{"dn": {"uid=alice,dc=test"}, "ENTRYUUID": {"alice-id"}, "UID": {"alice"}, "Mail": {"alice@example.test"}})
 	mux, err := gldap.NewMux()
 	if err != nil {
 		t.Fatal(err)
@@ -75,10 +76,13 @@ func startFaulty(t *testing.T) *faulty {
 		}
 		f.mu.Lock()
 		f.asked = append(f.asked, m)
-		entry := f.entry
+		entries := f.entries
 		f.mu.Unlock()
-		if code == ldap.LDAPResultSuccess {
-			_ = w.Write(r.NewSearchResponseEntry("uid=alice,dc=test", gldap.WithAttributes(entry)))
+		for _, entry := range entries {
+			if code != ldap.LDAPResultSuccess {
+				break
+			}
+			_ = w.Write(r.NewSearchResponseEntry(entry["dn"][0], gldap.WithAttributes(entry)))
 		}
 		_ = w.Write(r.NewSearchDoneResponse(gldap.WithResponseCode(code)))
 	})
