@@ -43,6 +43,12 @@ func TestSearchesOfPresets(t *testing.T) {
 		res := signIn(t, d, "jdoe", ldaptest.Password)
 		wantStatus(t, res, identity.OK, true)
 		fmt.Fprintf(&got, "sign-in:\n%s", asked.take())
+		signIn(t, d, "JDoe@example.test", ldaptest.Password)
+		fmt.Fprintf(&got, "sign-in by address:\n%s", asked.take())
+		if s.WindowsNames {
+			signIn(t, d, `EXAMPLE\jdoe`, ldaptest.Password)
+			fmt.Fprintf(&got, "sign-in by DOMAIN\\name:\n%s", asked.take())
+		}
 		wantStatus(t, lookUp(t, d, res.Person.ID), identity.OK, true)
 		fmt.Fprintf(&got, "re-check:\n%s\n", asked.take())
 	}
