@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/proxy/socket"
 )
 
 // The names of the listeners, as [App.Addr] takes them.
@@ -44,7 +45,7 @@ func listen(ctx context.Context, addresses config.Listen) (map[string]net.Listen
 			}
 			return nil, failed
 		}
-		open[l.name] = listener
+		open[l.name] = socket.Listener(listener)
 	}
 	return open, nil
 }

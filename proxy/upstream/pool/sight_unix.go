@@ -9,6 +9,7 @@ import (
 	"os"
 	"syscall"
 
+	"persona-sidecar/proxy/socket"
 	"persona-sidecar/proxy/wire"
 )
 
@@ -28,20 +29,20 @@ type sight struct {
 	err     error
 }
 
-func sightOf(socket net.Conn) *sight {
+func sightOf(of net.Conn) *sight {
 	s := new(sight)
-	if conn, ok := socket.(syscall.Conn); ok {
+	if conn, ok := of.(syscall.Conn); ok {
 		s.raw, _ = conn.SyscallConn()
 	}
 	var p [1]byte
 	s.peek = func(fd uintptr) bool {
-		_, err := syscall.Read(int(fd), p[:]) // the socket does not block
+		_, err := socket.Read(int(fd), p[:]) // the socket does not block
 		s.quiet = errors.Is(err, syscall.EAGAIN)
 		return true
 	}
 	s.read = func(fd uintptr) bool {
 		s.buf = s.buffers.Get()
-		if s.n, s.err = syscall.Read(int(fd), s.buf); s.n > 0 {
+		if s.n, s.err = socket.Read(int(fd), s.buf); s.n > 0 {
 			return true
 		}
 		s.buffers.Put(s.buf)
@@ -55,9 +56,9 @@ func sightOf(socket net.Conn) *sight {
 		if s.peek(fd); !s.quiet {
 			return true
 		}
-		n, err := syscall.Write(int(fd), s.unsent)
+		n, err := socket.Write(int(fd), s.unsent)
 		if n < len(s.unsent) {
-			if s.unsent = s.unsent[max(n, 0):]; !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EINTR) {
+			if s.unsent = s.unsent[n:]; !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EINTR) {
 				s.err = err
 			}
 			return true
