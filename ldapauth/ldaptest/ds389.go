@@ -83,17 +83,10 @@ func configure389(dir string) error {
 		}
 	}
 	text = strings.Join(entries, "\n\n")
-	for _, name := range []string{"certmap.conf", "slapd-collations.conf"} {
-		data, err := os.ReadFile(filepath.Join("/etc/dirsrv/config", name))
-		if err != nil {
-			return fmt.Errorf("reading 389-ds's configuration: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "etc", name), data, 0o600); err != nil {
-			return fmt.Errorf("writing the server's files: %w", err)
-		}
-	}
 	return writeFiles(dir, map[string]string{
 		"etc/dse.ldif": text, "etc/schema/99user.ldif": schema389, "data.ldif": company389(),
+		// Those of the package may be read by root alone.
+		"etc/certmap.conf": "certmap default default\n", "etc/slapd-collations.conf": "",
 	})
 }
 
