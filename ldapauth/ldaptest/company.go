@@ -61,12 +61,16 @@ var LongPassword = strings.Repeat("0123456789", 12)
 //	leo         no address
 //	lou         locked by wrong passwords
 //	max         the longest password, LongPassword
+//	mona        a mail attribute with a language beside the plain one
 //	nina        member of cn=team, which is a member of cn=staff
+//	nora        no password
 //	odd         addresses that no mail server should have accepted
 //	pat         a password full of characters, OddPassword
 //	peggy       claims info@example.test, which is a mailing list's
+//	plus        an address with a tag, plus+tag@example.test
 //	quentin     a DN full of characters that mean something there
 //	sam         two entries with this uid
+//	spacey      an address with a space at its end
 //	tim         a second uid, timothy
 //	uma         a password outside ASCII, UmlautPassword
 //	victor      proxyAddresses as Exchange writes them
@@ -99,7 +103,10 @@ func company389() string {
 	entries := skeleton()
 	entries[0] = entries[0].with("aci", `(targetattr != "userPassword")(version 3.0; acl "service"; allow (read, search, compare) userdn = "ldap:///`+serviceDN+`";)`,
 		`(targetattr = "userPassword")(version 3.0; acl "own password"; allow (write) userdn = "ldap:///self";)`)
-	return ldif(append(entries, people(DS389)...))
+	for _, e := range people(DS389) {
+		entries = append(entries, e.with("pwdUpdateTime", longAgo)) // as a server that tracks it would have
+	}
+	return ldif(entries)
 }
 
 // PersonDN returns the DN of a sample person on slapd and 389-ds.
@@ -151,10 +158,13 @@ func people(kind Kind) []entry {
 		person("kate", "Kate", "King").with("mail", "kate@elsewhere.example"),
 		person("leo", "Leo", "Long"),
 		personWith("max", "Max", "Moss", LongPassword).with("mail", "max@example.test"),
+		person("mona", "Mona", "Mayer").with("mail", "mona@example.test").with("mail;lang-de", "mona.mayer@example.test"),
 		person("nina", "Nina", "North").with("mail", "nina@example.test").memberOf(kind, teamDN, staffDN),
 		personWith("pat", "Pat", "Pound", OddPassword).with("mail", "pat@example.test"),
 		person("sam", "Sam", "Smith").with("mail", "sam.smith@example.test"),
 		person("sam", "Sam", "Stone").below("ou=branch,"+BaseDN, "uid=sam").with("mail", "sam.stone@example.test"),
+		person("plus", "Paul", "Plus").with("mail", "plus+tag@example.test"),
+		person("spacey", "Susan", "Space").with("mail", "spacey@example.test "),
 		person("peggy", "Peggy", "Price").with("mail", "peggy@example.test").with("mailAlternateAddress", "info@example.test"),
 		person("quentin", OddName, "Quirk").below(PeopleDN, "givenName="+ldap.EscapeDN(OddName)+"+uid=quentin").with("mail", "quentin@example.test"),
 		personWith("uma", "Uma", "Upton", UmlautPassword).with("mail", "uma@example.test"),
@@ -167,6 +177,8 @@ func people(kind Kind) []entry {
 		person("zoë", "Zoë", "Zeller").with("mail", "zoe@example.test"),
 		person(SpecialLogin, "Star", "Special").with("mail", "special@example.test"),
 	}
+	nora := person("nora", "Nora", "Null").with("mail", "nora@example.test")
+	nora.values = slices.DeleteFunc(nora.values, func(v [2]string) bool { return v[0] == "userPassword" })
 	timothy := person("tim", "Tim", "Tanner").with("mail", "tim@example.test")
 	for i, v := range timothy.values {
 		if v[0] == "uid" {
@@ -180,14 +192,14 @@ func people(kind Kind) []entry {
 	gina := person("gina", "Gina", "Green").with("mail", "gina@example.test")
 	juergen := person("juergen", "Jürgen", "Müller").with("mail", "juergen.mueller@example.test")
 	lou := person("lou", "Lou", "Lane").with("mail", "lou@example.test")
-	list = append(list, timothy)
+	list = append(list, nora, timothy)
 	if kind == DS389 {
 		return append(list,
 			carol.with("passwordExpirationTime", "19700101000000Z"),
 			dave.with("nsAccountLock", "TRUE"),
 			frank.with("passwordExpirationTime", longAgo).with("passwordGraceUserTime", "100"),
 			gina.with("passwordExpirationTime", longAgo),
-			juergen.with("pwdUpdateTime", longAgo),
+			juergen,
 			lou.with("passwordRetryCount", "5").with("retryCountResetTime", "20380101000000Z").with("accountUnlockTime", "20380101000000Z"))
 	}
 	return append(list, carol,

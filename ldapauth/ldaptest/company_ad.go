@@ -53,7 +53,9 @@ func adCompany() []entry {
 		addressless("max", "Max Moss", LongPassword).with("mail", "max@example.test"),
 		nina,
 		addressless("pat", "Pat Pound", OddPassword).with("mail", "pat@example.test"),
+		addressless("plus", "Paul Plus", Password).with("mail", "plus+tag@example.test"),
 		person("quentin", OddName),
+		addressless("spacey", "Susan Space", Password).with("mail", "spacey@example.test "),
 		addressless("uma", "Uma Upton", UmlautPassword).with("mail", "uma@example.test"),
 		adAccount("ursula", "Ursula Upper", Password, enabled).with("mail", "ursula@example.test").with("userPrincipalName", "u.upper@corp.example"),
 		person("victor", "Victor Vance").
