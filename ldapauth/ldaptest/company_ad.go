@@ -81,7 +81,7 @@ func adCompany() []entry {
 // fillAD adds the company to a new Active Directory, whose password rules are
 // made lax but for the lock-out.
 func (s *Server) fillAD(samba samba) error {
-	conn, err := s.rootConnection()
+	conn, err := s.connect(s.rootDN, s.rootPassword)
 	if err != nil {
 		return fmt.Errorf("filling the directory: %w", err)
 	}

@@ -112,6 +112,25 @@ func (s *Server) DN(login string) string {
 	return dn
 }
 
+// ChangePassword gives a person a new password, as they do it themselves.
+func (s *Server) ChangePassword(dn, password, next string) {
+	req := ldap.NewModifyRequest(dn, nil)
+	if s.Kind == SambaAD {
+		req.Delete("unicodePwd", []string{quotedUTF16(password)})
+		req.Add("unicodePwd", []string{quotedUTF16(next)})
+	} else {
+		req.Replace("userPassword", []string{next})
+	}
+	conn, err := s.connect(dn, password)
+	if err == nil {
+		defer conn.Close()
+		err = conn.Modify(req)
+	}
+	if err != nil {
+		s.fatal(fmt.Errorf("changing the password of %s: %w", dn, err))
+	}
+}
+
 // Guess tries wrong passwords until the server locks the account.
 func (s *Server) Guess(dn string) {
 	s.asRoot("guessing the password of "+dn, func(c *ldap.Conn) error {
@@ -125,7 +144,7 @@ func (s *Server) Guess(dn string) {
 }
 
 func (s *Server) asRoot(what string, do func(*ldap.Conn) error) {
-	conn, err := s.rootConnection()
+	conn, err := s.connect(s.rootDN, s.rootPassword)
 	if err == nil {
 		defer conn.Close()
 		err = do(conn)
@@ -135,7 +154,7 @@ func (s *Server) asRoot(what string, do func(*ldap.Conn) error) {
 	}
 }
 
-func (s *Server) rootConnection() (*ldap.Conn, error) {
+func (s *Server) connect(dn, password string) (*ldap.Conn, error) {
 	url := s.LDAPSURL()
 	if s.noTLS {
 		url = s.URL()
@@ -144,7 +163,7 @@ func (s *Server) rootConnection() (*ldap.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.Bind(s.rootDN, s.rootPassword); err != nil {
+	if err := conn.Bind(dn, password); err != nil {
 		conn.Close()
 		return nil, err
 	}

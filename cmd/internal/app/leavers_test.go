@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,52 +15,67 @@ import (
 // perKind is an attribute and its value on each kind of directory.
 type perKind map[ldaptest.Kind][2]string
 
-// changes are what can happen to a person who has signed in. Most take the right to certificates away, at
-// once or at the next look into the directory.
+// reasons are what the log says of the end of a session on each kind of directory.
+type reasons map[ldaptest.Kind]string
+
+func everywhere(reason string) reasons {
+	return reasons{ldaptest.Slapd: reason, ldaptest.DS389: reason, ldaptest.SambaAD: reason}
+}
+
+// changes are what can happen to a person who has signed in. Most take the right to certificates away.
 var changes = []struct {
 	name   string
 	set    perKind                                    // what is written into the entry, and
 	change func(s *ldaptest.Server, dn, login string) // what else happens
-	stays  bool                                       // the session goes on
+	ends   reasons                                    // the session; nil: it goes on
+	denied bool                                       // a certificate, although the session goes on
 }{
-	{name: "nothing", stays: true},
+	{name: "nothing"},
 	{name: "disabled", set: perKind{
 		ldaptest.Slapd:   {"pwdAccountLockedTime", "000001010000Z"},
 		ldaptest.DS389:   {"nsAccountLock", "TRUE"},
 		ldaptest.SambaAD: {"userAccountControl", "514"},
-	}},
+	}, ends: reasons{ldaptest.Slapd: "locked", ldaptest.DS389: "disabled", ldaptest.SambaAD: "disabled"}},
 	{name: "expired", set: perKind{
 		ldaptest.Slapd:   {"shadowExpire", "1"},
 		ldaptest.DS389:   {"passwordExpirationTime", "20200101000000Z"},
 		ldaptest.SambaAD: {"accountExpires", "132223104000000000"},
-	}},
+	}, ends: reasons{ldaptest.Slapd: "expired", ldaptest.DS389: "password_expired", ldaptest.SambaAD: "expired"}},
 	{name: "must change", set: perKind{
 		ldaptest.Slapd:   {"pwdReset", "TRUE"},
 		ldaptest.DS389:   {"passwordExpirationTime", "19700101000000Z"},
 		ldaptest.SambaAD: {"pwdLastSet", "0"},
+	}, ends: everywhere("must_change")},
+	{name: "password changed", ends: everywhere("password_changed"), change: func(s *ldaptest.Server, dn, _ string) {
+		s.ChangePassword(dn, ldaptest.Password, "another password")
 	}},
-	{name: "password changed", change: func(s *ldaptest.Server, dn, _ string) {
-		s.SetPassword(dn, "another password")
-		s.KeepPassword(dn)
+	{
+		name: "password set by an administrator", change: func(s *ldaptest.Server, dn, _ string) { s.SetPassword(dn, "another password") },
+		ends: reasons{ldaptest.Slapd: "must_change", ldaptest.DS389: "must_change", ldaptest.SambaAD: "password_changed"},
+	},
+	{name: "group lost", ends: everywhere("not_in_group"), change: func(s *ldaptest.Server, dn, _ string) { leave(s, dn) }},
+	{name: "address lost", denied: true, change: func(s *ldaptest.Server, dn, login string) {
+		s.Replace(dn, "mail", login+".new@example.test")
 	}},
-	{name: "group lost", change: func(s *ldaptest.Server, dn, _ string) { leave(s, dn) }},
-	{name: "address lost", change: func(s *ldaptest.Server, dn, login string) { s.Replace(dn, "mail", login+".new@example.test") }},
-	{name: "address given to another", change: func(s *ldaptest.Server, _, login string) {
+	{name: "address given to another", denied: true, change: func(s *ldaptest.Server, _, login string) {
 		s.AddPerson(login+"-heir", ldaptest.Password, login+"@example.test")
 	}},
-	{name: "deleted", change: func(s *ldaptest.Server, dn, _ string) { s.Delete(dn) }},
-	{name: "name reused", change: func(s *ldaptest.Server, dn, login string) {
+	{name: "deleted", ends: everywhere("gone"), change: func(s *ldaptest.Server, dn, _ string) { s.Delete(dn) }},
+	{name: "name reused", ends: everywhere("gone"), change: func(s *ldaptest.Server, dn, login string) {
 		leave(s, dn)
 		s.Delete(dn)
 		s.AddPerson(login, ldaptest.Password, login+"@example.test")
 		join(s, dn)
 	}},
-	{name: "locked by wrong passwords", stays: true, change: func(s *ldaptest.Server, dn, _ string) { s.Guess(dn) }},
-	{name: "renamed", stays: true, change: func(s *ldaptest.Server, dn, _ string) {
+	{name: "locked by wrong passwords", change: func(s *ldaptest.Server, dn, _ string) { s.Guess(dn) }},
+	{name: "renamed", change: func(s *ldaptest.Server, dn, _ string) {
 		rdn, _, _ := strings.Cut(dn, "=")
 		s.Rename(ldap.NewModifyDNRequest(dn, rdn+"=renamed", true, ""))
 	}},
 }
+
+// sessionEnd finds the reasons in the log.
+var sessionEnd = regexp.MustCompile(`"event":"session_end".*"reason":"(\w+)"`)
 
 func join(s *ldaptest.Server, dn string) {
 	request := ldap.NewModifyRequest(s.GroupDN("staff"), nil)
@@ -142,8 +158,16 @@ func testLeavers(t *testing.T, s *ldaptest.Server) {
 	}
 	clock.set(5 * time.Minute)
 	for i, c := range changes {
-		if got := certified(cookies[i], login(i)); got != c.stays {
+		ended := len(sessionEnd.FindAllString(p.log.String(), -1))
+		if got, want := certified(cookies[i], login(i)), c.ends == nil && !c.denied; got != want {
 			t.Errorf("%s: a certificate five minutes after: %t", c.name, got)
+		}
+		reason := ""
+		for _, end := range sessionEnd.FindAllStringSubmatch(p.log.String(), -1)[ended:] {
+			reason = end[1]
+		}
+		if reason != c.ends[s.Kind] {
+			t.Errorf("%s ended the session because of %q, want %q", c.name, reason, c.ends[s.Kind])
 		}
 	}
 }
