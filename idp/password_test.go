@@ -2,6 +2,7 @@ package idp_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -92,7 +93,7 @@ func TestPasswordNotChanged(t *testing.T) {
 		marks                      []string // ids of the fields that are marked
 	}{
 		"wrong":        {"alice", "wrong", changed, changed, nil, 403, wrongWords, []string{"username", "old"}},
-		"unknown name": {"nobody@x", password, changed, changed, nil, 403, wrongWords, []string{"username", "old"}},
+		"unknown name": {"stranger", password, changed, changed, nil, 403, wrongWords, []string{"username", "old"}},
 		"no name":      {"", password, changed, changed, nil, 422, "new password twice", []string{"username"}},
 		"no old one":   {"alice", "", changed, changed, nil, 422, "new password twice", []string{"old"}},
 		"no new one":   {"alice", password, "", "", nil, 422, "new password twice", []string{"new", "again"}},
@@ -190,7 +191,17 @@ func TestPasswordChangeInAnOutage(t *testing.T) {
 		wantPage(t, b.postForm("/persona/password", passwordForm("alice", password, changed, changed)), http.StatusServiceUnavailable, "cannot be reached", `href="/persona/password"`)
 	}
 	w.directory.Fail(nil)
-	wantStatus(t, b.postForm("/persona/password", passwordForm("alice", password, changed, changed)), http.StatusOK)
+	b.signIn("alice", password)
+	w.sessions.Fail = func(string, string) error { return errors.New("no space") }
+	page := wantPage(t, b.postForm("/persona/password", passwordForm("alice", password, changed, changed)), http.StatusOK, "Your password is changed", "for up to five minutes")
+	if strings.Contains(page, "signed out on all devices") || !strings.Contains(w.logged.String(), "sessions of an old password go on") {
+		t.Errorf("the page says %s, the log %s", page, w.logged.String())
+	}
+	w.sessions.Fail = nil
+	w.clock.Advance(5 * time.Minute)
+	if b.signedIn() {
+		t.Error("the session outlives its password")
+	}
 }
 
 // Where the page is elsewhere there is none here, and where there is none no one is led to it.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"unicode/utf8"
 
 	"persona-sidecar/idp/identity"
@@ -29,6 +28,7 @@ type passwordPage struct {
 	WrongName          bool   // the fields that the error is about
 	WrongOld, WrongNew bool
 	Changed, SignedIn  bool   // done; and this browser's session goes on
+	Lingering          bool   // done, but the sessions of the old password could not be ended
 	Next               string // where it goes on then
 }
 
@@ -79,46 +79,13 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 	if err != nil {
 		return err
 	}
-	form := attempted{login: strings.TrimSpace(fields["username"]), password: fields["old"], email: address.String()}
-	changed := fields["new"]
-	var (
-		change  identity.PasswordChange
-		result  identity.Result
-		refusal *refusal
-	)
-	switch {
-	case form.login == "" || form.password == "" || changed == "" || fields["again"] == "":
-		refusal = unacceptable("password_empty")
-	case changed != fields["again"]:
-		refusal = unacceptable("password_mismatch")
-	case changed == form.password:
-		refusal = unacceptable("password_same")
-	case !identity.ValidPassword(changed):
-		refusal = unacceptable("password_malformed")
-	default:
-		result, refusal, err = p.authenticate(r, h, form, func(ctx context.Context, gate func(string) bool) (identity.Result, error) {
-			var err error
-			change, err = h.ChangePassword(ctx, form.login, form.password, changed, gate)
-			if change.Outcome != identity.NotTried {
-				return identity.Result{Status: identity.OK, Person: change.Person, MayTell: true}, err // as far as the old one goes
-			}
-			return change.Result, err
-		})
-	}
+	form := attempted{login: identity.CleanLogin(fields["username"]), password: fields["old"], email: address.String()}
+	changed, again := fields["new"], fields["again"]
+	change, refusal, err := p.changePassword(r, h, form, changed, again)
 	if err != nil {
-		var failed *route.Error
-		if errors.As(err, &failed) && failed.Link != "" {
-			failed.Link = changeURL(h, form.email)
-		}
 		return err
 	}
-	if refusal == nil && change.Outcome != identity.Changed {
-		refusal = unacceptable(string(change.Outcome))
-		if change.Outcome == identity.Unknown {
-			refusal.status = http.StatusServiceUnavailable
-		}
-	}
-	about := p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "password_change").Bool("ok", refusal == nil).Str("person", result.Person.ID)
+	about := p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "password_change").Bool("ok", refusal == nil).Str("person", change.Person.ID)
 	data := p.newPasswordPage(h, form.email)
 	if refusal != nil {
 		about.Str("reason", refusal.reason).Msg("password not changed")
@@ -131,7 +98,7 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 		case "password_mismatch", "password_same", "password_malformed", string(identity.Rejected):
 			data.WrongNew = true
 		case "password_empty":
-			data.WrongNew = changed == "" || fields["again"] == ""
+			data.WrongNew = changed == "" || again == ""
 		}
 		if len(form.login) <= identity.MaxLogin && utf8.ValidString(form.login) {
 			data.Username = form.login
@@ -144,9 +111,10 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 	about.Msg("password changed")
 	data.Changed = true
 	stays := change.Status == identity.OK && len(change.Person.Addresses) > 0
-	if data.SignedIn, err = p.Sessions.PasswordChanged(w, r, h, result.Person, stays); err != nil {
+	if data.SignedIn, err = p.Sessions.PasswordChanged(w, r, h, change.Person, stays); err != nil {
 		// The password is changed all the same. The sessions end when the directory tells its new time.
-		p.Respond.About(p.Respond.Log.Error(), r, h).Err(err).Str("person", result.Person.ID).Msg("sessions of an old password go on for up to five minutes")
+		data.Lingering = true
+		p.Respond.About(p.Respond.Log.Error(), r, h).Err(err).Str("person", change.Person.ID).Msg("sessions of an old password go on for up to five minutes")
 	}
 	switch {
 	case form.email != "":
@@ -157,6 +125,40 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 		data.Next = PathAuthenticate
 	}
 	return p.Respond.Render(w, r, http.StatusOK, "password", data)
+}
+
+// changePassword looks at the form, asks throttle and directory, and returns what keeps the password from being changed. The
+// person of the change may be known although refused.
+func (p *Pages) changePassword(r *http.Request, h *identity.Host, form attempted, changed, again string) (change identity.PasswordChange, _ *refusal, _ error) {
+	switch {
+	case form.login == "" || form.password == "" || changed == "" || again == "":
+		return change, unacceptable("password_empty"), nil
+	case changed != again:
+		return change, unacceptable("password_mismatch"), nil
+	case changed == form.password:
+		return change, unacceptable("password_same"), nil
+	case !identity.ValidPassword(changed):
+		return change, unacceptable("password_malformed"), nil
+	}
+	_, refusal, err := p.authenticate(r, h, form, func(ctx context.Context, gate func(string) bool) (result identity.Result, err error) {
+		change, err = h.ChangePassword(ctx, form.login, form.password, changed, gate)
+		if change.Outcome != identity.NotTried {
+			return identity.Result{Status: identity.OK, Person: change.Person, MayTell: true}, err // as far as the old one goes
+		}
+		return change.Result, err
+	})
+	var failed *route.Error
+	if errors.As(err, &failed) && failed.Link != "" {
+		failed.Link = changeURL(h, form.email)
+	}
+	if err != nil || refusal != nil || change.Outcome == identity.Changed {
+		return change, refusal, err
+	}
+	refusal = unacceptable(string(change.Outcome))
+	if change.Outcome == identity.Unknown {
+		refusal.status = http.StatusServiceUnavailable
+	}
+	return change, refusal, nil
 }
 
 // unacceptable is the refusal of a form for its new password.
