@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/visitor"
 )
@@ -31,9 +32,9 @@ func (s *site) checkCertificate(ctx context.Context) report.Finding {
 			continue
 		}
 		s.secure = true
-		seen = fmt.Sprintf("by %s, valid until %s (%s)", issuer(chain[0]), chain[0].NotAfter.UTC().Format(time.DateOnly), inDays(chain[0].NotAfter.Sub(s.Now())))
+		seen = fmt.Sprintf("by %s, valid until %s (%s)", network.Issuer(chain[0]), chain[0].NotAfter.UTC().Format(time.DateOnly), report.InDays(chain[0].NotAfter.Sub(s.Now())))
 		if left, whole := chain[0].NotAfter.Sub(s.Now()), chain[0].NotAfter.Sub(chain[0].NotBefore); left < whole/6 {
-			f.Warn(hint, "it ends in %s", inDays(left))
+			f.Warn(hint, "it ends in %s", report.InDays(left))
 		}
 	}
 	return f.Finding("%s", seen)
@@ -88,11 +89,11 @@ func (s *site) judgeChain(err error, chain []*x509.Certificate) (message, hint s
 		unknown x509.UnknownAuthorityError
 		other   x509.HostnameError
 	)
-	message = strings.TrimPrefix(err.Error(), "x509: ") + " (issued by " + issuer(chain[0]) + ")"
+	message = strings.TrimPrefix(err.Error(), "x509: ") + " (issued by " + network.Issuer(chain[0]) + ")"
 	switch {
 	case errors.As(err, &other):
 		return message, "serve a certificate for " + s.name + ": is it listed under domains, and does the certificate's file name it?"
-	case errors.As(err, &unknown) && strings.Contains(issuer(chain[0]), "(STAGING)"):
+	case errors.As(err, &unknown) && strings.Contains(network.Issuer(chain[0]), "(STAGING)"):
 		return message, "remove tls.acme.directory: certificates of the staging server are for trying out"
 	case errors.As(err, &unknown) && len(chain) == 1 && chain[0].Issuer.String() != chain[0].Subject.String():
 		return message, "send the intermediate certificate as well: the certificate file has the leaf first, then the chain. For an internal authority: -ca-file"
@@ -100,18 +101,4 @@ func (s *site) judgeChain(err error, chain []*x509.Certificate) (message, hint s
 		return message, "use a certificate of an authority that browsers trust. For an internal authority: -ca-file"
 	}
 	return message, "serve a certificate that browsers accept"
-}
-
-func issuer(c *x509.Certificate) string {
-	if len(c.Issuer.Organization) > 0 && c.Issuer.CommonName != "" {
-		return c.Issuer.Organization[0] + " " + c.Issuer.CommonName
-	}
-	return c.Issuer.String()
-}
-
-func inDays(d time.Duration) string {
-	if d < 48*time.Hour {
-		return d.Round(time.Minute).String()
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }

@@ -23,7 +23,7 @@ func (c *Checker) Everything() []report.Group {
 	for _, host := range c.hosts {
 		if host.Role == config.RoleIdentity && !slices.Contains(directories, host.Directory) {
 			directories = append(directories, host.Directory)
-			groups = append(groups, c.directoryGroup(host.Directory))
+			groups = append(groups, c.Directories(host.Directory)...)
 		}
 	}
 	groups = append(groups, c.websites(c.hosts)...)
@@ -54,7 +54,7 @@ func (c *Checker) Domain(name string) []report.Group {
 			groups = append(groups, c.acmeGroup())
 		}
 		if host.Role == config.RoleIdentity {
-			groups = append(groups, c.directoryGroup(host.Directory))
+			groups = append(groups, c.Directories(host.Directory)...)
 		}
 		groups = append(groups, c.websites([]config.Host{host})...)
 		return append(groups, c.hostGroup(host), c.clockGroup())

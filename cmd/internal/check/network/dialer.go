@@ -196,3 +196,11 @@ func (r Resolve) target(port string) string {
 	}
 	return net.JoinHostPort(r.host, port)
 }
+
+// Issuer is who issued a certificate, in short.
+func Issuer(c *x509.Certificate) string {
+	if len(c.Issuer.Organization) > 0 && c.Issuer.CommonName != "" {
+		return c.Issuer.Organization[0] + " " + c.Issuer.CommonName
+	}
+	return c.Issuer.String()
+}

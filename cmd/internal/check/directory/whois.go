@@ -1,56 +1,36 @@
-package check
+package directory
 
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"persona-sidecar/cmd/internal/check/report"
-	"persona-sidecar/cmd/internal/config"
-	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
 	"persona-sidecar/ldapauth/mailbox"
 )
 
-// DirectoriesOf are the directories in which a name may be: the one that signs for the mail domain of an address,
-// else all.
-func (c *Checker) DirectoriesOf(login string) []string {
-	if address, err := browserid.ParseAddress(login); err == nil {
-		for _, host := range c.hosts {
-			if host.Role == config.RoleIdentity && slices.Contains(host.MailDomains, address.Domain()) {
-				return []string{host.Directory}
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(c.Config.Directories))
-}
-
-// WhoIs asks a directory for a name that people type, and plans a step for each thing that it says. No password is
+// WhoIs asks the directory for a name that people type, and plans a step for each thing that it says. No password is
 // needed, no attempt is counted, and the state directory is not touched. The steps have failed if the person could
 // not sign in, or would have no address.
-func (c *Checker) WhoIs(ctx context.Context, name, login string) []report.Group {
-	group := report.Group{Subject: login + " in directory " + name}
+func (d *Directory) WhoIs(ctx context.Context, login string) report.Group {
+	group := report.Group{Subject: login + " in directory " + d.Name}
 	add := func(name string, found report.Finding) {
 		group.Steps = append(group.Steps, report.Step{Name: name, Run: func(context.Context) report.Finding { return found }})
 	}
-	var who ldapauth.Whois
-	d, err := c.directory(name)
-	if err == nil {
-		who, err = d.askFor(ctx, login)
-	}
+	who, err := d.askFor(ctx, login)
 	if err != nil {
 		add("entry", report.Error("", err, lookAtItsLog))
-		return []report.Group{group}
+		return group
 	}
 	add("entry", d.describeEntry(who, login))
 	if len(who.Entries) != 1 {
-		return []report.Group{group}
+		return group
 	}
-	e, s := who.Entries[0], d.settings.Schema
+	e, s := who.Entries[0], d.Settings.Schema
 	if e.NoID != nil {
 		add("id", report.Fail(identity.Hint(e.NoID), "%s", e.NoID))
 	} else {
@@ -62,7 +42,7 @@ func (c *Checker) WhoIs(ctx context.Context, name, login string) []report.Group 
 	}
 	if len(e.Person.Addresses) == 0 {
 		add("addresses", report.Fail("the sign-in is refused without one: see above, or set address_attributes",
-			"none of %s in %s", strings.Join(d.settings.Domains, ", "), strings.Join(s.AddressAttributes, ", ")))
+			"none of %s in %s", strings.Join(d.Settings.Domains, ", "), strings.Join(s.AddressAttributes, ", ")))
 	}
 	if changed := e.Person.PasswordChanged; !changed.IsZero() {
 		add("password", report.Pass("changed at %s", changed.Format(time.RFC3339)))
@@ -70,13 +50,13 @@ func (c *Checker) WhoIs(ctx context.Context, name, login string) []report.Group 
 	if len(e.Person.Groups) > 0 {
 		add("groups", report.Pass("%s", strings.Join(e.Person.Groups, ", ")))
 	}
-	return []report.Group{group}
+	return group
 }
 
 // askFor opens the directory for one name.
-func (d *directory) askFor(ctx context.Context, login string) (ldapauth.Whois, error) {
-	d.settings.Groups = true
-	opened, err := ldapauth.New(d.settings)
+func (d *Directory) askFor(ctx context.Context, login string) (ldapauth.Whois, error) {
+	d.Settings.Groups = true
+	opened, err := ldapauth.New(d.Settings)
 	if err != nil {
 		return ldapauth.Whois{}, err
 	}
@@ -85,10 +65,10 @@ func (d *directory) askFor(ctx context.Context, login string) (ldapauth.Whois, e
 }
 
 // describeEntry says which entry the name means.
-func (d *directory) describeEntry(who ldapauth.Whois, login string) report.Finding {
-	attributes := slices.Clone(d.settings.Schema.LoginAttributes)
+func (d *Directory) describeEntry(who ldapauth.Whois, login string) report.Finding {
+	attributes := slices.Clone(d.Settings.Schema.LoginAttributes)
 	if strings.Contains(login, "@") {
-		for _, name := range d.settings.Schema.AddressAttributes {
+		for _, name := range d.Settings.Schema.AddressAttributes {
 			if !slices.Contains(attributes, name) {
 				attributes = append(attributes, name)
 			}
@@ -105,7 +85,7 @@ func (d *directory) describeEntry(who ldapauth.Whois, login string) report.Findi
 		return report.Pass("%s, by its %s", who.Entries[0].DN, strings.Join(who.By, ", "))
 	case len(who.Outside) > 0:
 		return report.Fail("if they are to sign in, let user_filter select them",
-			"%s has the name, and user_filter %s does not select it", strings.Join(who.Outside, " and "), d.settings.Schema.UserFilter)
+			"%s has the name, and user_filter %s does not select it", strings.Join(who.Outside, " and "), d.Settings.Schema.UserFilter)
 	case !identity.ValidLogin(login):
 		return report.Fail("write the name as people type it", "this is no name that any directory is asked for")
 	}
@@ -114,13 +94,13 @@ func (d *directory) describeEntry(who ldapauth.Whois, login string) report.Findi
 }
 
 // describeAccount says whether the account is in order, and which attributes say that it is not.
-func (d *directory) describeAccount(e ldapauth.Entry) report.Finding {
+func (d *Directory) describeAccount(e ldapauth.Entry) report.Finding {
 	because := strings.Join(e.Because, ", ")
 	switch e.Account {
 	case identity.OK:
 		return report.Pass("in order")
 	case identity.NotInGroup:
-		return report.Fail("make the person a member, or correct required_group", "not in the required group %s", d.from.RequiredGroup)
+		return report.Fail("make the person a member, or correct required_group", "not in the required group %s", d.Section.RequiredGroup)
 	case identity.LockedForNow:
 		return report.Fail("wait, or unlock the account in the directory", "locked for a while after wrong passwords, unless that time has passed (%s)", because)
 	case identity.PasswordExpired:

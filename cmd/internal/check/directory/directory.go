@@ -1,4 +1,4 @@
-package check
+package directory
 
 import (
 	"cmp"
@@ -6,9 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"maps"
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -20,72 +17,35 @@ import (
 	"persona-sidecar/ldapauth/servers"
 )
 
-// directory is what is found out of one directory.
-type directory struct {
-	*Checker
-	name string
-	from config.Directory
+// Directory is one directory of a configuration, and what the steps have found out of it.
+type Directory struct {
+	Name     string
+	Section  config.Directory // of the configuration
+	Settings ldapauth.Config  // as the program has them
 
-	settings  ldapauth.Config // as the program has them
 	peers     []servers.Peer
 	answering bool
 	// sample is what some people look like, once some have been found.
 	sample ldapauth.Sample
 }
 
-// directory is one of the configuration's.
-func (c *Checker) directory(name string) (*directory, error) {
-	settings, err := c.Env.Directory(c.Config, c.hosts, name)
-	settings.Now, settings.Log, settings.Resolver = c.Now, c.Log, lookups{c.Resolver}
-	return &directory{Checker: c, name: name, from: c.Config.Directories[name], settings: settings}, err
-}
-
-// lookups are those of the program, with the words of this machine's resolver.
-type lookups struct{ network.Resolver }
-
-func (l lookups) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
-	return l.Addresses(ctx, host)
-}
-
-func (lookups) LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error) {
-	return net.DefaultResolver.LookupSRV(ctx, service, proto, name)
-}
-
-// Directories plans the steps for the directories of these names, for all without any.
-func (c *Checker) Directories(names ...string) []report.Group {
-	if len(names) == 0 {
-		names = slices.Sorted(maps.Keys(c.Config.Directories))
-	}
-	var groups []report.Group
-	for _, name := range names {
-		groups = append(groups, c.directoryGroup(name))
-	}
-	return groups
-}
-
-// directoryGroup checks one directory: each address of its servers by itself, because one
-// that is down hides behind one that answers.
-func (c *Checker) directoryGroup(name string) report.Group {
-	d, err := c.directory(name)
-	group := report.Group{Subject: "directory " + name}
-	if err != nil {
-		group.Steps = []report.Step{{Name: "preset", Run: func(context.Context) report.Finding { return report.Error("", err, correctSection) }}}
-		return group
-	}
-	group.Steps = append([]report.Step{
+// Group plans the steps: each address of the servers by itself, because one
+// that is down hides behind one that answers, then the people.
+func (d *Directory) Group() report.Group {
+	steps := []report.Step{
 		{Name: "reach", Run: d.reachServers},
 		{Name: "TLS", Run: d.checkEncryption},
 		{Name: "bind and base", Run: d.bindToServers},
-	}, d.peopleSteps()...)
-	return group
+	}
+	return report.Group{Subject: "directory " + d.Name, Steps: append(steps, d.peopleSteps()...)}
 }
 
 // lookTime is how long one address may take for all that is done there: there may be many.
 const lookTime = 5 * time.Second
 
 // reachServers looks at every address of every server, for the steps that follow too.
-func (d *directory) reachServers(ctx context.Context) report.Finding {
-	settings := d.settings
+func (d *Directory) reachServers(ctx context.Context) report.Finding {
+	settings := d.Settings
 	settings.Timeout = min(cmp.Or(settings.Timeout, lookTime), lookTime)
 	opened, err := ldapauth.New(settings)
 	if err != nil {
@@ -113,7 +73,7 @@ func (d *directory) reachServers(ctx context.Context) report.Finding {
 const soon = 30 * 24 * time.Hour
 
 // checkEncryption looks at how connections are encrypted, and at the certificates.
-func (d *directory) checkEncryption(context.Context) report.Finding {
+func (d *Directory) checkEncryption(context.Context) report.Finding {
 	var f report.Faults
 	var texts []string
 	for _, p := range d.peers {
@@ -121,7 +81,7 @@ func (d *directory) checkEncryption(context.Context) report.Finding {
 		of := ""
 		if len(p.Certificates) > 0 {
 			leaf = p.Certificates[0]
-			of = fmt.Sprintf("certificate for %s by %s, valid until %s", namesOf(leaf), issuer(leaf), leaf.NotAfter.UTC().Format(time.DateOnly))
+			of = fmt.Sprintf("certificate for %s by %s, valid until %s", namesOf(leaf), network.Issuer(leaf), leaf.NotAfter.UTC().Format(time.DateOnly))
 		}
 		switch {
 		case p.Failed == servers.StepConnect && leaf != nil:
@@ -132,15 +92,15 @@ func (d *directory) checkEncryption(context.Context) report.Finding {
 			f.Warn("use ldaps://, or start_tls: true", "%s: passwords cross the network in clear text", p.Server)
 		default:
 			text := tls.VersionName(p.TLS.Version) + ", " + of
-			if d.from.StartTLS && !strings.HasPrefix(p.Server, "ldaps:") {
+			if d.Section.StartTLS && !strings.HasPrefix(p.Server, "ldaps:") {
 				text = "StartTLS, " + text
 			}
 			if !slices.Contains(texts, text) {
 				texts = append(texts, text)
 			}
 			for _, certificate := range p.Certificates {
-				if left := certificate.NotAfter.Sub(d.Now()); left < soon {
-					f.Warn("have it issued anew: after that no one can sign in", "%s: the certificate of %s ends in %s", p.Server, certificate.Subject, inDays(left))
+				if left := certificate.NotAfter.Sub(d.Settings.Now()); left < soon {
+					f.Warn("have it issued anew: after that no one can sign in", "%s: the certificate of %s ends in %s", p.Server, certificate.Subject, report.InDays(left))
 				}
 			}
 		}
@@ -164,7 +124,7 @@ func namesOf(c *x509.Certificate) string {
 }
 
 // bindToServers tells what became of the service account at the servers that were reached.
-func (d *directory) bindToServers(context.Context) report.Finding {
+func (d *Directory) bindToServers(context.Context) report.Finding {
 	var f report.Faults
 	reached := 0
 	for _, p := range d.peers {
@@ -191,17 +151,17 @@ const (
 )
 
 // account is who searches.
-func (d *directory) account() string {
-	if d.from.BindDN == "" {
+func (d *Directory) account() string {
+	if d.Section.BindDN == "" {
 		return "an anonymous client"
 	}
-	return d.from.BindDN
+	return d.Section.BindDN
 }
 
 // bases are the entries below which everything is searched.
-func (d *directory) bases() string {
-	if slices.Contains(d.settings.BaseDNs, "") {
+func (d *Directory) bases() string {
+	if slices.Contains(d.Settings.BaseDNs, "") {
 		return "all of the server"
 	}
-	return strings.Join(d.settings.BaseDNs, " and ")
+	return strings.Join(d.Settings.BaseDNs, " and ")
 }

@@ -1,4 +1,4 @@
-package check
+package directory
 
 import (
 	"context"
@@ -23,13 +23,13 @@ const (
 )
 
 // peopleSteps look at some people, as the service account sees them.
-func (d *directory) peopleSteps() []report.Step {
+func (d *Directory) peopleSteps() []report.Step {
 	ofPeople := func(run func(schema.Schema) report.Finding) func(context.Context) report.Finding {
 		return func(context.Context) report.Finding {
 			if len(d.sample.People) == 0 {
 				return report.Skip("there are no people to look at")
 			}
-			return run(d.settings.Schema)
+			return run(d.Settings.Schema)
 		}
 	}
 	steps := []report.Step{
@@ -41,17 +41,17 @@ func (d *directory) peopleSteps() []report.Step {
 		{Name: "password time", Run: ofPeople(d.checkPasswordTime)},
 		{Name: "searches", Run: d.answered(d.timeSearches)},
 	}
-	if d.from.RequiredGroup != "" {
-		steps = append(steps, d.ask("required group", d.from.RequiredGroup, (*ldapauth.Directory).CheckRequiredGroup))
+	if d.Section.RequiredGroup != "" {
+		steps = append(steps, d.ask("required group", d.Section.RequiredGroup, (*ldapauth.Directory).CheckRequiredGroup))
 	}
-	if d.from.PasswordChange.Method != "" {
+	if d.Section.PasswordChange.Method != "" {
 		steps = append(steps, d.ask("password change", "the server offers it", (*ldapauth.Directory).CheckPasswordChange))
 	}
 	return steps
 }
 
 // ask is a step that asks the directory whether something is as it is configured, and says right when it is.
-func (d *directory) ask(step, right string, check func(*ldapauth.Directory, context.Context) error) report.Step {
+func (d *Directory) ask(step, right string, check func(*ldapauth.Directory, context.Context) error) report.Step {
 	return report.Step{Name: step, Run: d.answered(func(ctx context.Context, opened *ldapauth.Directory) report.Finding {
 		if err := check(opened, ctx); err != nil {
 			return report.Error("", err, lookAtItsLog)
@@ -61,12 +61,12 @@ func (d *directory) ask(step, right string, check func(*ldapauth.Directory, cont
 }
 
 // answered opens the directory for a step, once it is known that one of its servers answers.
-func (d *directory) answered(run func(context.Context, *ldapauth.Directory) report.Finding) func(context.Context) report.Finding {
+func (d *Directory) answered(run func(context.Context, *ldapauth.Directory) report.Finding) func(context.Context) report.Finding {
 	return func(ctx context.Context) report.Finding {
 		if !d.answering {
 			return report.Skip("the directory does not answer")
 		}
-		opened, err := ldapauth.New(d.settings)
+		opened, err := ldapauth.New(d.Settings)
 		if err != nil {
 			return report.Error("", err, correctSection)
 		}
@@ -76,19 +76,19 @@ func (d *directory) answered(run func(context.Context, *ldapauth.Directory) repo
 }
 
 // describePreset says where the knowledge of the directory comes from.
-func (d *directory) describePreset(context.Context) report.Finding {
-	s, name := d.settings.Schema, string(d.from.Preset)
+func (d *Directory) describePreset(context.Context) report.Finding {
+	s, name := d.Settings.Schema, string(d.Section.Preset)
 	switch {
-	case d.from.Preset == config.PresetCustom:
+	case d.Section.Preset == config.PresetCustom:
 	case s.Tried == "":
 		name += ", by documentation: it has not been tried against a real server"
 	default:
 		name += ", tried against " + s.Tried
 	}
-	if s.ClientCertificate && d.from.ClientCertFile == "" {
+	if s.ClientCertificate && d.Section.ClientCertFile == "" {
 		return report.Warn("set client_cert_file and client_key_file", "%s; its servers want a client certificate", name)
 	}
-	opened, err := ldapauth.New(d.settings)
+	opened, err := ldapauth.New(d.Settings)
 	if err != nil {
 		return report.Error("", err, correctSection)
 	}
@@ -100,20 +100,20 @@ func (d *directory) describePreset(context.Context) report.Finding {
 }
 
 // findPeople reads the sample that the next steps look at.
-func (d *directory) findPeople(ctx context.Context, opened *ldapauth.Directory) report.Finding {
+func (d *Directory) findPeople(ctx context.Context, opened *ldapauth.Directory) report.Finding {
 	var err error
 	if d.sample, err = opened.Sample(ctx, wantedSamples); err != nil {
 		return report.Error("", err, lookAtItsLog)
 	}
 	if d.sample.Read == 0 {
 		return report.Fail("look at base_dn, user_filter, and whether "+d.account()+" may read there",
-			"no entry below %s matches user_filter %s", d.bases(), d.settings.Schema.UserFilter)
+			"no entry below %s matches user_filter %s", d.bases(), d.Settings.Schema.UserFilter)
 	}
-	return report.Pass("%s; user_filter is %s", report.Counted(d.sample.Read, "entry")+" read", d.settings.Schema.UserFilter)
+	return report.Pass("%s; user_filter is %s", report.Counted(d.sample.Read, "entry")+" read", d.Settings.Schema.UserFilter)
 }
 
 // checkIDs looks at what identifies people.
-func (d *directory) checkIDs(s schema.Schema) report.Finding {
+func (d *Directory) checkIDs(s schema.Schema) report.Finding {
 	var without []ldapauth.Entry
 	for _, e := range d.sample.People {
 		if e.NoID != nil {
@@ -132,12 +132,12 @@ func (d *directory) checkIDs(s schema.Schema) report.Finding {
 }
 
 // sampleAddresses shows some addresses, or why there are none.
-func (d *directory) sampleAddresses(s schema.Schema) report.Finding {
+func (d *Directory) sampleAddresses(s schema.Schema) report.Finding {
 	switch {
 	case s.SelfService && !s.MailIsAdminOnly:
 		return report.Fail("forbid it in the directory's settings, then set mail_is_admin_only: true",
 			"with the preset %s no address counts: people can write their own mail attribute there", s.Name)
-	case len(d.settings.Domains) == 0:
+	case len(d.Settings.Domains) == 0:
 		return report.Warn("name it as the directory of a domain, or remove it", "no domain of the configuration uses this directory, so no address can be certified")
 	case !slices.ContainsFunc(d.sample.People, func(e ldapauth.Entry) bool { return e.NoID == nil }):
 		return report.Skip("no one can be identified")
@@ -181,7 +181,7 @@ func (d *directory) sampleAddresses(s schema.Schema) report.Finding {
 	}
 	if len(foreign) > 0 {
 		f.Fail(fmt.Sprintf("if these people are to sign in, name their mail domain: certifies: [%s]", strings.Join(foreign, ", ")),
-			"there are addresses of %s, and this directory is for %s", strings.Join(foreign, ", "), strings.Join(d.settings.Domains, ", "))
+			"there are addresses of %s, and this directory is for %s", strings.Join(foreign, ", "), strings.Join(d.Settings.Domains, ", "))
 	}
 	if len(hidden) > 0 {
 		f.Fail("let "+d.account()+" search by these attributes, and look at ignore_holders", "a search for these addresses does not find their own entries: %s", few(hidden))
@@ -204,7 +204,7 @@ func othersOf(e ldapauth.Entry, v mailbox.Value) []string {
 }
 
 // checkStates tells which attributes of the state of accounts can be seen.
-func (d *directory) checkStates(s schema.Schema) report.Finding {
+func (d *Directory) checkStates(s schema.Schema) report.Finding {
 	if len(s.Account) == 0 && s.DisabledFilter == "" {
 		return report.Pass("the preset knows no attribute of it: only the next bind refuses")
 	}
@@ -233,7 +233,7 @@ func (d *directory) checkStates(s schema.Schema) report.Finding {
 }
 
 // checkPasswordTime looks whether a changed password can end sessions.
-func (d *directory) checkPasswordTime(s schema.Schema) report.Finding {
+func (d *Directory) checkPasswordTime(s schema.Schema) report.Finding {
 	name := s.PasswordTime
 	count := d.sample.Seen[strings.ToLower(name)]
 	switch {
@@ -253,7 +253,7 @@ func (d *directory) checkPasswordTime(s schema.Schema) report.Finding {
 }
 
 // timeSearches measures what each sign-in searches for.
-func (d *directory) timeSearches(ctx context.Context, opened *ldapauth.Directory) report.Finding {
+func (d *Directory) timeSearches(ctx context.Context, opened *ldapauth.Directory) report.Finding {
 	id := ""
 	if len(d.sample.People) > 0 {
 		id = d.sample.People[0].Person.ID
