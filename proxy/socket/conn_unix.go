@@ -66,7 +66,7 @@ func (d *direction) write(fd uintptr) bool {
 }
 
 // waits reports whether the call is to be made again when the socket is ready.
-func (d *direction) waits() bool { return d.err == syscall.EAGAIN || d.err == syscall.EINTR } //nolint:errorlint // as Read returns it
+func (d *direction) waits() bool { return d.err == syscall.EAGAIN } //nolint:errorlint // as Read returns it
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {

@@ -47,7 +47,7 @@ func sightOf(of net.Conn) *sight {
 		}
 		s.buffers.Put(s.buf)
 		s.buf = nil
-		return !errors.Is(s.err, syscall.EAGAIN) && !errors.Is(s.err, syscall.EINTR)
+		return !errors.Is(s.err, syscall.EAGAIN)
 	}
 	s.ask = func(fd uintptr) bool {
 		if len(s.unsent) == 0 {
@@ -58,7 +58,7 @@ func sightOf(of net.Conn) *sight {
 		}
 		n, err := socket.Write(int(fd), s.unsent)
 		if n < len(s.unsent) {
-			if s.unsent = s.unsent[n:]; !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EINTR) {
+			if s.unsent = s.unsent[n:]; !errors.Is(err, syscall.EAGAIN) {
 				s.err = err
 			}
 			return true
