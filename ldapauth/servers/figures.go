@@ -123,6 +123,9 @@ func (f *figures) end(p purpose, took time.Duration, err error) {
 	f.countLocked(p, took, err)
 	if err == nil || answered(err) {
 		const weight = 8
+		if f.usually[p] == 0 { // the first is all that is known
+			f.usually[p] = took
+		}
 		f.usually[p] += (took - f.usually[p]) / weight
 	}
 }

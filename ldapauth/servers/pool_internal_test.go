@@ -38,3 +38,34 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestPatience: a directory whose binds take long, as with an expensive hash, is not taken for silent.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	srv := &server{}
+	answer := func(took time.Duration, err error) {
+		srv.figures.begin(bindConn)
+		srv.figures.end(bindConn, took, err)
+	}
+	for _, c := range []struct {
+		took time.Duration
+		err  error
+		want time.Duration
+	}{
+		{0, nil, leastPatience}, {time.Minute, &silentError{}, leastPatience}, {1500 * time.Millisecond, nil, 6 * time.Second}, {1500 * time.Millisecond, nil, 6 * time.Second},
+	} {
+		answer(c.took, c.err)
+		if got := srv.patience(bindConn); got != c.want {
+			t.Errorf("after %v, %v: %v, want %v", c.took, c.err, got, c.want)
+		}
+	}
+	for range 100 {
+		answer(time.Millisecond, nil)
+	}
+	if got := srv.patience(bindConn); got != leastPatience {
+		t.Errorf("after quick answers: %v", got)
+	}
+	if got := srv.patience(searchConn); got != leastPatience {
+		t.Errorf("of searches: %v", got)
+	}
+}
