@@ -72,6 +72,12 @@ func (n *names) count(name string) {
 	n.asked[name]++
 }
 
+func (n *names) lookups(name string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked[name]
+}
+
 func (n *names) set(host string, addresses ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

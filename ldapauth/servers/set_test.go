@@ -158,6 +158,25 @@ func TestSilentPool(t *testing.T) {
 	}
 }
 
+// TestSilentPoolOfSeveral: where there is another server it is asked meanwhile, and a look at once shows that the first is
+// well but for its old connections.
+func TestSilentPoolOfSeveral(t *testing.T) {
+	t.Parallel()
+	cfg, first, second := pair(t)
+	set := open(t, cfg)
+	if err := signIn(set); err != nil {
+		t.Fatal(err)
+	}
+	first.Silence()
+	if err := signIn(set); err != nil {
+		t.Fatal(err)
+	}
+	if second.Open() == 0 {
+		t.Error("the second server was not asked")
+	}
+	eventually(t, "the first is up without another call", func() bool { return stats(set, first.Address()).Up })
+}
+
 // TestPoolCutWhileIdle: no password is sent on a connection that the server has closed.
 func TestPoolCutWhileIdle(t *testing.T) {
 	t.Parallel()
