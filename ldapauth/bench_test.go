@@ -24,6 +24,9 @@ import (
 func BenchmarkSignIn(b *testing.B) {
 	s := sharedSlapd(b)
 	d := open(b, config(s))
+	if err := d.Ping(b.Context()); err != nil {
+		b.Fatal(err)
+	}
 	for _, workers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("at=%d", workers), func(b *testing.B) {
 			plain := newPlainClient(b, s, min(workers, ldapauth.DefaultMaxBinds))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -33,6 +34,7 @@ type Directory struct {
 	withGroups []string
 	people     []string // where they are: the base DNs, or below
 	windows    windowsDomains
+	learned    atomic.Pointer[learned]
 
 	account   *account.Reader
 	servers   *servers.Set
@@ -213,7 +215,7 @@ func (d *Directory) SessionLifetime() time.Duration {
 }
 
 // Ping asks whether the directory answers the service account and holds the
-// base DNs. The error has a hint.
+// base DNs. Now and then it also learns which address attributes the server has. The error has a hint.
 func (d *Directory) Ping(ctx context.Context) error {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
@@ -228,6 +230,7 @@ func (d *Directory) Ping(ctx context.Context) error {
 	if err != nil {
 		return d.failure(fmt.Errorf("reading the base: %w", err))
 	}
+	d.learn(ctx)
 	return nil
 }
 

@@ -114,3 +114,36 @@ func (r *recorder) serve(t *testing.T) string {
 	})
 	return serve(t, mux)
 }
+
+// Address attributes that the server's schema lacks are not asked for, once a ping has read it.
+func TestAbsentAttributes(t *testing.T) {
+	t.Parallel()
+	asked := recorder{answer: map[string][]string{
+		"entryUUID": {"0123456789abcdef"}, "uid": {"jdoe"}, "mail": {"jdoe@example.test"}, "subschemaSubentry": {"cn=Subschema"},
+		"attributeTypes": {
+			"( 1.3.6.1.1.16.4 NAME 'entryUUID' EQUALITY UUIDMatch )", "( 2.5.4.0 NAME 'objectClass' DESC 'the NAME of it' )",
+			"( 0.9.2342.19200300.100.1.3 NAME ( 'mail' 'rfc822Mailbox' ) DESC 'x' )", "( 1.2 NAME 'MAILLOCALADDRESS' X-ORIGIN 'zimbraMailAlias' )", "( 1.3 )", "", "( 1.4 NAME '",
+		},
+	}}
+	cfg := faultyConfig(asked.serve(t))
+	d := open(t, cfg)
+	signInAs := func() string {
+		t.Helper()
+		asked.take()
+		wantStatus(t, signIn(t, d, "jdoe", ldaptest.Password), identity.OK, true)
+		return asked.take()
+	}
+	if text := signInAs(); strings.Count(text, "zimbraMailAlias") != 3 || strings.Count(text, "mailLocalAddress") != 3 {
+		t.Errorf("before the schema is known: %s", text)
+	}
+	if err := d.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text := signInAs(); contains(text, "zimbraMailAlias") || strings.Count(text, "mailLocalAddress") != 3 || !contains(text, "(mail=jdoe@example.test)") {
+		t.Errorf("with the schema: %s", text)
+	}
+	asked.take()
+	if err := d.Ping(t.Context()); err != nil || strings.Count(asked.take(), "search") != 1 {
+		t.Errorf("the schema is read at every ping, %v", err)
+	}
+}

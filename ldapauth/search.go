@@ -3,6 +3,7 @@ package ldapauth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +73,9 @@ func (d *Directory) searchBelow(ctx context.Context, bases []string, filter stri
 
 // searchOne looks below one base. Aliases are never dereferenced, referrals never followed.
 func (d *Directory) searchOne(ctx context.Context, base, filter string, attributes []string) (found, error) {
+	if absent := d.absent(); len(absent) > 0 {
+		attributes = slices.DeleteFunc(slices.Clone(attributes), func(name string) bool { return slices.Contains(absent, name) })
+	}
 	req := &ldap.SearchRequest{
 		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		SizeLimit: 2, TimeLimit: servers.SecondsLeft(ctx), Filter: filter, Attributes: attributes,
@@ -117,8 +121,9 @@ func (d *Directory) byID(id string) string {
 // holder.
 func (d *Directory) holderFilter(addresses ...browserid.Address) string {
 	var terms []string
+	absent := d.absent()
 	for _, address := range addresses {
-		for _, spelling := range d.mailboxes.Spellings(address) {
+		for _, spelling := range d.mailboxes.Spellings(address, absent) {
 			terms = append(terms, equals(spelling.Attribute, spelling.Value))
 		}
 	}

@@ -156,8 +156,11 @@ func TestSpellings(t *testing.T) {
 		{Attribute: "proxyAddresses", Value: "smtp:ann@xn--bcher-kva.example"},
 		{Attribute: "proxyAddresses", Value: "smtp:ann@bücher.example"},
 	}
-	if got := reader.Spellings(address); !slices.Equal(got, want) {
+	if got := reader.Spellings(address, nil); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
+	}
+	if got := reader.Spellings(address, []string{"mail"}); !slices.Equal(got, want[4:]) {
+		t.Errorf("without mail: %q", got)
 	}
 }
 

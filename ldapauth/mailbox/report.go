@@ -130,14 +130,18 @@ func (r *Reader) Read(values func(attribute string) []string) Report {
 type Spelling struct{ Attribute, Value string }
 
 // Spellings returns what a search must look for to find every holder of an address: an attribute's equality rule
-// ignores case, but does not know that an A-label and its Unicode form are one domain.
-func (r *Reader) Spellings(address browserid.Address) []Spelling {
+// ignores case, but does not know that an A-label and its Unicode form are one domain. Attributes in absent, which no
+// entry can have, are left out.
+func (r *Reader) Spellings(address browserid.Address, absent []string) []Spelling {
 	values := []string{address.String()}
 	if readable := unicodeDomain(address.Domain()); readable != address.Domain() {
 		values = append(values, address.Local()+"@"+readable)
 	}
 	spellings := make([]Spelling, 0, 2*len(values)*len(r.attributes))
 	for _, a := range r.attributes {
+		if slices.Contains(absent, a.name) {
+			continue
+		}
 		for _, value := range values {
 			if !a.prefixed {
 				spellings = append(spellings, Spelling{Attribute: a.name, Value: value})

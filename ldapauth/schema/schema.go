@@ -37,6 +37,9 @@ type Schema struct {
 	// (as all of mail's kind have): a second holder is found by a search. Values may have the prefix
 	// smtp:, which Exchange writes; those with another prefix are not e-mail addresses.
 	AddressAttributes []string `yaml:"address_attributes"`
+	// WholeSchema says that the server publishes every attribute that an entry can have: address attributes
+	// that its schema lacks need not be asked for.
+	WholeSchema bool `yaml:"whole_schema"`
 	// SelfService says that people may write their mail attribute by themselves unless an administrator
 	// has forbidden it: addresses count only when MailIsAdminOnly.
 	SelfService     bool `yaml:"self_service"`
