@@ -65,10 +65,16 @@ func (d *Directory) meaning(ctx context.Context, login string) meaning {
 	if isAddress {
 		terms = append(terms, d.holderFilter(address))
 	}
+	var ofAddress []string
 	for _, attribute := range d.cfg.Schema.LoginAttributes {
-		if !isAddress || !contains(d.cfg.Schema.AddressAttributes, attribute) { // else it is in holderFilter
+		if contains(d.cfg.Schema.AddressAttributes, attribute) {
+			ofAddress = append(ofAddress, equals(attribute, login))
+		} else {
 			terms = append(terms, equals(attribute, login))
 		}
+	}
+	if !isAddress && (len(terms) == 0 || strings.Contains(login, "@")) { // one in a form that counts for no one
+		terms = append(terms, ofAddress...)
 	}
 	if account, domain, principal := splitWindowsName(login); account != "" && d.cfg.Schema.WindowsNames && contains(d.cfg.Schema.LoginAttributes, attrAccountName) {
 		known := d.windowsDomains(ctx)

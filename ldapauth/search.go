@@ -138,4 +138,9 @@ func equals(attribute, value string) string {
 	return "(" + attribute + "=" + ldap.EscapeFilter(value) + ")"
 }
 
-func anyOf(terms []string) string { return "(|" + strings.Join(terms, "") + ")" }
+func anyOf(terms []string) string {
+	if len(terms) == 1 {
+		return terms[0]
+	}
+	return "(|" + strings.Join(terms, "") + ")"
+}
