@@ -160,7 +160,7 @@ func TestCheckOfAPerson(t *testing.T) {
 		"another person's address": {"victor@example.test", "bob", ldaptest.Password, 2, []string{
 			"✗ addresses               victor@example.test is not among the addresses of Bob", "✗ certificate             403 not_your_address", "✓ sign-out ",
 		}},
-		"must change the password": {"carol@example.test", "", ldaptest.Password, 1, []string{"✗ sign-in                 403: Your password has expired and must be changed"}},
+		"must change the password": {"carol@example.test", "", ldaptest.Password, 1, []string{"✗ sign-in                 403: Your password must be changed first"}},
 		"no password":              {"alice@example.test", "", "", 1, []string{"✗ password                it is empty", "– sign-in "}},
 		"signed for elsewhere":     {"a@away.test", "", "secret", 1, []string{"✗ authority               away.test delegates to elsewhere.test, and that is not", "types no password anywhere but"}},
 		"disabled":                 {"a@old.test", "", "secret", 1, []string{"✗ authority               old.test is disabled by the configuration"}},

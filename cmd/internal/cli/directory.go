@@ -40,7 +40,6 @@ func directoryCheck(ctx context.Context, sh shell, flags *flag.FlagSet, args []s
 func directoryWhois(ctx context.Context, sh shell, flags *flag.FlagSet, args []string) error {
 	path, asJSON := configFlag(flags), jsonFlag(flags)
 	directory := flags.String("directory", "", "`name` of the directory, where the configuration has several")
-	var login string
 	plan := func() ([]checkreport.Group, error) {
 		names, err := parseMixed(sh, flags, args)
 		if err != nil {
@@ -49,7 +48,7 @@ func directoryWhois(ctx context.Context, sh shell, flags *flag.FlagSet, args []s
 		if len(names) != 1 {
 			return nil, wrong("directory whois: one name is looked for at a time", "persona directory whois LOGIN")
 		}
-		login = names[0]
+		login := names[0]
 		var wanted []string
 		if *directory != "" {
 			wanted = []string{*directory}

@@ -1,7 +1,10 @@
 package cli_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -58,5 +61,12 @@ directories:
 				t.Errorf("%s shows a password", test.command)
 			}
 		}
+	}
+	// No attempt was counted, neither there nor here.
+	if failures := slapd.Attribute(ldaptest.PersonDN("alice"), "pwdFailureTime"); len(failures) > 0 {
+		t.Errorf("the directory counts attempts: %q", failures)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "state")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the state directory was touched: %v", err)
 	}
 }
