@@ -117,8 +117,10 @@ func (d *Directory) describe(change *identity.PasswordChange, refused error, old
 		log = d.log.Error()
 	}
 	// A server that quotes what it was sent would have it shown and logged.
-	if strings.Contains(change.Words, old) || strings.Contains(change.Words, changed) {
-		change.Words = ""
+	for _, secret := range []string{old, changed} {
+		if strings.Contains(change.Words, secret) || strings.Contains(change.Words, norm.NFC.String(secret)) {
+			change.Words = ""
+		}
 	}
 	log = log.Str("id", change.Person.ID).Str("outcome", string(change.Outcome)).Str("reason", change.Words)
 	if answer != nil {
