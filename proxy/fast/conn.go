@@ -292,10 +292,10 @@ func (w *watch) tick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.armed = false
-	switch {
-	case w.life == nil:
+	switch w.life {
+	case nil:
 		w.since = nil
-	case w.life == w.since:
+	case w.since:
 		w.due = true
 		w.read()
 	default:

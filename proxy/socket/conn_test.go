@@ -132,7 +132,7 @@ func TestErrors(t *testing.T) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
 			var told net.Error
-			if timeout := errors.As(err, &told) && told.Timeout(); timeout != (test.want == os.ErrDeadlineExceeded) {
+			if timeout := errors.As(err, &told) && told.Timeout(); timeout != errors.Is(test.want, os.ErrDeadlineExceeded) {
 				t.Errorf("%v is a timeout: %t", err, timeout)
 			}
 		})

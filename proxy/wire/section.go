@@ -69,16 +69,17 @@ func ParseFields(fields Fields, text string) (_ Fields, bare bool, err error) {
 			return fields, bare, nil
 		}
 		text = rest
-		name, value, found := strings.Cut(line, ":")
+		colon := strings.IndexByte(line, ':')
+		name := line[:max(colon, 0)]
 		switch {
 		case line[0] == ' ' || line[0] == '\t':
 			return fields, bare, &Error{"a field line continues the one before", "such lines are not to be sent any more (RFC 9112, section 5.2)"}
-		case !found:
+		case colon < 0:
 			return fields, bare, &Error{"a field line has no colon", "a line is a name, a colon and a value (RFC 9112, section 5)"}
 		case !IsToken(name):
 			return fields, bare, &Error{"the name of a field is no token", "a name holds letters, digits and a few marks, no space (RFC 9110, section 5.1)"}
 		}
-		value = trim(value)
+		value := trim(line[colon+1:])
 		if !IsText(value) {
 			return fields, bare, &Error{"the value of " + name + " holds a control character", "a value holds neither CR nor NUL nor any other control character (RFC 9110, section 5.5)"}
 		}
@@ -101,7 +102,10 @@ func trim(s string) string {
 // cutLine returns a line without its end, what follows it, and whether CRLF ended
 // it.
 func cutLine(text string) (line, rest string, crlf bool) {
-	line, rest, _ = strings.Cut(text, "\n")
+	line = text
+	if end := strings.IndexByte(text, '\n'); end >= 0 {
+		line, rest = text[:end], text[end+1:]
+	}
 	if n := len(line) - 1; n >= 0 && line[n] == '\r' {
 		return line[:n], rest, true
 	}
