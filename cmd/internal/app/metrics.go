@@ -145,19 +145,19 @@ type states struct {
 func newStates(health *health, refresh func(), certificates func() []certs.Status, current func() *generation) *states {
 	of := []string{"directory", "server", "address"}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(namespace+"_directory_"+name, help, labels, nil)
+		return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
 	}
 	return &states{
 		health: health, refresh: refresh, certificates: certificates, current: current,
-		serverUp: desc("server_up",
+		serverUp: desc("directory_server_up",
 			"1 while the directory's server at this address is asked, 0 while it is passed over.", of...),
-		serverConnections: desc("server_connections",
+		serverConnections: desc("directory_server_connections",
 			"Connections to the directory's server.", append(of, "operation", "state")...),
-		serverTime: desc("server_request_duration_seconds",
+		serverTime: desc("directory_server_request_duration_seconds",
 			"Time that the server took for an operation, or to fail.", append(of, "operation")...),
-		serverErrors: desc("server_errors_total",
+		serverErrors: desc("directory_server_errors_total",
 			"Operations that the server did not do, and connections that were not made.", append(of, "cause")...),
-		waiting: desc("operations_waiting",
+		waiting: desc("directory_operations_waiting",
 			"Operations that wait for one of the bounded connections.", "directory", "operation"),
 		degraded: prometheus.NewDesc(namespace+"_degraded",
 			"1 while a part that the program depends on does not work; /readyz has the cause.", []string{"part", "name"}, nil),
