@@ -103,7 +103,7 @@ func TestPasswordNotChanged(t *testing.T) {
 		"too long":     {"alice", password, strings.Repeat("x", 1025), strings.Repeat("x", 1025), nil, 422, "too long", []string{"new", "again"}},
 		"rejected": {"alice", password, changed, changed, func(a *idptest.Account) {
 			a.NewPassword, a.Words = identity.Rejected, "Password <b>fails</b>\x1b[31m quality \u202echecks"+strings.Repeat("!", 300)
-		}, 422, "The directory says: <q>Password &lt;b&gt;fails&lt;/b&gt;\ufffd[31m quality \ufffdchecks!!!", []string{"new", "again"}},
+		}, 422, "The directory says: <q dir=\"auto\">Password &lt;b&gt;fails&lt;/b&gt;\ufffd[31m quality \ufffdchecks!!!", []string{"new", "again"}},
 		"unwilling":   {"alice", password, changed, changed, func(a *idptest.Account) { a.NewPassword = identity.Unwilling }, 422, "cannot be changed now", nil},
 		"forbidden":   {"alice", password, changed, changed, func(a *idptest.Account) { a.NewPassword = identity.Forbidden }, 422, "may not change", nil},
 		"unsupported": {"alice", password, changed, changed, func(a *idptest.Account) { a.NewPassword = identity.Unsupported }, 422, "does not let passwords be changed here", nil},
@@ -257,6 +257,9 @@ func TestBrowserPasswordChange(t *testing.T) {
 		t.Errorf("the page says %s", got)
 	}
 	n.photograph("password-rejected")
+	n.js(`document.documentElement.dir = "rtl"; ""`)
+	n.photograph("password-rejected-right-to-left")
+	n.js(`document.documentElement.dir = "ltr"; ""`)
 	n.directory.Change("alice-id", func(a *idptest.Account) { a.NewPassword = identity.NotTried })
 	n.until(`document.activeElement.id === "old"`)
 	n.do(chromedp.KeyEvent(password), tab, chromedp.KeyEvent(changed), tab, chromedp.KeyEvent(changed), idptest.Press("\r"))
