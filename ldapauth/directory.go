@@ -14,6 +14,7 @@ import (
 	"persona-sidecar/ldapauth/mailbox"
 	"persona-sidecar/ldapauth/servers"
 
+	"github.com/go-ldap/ldap/v3"
 	"github.com/rs/zerolog"
 	"golang.org/x/text/unicode/norm"
 )
@@ -222,7 +223,13 @@ func (d *Directory) Ping(ctx context.Context) error {
 	began := time.Now()
 	var err error
 	for _, base := range d.cfg.BaseDNs {
-		if err = d.servers.Ping(ctx, base); err != nil {
+		if err = d.servers.Ping(ctx, base); err == nil && base == "" { // which every server has, but few search below it
+			_, err = d.servers.Search(ctx, &ldap.SearchRequest{
+				Scope: ldap.ScopeWholeSubtree, SizeLimit: 1, TimeLimit: servers.SecondsLeft(ctx),
+				Filter: equals(d.cfg.Schema.LoginAttributes[0], "no one has this name"), Attributes: []string{"1.1"},
+			})
+		}
+		if err != nil {
 			break
 		}
 	}

@@ -269,6 +269,7 @@ func TestMisconfiguration(t *testing.T) {
 		"anonymous search":        {s, func(c *ldapauth.Config) { c.BindDN, c.BindPassword = "", "" }, "base_dn"},
 		"no such base":            {s, func(c *ldapauth.Config) { c.BaseDNs = []string{"ou=nowhere,dc=example,dc=test"} }, "of ou=nowhere,dc=example,dc=test there is dc=example,dc=test and no more"},
 		"base not held there":     {s, func(c *ldapauth.Config) { c.BaseDNs = []string{"dc=elsewhere,dc=test"} }, "check base_dn: dc=elsewhere,dc=test is not there"},
+		"empty base":              {s, func(c *ldapauth.Config) { c.BaseDNs = []string{""} }, "global catalogue"},
 		"an id that no entry has": {s, func(c *ldapauth.Config) { c.Schema.ID.Attribute = "employeeNumber" }, "check id_attribute"},
 		"no server there":         {s, func(c *ldapauth.Config) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "is the directory running"},
 	} {

@@ -126,6 +126,9 @@ func searchHint(err error, base string) string {
 	if e.MatchedDN != "" { // RFC 4511 section 4.1.9: the last entry on the way that is there
 		return "check base_dn: of " + base + " there is " + e.MatchedDN + " and no more, or bind_dn may not read the rest"
 	}
+	if base == "" {
+		return "check base_dn: the empty one is for a global catalogue, at port 3269 or 3268"
+	}
 	return "check base_dn: " + base + " is not there, or bind_dn may not read it"
 }
 
