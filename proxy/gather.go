@@ -37,7 +37,7 @@ type room [48 << 10]byte
 
 // gathered is what the connections of a server share.
 type gathered struct {
-	rooms sync.Pool
+	spare sync.Pool
 	cut   atomic.Bool // connections are closed without their last bytes
 }
 
@@ -56,7 +56,7 @@ func (c *gather) Write(p []byte) (int, error) {
 	for taken := 0; taken < len(p) && c.err == nil; {
 		if c.held == nil {
 			var pooled bool
-			if c.held, pooled = c.kept.rooms.Get().(*room); !pooled {
+			if c.held, pooled = c.kept.spare.Get().(*room); !pooled {
 				c.held = new(room)
 			}
 		}
@@ -99,7 +99,7 @@ func (c *gather) write() {
 			_ = c.Conn.Close() // the server notices, because it reads
 		}
 	}
-	c.kept.rooms.Put(c.held)
+	c.kept.spare.Put(c.held)
 	c.held, c.used = nil, 0
 }
 
