@@ -93,7 +93,7 @@ func (d *Directory) describeEntry(who ldapauth.Whois, login string) report.Findi
 		"no entry below %s has the name in %s", d.bases(), logins)
 }
 
-// describeAccount says whether the account is in order, and which attributes say that it is not.
+// describeAccount tells if the account is in order, and which attributes say that it is not.
 func (d *Directory) describeAccount(e ldapauth.Entry) report.Finding {
 	because := strings.Join(e.Because, ", ")
 	switch e.Account {
