@@ -3,6 +3,7 @@ package ldapauth_test
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ type faulty struct {
 	mu           sync.Mutex
 	search, bind int
 	url          string
-	entries      []map[string][]string // that every search finds, each with its dn
+	entries      []map[string][]string // that every search finds below its base, each with its dn
 }
 
 // hold replaces the entries.
@@ -66,6 +67,9 @@ func startFaulty(t *testing.T) *faulty {
 		for _, entry := range entries {
 			if code != ldap.LDAPResultSuccess {
 				break
+			}
+			if m, err := r.GetSearchMessage(); err == nil && !strings.HasSuffix(entry["dn"][0], m.BaseDN) {
+				continue
 			}
 			_ = w.Write(r.NewSearchResponseEntry(entry["dn"][0], gldap.WithAttributes(entry)))
 		}

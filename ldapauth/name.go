@@ -15,16 +15,27 @@ import (
 
 // meaning is what a typed name may stand for.
 type meaning struct {
-	login   string
-	filter  string   // true for an entry that has the name, one of the people or not
-	bases   []string // where such people are
-	account bool     // the filter takes name@dns.domain for an account name, too
+	login  string
+	filter string   // true for an entry that has the name, one of the people or not
+	bases  []string // where such people are
+	domain []string // set where the filter takes name@dns.domain for an account name, too: where that domain is
 }
 
 // named returns the people that a typed name means, two at most.
 func (d *Directory) named(ctx context.Context, m meaning, attributes []string) (found, error) {
 	f, err := d.searchBelow(ctx, m.bases, "(&"+d.cfg.Schema.UserFilter+m.filter+")", attributes)
-	if !m.account || f.more || len(f.entries) != 2 {
+	if m.domain == nil {
+		return f, err
+	}
+	f.entries = slices.DeleteFunc(f.entries, func(e entry) bool { // the account of that name in another domain
+		dn, err := ldap.ParseDN(e.DN)
+		inside := err == nil && slices.ContainsFunc(m.domain, func(base string) bool {
+			place, err := ldap.ParseDN(base)
+			return err == nil && contain(place, dn)
+		})
+		return !inside && len(d.has(e, m.login)) == 0
+	})
+	if f.more || len(f.entries) != 2 {
 		return f, err
 	}
 	// It is the userPrincipalName or address of one and the account name of another. Active Directory itself takes
@@ -77,16 +88,20 @@ func (d *Directory) meaning(ctx context.Context, login string) meaning {
 		terms = append(terms, ofAddress...)
 	}
 	if account, domain, principal := splitWindowsName(login); account != "" && d.cfg.Schema.WindowsNames && contains(d.cfg.Schema.LoginAttributes, attrAccountName) {
-		known := d.windowsDomains(ctx)
-		i := slices.IndexFunc(known, func(w windowsDomain) bool {
-			return strings.EqualFold(w.dns, domain) || strings.EqualFold(w.netBIOS, domain)
-		})
-		if i >= 0 {
-			terms = append(terms, equals(attrAccountName, account))
-			m.account = principal
+		var bases []string // several base DNs may lie in one domain
+		for _, w := range d.windowsDomains(ctx) {
+			if strings.EqualFold(w.dns, domain) || strings.EqualFold(w.netBIOS, domain) {
+				bases = append(bases, w.base)
+			}
 		}
-		if i >= 0 && !principal {
-			m.bases = []string{known[i].base}
+		if bases != nil {
+			terms = append(terms, equals(attrAccountName, account))
+		}
+		switch {
+		case bases != nil && principal:
+			m.domain = bases
+		case bases != nil:
+			m.bases = bases
 		}
 	}
 	m.filter = anyOf(terms)

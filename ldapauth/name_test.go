@@ -52,6 +52,60 @@ func TestPrincipalNameOfTwoPeople(t *testing.T) {
 	}
 }
 
+// A name in a domain means no account of another domain, and one of any base DN in its own.
+func TestNameInADomain(t *testing.T) {
+	t.Parallel()
+	joe := map[string][]string{
+		"dn": {"cn=joe,dc=b,dc=test"}, "objectGUID": {strings.Repeat("a", 16)}, "sAMAccountName": {"joe"}, "userPrincipalName": {"j@other.test"},
+	}
+	const id = "61616161-6161-6161-6161-616161616161"
+	for _, test := range []struct {
+		login, want string
+		bases       []string
+	}{
+		{"joe@a.test", "", []string{"dc=a,dc=test", "dc=b,dc=test"}},
+		{`a\joe`, "", []string{"dc=a,dc=test", "dc=b,dc=test"}},
+		{"joe@b.test", id, []string{"dc=a,dc=test", "dc=b,dc=test"}},
+		{`b\joe`, id, []string{"dc=a,dc=test", "dc=b,dc=test"}},
+		{"j@other.test", id, []string{"dc=a,dc=test", "dc=b,dc=test"}},
+		{`b\joe`, id, []string{"ou=staff,dc=b,dc=test", "cn=joe,dc=b,dc=test"}},
+		{"joe@b.test", id, []string{"ou=staff,dc=b,dc=test", "cn=joe,dc=b,dc=test"}},
+	} {
+		f := startFaulty(t)
+		f.hold(joe)
+		cfg := faultyConfig(f.url)
+		cfg.Schema, cfg.BaseDNs = preset("activedirectory"), test.bases
+		found := ""
+		signInThrough(t, open(t, cfg), func(id string) bool { found = id; return false }, test.login, "secret")
+		if found != test.want {
+			t.Errorf("%s below %v: found %q, want %q", test.login, test.bases, found, test.want)
+		}
+	}
+}
+
+// What the directory counts is counted before it: once more for a second form.
+func TestPasswordFormsAreCounted(t *testing.T) {
+	t.Parallel()
+	seen := &observed{}
+	cfg := config(sharedSlapd(t))
+	cfg.Observe = seen.observe
+	d := open(t, cfg)
+	for _, change := range []bool{false, true} {
+		asked := 0
+		once := func(string) bool { asked++; return asked == 1 }
+		var res identity.Result
+		if wrong := norm.NFD.String("ä"); change {
+			res = changePassword(t, d, "uma", wrong, newPassword, once).Result
+		} else {
+			res = signInThrough(t, d, once, "uma", wrong)
+		}
+		wantStatus(t, res, identity.Throttled, false)
+		if diff := cmp.Diff([]string{"search ok", "bind refused"}, seen.take()); diff != "" || asked != 2 {
+			t.Errorf("asked %d times (-want +got):\n%s", asked, diff)
+		}
+	}
+}
+
 // A directory counts a second try only for a password that was typed in another form than NFC.
 func TestPasswordForms(t *testing.T) {
 	t.Parallel()
