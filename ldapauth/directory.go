@@ -130,7 +130,10 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 	v, err := d.bind(ctx, e.DN, password)
 	if composed := norm.NFC.String(password); err == nil && v.status == identity.Refused && composed != password {
 		// As typed first: a directory that does not prepare passwords (RFC 4511 section 4.2) holds what a client of
-		// its own sent. It counts two tries then.
+		// its own sent. It counts two tries then, and so must we, or it locks the account before we refuse.
+		if gate != nil && !gate(e.id) {
+			return d.refusal(identity.Throttled, e.id), nil
+		}
 		v, err = d.bind(ctx, e.DN, composed)
 	}
 	if err != nil {

@@ -95,9 +95,9 @@ func TestPasswordFormsAreCounted(t *testing.T) {
 		once := func(string) bool { asked++; return asked == 1 }
 		var res identity.Result
 		if wrong := norm.NFD.String("ä"); change {
-			res = changePassword(t, d, "uma", wrong, newPassword, once).Result
+			res = changePassword(t, d, "user00777", wrong, newPassword, once).Result
 		} else {
-			res = signInThrough(t, d, once, "uma", wrong)
+			res = signInThrough(t, d, once, "user00777", wrong)
 		}
 		wantStatus(t, res, identity.Throttled, false)
 		if diff := cmp.Diff([]string{"search ok", "bind refused"}, seen.take()); diff != "" || asked != 2 {

@@ -66,6 +66,9 @@ func (d *Directory) changePassword(ctx context.Context, login, old, changed stri
 	}
 	v, refused, err := try(old)
 	if composed := norm.NFC.String(old); err == nil && v.status == identity.Refused && composed != old {
+		if gate != nil && !gate(e.id) {
+			return result(d.refusal(identity.Throttled, e.id)), nil
+		}
 		v, refused, err = try(composed)
 	}
 	switch {
