@@ -58,7 +58,7 @@ func New(cfg Config) (*Set, error) {
 	}
 	s := &Set{
 		cfg: cfg, searches: newLimit(cfg.MaxSearches), binds: newLimit(cfg.MaxBinds),
-		service: &service{dn: cfg.BindDN, password: cfg.BindPassword, read: cfg.ReadPassword, now: cfg.Now},
+		service: &service{dn: cfg.BindDN, password: cfg.BindPassword, read: cfg.ReadPassword, now: cfg.Now, turn: make(chan struct{}, 1)},
 	}
 	for _, u := range cfg.URLs {
 		if err := s.addSource(u, false); err != nil {

@@ -23,6 +23,7 @@ type service struct {
 	dn   string
 	read func() (Secret, error) // nil: the password never changes
 	now  func() time.Time
+	turn chan struct{} // is held for a bind at any server, but not for longer than [leastPatience]
 
 	mu       sync.Mutex
 	password Secret
@@ -81,8 +82,8 @@ func (s *service) refused(srv *server, err error) error {
 	return &ConnectError{Doing: "binding as the service account to " + srv.name, Err: err, hint: hint, elsewhere: true}
 }
 
-// bind binds a new connection as the service account, one after the other at each server, so that a password that is not
-// right any more is tried once. After a refusal the password is read anew, and tried at once if it has changed.
+// bind binds a new connection as the service account, one after the other, so that a password that is not right any more
+// is not tried at all servers before the first has answered. After a refusal the password is read anew, and tried at once if it has changed.
 func (s *service) bind(ctx context.Context, until time.Time, c *conn) error {
 	if s.dn == "" {
 		return nil
@@ -90,13 +91,19 @@ func (s *service) bind(ctx context.Context, until time.Time, c *conn) error {
 	srv := c.server
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
-	select {
-	case srv.turn <- struct{}{}:
-		defer func() { <-srv.turn }()
-	case <-ctx.Done():
-		return s.failure(srv, ctx.Err())
-	case <-timer.C:
-		return s.failure(srv, &silentError{after: time.Since(c.used)})
+	for _, turn := range []chan struct{}{srv.turn, s.turn} {
+		select {
+		case turn <- struct{}{}:
+		case <-ctx.Done():
+			return s.failure(srv, ctx.Err())
+		case <-timer.C:
+			return s.failure(srv, &silentError{after: time.Since(c.used)})
+		}
+		end := sync.OnceFunc(func() { <-turn })
+		defer end()
+		if turn == s.turn { // a silent server must not hold up the others
+			defer time.AfterFunc(leastPatience, end).Stop()
+		}
 	}
 	for {
 		password, err := s.current(srv)

@@ -215,6 +215,51 @@ func TestServersThatRefuse(t *testing.T) {
 	}
 }
 
+// TestServersThatRefuseTogether: a wrong password is tried at two of several addresses, not all, when they come back at
+// once and when its five minutes are over.
+func TestServersThatRefuseTogether(t *testing.T) {
+	t.Parallel()
+	s := ldaptest.StartSlapd(t, ldaptest.Options{})
+	const many = 6
+	var (
+		urls   []string
+		relays []*ldaptest.Relay
+		now    clock
+	)
+	for range many {
+		relay := ldaptest.StartRelay(t, "127.0.0.1:0", hostOf(s.LDAPSURL()))
+		relay.Freeze()
+		relays, urls = append(relays, relay), append(urls, "ldaps://"+relay.Address())
+	}
+	cfg := config(s, urls...)
+	cfg.BindPassword, cfg.Now = "wrong", now.now
+	set := open(t, cfg)
+	for round := 1; round <= 2; round++ {
+		var waiting sync.WaitGroup
+		for i := range many { // each looks at the server of another address
+			waiting.Go(func() { _ = servers.Look(context.Background(), set, i) })
+		}
+		if round == 1 {
+			eventually(t, "all connect", func() bool {
+				for _, relay := range relays {
+					if relay.Open() == 0 {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		for _, relay := range relays {
+			relay.Thaw()
+		}
+		waiting.Wait()
+		if n := wrongBinds(s); n > 2*round {
+			t.Errorf("tried %d times", n)
+		}
+		now.advance(5 * time.Minute)
+	}
+}
+
 // TestReplicaRefuses: a replica that does not know the new password yet is passed over.
 func TestReplicaRefuses(t *testing.T) {
 	t.Parallel()
