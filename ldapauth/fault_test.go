@@ -191,3 +191,30 @@ func TestGarbage(t *testing.T) {
 		})
 	}
 }
+
+// Active Directory hides attributes about accounts from a service account without rights: that is logged once.
+func TestHiddenAccountAttributes(t *testing.T) {
+	t.Parallel()
+	f := startFaulty(t)
+	person := map[string][]string{
+		"dn": {"cn=alice,dc=test"}, "objectGUID": {strings.Repeat("a", 16)}, "sAMAccountName": {"alice"},
+		"userAccountControl": {"512"}, "accountExpires": {"0"}, "pwdLastSet": {"134085924000000000"},
+	}
+	var log logBuffer
+	cfg := faultyConfig(f.url)
+	cfg.Schema, cfg.Log = preset("activedirectory"), zerolog.New(&log)
+	d := open(t, cfg)
+	f.hold(person)
+	id := signIn(t, d, "alice", "secret").Person.ID
+	if strings.Contains(log.String(), "hidden") {
+		t.Errorf("nothing is hidden: %s", log.String())
+	}
+	delete(person, "userAccountControl")
+	f.hold(person)
+	for range 3 {
+		wantStatus(t, lookUp(t, d, id), identity.OK, true)
+	}
+	if text := log.String(); strings.Count(text, "hidden from the service account") != 1 || !strings.Contains(text, `"attribute":"userAccountControl"`) || !strings.Contains(text, "let bind_dn read it") {
+		t.Errorf("the log: %s", text)
+	}
+}

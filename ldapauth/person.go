@@ -20,6 +20,13 @@ func (d *Directory) state(e entry) account.State {
 				Msg("an attribute about an account cannot be read")
 		}
 	}
+	for _, attribute := range state.Hidden {
+		if d.reminders.first("hidden " + attribute) {
+			d.log.Warn().Str("id", e.id).Str("attribute", attribute).
+				Str("hint", "let bind_dn read it: until then what it tells, such as that an account is disabled, is seen at sign-ins alone and ends no session").
+				Msg("an attribute about accounts is hidden from the service account")
+		}
+	}
 	return state
 }
 

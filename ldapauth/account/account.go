@@ -67,6 +67,8 @@ type State struct {
 	// Unreadable are attributes with a value that cannot be read. A rule about such a value holds, because a
 	// date that cannot be read is no permission.
 	Unreadable []string
+	// Hidden are attributes that every entry has and this one does not show: what they would tell is not known.
+	Hidden []string
 	// Because are the attributes and values that are not in order, for an operator: "userAccountControl: 514".
 	Because []string
 }
@@ -83,7 +85,11 @@ func (r *Reader) State(e Entry) State {
 		schema.MustChange: identity.MustChange, schema.Locked: identity.Locked,
 	}
 	for _, rule := range r.rules {
-		for _, value := range e.GetEqualFoldAttributeValues(rule.Attribute) {
+		values := e.GetEqualFoldAttributeValues(rule.Attribute)
+		if rule.Always && len(values) == 0 && !slices.Contains(s.Hidden, rule.Attribute) {
+			s.Hidden = append(s.Hidden, rule.Attribute)
+		}
+		for _, value := range values {
 			holds, readable := r.holds(rule, value)
 			if !readable {
 				s.Unreadable = append(s.Unreadable, rule.Attribute)
