@@ -134,7 +134,8 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 		if gate != nil && !gate(e.id) {
 			return d.refusal(identity.Throttled, e.id), nil
 		}
-		v, err = d.bind(ctx, e.DN, composed)
+		password = composed
+		v, err = d.bind(ctx, e.DN, password)
 	}
 	if err != nil {
 		return d.refusal(identity.Refused, e.id), err
@@ -145,6 +146,16 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, ga
 	res, err := d.confirm(ctx, e)
 	if err != nil {
 		return d.refusal(identity.Refused, e.id), err
+	}
+	if res.Status == identity.OK && !res.Person.PasswordChanged.Equal(d.account.State(e).PasswordChanged) {
+		// By the bind itself, where the server stores it in another way since; or by the person, and then a session that began
+		// with the old password would pass for one of the new.
+		if v, err = d.bind(ctx, e.DN, password); err != nil {
+			return d.refusal(identity.Refused, e.id), err
+		}
+		if v.status != identity.OK {
+			return d.rejected(e, v), nil
+		}
 	}
 	switch res.Status {
 	case identity.Gone: // within milliseconds: to the person it is a refusal

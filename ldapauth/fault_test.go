@@ -22,6 +22,7 @@ type faulty struct {
 	mu           sync.Mutex
 	search, bind int
 	url          string
+	bound        func()                // is called at each bind of a person
 	entries      []map[string][]string // that every search finds below its base, each with its dn
 }
 
@@ -54,8 +55,11 @@ func startFaulty(t *testing.T) *faulty {
 	}
 	_ = mux.Bind(func(w *gldap.ResponseWriter, r *gldap.Request) {
 		_, code := f.codes()
-		if m, err := r.GetSimpleBindMessage(); err == nil && m.UserName == "cn=service" {
+		m, err := r.GetSimpleBindMessage()
+		if err == nil && m.UserName == "cn=service" {
 			code = ldap.LDAPResultSuccess
+		} else if f.bound != nil {
+			f.bound()
 		}
 		_ = w.Write(r.NewBindResponse(gldap.WithResponseCode(code)))
 	})
@@ -216,5 +220,36 @@ func TestHiddenAccountAttributes(t *testing.T) {
 	}
 	if text := log.String(); strings.Count(text, "hidden from the service account") != 1 || !strings.Contains(text, `"attribute":"userAccountControl"`) || !strings.Contains(text, "let bind_dn read it") {
 		t.Errorf("the log: %s", text)
+	}
+}
+
+// A password that is changed while it is checked begins no session: it would pass for one of the new password.
+func TestPasswordChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for then, want := range map[int]identity.Status{
+		ldap.LDAPResultInvalidCredentials: identity.Refused,
+		ldap.LDAPResultSuccess:            identity.OK, // the server itself has stored it anew
+	} {
+		f := startFaulty(t)
+		at := func(time string) map[string][]string {
+			return map[string][]string{"dn": {"uid=alice,dc=test"}, "entryUUID": {"alice-id"}, "uid": {"alice"}, "mail": {"alice@example.test"}, "pwdChangedTime": {time}}
+		}
+		f.hold(at("20260101000000Z"))
+		binds := 0
+		f.bound = func() {
+			binds++
+			f.hold(at("20261125180000Z"))
+			f.answer(ldap.LDAPResultSuccess, then)
+		}
+		d := open(t, faultyConfig(f.url))
+		res := signIn(t, d, "alice", "secret")
+		wantStatus(t, res, want, want == identity.OK)
+		if binds != 2 {
+			t.Errorf("%d binds", binds)
+		}
+		wantStatus(t, signIn(t, d, "alice", "secret"), want, want == identity.OK)
+		if binds != 3 {
+			t.Errorf("%d binds, one more", binds)
+		}
 	}
 }
