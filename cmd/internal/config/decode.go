@@ -15,12 +15,10 @@ import (
 	"persona-sidecar/cmd/internal/config/kind"
 )
 
-// maxValues bounds how many values are read, because aliases can make a small
-// file large.
+// maxValues bounds how many values are read, because aliases can make a small file large.
 const maxValues = 40_000
 
-// loader reads a document and the environment into a Config. It remembers where
-// each value is from, so that a fault found later can name the place.
+// loader reads a document and the environment into a Config. It remembers where each value is from, for faults found later.
 type loader struct {
 	file        string            // as given to Load; "" without a file
 	environment map[string]string // known variables; each is removed when it is read

@@ -77,17 +77,9 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 	case "acme":
 		return acmeDirectory(text)
 	case "email":
-		local, domain, found := strings.Cut(text, "@")
-		if _, p := hostName(domain); !found || local == "" || p.Text != "" || strings.ContainsAny(local, " \t<>,") {
-			return text, Bad("write one address, as in admin@example.com", "%s is not an e-mail address", Quote(text))
-		}
-		return text, Problem{}
+		return emailAddress(text)
 	case "keyID":
-		// An ASCII string (RFC 8555 section 7.3.4).
-		if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
-			return text, Bad("write it as the authority gave it: ASCII without blanks", "%s is not a key identifier", Quote(text))
-		}
-		return text, Problem{}
+		return keyID(text)
 	case "dn":
 		return distinguishedName(text, tags.Get("example"))
 	case "base":
@@ -96,13 +88,7 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 		}
 		return distinguishedName(text, tags.Get("example"))
 	case "group":
-		if strings.Contains(text, "=") {
-			return distinguishedName(text, tags.Get("example"))
-		}
-		if text == "" || strings.TrimSpace(text) != text {
-			return text, Bad("write its cn, or its DN as in "+tags.Get("example"), "%s is not the name of a group", Quote(text))
-		}
-		return text, Problem{}
+		return groupName(text, tags.Get("example"))
 	case "bindName":
 		return bindName(text, tags.Get("example"))
 	case "filter":
@@ -136,6 +122,33 @@ func Alternatives(words []string) string {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+func emailAddress(text string) (string, Problem) {
+	local, domain, found := strings.Cut(text, "@")
+	if _, p := hostName(domain); !found || local == "" || p.Text != "" || strings.ContainsAny(local, " \t<>,") {
+		return text, Bad("write one address, as in admin@example.com", "%s is not an e-mail address", Quote(text))
+	}
+	return text, Problem{}
+}
+
+// keyID returns the id of an external account, an ASCII string (RFC 8555 section 7.3.4).
+func keyID(text string) (string, Problem) {
+	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return text, Bad("write it as the authority gave it: ASCII without blanks", "%s is not a key identifier", Quote(text))
+	}
+	return text, Problem{}
+}
+
+// groupName returns a group of a directory, by its cn or its DN.
+func groupName(text, example string) (string, Problem) {
+	if strings.Contains(text, "=") {
+		return distinguishedName(text, example)
+	}
+	if text == "" || strings.TrimSpace(text) != text {
+		return text, Bad("write its cn, or its DN as in "+example, "%s is not the name of a group", Quote(text))
+	}
+	return text, Problem{}
 }
 
 // word returns one of the known words.
