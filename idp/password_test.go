@@ -140,6 +140,21 @@ func TestPasswordNotChanged(t *testing.T) {
 	}
 }
 
+// Where no answer came the password may be changed: sessions of the old one end, those of other people do not.
+func TestPasswordMayBeChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, changesPasswords())
+	here, there, other := w.browser(), w.browser(), w.browser()
+	here.signIn("alice", password)
+	there.signIn("alice", password)
+	other.signIn("bob", "bob's")
+	w.directory.Change("alice-id", func(a *idptest.Account) { a.NewPassword = identity.Unknown })
+	wantPage(t, here.postForm("/persona/password", passwordForm("alice", password, changed, changed)), http.StatusServiceUnavailable, "did not say")
+	if here.signedIn() || there.signedIn() || !other.signedIn() {
+		t.Errorf("signed in: here %t, there %t, another person %t", here.signedIn(), there.signedIn(), other.signedIn())
+	}
+}
+
 // Old passwords are guessed as slowly here as at the sign-in, and count there, too.
 func TestPasswordChangeIsThrottled(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ func (p *Pages) getPassword(w http.ResponseWriter, r *http.Request, h *identity.
 }
 
 // postPassword changes a password. The old one is asked for in any case and counted as that of a sign-in; after the change
-// no session goes on but this browser's, under a new id.
+// no session goes on but this browser's, under a new id. Where it is not known whether it was changed, none does.
 func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	fields, err := route.Form(w, r, "username", "old", "new", "again", "email")
 	if err != nil {
@@ -88,6 +88,11 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 	about := p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "password_change").Bool("ok", refusal == nil).Str("person", change.Person.ID)
 	data := p.newPasswordPage(h, form.email)
 	if refusal != nil {
+		if change.Outcome == identity.Unknown { // then the old password must not go on if it is one
+			if _, err := p.Sessions.PasswordChanged(w, r, h, change.Person, false); err != nil {
+				p.Respond.About(p.Respond.Log.Error(), r, h).Err(err).Str("person", change.Person.ID).Msg("sessions of a password that may be old go on")
+			}
+		}
 		about.Str("reason", refusal.reason).Msg("password not changed")
 		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
 		data.Words = printable.Text(change.Words, longestWords)
