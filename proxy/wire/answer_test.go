@@ -299,7 +299,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatalf("%q is accepted, but %v", data, err)
 		}
 		body, err := io.ReadAll(res.Body)
-		if err != nil && string(body) != got.body && spacedExtension.Match(data) {
+		if err != nil && strings.HasPrefix(got.body, string(body)) && spacedExtension.Match(data) {
 			return // net/http does not know the space that recipients must (RFC 9112, section 7.1.1)
 		}
 		if err != nil || string(body) != got.body || res.StatusCode != got.head.Status {
