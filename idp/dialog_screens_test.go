@@ -281,7 +281,7 @@ func TestBrowserDialogSecondHost(t *testing.T) {
 	d := n.dialog()
 	d.address("alice@other.test")
 	d.see("https://second.test/persona/authenticate", "#submit")
-	d.do(idptest.Type("#password", password), chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), idptest.Click("#submit"))
+	d.do(idptest.Type("#password", password), idptest.Clear("#username"), idptest.Type("#username", "alice"), idptest.Click("#submit"))
 	n.heard("ready login")
 }
 
@@ -299,7 +299,7 @@ func TestBrowserDialogSister(t *testing.T) {
 	d := n.dialog()
 	d.address("alice@corp.test")
 	d.see("https://id.example.test/persona/authenticate?email=", "#submit")
-	d.do(chromedp.Clear(chromedp.CSS("#username")), idptest.Type("#username", "alice"), idptest.Type("#password", password), idptest.Click("#submit"))
+	d.do(idptest.Clear("#username"), idptest.Type("#username", "alice"), idptest.Type("#password", password), idptest.Click("#submit"))
 	n.heard("logout ready login")
 	// Who is signed in at the sister is not known to the silent frame, and it does not guess.
 	n.open(nearSite + "/?stateful")

@@ -15,8 +15,6 @@ import (
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/idptest"
-
-	"github.com/chromedp/chromedp"
 )
 
 // The relying parties of these tests.
@@ -155,7 +153,7 @@ func (n *network) address(email string) {
 	n.t.Helper()
 	n.screen("address")
 	n.settle()
-	n.do(chromedp.Clear(chromedp.CSS("#email")), idptest.Type("#email", email), idptest.Click("#next"))
+	n.do(idptest.Clear("#email"), idptest.Type("#email", email), idptest.Click("#next"))
 }
 
 // heard waits until the site has heard exactly these events since it was loaded.

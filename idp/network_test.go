@@ -169,9 +169,8 @@ func (n *network) ask(hub, email string) {
 func (n *network) fillIn(login, password string) {
 	n.t.Helper()
 	n.see("https://example.test/persona/authenticate", "#submit")
-	n.js(`document.querySelector("#username").value = ""`) // by no node of chromedp's, which a page that still loads takes away
 	n.do(
-		idptest.Type("#username", login),
+		idptest.Clear("#username"), idptest.Type("#username", login),
 		idptest.Type("#password", password), idptest.Leave(idptest.Click("#submit")),
 	)
 }

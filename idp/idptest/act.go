@@ -22,10 +22,66 @@ import (
 // that the next page has to meet, and uses Leave where the old page might meet
 // it, too.
 
+// Visible waits until the first element that a CSS selector matches is visible.
+func Visible(selector string) chromedp.Action[chromedp.Void] {
+	return answered(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := inElement[bool](ctx, t, selector, `return true;`)
+		return err
+	}))
+}
+
 // Click clicks on the first element that a CSS selector matches, once it is
 // visible.
 func Click(selector string) chromedp.Action[chromedp.Void] {
-	return answered(chromedp.Click(chromedp.CSS(selector)))
+	return answered(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		at, err := inElement[[]float64](ctx, t, selector, `
+			element.scrollIntoView({block: "center", behavior: "instant"});
+			const box = element.getBoundingClientRect();
+			return [box.x + box.width / 2, box.y + box.height / 2];`)
+		if err != nil {
+			return err
+		}
+		_, err = chromedp.MouseClickXY(at[0], at[1])(ctx, t)
+		return err
+	}))
+}
+
+// Clear empties the first field that a CSS selector matches, once it is visible.
+func Clear(selector string) chromedp.Action[chromedp.Void] {
+	return answered(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := inElement[bool](ctx, t, selector, `
+			element.value = "";
+			element.dispatchEvent(new Event("input", {bubbles: true}));
+			return true;`)
+		return err
+	}))
+}
+
+// inElement waits until the first element that a CSS selector matches is visible, runs a script for it,
+// and returns what that returns. It stands for what chromedp (v0.23) does by the number of a node, which
+// a page that is still loading takes away in between.
+func inElement[T any](ctx context.Context, t *chromedp.Target, selector, script string) (T, error) {
+	script = `(() => {
+		const element = document.querySelector(` + strconv.Quote(selector) + `);
+		if (!element?.checkVisibility()) return null;
+		` + script + `
+	})()`
+	tick := time.NewTicker(pollPeriod)
+	defer tick.Stop()
+	for {
+		got, err := chromedp.Evaluate[*T](script)(ctx, t)
+		switch {
+		case err == nil && got != nil:
+			return *got, nil
+		case err != nil && (errors.Is(err, chromedp.ErrTargetDetached) || !unanswered(err)):
+			return *new(T), fmt.Errorf("looking for %s: %w", selector, err)
+		}
+		select {
+		case <-ctx.Done():
+			return *new(T), fmt.Errorf("looking for %s: %w", selector, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 // Press presses keys, in the element that has the focus.
@@ -42,15 +98,15 @@ func Script(script string) chromedp.Action[chromedp.Void] {
 }
 
 // Type focuses the first element that a CSS selector matches, once it is
-// visible, and types a text. It stands for chromedp.SendKeys (v0.23), which reads
-// the attributes of the element without the lock under which they change, so that
-// the race detector fails a test now and then.
+// visible, and types a text.
 func Type(selector, text string) chromedp.Action[chromedp.Void] {
-	return chromedp.Steps(
-		chromedp.WaitVisible(chromedp.CSS(selector)),
-		chromedp.Focus(chromedp.CSS(selector)),
-		chromedp.KeyEvent(text),
-	)
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := inElement[bool](ctx, t, selector, `element.focus(); return true;`); err != nil {
+			return err
+		}
+		_, err := chromedp.KeyEvent(text)(ctx, t)
+		return err
+	})
 }
 
 // Leave runs an action of this file, and returns when the page in which it

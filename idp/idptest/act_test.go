@@ -47,7 +47,7 @@ func TestBrowserLeave(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			if err := chromedp.Do(popup, chromedp.WaitVisible(chromedp.CSS("#close")), idptest.Leave(act)); err != nil {
+			if err := chromedp.Do(popup, idptest.Visible("#close"), idptest.Leave(act)); err != nil {
 				t.Fatalf("closing by %s: %v", name, err)
 			}
 		}

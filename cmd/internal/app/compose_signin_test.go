@@ -44,12 +44,12 @@ func (s *stack) signIn(t *testing.T, ctx context.Context) {
 	do(t, ctx,
 		chromedp.Navigate("https://id.example.test/persona/"),
 		idptest.Click("#sign-in"),
-		chromedp.WaitVisible(chromedp.CSS("#password")),
+		idptest.Visible("#password"),
 		idptest.Type("#username", "alice"),
 		idptest.Type("#password", strings.TrimSpace(string(password))),
 		idptest.Click("input[name=computer][value=private]"),
 		idptest.Click("#submit"),
-		chromedp.WaitVisible(chromedp.CSS("#logout")),
+		idptest.Visible("#logout"),
 	)
 	if login := s.account(ctx); login != "alice" {
 		t.Fatalf("signed in as %q", login)

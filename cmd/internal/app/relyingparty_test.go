@@ -143,7 +143,7 @@ func TestBrowserRelyingParties(t *testing.T) {
 			)
 			visitor.signedIn("alice@example.test")
 
-			do(t, visitor.ctx, idptest.Click("#sign-out button"), chromedp.WaitVisible(chromedp.CSS("#sign-in")))
+			do(t, visitor.ctx, idptest.Click("#sign-out button"), idptest.Visible("#sign-in"))
 			dialog = visitor.dialog()
 			dialog.screen("choose")
 			do(t, dialog.ctx, idptest.Click("#sign-in"))

@@ -162,7 +162,7 @@ func (c *company) signInFromUnlistedHub(t *testing.T) {
 		chromedp.Navigate("https://hub.elsewhere.test/persona/sign_in"),
 		idptest.Type("#email", "alice@example.test"),
 		idptest.Click("#go"),
-		chromedp.WaitVisible(chromedp.CSS("main")),
+		idptest.Visible("main"),
 	)
 	if page := text(t, ctx, "main"); !strings.Contains(page, "hub.elsewhere.test") {
 		t.Errorf("the page does not name the unknown hub:\n%s", page)
