@@ -26,6 +26,8 @@ const (
 	lookupAge = time.Minute
 	// maxTargets bounds the names of one SRV look-up; those that come first in the order of RFC 2782 are used.
 	maxTargets = 16
+	// maxServers bounds the addresses that one URL or SRV name stands for; those in use are kept.
+	maxServers = 32
 )
 
 // source is one line of the configuration that servers come from.
@@ -226,6 +228,9 @@ func (s *Set) takeLocked(from *source, targets []target) {
 	for _, t := range targets {
 		if i := slices.IndexFunc(kept, func(s *server) bool { return s.target == t }); i >= 0 {
 			known = append(known, kept[i])
+			continue
+		}
+		if len(kept)+len(added) >= maxServers {
 			continue
 		}
 		one := s.newServer(from, t)

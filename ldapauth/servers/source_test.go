@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -46,6 +48,33 @@ func TestNameMoves(t *testing.T) {
 		}
 		return dns.lookups("dc.example.test") > before+1
 	})
+}
+
+// TestNameOfManyAddresses: of a name that has hundreds, some are servers, and those stay that are.
+func TestNameOfManyAddresses(t *testing.T) {
+	t.Parallel()
+	cfg, first, _ := pair(t)
+	many := []string{"127.0.0.1"}
+	for i := range 200 {
+		many = append(many, fmt.Sprintf("127.1.0.%d", i+1))
+	}
+	dns := &names{addresses: map[string][]string{"dc.example.test": many}}
+	cfg.Resolver = dns
+	set := open(t, cfg)
+	before := dns.lookups("dc.example.test")
+	eventually(t, "the name is looked up in another order", func() bool {
+		if err := signIn(set); err != nil {
+			t.Fatal(err)
+		}
+		first.Cut()
+		slices.Reverse(many[1:])
+		dns.set("dc.example.test", append(slices.Clone(many[1:]), many[0])...)
+		return dns.lookups("dc.example.test") > before+1
+	})
+	servers := set.Stats().Servers
+	if len(servers) != 32 || servers[0].Address != first.Address() {
+		t.Errorf("%d servers, the first is %s", len(servers), servers[0].Address)
+	}
 }
 
 // TestNameUnknownAtFirst: a name that DNS learns later.
