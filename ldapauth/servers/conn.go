@@ -116,10 +116,11 @@ var errMalformed = errors.New("the server's answer is not LDAP")
 
 // ended gives the end of a time its own error.
 func ended(ctx, dialling context.Context, began time.Time, err error) error {
+	var timer net.Error // that of the connection may be ahead of the context's
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(dialling.Err(), context.DeadlineExceeded):
+	case errors.Is(dialling.Err(), context.DeadlineExceeded), errors.As(err, &timer) && timer.Timeout():
 		return &silentError{after: time.Since(began)}
 	}
 	return err
