@@ -31,10 +31,11 @@ func Visible(selector string) chromedp.Action[chromedp.Void] {
 }
 
 // Click clicks on the first element that a CSS selector matches, once it is
-// visible.
+// visible and the page has loaded: before that its scripts may not listen yet.
 func Click(selector string) chromedp.Action[chromedp.Void] {
 	return answered(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		at, err := inElement[[]float64](ctx, t, selector, `
+			if (document.readyState !== "complete") return null;
 			element.scrollIntoView({block: "center", behavior: "instant"});
 			const box = element.getBoundingClientRect();
 			return [box.x + box.width / 2, box.y + box.height / 2];`)
