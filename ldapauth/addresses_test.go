@@ -69,7 +69,7 @@ func TestDomainsAreExact(t *testing.T) {
 func TestContestedAddresses(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{})
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(s)
 	withAliases(&cfg)
 	cfg.Log = zerolog.New(&log).Level(zerolog.WarnLevel)
@@ -188,7 +188,7 @@ func TestIgnoredHolders(t *testing.T) {
 
 func TestContestedIsToldWithEntries(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(sharedSlapd(t))
 	cfg.Log = zerolog.New(&log).Level(zerolog.WarnLevel)
 	d := open(t, cfg)
@@ -206,7 +206,7 @@ func TestContestedIsToldWithEntries(t *testing.T) {
 // Where people write their own mail attribute, it proves nothing.
 func TestSelfService(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(sharedSlapd(t))
 	cfg.Log = zerolog.New(&log).Level(zerolog.WarnLevel)
 	cfg.Schema.SelfService = true
@@ -226,7 +226,7 @@ func TestDroppedValuesAreLogged(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{})
 	s.Replace(ldaptest.PersonDN("leo"), "mail", "leo@example.test ", "mailto:leo@example.test", "leo@elsewhere.example")
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(s)
 	cfg.Log = zerolog.New(&log).Level(zerolog.DebugLevel)
 	if p := signIn(t, open(t, cfg), "leo", ldaptest.Password).Person; p.Addresses != nil {

@@ -246,7 +246,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestPasswordsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	s := sharedSlapd(t)
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(s)
 	cfg.Log = zerolog.New(&log).Level(zerolog.TraceLevel)
 	d := open(t, cfg)

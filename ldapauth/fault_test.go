@@ -14,6 +14,7 @@ import (
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/ldapauth"
+	"persona-sidecar/ldapauth/ldaptest"
 )
 
 // faulty is a server that answers with the result codes it is given: slapd
@@ -102,7 +103,7 @@ func serve(t *testing.T, mux *gldap.Mux) string {
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Run(address) })
 	t.Cleanup(func() { _ = server.Stop(); running.Wait() })
-	eventually(t, "the server runs", server.Ready)
+	ldaptest.Eventually(t, "the server runs", server.Ready)
 	return "ldap://" + address
 }
 
@@ -154,7 +155,7 @@ func TestBusyServerHasASecond(t *testing.T) {
 	wantStatus(t, signIn(t, d, "alice", "secret"), identity.OK, true)
 	// A wrong password is an answer: no other server is asked.
 	busy.answer(ldap.LDAPResultSuccess, ldap.LDAPResultInvalidCredentials)
-	eventually(t, "the first server is used again", func() bool {
+	ldaptest.Eventually(t, "the first server is used again", func() bool {
 		return signIn(t, d, "alice", "secret").Status == identity.Refused
 	})
 }
@@ -204,7 +205,7 @@ func TestHiddenAccountAttributes(t *testing.T) {
 		"dn": {"cn=alice,dc=test"}, "objectGUID": {strings.Repeat("a", 16)}, "sAMAccountName": {"alice"},
 		"userAccountControl": {"512"}, "accountExpires": {"0"}, "pwdLastSet": {"134085924000000000"},
 	}
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := faultyConfig(f.url)
 	cfg.Schema, cfg.Log = preset("activedirectory"), zerolog.New(&log)
 	d := open(t, cfg)

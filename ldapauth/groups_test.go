@@ -152,7 +152,7 @@ func TestRequiredGroupMissing(t *testing.T) {
 	t.Parallel()
 	s := slapdWithGroups(t)
 	for required, hint := range map[string]string{"late": "below the base DN", groupDN("late-too"): "read that entry"} {
-		var log logBuffer
+		var log ldaptest.Log
 		now := time.Now()
 		cfg := config(s)
 		cfg.RequiredGroup, cfg.Log, cfg.Now = required, zerolog.New(&log), func() time.Time { return now }

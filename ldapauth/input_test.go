@@ -77,7 +77,7 @@ func TestInjection(t *testing.T) {
 func TestAmbiguousNameIsLogged(t *testing.T) {
 	t.Parallel()
 	s := ldaptest.StartSlapd(t, ldaptest.Options{})
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(s)
 	cfg.Log = zerolog.New(&log).Level(zerolog.InfoLevel)
 	d := open(t, cfg)

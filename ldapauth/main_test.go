@@ -1,11 +1,9 @@
 package ldapauth_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -129,39 +127,5 @@ func wantStatus(tb testing.TB, res identity.Result, status identity.Status, mayT
 	tb.Helper()
 	if res.Status != status || res.MayTell != mayTell {
 		tb.Errorf("status %q, may tell %t; want %q, %t", res.Status, res.MayTell, status, mayTell)
-	}
-}
-
-// logBuffer is a log that may be written by several goroutines.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// eventually waits until a condition holds.
-func eventually(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for !holds() {
-		select {
-		case <-poll.C:
-		case <-deadline.C:
-			tb.Fatalf("never happened: %s", what)
-		}
 	}
 }

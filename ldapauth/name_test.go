@@ -37,7 +37,7 @@ func TestPrincipalNameOfTwoPeople(t *testing.T) {
 			t.Parallel()
 			f := startFaulty(t)
 			f.hold(test.entries...)
-			var log logBuffer
+			var log ldaptest.Log
 			cfg := faultyConfig(f.url)
 			cfg.Schema, cfg.BaseDNs, cfg.Log = preset("activedirectory"), []string{"dc=example,dc=test"}, zerolog.New(&log)
 			found := ""
@@ -135,7 +135,7 @@ func TestPasswordForms(t *testing.T) {
 // Whatever is typed is answered, and a name of no entry is never logged.
 func TestOddNames(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log ldaptest.Log
 	onEach(t, func(t *testing.T, s *ldaptest.Server) {
 		cfg := config(s)
 		cfg.Log = zerolog.New(&log).Level(zerolog.TraceLevel)

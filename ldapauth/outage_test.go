@@ -171,7 +171,7 @@ func TestServerThatClosesIdleConnections(t *testing.T) {
 	cfg.URLs = []string{"ldaps://" + r.Address()}
 	d := open(t, cfg)
 	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
-	eventually(t, "the server closes the idle connections", func() bool { return r.Open() == 0 })
+	ldaptest.Eventually(t, "the server closes the idle connections", func() bool { return r.Open() == 0 })
 	wantStatus(t, signIn(t, d, "alice", ldaptest.Password), identity.OK, true)
 }
 
@@ -179,7 +179,7 @@ func TestFailover(t *testing.T) {
 	t.Parallel()
 	first, second := ldaptest.StartSlapd(t, ldaptest.Options{}), ldaptest.StartSlapd(t, ldaptest.Options{})
 	second.Replace(ldaptest.PersonDN("alice"), "displayName", "from the second")
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(first)
 	cfg.URLs = append(cfg.URLs, second.LDAPSURL())
 	cfg.Roots.AppendCertsFromPEM(second.RootsPEM)
@@ -200,14 +200,14 @@ func TestFailover(t *testing.T) {
 		t.Errorf("after the first stopped: %q", got)
 	}
 	first.Restart()
-	eventually(t, "the first server is used again", func() bool { return from() == "Alice Adams" })
+	ldaptest.Eventually(t, "the first server is used again", func() bool { return from() == "Alice Adams" })
 
 	first.Freeze() // costs the first to notice its share of the time-out
 	if got := from(); got != "from the second" {
 		t.Errorf("after the first froze: %q", got)
 	}
 	first.Thaw()
-	eventually(t, "the first server is used again", func() bool { return from() == "Alice Adams" })
+	ldaptest.Eventually(t, "the first server is used again", func() bool { return from() == "Alice Adams" })
 
 	first.Stop()
 	second.Stop()
@@ -228,7 +228,7 @@ func TestFailover(t *testing.T) {
 func TestCallerLeaves(t *testing.T) {
 	t.Parallel()
 	s := sharedSlapd(t)
-	var log logBuffer
+	var log ldaptest.Log
 	cfg := config(s)
 	cfg.URLs = []string{s.LDAPSURL(), "ldaps://127.0.0.1:1"}
 	cfg.Log = zerolog.New(&log)

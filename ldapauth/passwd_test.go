@@ -38,7 +38,7 @@ func TestChangePassword(t *testing.T) {
 			shared := ldaptest.Shared{Start: start}
 			t.Cleanup(shared.Stop)
 			s := shared.Server(t)
-			var log logBuffer
+			var log ldaptest.Log
 			cfg := config(s)
 			cfg.Log = zerolog.New(&log).Level(zerolog.TraceLevel)
 			d := open(t, cfg)
@@ -199,7 +199,7 @@ func TestChangePasswordWithoutAnAnswer(t *testing.T) {
 	if change.Outcome != identity.Unknown || !change.MayTell {
 		t.Errorf("%+v", change)
 	}
-	eventually(t, "the new password counts", func() bool {
+	ldaptest.Eventually(t, "the new password counts", func() bool {
 		res, err := d.Authenticate(t.Context(), "alice", newPassword, nil)
 		return err == nil && res.Status == identity.OK
 	})

@@ -118,7 +118,7 @@ func TestDisabledFilter(t *testing.T) {
 func TestUnreadableState(t *testing.T) {
 	t.Parallel()
 	s := sharedSlapd(t)
-	log := &logBuffer{}
+	log := &ldaptest.Log{}
 	cfg := config(s)
 	cfg.Log = zerolog.New(log)
 	cfg.Schema.Account = []schema.Rule{{Attribute: "givenName", Past: schema.Generalized, Then: schema.Expired}}

@@ -141,22 +141,6 @@ func together(n int, do func() error) error {
 	return errors.Join(errs...)
 }
 
-// eventually waits until a condition holds.
-func eventually(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for !holds() {
-		select {
-		case <-poll.C:
-		case <-deadline.C:
-			tb.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
 // hostOf is host:port of a URL, portOf the port.
 func hostOf(url string) string { return url[strings.Index(url, "://")+3:] }
 

@@ -61,7 +61,7 @@ func TestPasswordRotatedUnderLoad(t *testing.T) {
 		stop       atomic.Bool
 		good, none atomic.Int64
 		load       sync.WaitGroup
-		odd        logBuffer
+		odd        ldaptest.Log
 	)
 	for range 8 {
 		load.Go(func() {
@@ -80,7 +80,7 @@ func TestPasswordRotatedUnderLoad(t *testing.T) {
 	}
 	more := func(what string, count *atomic.Int64) {
 		from := count.Load()
-		eventually(t, what, func() bool { return count.Load() >= from+50 })
+		ldaptest.Eventually(t, what, func() bool { return count.Load() >= from+50 })
 	}
 	more("searches are answered", &good)
 	setPassword(s, "the new one")
@@ -119,7 +119,7 @@ func TestPasswordFileComesFirst(t *testing.T) {
 	} {
 		change()
 		relay.Cut()
-		eventually(t, "the connections are closed", func() bool { return relay.Open() == 0 })
+		ldaptest.Eventually(t, "the connections are closed", func() bool { return relay.Open() == 0 })
 		if err := together(8, func() error { return search(set) }); err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestServersThatRefuseTogether(t *testing.T) {
 			waiting.Go(func() { _ = servers.Look(context.Background(), set, i) })
 		}
 		if round == 1 {
-			eventually(t, "all connect", func() bool {
+			ldaptest.Eventually(t, "all connect", func() bool {
 				for _, relay := range relays {
 					if relay.Open() == 0 {
 						return false

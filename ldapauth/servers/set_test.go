@@ -1,7 +1,6 @@
 package servers_test
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"strings"
@@ -34,7 +33,7 @@ func pair(t *testing.T) (cfg servers.Config, first, second *ldaptest.Relay) {
 func TestFrozenAddress(t *testing.T) {
 	t.Parallel()
 	cfg, first, second := pair(t)
-	var log logBuffer
+	var log ldaptest.Log
 	cfg.Log = zerolog.New(&log)
 	set := open(t, cfg)
 	if err := together(8, func() error { return signIn(set) }); err != nil {
@@ -61,7 +60,7 @@ func TestFrozenAddress(t *testing.T) {
 		t.Errorf("calls wait for the frozen address: %+v", now)
 	}
 	first.Thaw()
-	eventually(t, "the first address is used again", func() bool {
+	ldaptest.Eventually(t, "the first address is used again", func() bool {
 		if err := signIn(set); err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +173,7 @@ func TestSilentPoolOfSeveral(t *testing.T) {
 	if second.Open() == 0 {
 		t.Error("the second server was not asked")
 	}
-	eventually(t, "the first is up without another call", func() bool { return stats(set, first.Address()).Up })
+	ldaptest.Eventually(t, "the first is up without another call", func() bool { return stats(set, first.Address()).Up })
 }
 
 // TestPoolCutWhileIdle: no password is sent on a connection that the server has closed.
@@ -188,7 +187,7 @@ func TestPoolCutWhileIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 		relay.Cut()
-		eventually(t, "the connections are closed", func() bool { return relay.Open() == 0 })
+		ldaptest.Eventually(t, "the connections are closed", func() bool { return relay.Open() == 0 })
 	}
 	if faults := stats(set, relay.Address()).Faults; len(faults) != 0 {
 		t.Errorf("they were used all the same: %v", faults)
@@ -205,7 +204,7 @@ func TestPingKeepsNothingOpen(t *testing.T) {
 		if err := set.Ping(context.Background(), s.BaseDN); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the connection is closed", func() bool { return relay.Open() == 0 })
+		ldaptest.Eventually(t, "the connection is closed", func() bool { return relay.Open() == 0 })
 	}
 	if err := search(set); err != nil {
 		t.Fatal(err)
@@ -229,7 +228,7 @@ func TestFailoverUnderLoad(t *testing.T) {
 		stop   atomic.Bool
 		done   atomic.Int64
 		load   sync.WaitGroup
-		failed logBuffer
+		failed ldaptest.Log
 	)
 	for range 64 {
 		load.Go(func() {
@@ -243,13 +242,13 @@ func TestFailoverUnderLoad(t *testing.T) {
 	}
 	more := func(n int64) {
 		from := done.Load()
-		eventually(t, "people sign in", func() bool { return done.Load() >= from+n })
+		ldaptest.Eventually(t, "people sign in", func() bool { return done.Load() >= from+n })
 	}
 	more(100)
 	first.Stop()
 	more(200)
 	first.Restart()
-	eventually(t, "the first is used again", func() bool { return stats(set, hostOf(first.LDAPSURL())).Up })
+	ldaptest.Eventually(t, "the first is used again", func() bool { return stats(set, hostOf(first.LDAPSURL())).Up })
 	more(100)
 	first.Freeze()
 	more(200)
@@ -277,22 +276,4 @@ func TestStats(t *testing.T) {
 		one.Binds.Spent <= 0 || len(one.Binds.Latency) != len(servers.LatencyBounds()) {
 		t.Errorf("%+v", one)
 	}
-}
-
-// logBuffer is a log that may be written by several goroutines.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

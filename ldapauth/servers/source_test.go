@@ -27,21 +27,21 @@ func TestNameMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	dns.set("dc.example.test", "127.0.0.2")
-	eventually(t, "the new address is used", func() bool {
+	ldaptest.Eventually(t, "the new address is used", func() bool {
 		first.Cut() // a new connection is needed
 		if err := signIn(set); err != nil {
 			t.Fatal(err)
 		}
 		return second.Open() > 0 && len(set.Stats().Servers) == 1
 	})
-	eventually(t, "the old connections are closed", func() bool { return first.Open() == 0 })
+	ldaptest.Eventually(t, "the old connections are closed", func() bool { return first.Open() == 0 })
 	if got := set.Stats().Servers[0].Address; got != second.Address() {
 		t.Errorf("the address is %s", got)
 	}
 
 	dns.set("dc.example.test") // DNS breaks: what is known is used on
 	before := dns.lookups("dc.example.test")
-	eventually(t, "the name is looked up twice", func() bool {
+	ldaptest.Eventually(t, "the name is looked up twice", func() bool {
 		second.Cut()
 		if err := signIn(set); err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestNameOfManyAddresses(t *testing.T) {
 	cfg.Resolver = dns
 	set := open(t, cfg)
 	before := dns.lookups("dc.example.test")
-	eventually(t, "the name is looked up in another order", func() bool {
+	ldaptest.Eventually(t, "the name is looked up in another order", func() bool {
 		if err := signIn(set); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestNameUnknownAtFirst(t *testing.T) {
 		t.Errorf("%v", hintOf(err))
 	}
 	dns.set("dc.example.test", "127.0.0.1")
-	eventually(t, "the name is found", func() bool { return search(set) == nil })
+	ldaptest.Eventually(t, "the name is found", func() bool { return search(set) == nil })
 }
 
 // TestManyAtOnceLookUpOnce: 64 calls need connections, and one look-up.
