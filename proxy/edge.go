@@ -25,11 +25,22 @@ type Site struct {
 	Hosts   []string     // host names in any spelling; no port
 	Handler http.Handler // the upstream, or a redirect
 
-	// Gate may answer a request before it goes to Handler, and reports whether it
-	// did. It stands on every way to Handler, plain HTTP included, and behind the
-	// intercepts; nil lets all requests pass.
-	Gate func(w http.ResponseWriter, r *http.Request) bool
+	// Gate decides what becomes of a request before it goes to Handler. It stands on
+	// every way to Handler, plain HTTP included, and behind the intercepts; nil admits
+	// all requests. secure reports whether the client came by HTTPS, to us or to a
+	// trusted proxy. Who is signed in, it writes into the request's Record.
+	Gate func(w http.ResponseWriter, r *http.Request, secure bool) Passage
 }
+
+// Passage is what a gate says of a request.
+type Passage int
+
+// The answers of a gate.
+const (
+	Admitted Passage = iota // goes to the website
+	Answered                // the gate has answered it
+	TooOpen                 // is not answered in clear text: as with an intercept
+)
 
 // Config is what the Edge decides by.
 type Config struct {
@@ -157,7 +168,9 @@ func (e *Edge) Plain() http.Handler {
 			noCertificate(w, r)
 			return
 		}
-		site.serve(w, r)
+		if site.pass(w, r, false) == TooOpen {
+			noCertificate(w, r)
+		}
 	})
 }
 
@@ -179,12 +192,11 @@ func (e *Edge) Terminated() http.Handler {
 			e.serve(w, r, site)
 			return
 		}
-		in := e.intercepted(r)
-		if in == nil {
-			site.serve(w, r)
+		if in := e.intercepted(r); in != nil {
+			rec.Handler = in.Name
+		} else if site.pass(w, r, false) != TooOpen {
 			return
 		}
-		rec.Handler = in.Name
 		if rec.Trusted {
 			e.redirect(w, r)
 			return
@@ -265,15 +277,20 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request, site *Site) {
 		in.Handler.ServeHTTP(w, r)
 		return
 	}
-	site.serve(w, r)
+	site.pass(w, r, true)
 }
 
-// serve is the only way to the site's handler: through its gate.
-func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
-	if s.Gate != nil && s.Gate(w, r) {
-		return
+// pass is the only way to the site's handler: through its gate. What is TooOpen has
+// not been answered.
+func (s *Site) pass(w http.ResponseWriter, r *http.Request, secure bool) Passage {
+	passage := Admitted
+	if s.Gate != nil {
+		passage = s.Gate(w, r, secure)
 	}
-	s.Handler.ServeHTTP(w, r)
+	if passage == Admitted {
+		s.Handler.ServeHTTP(w, r)
+	}
+	return passage
 }
 
 func (e *Edge) intercepted(r *http.Request) *Intercept {

@@ -256,25 +256,29 @@ func TestRedirect(t *testing.T) {
 func TestGate(t *testing.T) {
 	t.Parallel()
 	cfg := config()
-	cfg.Sites[0].Gate = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == "/open" {
-			return false
+	cfg.Sites[0].Gate = func(w http.ResponseWriter, r *http.Request, secure bool) proxy.Passage {
+		switch {
+		case r.URL.Path == "/open":
+			return proxy.Admitted
+		case r.URL.Path == "/private" && !secure:
+			return proxy.TooOpen
 		}
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, "gate")
-		return true
+		return proxy.Answered
 	}
 	loopback := netip.MustParsePrefix("127.0.0.0/8")
 	for name, test := range map[string]struct {
 		view    view
 		proto   string
 		trusted bool
+		private int // the status of what is not answered in clear text
 	}{
-		"secure":                  {(*proxy.Edge).Secure, "", false},
-		"plain":                   {(*proxy.Edge).Plain, "", false},
-		"terminated, https":       {(*proxy.Edge).Terminated, "https", true},
-		"terminated, http":        {(*proxy.Edge).Terminated, "http", true},
-		"terminated, not trusted": {(*proxy.Edge).Terminated, "https", false},
+		"secure":                  {(*proxy.Edge).Secure, "", false, http.StatusForbidden},
+		"plain":                   {(*proxy.Edge).Plain, "", false, http.StatusServiceUnavailable},
+		"terminated, https":       {(*proxy.Edge).Terminated, "https", true, http.StatusForbidden},
+		"terminated, http":        {(*proxy.Edge).Terminated, "http", true, http.StatusPermanentRedirect},
+		"terminated, not trusted": {(*proxy.Edge).Terminated, "https", false, http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -292,6 +296,9 @@ func TestGate(t *testing.T) {
 				if body != want {
 					t.Errorf("%v: %q, want %q", request, body, want)
 				}
+			}
+			if res, _ := d.send(t, "GET /private HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-Proto: "+test.proto+"\r\n\r\n"); res.StatusCode != test.private {
+				t.Errorf("/private: %d, want %d", res.StatusCode, test.private)
 			}
 			if _, body := d.send(t, "GET /kept HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-Proto: "+test.proto+"\r\n\r\n"); body == "gate" {
 				t.Error("the gate was asked for an intercepted path")

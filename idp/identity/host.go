@@ -54,6 +54,9 @@ type Host struct {
 	CertificateLifetime time.Duration
 	// Website reports that something else is served on this host, too.
 	Website bool
+	// Sites are the origins of the websites, by canonical host name, that are told who is
+	// signed in here.
+	Sites map[string]string
 }
 
 // Role is what a host is to the protocol.
@@ -68,6 +71,9 @@ const (
 	Delegating
 	// Disabled: the host publishes that it is no identity provider.
 	Disabled
+	// Site: the host publishes nothing; its website is told who is signed in at an
+	// identity host. Delegating, Disabled and Provider hosts may have such a website, too.
+	Site
 )
 
 // The bounds of Host.CertificateLifetime.
@@ -96,7 +102,7 @@ func (h *Host) Validate() error {
 			return fmt.Errorf("authority %q is not a canonical host or host:port", h.Authority)
 		}
 		return nil
-	case Disabled:
+	case Disabled, Site:
 		return nil
 	}
 	return errors.New("the role is missing")

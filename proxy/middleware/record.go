@@ -39,6 +39,9 @@ type Record struct {
 	Site    string // name of the site that the Host belongs to, "" for an unknown host
 	Handler string // name of the intercept or handler that answered
 
+	// Visit is what the site's gate found out about the person; nil without a gate.
+	Visit *Visit
+
 	Cause error  // why the request failed; for the log alone, never for the client
 	Hint  string // what the operator can do about Cause
 	Left  bool   // the client went away before the answer was complete
@@ -47,6 +50,19 @@ type Record struct {
 	begun bool        // something of the answer was written
 	slow  atomic.Bool // the client was cut off in the middle of its body
 }
+
+// Visit is what a website is told of the person at a request, and what goes with the
+// answer because of that.
+type Visit struct {
+	Fields     []VisitField    // identity fields for the website; none: anonymous
+	Hidden     []string        // names of further cookies of the request that the website does not get
+	SetCookies []string        // Set-Cookie lines that are added to the answer
+	Private    bool            // no shared cache may keep the answer
+	Ended      <-chan struct{} // closed when the session ends: tunnels and event streams end with it; nil: they do not
+}
+
+// VisitField is a field of a request.
+type VisitField struct{ Name, Value string }
 
 // Context is the context of a request with the Record, and with room for all else that the
 // chain keeps for the time of a request: one piece of memory in place of many. A server may

@@ -1,0 +1,99 @@
+package gate
+
+import (
+	"net/http"
+
+	"persona-sidecar/idp/gate/access"
+	"persona-sidecar/idp/identity"
+)
+
+// Site is a host whose website is told who is signed in.
+type Site struct {
+	Host   string // canonical
+	Origin string // as browsers name the host
+	// Authority is the identity host whose sessions count. It may be the same host: then
+	// its own cookie is read, and nothing is handed over.
+	Authority *identity.Host
+	Rules     access.Rules
+	Headers   *Headers // nil: the website gets no identity fields
+	// SignOutCookies are cookies by which the application itself keeps people signed in.
+	SignOutCookies []Cookie
+}
+
+// Cookie names a cookie of the website.
+type Cookie struct{ Name, Path string }
+
+// Headers are the fields by which a website is told who is signed in; a name that is ""
+// is not sent.
+type Headers struct {
+	User, Email, Name, Groups, ID, Assertion string // names of fields
+	UserIs                                   UserIs
+	SendGroups                               []string // names or patterns with a final "*"; nil: all
+	GroupSeparator                           string
+	NameEncoding                             NameEncoding
+	Audience                                 string // of the assertion
+}
+
+// UserIs is the fact about a person that the User field carries.
+type UserIs string
+
+// The values of UserIs.
+const (
+	UserIsLogin UserIs = "login" // the directory's own spelling
+	UserIsEmail UserIs = "email" // the primary address
+	UserIsID    UserIs = "id"    // the immutable id
+)
+
+// NameEncoding is how a display name that is not ASCII is written.
+type NameEncoding string
+
+// The values of NameEncoding.
+const (
+	NameUTF8            NameEncoding = "utf8"
+	NamePercent         NameEncoding = "percent"
+	NameQuotedPrintable NameEncoding = "quoted_printable"
+	NameOmit            NameEncoding = "omit" // the field is left out
+)
+
+// Verdict is what becomes of a request.
+type Verdict int
+
+// The verdicts.
+const (
+	Admitted Verdict = iota // goes to the website
+	Answered                // was answered here
+	TooOpen                 // may not be answered in clear text
+)
+
+// Admission is the answer of a Gate. All fields but Verdict are for Admitted.
+type Admission struct {
+	Verdict    Verdict
+	Fields     []Field         // identity fields for the website; none: anonymous
+	Hidden     []string        // names of cookies of the request that the website does not get
+	SetCookies []string        // Set-Cookie lines that are added to the answer
+	Private    bool            // no shared cache may keep the answer
+	Ended      <-chan struct{} // closed when the session ends: tunnels and event streams end with it; nil: they do not
+}
+
+// Field is a field of a request.
+type Field struct{ Name, Value string }
+
+// Gate admits requests to websites.
+type Gate struct {
+	sites map[string]*Site // by host
+}
+
+// New checks the sites.
+func New(sites []Site) (*Gate, error) {
+	g := &Gate{sites: make(map[string]*Site, len(sites))}
+	for i := range sites {
+		g.sites[sites[i].Host] = &sites[i]
+	}
+	return g, nil
+}
+
+// Admit decides about a request to the website of a host. It is called for hosts that are
+// a Site alone. secure reports whether the client came by HTTPS.
+func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, host string, secure bool) Admission {
+	return Admission{}
+}
