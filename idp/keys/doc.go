@@ -2,8 +2,8 @@
 // program, and hands out signers and seals, never private keys.
 //
 // A key has exactly one use, and each use one algorithm. [UseCertificates] is the
-// domain key of an identity host; [UseSession] is the secret of the program that
-// seals sign-in cookies.
+// domain key of an identity host; [UseAssertions] its key for what tells websites who is
+// signed in; [UseSession] is the secret of the program that seals sign-in cookies.
 //
 // # In the store
 //

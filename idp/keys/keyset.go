@@ -127,7 +127,7 @@ func (r *Ring) read(ctx context.Context, host string) (*keyset, error) {
 	}
 	s, err := parseKeyset(host, data)
 	if err != nil {
-		file, loss := r.file(keysetKey(host)), "certificates already issued stop verifying"
+		file, loss := r.file(keysetKey(host)), "certificates already issued stop verifying, and assertions until websites have read the new key"
 		if host == "" {
 			loss = "everyone has to sign in again"
 		}
@@ -210,15 +210,17 @@ func (rec record) parse(host string) (*key, error) {
 
 // alg is the algorithm of the key that is wanted.
 func (w Want) alg() (string, error) {
-	switch {
-	case w.Use == UseCertificates && validHost(w.Host):
+	switch w.Use {
+	case UseCertificates, UseAssertions:
+		if !validHost(w.Host) {
+			return "", fmt.Errorf("%q is not the canonical name of an identity host", w.Host)
+		}
 		return algRS256, nil
-	case w.Use == UseSession && w.Host == "":
+	case UseSession:
+		if w.Host != "" {
+			return "", errors.New("the session key is the program's, not a host's")
+		}
 		return algA256GCM, nil
-	case w.Use == UseCertificates:
-		return "", fmt.Errorf("%q is not the canonical name of an identity host", w.Host)
-	case w.Use == UseSession:
-		return "", errors.New("the session key is the program's, not a host's")
 	}
 	return "", fmt.Errorf("the use %.40q is unknown", w.Use)
 }

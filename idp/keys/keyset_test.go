@@ -130,6 +130,7 @@ func TestDamageIsNamedAndNothingOverwritten(t *testing.T) {
 		"program: zeros":          {programKeyset, member("secret", make([]byte, 32)), "nothing but zeros"},
 		"program: no secret":      {programKeyset, member("secret", nil), "holds 0 bytes, not 32"},
 		"program: other use":      {programKeyset, replace(`"session"`, `"certificates"`), "not the canonical name"},
+		"program: assertions":     {programKeyset, replace(`"session"`, `"assertions"`), "not the canonical name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -37,6 +37,9 @@ const (
 	// UseCertificates signs identity certificates; one key per identity host: RSA
 	// of 2048 bits, RS256.
 	UseCertificates Use = "certificates"
+	// UseAssertions signs what tells websites who is signed in; one key per identity
+	// host: RSA of 2048 bits, RS256.
+	UseAssertions Use = "assertions"
 	// UseSession seals sign-in cookies; one secret for the program: A256GCM.
 	UseSession Use = "session"
 )
@@ -63,7 +66,8 @@ type Entry struct {
 	Created time.Time
 }
 
-// Want names a key that must exist: (host, UseCertificates) or ("", UseSession).
+// Want names a key that must exist: (host, UseCertificates), (host, UseAssertions) or
+// ("", UseSession).
 type Want struct {
 	Host string
 	Use  Use

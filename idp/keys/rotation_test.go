@@ -154,3 +154,36 @@ func TestAddedToAKeyset(t *testing.T) {
 		t.Errorf("the entries changed by loading (-want +got):\n%s", diff)
 	}
 }
+
+// TestAnotherUse: a host that gets a second use keeps the key of the first, and each use
+// has its own.
+func TestAnotherUse(t *testing.T) {
+	t.Parallel()
+	m := filled(t, 0)
+	assertions := keys.Want{Host: host, Use: keys.UseAssertions}
+	r := loaded(t, m)
+	if _, _, err := r.Signer(host, keys.UseAssertions); !errors.Is(err, keys.ErrNotReady) {
+		t.Errorf("before it exists: %v", err)
+	}
+	for range 2 {
+		if err := r.Ensure(t.Context(), certificates, assertions); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := decode(t, created()[0][hostKeyset]).Keys[0]["kid"]
+	stored := decode(t, get(t, m, hostKeyset)).Keys
+	if len(stored) != 2 || stored[0]["kid"] != first || stored[1]["use"] != "assertions" || stored[1]["alg"] != "RS256" {
+		t.Errorf("the keyset is now %v", stored)
+	}
+	again := loaded(t, m)
+	if kids := published(t, again); len(kids) != 1 || kids[0] != first {
+		t.Errorf("the keys of certificates are %v", kids)
+	}
+	public, err := again.Published(host, keys.UseAssertions)
+	if err != nil || len(public) != 1 || public[0].KID == first {
+		t.Fatalf("the keys of assertions are %v, %v", public, err)
+	}
+	if holder, ok := again.Holds(public[0].Key.(*rsa.PublicKey).N); !ok || holder != host {
+		t.Errorf("the key of assertions is held by %q, %t", holder, ok)
+	}
+}
