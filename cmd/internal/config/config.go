@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/config/kind"
+	"persona-sidecar/cmd/internal/config/website"
 )
 
 // DefaultPath is where the configuration is read from when no other path is
@@ -32,6 +33,7 @@ const EnvironmentDirectory = "ldap"
 //	example  its value in the documentation
 //	restart  "yes" for a key whose change a running program cannot apply
 //
+// A section that is as "switch" can also be true or false; its field On tells which.
 // A [Secret] has a second key, with the suffix _file, which names a file that
 // holds the secret.
 type Config struct {
@@ -192,7 +194,21 @@ type Domain struct {
 	// Offers HTTP/2 to browsers. A website that asks for NTLM or Negotiate needs
 	// false: it signs in connections, and over HTTP/2 all requests share one.
 	HTTP2 bool `yaml:"http2" default:"true"`
-	// Further host names of the website; nothing is intercepted there.
+	// Corrects redirects of the website that name its own scheme and port at a host of this
+	// entry: they lead to the address that browsers use.
+	RewriteRedirects bool `yaml:"rewrite_redirects" default:"true"`
+	// Tells the website who is signed in, in fields of each request: true, or keys below it.
+	// The sign-in of an identity host of this file counts, the entry's authority or the
+	// domain itself. The website has to be reachable through persona alone. On every host of
+	// the entry /persona/login, /persona/logout and /persona/handover are persona's.
+	IdentityHeaders website.Headers `yaml:"identity_headers" env:"PERSONA_IDENTITY_HEADERS" as:"switch" example:"true"`
+	// Which parts of the website are not for everyone. The first rule that covers the path
+	// decides; what none covers is public. It needs an identity host of this file, as
+	// identity_headers does. Rules look at the path alone: applications that choose the page by the
+	// query (?rest_route=) or by what follows index.php have to be protected as a whole.
+	Access []website.Rule `yaml:"access"`
+	// Further host names of the website. Nothing is intercepted there, unless the entry has
+	// identity_headers or access.
 	Hosts []string `yaml:"hosts" env:"PERSONA_HOSTS" as:"hostOrAddress" example:"[www.example.com]"`
 	// The directory whose people have addresses of this domain. It makes this an
 	// identity host, which signs for its own addresses, for domains whose

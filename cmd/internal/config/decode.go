@@ -110,6 +110,9 @@ func (l *loader) section(v reflect.Value, at place, path string) {
 		field := v.Field(k.field)
 		switch fallback, has := k.tag.Lookup("default"); {
 		case k.isSection():
+			if k.kind == "switch" {
+				p = l.turned(field, p, here)
+			}
 			l.section(field, p, here)
 		case k.isEntries():
 			l.entries(field, k, p, here)
@@ -122,6 +125,23 @@ func (l *loader) section(v reflect.Value, at place, path string) {
 			l.fault(here, "is given together with "+l.name(text), "keep one of them")
 		}
 	}
+}
+
+// turned reads a section that can also be true or false, and returns the place of its keys.
+func (l *loader) turned(section reflect.Value, p place, path string) place {
+	on := p.node != nil
+	if on && p.node.Kind == yaml.ScalarNode {
+		var problem kind.Problem
+		if on, problem = boolean(p); problem.Text != "" {
+			if p.line > 0 {
+				problem.Cure += ", or keys below it"
+			}
+			l.fault(path, problem.Text, problem.Cure)
+		}
+		p.node = nil
+	}
+	section.FieldByName("On").SetBool(on)
+	return p
 }
 
 // overlay completes the place of a key by its variable.

@@ -27,11 +27,13 @@ func (l *loader) checkDomains(c *Config, hosts map[string]Host) {
 		c.Domains[i].HSTS.given = l.given(domainPath(i, "hsts.max_age"))
 		if l.isMapping(fmt.Sprintf("domains[%d]", i)) {
 			l.checkDomain(d, i)
+			l.checkWebsite(&c.Domains[i], i)
 		}
 	}
 	l.checkUnique(c.Domains)
 	for i, d := range c.Domains {
 		l.checkReferences(c, d, i, hosts)
+		l.checkSignIn(c, d, i, hosts)
 	}
 	l.checkCertifies(c.Domains, hosts)
 	if delete(used, ""); len(c.Domains) > 0 && len(used) == 0 {
@@ -67,7 +69,7 @@ func (l *loader) checkDomain(d Domain, i int) {
 	if !has("directory") && !has("authority") && !d.Disabled && !has("upstream") {
 		l.missing(at("upstream"), "a domain without a website needs directory, authority or disabled")
 	}
-	for _, key := range []string{"upstream_tls", "upstream_timeout", "upstream_header_bytes", "max_connections", "allow_odd_field_names"} {
+	for _, key := range []string{"upstream_tls", "upstream_timeout", "upstream_header_bytes", "max_connections", "allow_odd_field_names", "rewrite_redirects", "access"} {
 		if has(key) && !has("upstream") {
 			l.fault(at(key), "needs an upstream", "say with "+l.setting(at("upstream"), "http://…")+" where the website is, or remove the key")
 		}

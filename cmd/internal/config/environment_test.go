@@ -30,6 +30,7 @@ func TestEnvironmentAlone(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load("", whole(
 		"PERSONA_HOSTS=www.example.com shop.example.com",
+		"PERSONA_IDENTITY_HEADERS=true",
 		"PERSONA_AUTHORITY=id.example.com",
 		"PERSONA_CERTIFIES=sister.example",
 		"PERSONA_LDAP_START_TLS=true",
@@ -70,15 +71,26 @@ host example.com
   of example.com: delegating, upstream http://cms:8080
   its website cannot end sign-ins
   authority id.example.com
+  its website is told of sign-ins at id.example.com
 host www.example.com
   of example.com: plain, upstream http://cms:8080
   its website cannot end sign-ins
+  its website is told of sign-ins at id.example.com
 host shop.example.com
   of example.com: plain, upstream http://cms:8080
   its website cannot end sign-ins
+  its website is told of sign-ins at id.example.com
 host id.example.com
   of example.com: identity, upstream <nil>
   directory ldap, signs for [id.example.com example.com sister.example], hubs []
+example.com IdentityHeaders.On true
+example.com IdentityHeaders.Names.User Remote-User
+example.com IdentityHeaders.Names.Email Remote-Email
+example.com IdentityHeaders.Names.Name Remote-Name
+example.com IdentityHeaders.Names.Groups Remote-Groups
+example.com IdentityHeaders.Names.ID Remote-Id
+example.com IdentityHeaders.Names.Assertion X-Persona-Assertion
+example.com IdentityHeaders.GroupSeparator ,
 directory ldap
   Preset openldap
   URLs [ldaps://ldap1.example.com ldaps://ldap2.example.com]
@@ -186,10 +198,11 @@ environment: PERSONA_NONSENSE: is not a known variable (remove it)`,
 		},
 		{
 			"values",
-			whole("PERSONA_DOMAIN=Example.com", "PERSONA_HOSTS=a,a,b:1", "PERSONA_PUBLIC_HTTPS=x", "PERSONA_LDAP_START_TLS=yes", "PERSONA_LOG_LEVEL=loud", "PERSONA_TLS_MODE=on", "PERSONA_LISTEN_HTTPS=", "PERSONA_LDAP_BIND_PASSWORD_FILE=/nonexistent/x"),
+			whole("PERSONA_DOMAIN=Example.com", "PERSONA_HOSTS=a,a,b:1", "PERSONA_PUBLIC_HTTPS=x", "PERSONA_LDAP_START_TLS=yes", "PERSONA_IDENTITY_HEADERS=remote", "PERSONA_LOG_LEVEL=loud", "PERSONA_TLS_MODE=on", "PERSONA_LISTEN_HTTPS=", "PERSONA_LDAP_BIND_PASSWORD_FILE=/nonexistent/x"),
 			`environment: PERSONA_DOMAIN: "Example.com" has upper-case letters (write example.com)
 environment: PERSONA_HOSTS: "a" is listed twice (remove one)
 environment: PERSONA_HOSTS: "b:1" has a port (write b; ports belong under listen)
+environment: PERSONA_IDENTITY_HEADERS: "remote" is neither true nor false (write true or false)
 environment: PERSONA_LDAP_BIND_PASSWORD_FILE: the file /nonexistent/x does not exist (create it, or correct the path)
 environment: PERSONA_LDAP_BIND_PASSWORD_FILE: is given together with PERSONA_LDAP_BIND_PASSWORD (keep one of them)
 environment: PERSONA_LDAP_START_TLS: "yes" is neither true nor false (write true or false)

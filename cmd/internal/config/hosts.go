@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,7 +19,7 @@ type Role string
 
 // The roles of a host.
 const (
-	RolePlain      Role = "plain"      // only proxied, nothing is intercepted
+	RolePlain      Role = "plain"      // publishes nothing
 	RoleIdentity   Role = "identity"   // publishes a support document and signs
 	RoleDelegating Role = "delegating" // publishes {"authority": ...}
 	RoleDisabled   Role = "disabled"   // publishes {"disabled": true}
@@ -52,6 +53,9 @@ type Host struct {
 	Hubs []string
 	// Authority that a delegating host publishes.
 	Authority string
+	// SignIn is the identity host whose sign-ins the website of this host is told of, or
+	// asked for; it may be the host itself. "" without identity headers and access rules.
+	SignIn string
 }
 
 // Hosts resolves the domains into the served hosts: for each entry its own name
@@ -69,9 +73,13 @@ func (c *Config) Hosts() []Host {
 	signed := map[string][]string{} // mail domains by the identity host that signs for them
 	for i := range c.Domains {
 		d := &c.Domains[i]
-		add(d.host())
+		own := d.host()
+		if d.IdentityHeaders.On || len(d.Access) > 0 {
+			own.SignIn = cmp.Or(d.Authority, d.Name)
+		}
+		add(own)
 		for _, name := range d.Hosts {
-			add(Host{Name: name, Domain: d.Name, Upstream: d.Upstream, Entry: d, Role: RolePlain})
+			add(Host{Name: name, Domain: d.Name, Upstream: d.Upstream, Entry: d, Role: RolePlain, SignIn: own.SignIn})
 		}
 		if d.Authority != "" && d.Authority != d.Name && !d.Disabled {
 			signed[d.Authority] = append(signed[d.Authority], d.Name)

@@ -71,7 +71,9 @@ func (k key) isList() bool {
 func (k key) takesOne() bool { return k.kind == "base" }
 
 // takesEmpty reports whether the empty text is a value.
-func (k key) takesEmpty() bool { return k.kind == "listen" || k.kind == "base" }
+func (k key) takesEmpty() bool {
+	return k.kind == "listen" || k.kind == "base" || k.kind == "fieldName"
+}
 
 // isSection reports whether the key has keys below it.
 func (k key) isSection() bool {
@@ -103,6 +105,9 @@ func variables(section reflect.Type) []string {
 		switch {
 		case k.isSection():
 			all = append(all, variables(k.typ)...)
+			if k.kind == "switch" && k.variable != "" {
+				all = append(all, k.variable)
+			}
 		case k.isEntries(): // its own variable is that of one of their keys
 			all = append(all, variables(k.typ.Elem())...)
 		case k.variable != "":

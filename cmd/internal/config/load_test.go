@@ -106,12 +106,16 @@ func dump(t *testing.T, c *config.Config) string {
 		case config.RoleDelegating:
 			line("  authority %s", h.Authority)
 		}
+		if h.SignIn != "" {
+			line("  its website is told of sign-ins at %s", h.SignIn)
+		}
 	}
 	for _, d := range c.Domains {
 		settings := func(d config.Domain) reflect.Value {
 			return reflect.ValueOf(config.Domain{
 				UpstreamTLS: d.UpstreamTLS, UpstreamTimeout: d.UpstreamTimeout, MaxConnections: d.MaxConnections, UpstreamHeaderBytes: d.UpstreamHeaderBytes,
 				AllowOddFieldNames: d.AllowOddFieldNames, HTTP2: d.HTTP2,
+				RewriteRedirects: d.RewriteRedirects, IdentityHeaders: d.IdentityHeaders, Access: d.Access,
 			})
 		}
 		differences(line, d.Name+" ", settings(d), settings(defaults.Domains[0]))
@@ -148,7 +152,7 @@ func differences(line func(string, ...any), name string, v, base reflect.Value) 
 			if field.Kind() == reflect.Struct {
 				differences(line, name+".", field, base.Field(i))
 			} else if !reflect.DeepEqual(value, base.Field(i).Interface()) {
-				line("%s %v", name, cmp.Or(fmt.Sprint(value), `""`))
+				line("%s %+v", name, cmp.Or(fmt.Sprint(value), `""`))
 			}
 		}
 	}

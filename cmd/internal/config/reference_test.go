@@ -73,7 +73,7 @@ type documented struct {
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range []string{"config.go", "identity.go"} {
+	for _, name := range []string{"config.go", "identity.go", "website/headers.go", "website/access.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -118,6 +118,8 @@ func reference(t *testing.T, section reflect.Type, path string, comments map[str
 			d.keys = reference(t, inner.Elem(), d.path+".NAME", comments)
 		case as == "" && inner.Kind() == reflect.Struct && inner != reflect.TypeFor[config.Secret]():
 			d.keys = reference(t, inner, d.path, comments)
+		case as == "switch":
+			d.keys, d.variable = reference(t, inner, d.path, comments), field.Tag.Get("env")
 		default:
 			d.variable, d.kind, d.example = field.Tag.Get("env"), kind(t, field), field.Tag.Get("example")
 			d.fallback, d.restart = inYAML(t, field), field.Tag.Get("restart") == "yes"
@@ -193,6 +195,14 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"srv":           "domain, or `ldaps://DOMAIN`",
 		"filter":        "LDAP filter",
 		"attribute":     "attribute name",
+		"fieldName":     "name of a field, or `\"\"` for none",
+		"separator":     "one character of ASCII, neither letter nor digit",
+		"groupName":     "name of a group",
+		"groupPattern":  "name of a group, or the beginning of names followed by `*`",
+		"rulePath":      "path",
+		"origin":        "origin `https://HOST[:PORT]`",
+		"cookieName":    "name of a cookie",
+		"cookiePath":    "path",
 	}
 	text, known := kinds[cmp.Or(as, inner.String())]
 	if !known {
@@ -236,6 +246,10 @@ func manual(t *testing.T, keys []documented) string {
 		for _, d := range keys {
 			fmt.Fprintf(&parts, "%s `%s`\n\n%s\n\n", map[bool]string{true: "##", false: "###"}[d.keys != nil && !strings.Contains(d.path, "[].") || !strings.Contains(d.path, ".")], d.path, wrap("", d.meaning))
 			if d.keys != nil {
+				if d.variable != "" {
+					fmt.Fprintf(&b, "| [`%s`](#%s) | `false` | %s |\n", d.path, anchor(d.path), code(d.variable))
+					fmt.Fprintf(&parts, "- Value: `true`, `false`, or the keys below\n- Default: `false`\n- Variable: %s\n\n", code(d.variable))
+				}
 				write(d.keys)
 				continue
 			}
@@ -292,7 +306,7 @@ var shownOn = []string{
 }
 
 // shownElsewhere are the keys that contradict others of their entry.
-var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "directories.NAME.bind_password", "directories.NAME.srv", "directories.NAME.password_change.method"}
+var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "domains[].identity_headers", "domains[].access", "directories.NAME.bind_password", "directories.NAME.srv", "directories.NAME.password_change.method"}
 
 const furtherDomains = `
   # The layout that changes least: identity alone, on a host of its own. example.org stays where it is and publishes one
@@ -315,6 +329,26 @@ const furtherDomains = `
   #    client_cert_file: client.pem
   #    client_key_file: client-key.pem
   #    insecure: false
+
+  # A website that is told who is signed in, and parts of which are not for everyone. For the usual fields
+  # identity_headers: true is enough.
+  #- name: wiki.example
+  #  upstream: http://127.0.0.1:8084
+  #  authority: id.example.com
+  #  identity_headers:
+  #    preset: remote
+  #    names: {user: Remote-User, email: Remote-Email, name: Remote-Name, groups: Remote-Groups, id: Remote-Id, assertion: X-Persona-Assertion}
+  #    user: login
+  #    send_groups: [editors, "wiki-*"]
+  #    group_separator: ","
+  #    name_encoding: utf8
+  #    audience: https://wiki.example
+  #    sign_out_cookies: [{name: i_like_gitea, path: /}]
+  #  access:
+  #    - {path: /wp-admin/, groups: [editors]}
+  #    - {path: /git/, allow: authorization_header}
+  #    - {path: /api/health, exact: true, allow: public}
+  #    - {path: /, allow: signed_in}
 
   # A domain that publishes that it has no identity provider.
   #- name: old.example

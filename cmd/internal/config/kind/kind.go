@@ -93,6 +93,22 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 		return bindName(text, tags.Get("example"))
 	case "filter":
 		return searchFilter(text)
+	case "fieldName":
+		return fieldName(text)
+	case "separator":
+		return separator(text)
+	case "groupName":
+		return groupCN(text)
+	case "groupPattern":
+		return groupPattern(text)
+	case "rulePath":
+		return rulePath(text)
+	case "origin":
+		return origin(text)
+	case "cookieName":
+		return cookieName(text)
+	case "cookiePath":
+		return cookiePath(text)
 	case "attribute":
 		// As ldapauth accepts them: no options, no numeric OID.
 		if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`).MatchString(text) {
