@@ -37,6 +37,8 @@ type options struct {
 	guarded     bool
 	oddNames    bool
 	connections int
+	redirects   bool // are corrected
+	publicHTTPS int
 }
 
 // sidecar is the proxy behind real listeners: one with TLS, one without.
@@ -63,6 +65,7 @@ func start(t testing.TB, target string, o options) *sidecar {
 	s.proxy, err = upstream.New(upstream.Config{
 		Site: "example.com", URL: u, TLS: o.tls, Cookies: []string{ourCookie}, Timeout: o.timeout, HeaderBytes: o.headerBytes, Log: logger, Failed: o.failed,
 		Guarded: o.guarded, OddNames: o.oddNames, Connections: o.connections,
+		RewriteRedirects: o.redirects, PublicHTTPS: o.publicHTTPS,
 	})
 	if err != nil {
 		t.Fatal(err)

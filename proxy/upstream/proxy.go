@@ -35,8 +35,12 @@ type Config struct {
 	Connections int
 	HeaderBytes int  // of the head of an answer, at most; 0: 64 KiB
 	OddNames    bool // also passes fields on whose names hold other characters than letters, digits and "-"
-	Log         zerolog.Logger
-	Failed      func(Failure) // is called for each fault of the website; may be nil
+	// RewriteRedirects corrects the Location of answers that lead to the website's own
+	// scheme or port at the host that was asked.
+	RewriteRedirects bool
+	PublicHTTPS      int // the port at which clients reach us by HTTPS, for RewriteRedirects; 0: 443
+	Log              zerolog.Logger
+	Failed           func(Failure) // is called for each fault of the website; may be nil
 }
 
 // Proxy passes requests to one website.
@@ -48,6 +52,7 @@ type Proxy struct {
 	cookies  cookieNames
 	guarded  bool
 	oddNames bool
+	redirect *redirects
 	logins   zerolog.Logger // for logins that cannot last, which come in numbers
 	failed   func(Failure)
 	buffers  buffers
@@ -71,6 +76,7 @@ func New(cfg Config) (*Proxy, error) {
 		cookies:  slices.Clone(cfg.Cookies),
 		guarded:  cfg.Guarded,
 		oddNames: cfg.OddNames,
+		redirect: redirectsOf(cfg),
 		logins:   cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: loginLines}),
 		failed:   cfg.Failed,
 	}
@@ -135,6 +141,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer a.body.close()
 	if a.conn == nil {
+		p.redirect.correct(r, a)
 		p.answer(w, r, body, a)
 		return
 	}

@@ -140,7 +140,7 @@ func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
 			CertFile: entry.UpstreamTLS.ClientCertFile, KeyFile: entry.UpstreamTLS.ClientKeyFile,
 		},
 		Timeout: entry.UpstreamTimeout, Connections: entry.MaxConnections, HeaderBytes: entry.UpstreamHeaderBytes,
-		OddNames: entry.AllowOddFieldNames,
+		OddNames: entry.AllowOddFieldNames, RewriteRedirects: true, PublicHTTPS: g.config.Listen.PublicHTTPS,
 		// One website answers for all hosts of the entry.
 		Guarded: slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.Domain == host.Domain && h.Guarded }),
 		Failed:  func(f upstream.Failure) { g.metrics.upstreamErrors.WithLabelValues(host.Name, string(f)).Inc() },
