@@ -103,6 +103,36 @@ func TestStaticFiles(t *testing.T) {
 	}
 }
 
+// TestFilesOfAnotherHost: a page of a host that serves no files of ours loads those of its
+// identity host, which lets every page load them; without one it has no style.
+func TestFilesOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	for _, files := range []string{"", "https://id.example.test:8443"} {
+		b := newWorld(t, func(s *settings) { s.Hosts[2].Files = files }).browser()
+		b.host = "delegating.test"
+		response := b.get("/persona/")
+		page, policy := text(t, response), response.Header.Get("Content-Security-Policy")
+		loaded := regexp.MustCompile(`(?:src|href)="([^"]*/persona/static/[^"]*)"`).FindAllStringSubmatch(page, -1)
+		if (files == "") != (len(loaded) == 0) {
+			t.Errorf("%q: the page loads %v", files, loaded)
+		}
+		for _, match := range loaded {
+			if !strings.HasPrefix(match[1], files+"/persona/static/") {
+				t.Errorf("the page loads %s", match[1])
+			}
+		}
+		if files != "" && !strings.Contains(policy, "style-src "+files+"/persona/static/;") {
+			t.Errorf("the policy is %s", policy)
+		}
+	}
+	b := newWorld(t).browser()
+	style := regexp.MustCompile(`/persona/static/[^"]*style.css`).FindString(text(t, b.get("/persona/")))
+	header := b.get(style).Header
+	if header.Get("Cross-Origin-Resource-Policy") != "cross-origin" || header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("the style has the headers %v", header)
+	}
+}
+
 // Every spelling that decodes into one of our paths, or is one once cleaned,
 // is matched, so that the website never sees it, and is not found.
 func TestSpellings(t *testing.T) {

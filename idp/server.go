@@ -63,7 +63,7 @@ func New(config Config, envelopes ...Envelope) (*Server, error) {
 func (s *Server) newSite(h *identity.Host, envelopes []Envelope) (*site, error) {
 	to := &site{host: h, routes: map[string]entry{}, headers: map[route.Class]http.Header{}}
 	for _, class := range []route.Class{route.Page, route.API} { // also of paths without a route
-		to.headers[class] = route.Headers(h.Origin, class, nil)
+		to.headers[class] = route.Headers(h, class, nil)
 	}
 	if h.Role == identity.Provider {
 		for where, asset := range s.config.Respond.Web.Static() {
@@ -95,7 +95,7 @@ func (s *site) add(r route.Route) error {
 		return fmt.Errorf("two envelopes have a route %s", r.Path)
 	}
 	if r.Sources == nil && s.headers[r.Class] == nil {
-		s.headers[r.Class] = route.Headers(s.host.Origin, r.Class, nil)
+		s.headers[r.Class] = route.Headers(s.host, r.Class, nil)
 	}
 	s.routes[r.Path] = entry{r, s.headers[r.Class]}
 	return nil
@@ -141,7 +141,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		entry.header = site.headers[entry.Class]
 	}
 	if entry.Sources != nil {
-		entry.header = route.Headers(site.host.Origin, entry.Class, entry.Sources())
+		entry.header = route.Headers(site.host, entry.Class, entry.Sources())
 	}
 	for name, values := range entry.header {
 		w.Header()[name] = values[:1:1]

@@ -24,6 +24,10 @@ type Host struct {
 	// Authority is the other host that a Delegating host names as its
 	// authority: host or host:port, lower case.
 	Authority string
+	// Files is the origin whose scripts and styles the host's pages use: that of the
+	// identity host that it belongs to; "": none is known, and they have no style. A
+	// Provider has its own.
+	Files string
 
 	// The fields below are those of a Provider.
 
@@ -93,6 +97,9 @@ func (h *Host) Validate() error {
 	}
 	if origin, err := HubOrigin(h.Origin); err != nil || origin != h.Origin {
 		return fmt.Errorf("origin %q is not of the form https://host[:port]", h.Origin)
+	}
+	if files, err := HubOrigin(h.Files); h.Files != "" && (err != nil || files != h.Files) {
+		return fmt.Errorf("the origin of the files, %q, is not of the form https://host[:port]", h.Files)
 	}
 	switch h.Role {
 	case Provider:

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/web"
 )
 
@@ -26,7 +27,8 @@ const (
 	Document
 	// Script is loaded by pages of other authors.
 	Script
-	// Static is a file under a name that changes with its content.
+	// Static is a file under a name that changes with its content. The pages of
+	// websites' hosts load it, too.
 	Static
 	// Dialog is the hub's own page, in a popup. Sources are the provisioning
 	// pages that it frames.
@@ -35,21 +37,27 @@ const (
 	SilentFrame
 	// Verification answers the servers of relying parties.
 	Verification
+	// Notice stands in place of a page of the website, in a frame, too. It has links
+	// alone: no form, and no script that does anything but go back.
+	Notice
 )
 
 // readByPeople reports whether a person sees what a route of the class answers.
 func (c Class) readByPeople() bool {
-	return c == Page || c == FramedPage || c == Dialog || c == SilentFrame
+	return c == Page || c == FramedPage || c == Dialog || c == SilentFrame || c == Notice
 }
 
-// Headers returns the security headers of a class on a host of the given
-// origin. sources are Route.Sources.
+// Headers returns the security headers of a class on a host. sources are
+// Route.Sources.
 //
 // Scripts, styles and requests are allowed by path and not by 'self', because a
 // website behind us shares the origin, and what may be uploaded there must not
 // become a script here.
-func Headers(origin string, class Class, sources []string) http.Header {
-	static := origin + web.StaticPrefix
+func Headers(h *identity.Host, class Class, sources []string) http.Header {
+	origin, static := h.Origin, h.Origin+web.StaticPrefix
+	if h.Role != identity.Provider && h.Files != "" {
+		static = h.Files + web.StaticPrefix
+	}
 	listed := strings.Join(sources, " ")
 	page := policy(
 		"default-src 'none'",
@@ -73,21 +81,26 @@ func Headers(origin string, class Class, sources []string) http.Header {
 	case Script:
 		return header(nothing, "public, max-age=300", "cross-origin")
 	case Static:
-		return header(nothing, "public, max-age=31536000, immutable", "same-origin")
+		to := header(nothing, "public, max-age=31536000, immutable", "cross-origin")
+		to.Set("Access-Control-Allow-Origin", "*") // modules are asked for by CORS
+		return to
 	case Dialog:
 		// The dialog shows a site's logo from anywhere. Sister hosts learn from
 		// its referrer which hub sent the browser.
-		h := header(policy(hub, "img-src "+static+" https: data:", "frame-src "+listed, "frame-ancestors 'none'"), "no-store", "same-origin")
-		h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
-		return h
+		to := header(policy(hub, "img-src "+static+" https: data:", "frame-src "+listed, "frame-ancestors 'none'"), "no-store", "same-origin")
+		to.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+		return to
 	case SilentFrame:
 		return header(policy(hub, "frame-ancestors "+listed), "no-store", "cross-origin")
 	case Verification:
 		// As the historic service answered, but for HSTS: whether the website of
 		// this host is to be asked over TLS alone is not ours to say.
-		h := header(nothing, "private, no-cache, no-store, must-revalidate, max-age=0", "same-origin")
-		h.Set("X-Frame-Options", "DENY")
-		return h
+		to := header(nothing, "private, no-cache, no-store, must-revalidate, max-age=0", "same-origin")
+		to.Set("X-Frame-Options", "DENY")
+		return to
+	case Notice:
+		return header(policy("default-src 'none'", "script-src "+static, "style-src "+static, "img-src "+static,
+			"form-action 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"), "no-store", "same-origin")
 	case API:
 	}
 	return header(nothing, "no-store", "same-origin")

@@ -25,13 +25,18 @@ type Responder struct {
 // Frame is what all pages show; their data embed it.
 type Frame struct {
 	Host    string
-	Website bool // something else is served on the host, too
-	Plain   bool // without style: the host serves no files of ours
+	Website bool   // something else is served on the host, too
+	Files   string // the origin of scripts and styles; "": the page's own
+	Plain   bool   // without style: no host is known that has these files
 }
 
 // NewFrame returns the frame of a host's pages.
 func NewFrame(h *identity.Host) Frame {
-	return Frame{Host: h.Name, Website: h.Website, Plain: h.Role != identity.Provider}
+	frame := Frame{Host: h.Name, Website: h.Website}
+	if h.Role != identity.Provider {
+		frame.Files, frame.Plain = h.Files, h.Files == ""
+	}
+	return frame
 }
 
 // Render writes the page of a template in the browser's language, with data that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp"
@@ -103,6 +104,9 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 		to.Website = host.Upstream != nil
 	case config.RoleDelegating:
 		to.Role, to.Authority = identity.Delegating, host.Authority
+		if slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.Role == config.RoleIdentity && h.Name == host.Authority }) {
+			to.Files = g.origin(host.Authority)
+		}
 	case config.RoleDisabled:
 		to.Role = identity.Disabled
 	case config.RolePlain:
