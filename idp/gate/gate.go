@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"net/http"
 
 	"persona-sidecar/idp/gate/access"
@@ -68,11 +69,13 @@ const (
 // Admission is the answer of a Gate. All fields but Verdict are for Admitted.
 type Admission struct {
 	Verdict    Verdict
-	Fields     []Field         // identity fields for the website; none: anonymous
-	Hidden     []string        // names of cookies of the request that the website does not get
-	SetCookies []string        // Set-Cookie lines that are added to the answer
-	Private    bool            // no shared cache may keep the answer
-	Ended      <-chan struct{} // closed when the session ends: tunnels and event streams end with it; nil: they do not
+	Fields     []Field  // identity fields for the website; none: anonymous
+	Hidden     []string // names of cookies of the request that the website does not get
+	SetCookies []string // Set-Cookie lines that are added to the answer
+	Private    bool     // no shared cache may keep the answer
+	// Ended returns a channel that is closed when the session ends: tunnels and event streams end with
+	// it. The session is watched until the context ends, so call it for them alone. nil: they do not end.
+	Ended func(context.Context) <-chan struct{}
 }
 
 // Field is a field of a request.

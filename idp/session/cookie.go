@@ -7,21 +7,28 @@ import (
 	"time"
 )
 
-// CookieName is the name of the sign-in cookie. Its prefix makes browsers refuse it
-// unless it is Secure, has Path=/ and no Domain (RFC 6265bis, section 4.1.3.2), so no
-// other host of the domain can set it.
-const CookieName = "__Host-persona"
+// The names of our cookies. Their prefix makes browsers refuse them unless they are Secure, have Path=/ and no
+// Domain (RFC 6265bis, section 4.1.3.2), so no other host of the domain can set them.
+const (
+	CookieName      = "__Host-persona"       // the session, at an identity host
+	SiteCookieName  = "__Host-persona-site"  // the session, at the host of a website
+	LoginCookieName = "__Host-persona-login" // a sign-in that was begun at the host of a website
+)
 
-// cookieOf returns the value of the one cookie of our name. It reads the header itself
+// cookieOf returns the value of the one cookie of a name of ours. It reads the header itself
 // because net/http leaves out cookies that it finds malformed: two of our name, one
 // of them malformed, are two all the same.
-func cookieOf(r *http.Request) (string, error) {
+func cookieOf(r *http.Request, name string) (string, error) {
 	var value string
 	found := 0
 	for _, line := range r.Header["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
-			name, text, _ := strings.Cut(pair, "=")
-			if strings.Trim(name, " \t") == CookieName {
+		for more := true; more; {
+			var pair string
+			pair, line, more = strings.Cut(line, ";")
+			if !strings.Contains(pair, name) {
+				continue
+			}
+			if its, text, _ := strings.Cut(pair, "="); strings.Trim(its, " \t") == name {
 				value = strings.Trim(text, " \t")
 				found++
 			}
@@ -29,18 +36,23 @@ func cookieOf(r *http.Request) (string, error) {
 	}
 	switch found {
 	case 0:
-		return "", none("no cookie")
+		return "", errNoCookie
 	case 1:
 		return value, nil
 	}
-	return "", none("more than one cookie")
+	return "", errCookies
 }
 
-// setCookie sets our cookie in place of one that the response may already set. With
-// maxAge 0 it lasts as long as the browser runs.
-func setCookie(w http.ResponseWriter, value string, maxAge time.Duration) {
+const (
+	errNoCookie = none("no cookie")
+	errCookies  = none("more than one cookie")
+)
+
+// cookieLine is the Set-Cookie line of a cookie of ours. With maxAge 0 it lasts as long as the browser
+// runs; a negative one makes the browser forget it.
+func cookieLine(name, value string, maxAge time.Duration) string {
 	c := http.Cookie{
-		Name: CookieName, Value: value, Path: "/",
+		Name: name, Value: value, Path: "/",
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 	switch {
@@ -49,15 +61,19 @@ func setCookie(w http.ResponseWriter, value string, maxAge time.Duration) {
 	case maxAge > 0:
 		c.MaxAge = max(1, int(maxAge/time.Second))
 	}
+	return c.String()
+}
+
+// setCookie sets our cookie in place of one that the response may already set.
+func setCookie(w http.ResponseWriter, name, line string) {
 	h := w.Header()
-	h["Set-Cookie"] = slices.DeleteFunc(h["Set-Cookie"], func(line string) bool {
-		return strings.HasPrefix(line, CookieName+"=")
-	})
-	http.SetCookie(w, &c)
+	h["Set-Cookie"] = append(slices.DeleteFunc(h["Set-Cookie"], func(line string) bool {
+		return strings.HasPrefix(line, name+"=")
+	}), line)
 }
 
 // clearCookie makes the browser forget our cookie.
-func clearCookie(w http.ResponseWriter) { setCookie(w, "", -1) }
+func clearCookie(w http.ResponseWriter, name string) { setCookie(w, name, cookieLine(name, "", -1)) }
 
 // SentCookie reports whether a request has a cookie of ours, good or bad.
 func SentCookie(r *http.Request) bool {

@@ -53,12 +53,28 @@ func (s *Subject) Owns(address browserid.Address) bool {
 // wraps identity.ErrUnavailable, and of the Subject's Person only Directory and ID are
 // set. Any other error wraps ErrUnavailable, and the Subject is nil.
 func (m *Manager) Current(w http.ResponseWriter, r *http.Request, h *identity.Host, f Freshness) (*Subject, error) {
-	current, err := m.read(r.Context(), r, bindingOf(h))
+	session, person, err := m.current(w, r, h, f)
+	if session.ID == "" {
+		return nil, err
+	}
+	return subjectOf(session, person), err
+}
+
+func subjectOf(session Session, person identity.Person) *Subject {
+	return &Subject{
+		Person: person, ID: session.ID,
+		AuthTime: session.Authenticated, Ends: session.Ends, Shared: session.Computer == Shared,
+	}
+}
+
+// current is Current, with the session itself; one without an ID is none.
+func (m *Manager) current(w http.ResponseWriter, r *http.Request, h *identity.Host, f Freshness) (Session, identity.Person, error) {
+	current, err := m.read(r.Context(), r, at(h).binding())
 	if errors.Is(err, errNone) {
-		return nil, nil
+		return Session{}, identity.Person{}, nil
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return Session{}, identity.Person{}, unavailable(err)
 	}
 	last := m.checks.last(current.ID)
 	var outage error
@@ -66,16 +82,13 @@ func (m *Manager) Current(w http.ResponseWriter, r *http.Request, h *identity.Ho
 		var reason string
 		last.person, reason, outage = m.ask(r.Context(), h, current)
 		if reason != "" {
-			return nil, m.endEarly(w, r, h, current, reason)
+			return Session{}, identity.Person{}, m.endEarly(w, r, at(h), current, reason)
 		}
 	}
-	if err := m.refresh(w, bindingOf(h), current); err != nil {
-		return nil, unavailable(err)
+	if err := m.refresh(w, at(h).binding(), current); err != nil {
+		return Session{}, identity.Person{}, unavailable(err)
 	}
-	return &Subject{
-		Person: last.person, ID: current.ID,
-		AuthTime: current.Authenticated, Ends: current.Ends, Shared: current.Computer == Shared,
-	}, outage
+	return current, last.person, outage
 }
 
 // stale reports whether a check is five minutes old, or not known (the zero check).
@@ -105,8 +118,8 @@ func (m *Manager) ask(ctx context.Context, h *identity.Host, current Session) (p
 // SignIn begins a session of a person whose password the directory has just accepted, in
 // place of any that the browser had. An error wraps ErrUnavailable.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, h *identity.Host, person identity.Person, c Computer) error {
-	if earlier, err := m.read(r.Context(), r, bindingOf(h)); err == nil {
-		if err := m.endEarly(w, r, h, earlier, "signed_in_again"); err != nil {
+	if earlier, err := m.read(r.Context(), r, at(h).binding()); err == nil {
+		if err := m.endEarly(w, r, at(h), earlier, "signed_in_again"); err != nil {
 			return err
 		}
 	}
@@ -120,28 +133,34 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, h *identity.Hos
 // cookie, be it good or not. After an error, which wraps ErrUnavailable, the person has
 // to be told that signing out did not succeed.
 func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request, h *identity.Host, everywhere bool) (ended bool, err error) {
-	current, err := m.read(r.Context(), r, bindingOf(h))
+	return m.SignOutAt(w, r, at(h), everywhere)
+}
+
+// SignOutAt is [Manager.SignOut] at the host of a website: the session ends there, at the
+// identity host and at every other website.
+func (m *Manager) SignOutAt(w http.ResponseWriter, r *http.Request, p Place, everywhere bool) (ended bool, err error) {
+	current, err := m.read(r.Context(), r, p.binding())
 	if errors.Is(err, errNone) {
-		clearCookie(w)
+		clearCookie(w, p.binding().cookie())
 		return false, nil
 	}
 	if err != nil {
 		return false, unavailable(err)
 	}
 	if !everywhere {
-		return true, m.endEarly(w, r, h, current, "signed_out")
+		return true, m.endEarly(w, r, p, current, "signed_out")
 	}
 	if err := m.endPerson(r.Context(), current.Directory, current.Person); err != nil {
 		return false, unavailable(err)
 	}
-	return true, m.endEarly(w, r, h, current, "signed_out_everywhere")
+	return true, m.endEarly(w, r, p, current, "signed_out_everywhere")
 }
 
 // PasswordChanged ends all sessions of a person who has just changed their password: they were begun with the old one. The
 // request's own goes on under a new id where it is theirs and stays is set, which is reported. person is as the directory
 // told them after the change. An error wraps ErrUnavailable.
 func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *identity.Host, person identity.Person, stays bool) (renewed bool, err error) {
-	current, err := m.read(r.Context(), r, bindingOf(h))
+	current, err := m.read(r.Context(), r, at(h).binding())
 	if err != nil && !errors.Is(err, errNone) {
 		return false, unavailable(err)
 	}
@@ -152,7 +171,7 @@ func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *ide
 	if !own {
 		return false, nil
 	}
-	if err := m.endEarly(w, r, h, current, "password_changed"); err != nil || !stays {
+	if err := m.endEarly(w, r, at(h), current, "password_changed"); err != nil || !stays {
 		return false, err
 	}
 	if _, err := m.start(r.Context(), w, h, person, current.Computer); err != nil {
@@ -164,18 +183,14 @@ func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *ide
 // endEarly ends a session before its time: its cookie is cleared, and every copy of it
 // is worthless from now on, with a [Pending] even when the error is that the store
 // could not record it.
-func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, h *identity.Host, current Session, reason string) error {
+func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, p Place, current Session, reason string) error {
 	m.checks.forget(current.ID)
-	clearCookie(w)
+	clearCookie(w, p.binding().cookie())
 	if err := m.revoked.session(r.Context(), current); err != nil {
 		return unavailable(fmt.Errorf("ending a session: %w", err))
 	}
-	m.ended(r, h, current.Person, reason)
+	m.ended(r, p.Authority, current.Person, reason)
 	return nil
-}
-
-func bindingOf(h *identity.Host) binding {
-	return binding{Host: h.Name, Directory: h.DirectoryName}
 }
 
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }

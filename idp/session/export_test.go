@@ -35,7 +35,7 @@ func (m *Manager) Refresh(w http.ResponseWriter, b Binding, session Session) err
 // End ends a session.
 func (m *Manager) End(ctx context.Context, w http.ResponseWriter, session Session) error {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/persona/logout", nil)
-	return m.endEarly(w, r, &identity.Host{}, session, "signed_out")
+	return m.endEarly(w, r, at(&identity.Host{}), session, "signed_out")
 }
 
 // EndPerson ends all sessions of a person.

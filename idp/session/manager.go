@@ -29,10 +29,19 @@ type Store interface {
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
 
-// Config is what a Manager needs. All fields but Lifetime and Ended are required.
+// Codes keeps the hand-overs under way, as values that expire. Add reports false where
+// there is a value already; of several Takes of a value, in all processes, one gets it,
+// and for the others it is fs.ErrNotExist.
+type Codes interface {
+	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error)
+	Take(ctx context.Context, key string) ([]byte, error)
+}
+
+// Config is what a Manager needs. All fields but Codes, Lifetime and Ended are required.
 type Config struct {
 	Sealer   Sealer
 	Store    Store
+	Codes    Codes // nil where nothing is handed over
 	Now      func() time.Time
 	Rand     io.Reader
 	Lifetime time.Duration // from sign-in to the absolute end on a private computer; 0: 8 h
@@ -47,6 +56,7 @@ type Config struct {
 // goroutines at once.
 type Manager struct {
 	sealer   Sealer
+	codes    Codes
 	now      func() time.Time
 	rand     io.Reader
 	lifetime time.Duration
@@ -69,6 +79,7 @@ func New(c Config) *Manager {
 	}
 	return &Manager{
 		sealer:   c.Sealer,
+		codes:    c.Codes,
 		now:      func() time.Time { return millis(c.Now()) },
 		rand:     c.Rand,
 		lifetime: min(lifetime, MaxLifetime),
@@ -82,7 +93,7 @@ func New(c Config) *Manager {
 // start begins a session of a person whose password the directory has just accepted,
 // with a new id, and sets its cookie. On an error no cookie is set.
 func (m *Manager) start(ctx context.Context, w http.ResponseWriter, h *identity.Host, person identity.Person, c Computer) (Session, error) {
-	b := bindingOf(h)
+	b := at(h).binding()
 	if person.ID == "" || len(person.ID) > maxPersonLen {
 		return Session{}, fmt.Errorf("starting a session: the person's id has %d bytes, not 1 to %d", len(person.ID), maxPersonLen)
 	}
@@ -114,7 +125,7 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, h *identity.
 // signed in; any other error means that this cannot be told now, because the store or
 // the key ring does not answer.
 func (m *Manager) read(ctx context.Context, r *http.Request, b binding) (Session, error) {
-	value, err := cookieOf(r)
+	value, err := cookieOf(r, b.cookie())
 	if err != nil {
 		return Session{}, err
 	}
@@ -122,13 +133,19 @@ func (m *Manager) read(ctx context.Context, r *http.Request, b binding) (Session
 	if err != nil {
 		return Session{}, err
 	}
-	if err := m.checkTimes(session); err != nil {
-		return Session{}, err
-	}
-	if err := m.revoked.check(ctx, session); err != nil {
+	if err := m.holds(ctx, session); err != nil {
 		return Session{}, err
 	}
 	return session, nil
+}
+
+// holds returns an errNone when a session has ended, another error when that cannot be
+// told.
+func (m *Manager) holds(ctx context.Context, session Session) error {
+	if err := m.checkTimes(session); err != nil {
+		return err
+	}
+	return m.revoked.check(ctx, session)
 }
 
 // refresh sets the cookie anew, with the same id, when that is due: on a shared

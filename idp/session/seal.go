@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	// purpose begins the associated data: nothing else that is sealed under the same
-	// key can pass for a session.
-	purpose = "persona session"
+	// A purpose begins the associated data: nothing else that is sealed under the same
+	// key can pass for a session, and a session at a website's host not for one at the
+	// identity host.
+	purpose     = "persona session"
+	sitePurpose = "persona site session"
 
 	layout = 2
 	// The kinds of computer, in capitals where the password had expired at sign-in.
@@ -31,26 +33,43 @@ const (
 	maxValueLen = 1024
 )
 
-// write seals a session into the response's cookie.
-func (m *Manager) write(w http.ResponseWriter, b binding, session Session) error {
+// line seals a session into a Set-Cookie line.
+func (m *Manager) line(b binding, session Session) (string, error) {
 	bound, err := b.associated()
 	if err != nil {
-		return err
+		return "", err
 	}
-	plain, err := session.marshal()
+	sealed, err := m.seal(session, bound)
 	if err != nil {
-		return err
-	}
-	sealed, err := m.sealer.Seal(plain, bound)
-	if err != nil {
-		return fmt.Errorf("sealing: %w", err)
+		return "", err
 	}
 	maxAge := time.Duration(0)
 	if session.Computer == Private {
 		maxAge = m.expires(session).Sub(m.now())
 	}
-	setCookie(w, base64.RawURLEncoding.EncodeToString(sealed), maxAge)
-	return nil
+	return cookieLine(b.cookie(), base64.RawURLEncoding.EncodeToString(sealed), maxAge), nil
+}
+
+// write seals a session into the response's cookie.
+func (m *Manager) write(w http.ResponseWriter, b binding, session Session) error {
+	line, err := m.line(b, session)
+	if err == nil {
+		setCookie(w, b.cookie(), line)
+	}
+	return err
+}
+
+// seal seals a session for what it is bound to.
+func (m *Manager) seal(session Session, bound []byte) ([]byte, error) {
+	plain, err := session.marshal()
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := m.sealer.Seal(plain, bound)
+	if err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return sealed, nil
 }
 
 // open unseals the value of a cookie.
@@ -66,32 +85,47 @@ func (m *Manager) open(value string, b binding) (Session, error) {
 	if err != nil {
 		return Session{}, none("the cookie is malformed")
 	}
+	return m.unseal(sealed, bound, b.Directory)
+}
+
+// unseal is the reverse of seal.
+func (m *Manager) unseal(sealed, bound []byte, directory string) (Session, error) {
 	plain, err := m.sealer.Open(sealed, bound)
 	if errors.Is(err, keys.ErrNotReady) {
 		return Session{}, fmt.Errorf("reading the session: %w", err)
 	}
 	if err != nil {
-		return Session{}, none("the cookie was not sealed here, or for another host or directory")
+		return Session{}, none("it was not sealed here, or for another host or directory")
 	}
 	session, err := unmarshal(plain)
 	if err != nil {
 		return Session{}, err
 	}
-	session.Directory = b.Directory
+	session.Directory = directory
 	return session, nil
 }
 
-// associated is what the seal binds a session to. Lengths keep the names apart.
+// associated is what the seal of a cookie binds a session to.
 func (b binding) associated() ([]byte, error) {
-	if b.Host == "" || b.Directory == "" || len(b.Host) > maxNameLen || len(b.Directory) > maxNameLen {
-		return nil, fmt.Errorf("session: not a binding: host %.40q, directory %.40q", b.Host, b.Directory)
+	if b.Site == "" {
+		return associated(purpose, b.Host, b.Directory)
 	}
-	data := make([]byte, 0, len(purpose)+3+len(b.Host)+len(b.Directory))
+	return associated(sitePurpose, b.Host, b.Directory, b.Site)
+}
+
+// associated binds something sealed to a purpose and to names, which their lengths keep apart.
+func associated(purpose string, names ...string) ([]byte, error) {
+	data := make([]byte, 0, 256)
 	data = append(data, purpose...)
-	data = append(data, layout, byte(len(b.Host)))
-	data = append(data, b.Host...)
-	data = append(data, byte(len(b.Directory)))
-	return append(data, b.Directory...), nil
+	data = append(data, layout)
+	for _, name := range names {
+		if name == "" || len(name) > maxNameLen {
+			return nil, fmt.Errorf("%s: cannot be bound to %.40q", purpose, names)
+		}
+		data = append(data, byte(len(name)))
+		data = append(data, name...)
+	}
+	return data, nil
 }
 
 // marshal writes: layout, kind of computer, id (16), six integers of 8 bytes

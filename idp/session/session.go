@@ -3,6 +3,8 @@ package session
 import (
 	"errors"
 	"time"
+
+	"persona-sidecar/idp/identity"
 )
 
 // Computer is whose computer the person sits at, as they say at sign-in.
@@ -45,10 +47,36 @@ type none string
 func (n none) Error() string        { return errNone.Error() + ": " + string(n) }
 func (n none) Is(target error) bool { return target == errNone }
 
-// binding is where a session is valid. Both names are canonical.
+// binding is where a cookie with a session is valid. All names are canonical.
 type binding struct {
 	Host      string // the identity host
 	Directory string // its directory's name in the configuration
+	Site      string // the website's host; "": the identity host itself
+}
+
+// cookie is the name of the cookie.
+func (b binding) cookie() string {
+	if b.Site == "" {
+		return CookieName
+	}
+	return SiteCookieName
+}
+
+// Place is a host where requests may be signed in.
+type Place struct {
+	Authority *identity.Host // whose sign-ins count
+	Site      string         // canonical host of the website; equal to Authority.Name where the website shares its origin
+}
+
+// at is the identity host itself.
+func at(h *identity.Host) Place { return Place{Authority: h, Site: h.Name} }
+
+func (p Place) binding() binding {
+	b := binding{Host: p.Authority.Name, Directory: p.Authority.DirectoryName}
+	if p.Site != p.Authority.Name {
+		b.Site = p.Site
+	}
+	return b
 }
 
 // Session is one person's sign-in at one browser.

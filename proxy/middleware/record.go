@@ -54,11 +54,13 @@ type Record struct {
 // Visit is what a website is told of the person at a request, and what goes with the
 // answer because of that.
 type Visit struct {
-	Fields     []VisitField    // identity fields for the website; none: anonymous
-	Hidden     []string        // names of further cookies of the request that the website does not get
-	SetCookies []string        // Set-Cookie lines that are added to the answer
-	Private    bool            // no shared cache may keep the answer
-	Ended      <-chan struct{} // closed when the session ends: tunnels and event streams end with it; nil: they do not
+	Fields     []VisitField // identity fields for the website; none: anonymous
+	Hidden     []string     // names of further cookies of the request that the website does not get
+	SetCookies []string     // Set-Cookie lines that are added to the answer
+	Private    bool         // no shared cache may keep the answer
+	// Ended returns a channel that is closed when the session ends: tunnels and event streams end with
+	// it. The session is watched until the context ends, so call it for them alone. nil: they do not end.
+	Ended func(context.Context) <-chan struct{}
 }
 
 // VisitField is a field of a request.

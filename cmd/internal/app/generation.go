@@ -60,7 +60,7 @@ func newGeneration(p *process, tls *certificates, c *config.Config) (*generation
 	}
 	g.uses.Store(1)
 	g.sessions = session.New(session.Config{
-		Sealer: sessionSealer{p.ring}, Store: p.signOuts, Now: p.now, Rand: p.rand,
+		Sealer: sessionSealer{p.ring}, Store: p.signOuts, Codes: p.store, Now: p.now, Rand: p.rand,
 		Lifetime: c.Identity.SessionLifetime, Log: p.log,
 		Ended: func(r *http.Request, h *identity.Host, personID, reason string) {
 			p.respond.SessionEnded(r, h, personID, reason)
