@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"persona-sidecar/proxy/middleware"
+	"persona-sidecar/proxy/upstream/redirect"
 )
 
 // DefaultTimeout is how long a website may think about a request.
@@ -52,7 +53,7 @@ type Proxy struct {
 	cookies  cookieNames
 	guarded  bool
 	oddNames bool
-	redirect *redirects
+	redirect *redirect.Rule // nil: redirects pass as they are
 	logins   zerolog.Logger // for logins that cannot last, which come in numbers
 	failed   func(Failure)
 	buffers  buffers
@@ -76,9 +77,11 @@ func New(cfg Config) (*Proxy, error) {
 		cookies:  slices.Clone(cfg.Cookies),
 		guarded:  cfg.Guarded,
 		oddNames: cfg.OddNames,
-		redirect: redirectsOf(cfg),
 		logins:   cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: loginLines}),
 		failed:   cfg.Failed,
+	}
+	if cfg.RewriteRedirects {
+		p.redirect = redirect.New(cfg.URL, cfg.PublicHTTPS)
 	}
 	switch cfg.URL.Scheme {
 	case "h2c", "h2":
@@ -141,7 +144,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer a.body.close()
 	if a.conn == nil {
-		p.redirect.correct(r, a)
+		if p.redirect != nil && redirect.Counts(a.status) {
+			for i := range a.fields {
+				if f := &a.fields[i]; f.Is("Location") {
+					f.Value = p.redirect.Public(f.Value, rec.Scheme, r.Host)
+				}
+			}
+		}
 		p.answer(w, r, body, a)
 		return
 	}
