@@ -79,9 +79,12 @@ func New(c Config) *Envelope {
 	return e
 }
 
-// Routes returns the support document of every host, and the rest for identity
+// Routes returns the document of every host that publishes one, and the rest for identity
 // hosts.
 func (e *Envelope) Routes(h *identity.Host) ([]route.Route, error) {
+	if h.Role == identity.Site {
+		return nil, nil
+	}
 	document := route.Route{
 		Path: PathDocument, Class: route.Document, Keyless: h.Role != identity.Provider,
 		Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error { return e.getDocument(w, r, h) }),

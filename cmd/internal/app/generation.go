@@ -13,6 +13,7 @@ import (
 
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp"
+	"persona-sidecar/idp/gate"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/session"
@@ -31,6 +32,8 @@ type generation struct {
 	hosts  []config.Host
 
 	directories map[string]*ldapauth.Directory
+	published   []identity.Host // what has paths of ours
+	gate        *gate.Gate
 	sessions    *session.Manager
 	documents   *provision.Envelope
 	discovery   *verifier.Discovery
@@ -68,7 +71,7 @@ func newGeneration(p *process, tls *certificates, c *config.Config) (*generation
 		},
 	})
 	for _, build := range []func() error{
-		g.openDirectories, g.makeSites, g.makeProvider, func() error { return g.makeHandlers(tls) },
+		g.openDirectories, g.makeHosts, g.makeGate, g.makeSites, g.makeProvider, func() error { return g.makeHandlers(tls) },
 	} {
 		if err := build(); err != nil {
 			return nil, errors.Join(err, g.close())

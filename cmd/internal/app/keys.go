@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
@@ -81,6 +82,9 @@ func (g *generation) makeKeys(ctx context.Context) {
 	for _, host := range g.hosts {
 		if host.Role == config.RoleIdentity {
 			want = append(want, keys.Want{Host: host.Name, Use: keys.UseCertificates})
+			if slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.SignIn == host.Name }) {
+				want = append(want, keys.Want{Host: host.Name, Use: keys.UseAssertions})
+			}
 		}
 	}
 	if len(want) == 1 {

@@ -18,20 +18,29 @@ import (
 	"persona-sidecar/proxy/middleware"
 )
 
-// makeProvider gives the identity provider each host that publishes a document, and its envelopes.
-func (g *generation) makeProvider() (err error) {
-	var published []identity.Host
+// makeHosts translates the hosts that have paths of ours.
+func (g *generation) makeHosts() error {
 	for _, host := range g.hosts {
-		if host.Role != config.RolePlain {
-			published = append(published, g.identityHost(host))
+		if host.Role != config.RolePlain || host.SignIn != "" {
+			g.published = append(g.published, g.identityHost(host))
 		}
+	}
+	return nil
+}
+
+// makeProvider gives the identity provider the hosts and its envelopes.
+func (g *generation) makeProvider() (err error) {
+	documented := slices.DeleteFunc(slices.Clone(g.published), func(h identity.Host) bool { return h.Role == identity.Site })
+	signIns := map[string]string{} // the identity host of each website that is told of sign-ins
+	for _, host := range g.hosts {
+		signIns[host.Name] = host.SignIn
 	}
 	throttle := signin.NewThrottle(signin.ThrottleConfig{
 		Failures: g.config.Throttle.Failures, Window: g.config.Throttle.Window,
 		Accounts: g.accounts, Counters: g.failures, Log: g.log,
 	})
 	g.documents = provision.New(provision.Config{
-		Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Hosts: published,
+		Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Hosts: documented,
 		LegacyClientKeys: g.config.Identity.LegacyClientKeys, Now: g.now, Rand: g.rand, Events: g.metrics,
 	})
 	envelopes := []idp.Envelope{
@@ -64,7 +73,7 @@ func (g *generation) makeProvider() (err error) {
 			return fmt.Errorf("setting up the hub: %w", err)
 		}
 		envelopes = append(envelopes, hub.New(hub.Config{
-			Respond: g.respond, Sessions: g.sessions, Hosts: published, RelyingParties: parties,
+			Respond: g.respond, Sessions: g.sessions, Hosts: documented, RelyingParties: parties,
 			Discovery: lookup{g.discovery}, Lookups: g.lookups, Now: g.now, Rand: g.rand,
 		}))
 	}
@@ -72,10 +81,13 @@ func (g *generation) makeProvider() (err error) {
 		envelopes = append(envelopes, g.makeVerifier())
 	}
 	g.identity, err = idp.New(idp.Config{
-		Hosts:    published,
+		Hosts:    g.published,
 		Respond:  g.respond,
 		HostName: middleware.HostName,
 		KeysReady: func(host string) error {
+			if signIn := signIns[host]; signIn != "" {
+				host = signIn
+			}
 			_, err := g.ring.Published(host, keys.UseCertificates)
 			return err
 		},
@@ -83,7 +95,7 @@ func (g *generation) makeProvider() (err error) {
 	return err
 }
 
-// identityHost translates a host that publishes a document.
+// identityHost translates a host that has paths of ours.
 func (g *generation) identityHost(host config.Host) identity.Host {
 	to := identity.Host{Name: host.Name, Origin: g.origin(host.Name)}
 	switch host.Role {
@@ -102,6 +114,12 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 		to.Domains, to.Hubs = host.MailDomains, host.Hubs
 		to.CertificateLifetime = g.config.Identity.CertificateLifetime
 		to.Website = host.Upstream != nil
+		to.Sites = map[string]string{}
+		for _, site := range g.hosts {
+			if site.SignIn == host.Name && site.Name != host.Name {
+				to.Sites[site.Name] = g.origin(site.Name)
+			}
+		}
 	case config.RoleDelegating:
 		to.Role, to.Authority = identity.Delegating, host.Authority
 		if slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.Role == config.RoleIdentity && h.Name == host.Authority }) {
@@ -110,6 +128,7 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 	case config.RoleDisabled:
 		to.Role = identity.Disabled
 	case config.RolePlain:
+		to.Role = identity.Site
 	}
 	return to
 }

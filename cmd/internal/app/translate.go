@@ -76,6 +76,7 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 			PasswordTime: from.PasswordTimeAttribute,
 		}),
 		Domains: slices.Compact(domains),
+		Groups:  wantsGroups(hosts, name),
 	}
 	if from.BindPassword.FromFile() {
 		settings.ReadPassword = func() (ldapauth.Secret, error) {
@@ -114,7 +115,11 @@ func (g *generation) makeSites() error {
 			return err
 		}
 		at[key] = len(g.sites)
-		g.sites = append(g.sites, proxy.Site{Name: host.Name, Hosts: []string{host.Name}, Handler: handler})
+		site := proxy.Site{Name: host.Name, Hosts: []string{host.Name}, Handler: handler}
+		if host.SignIn != "" {
+			site.Gate = g.admit
+		}
+		g.sites = append(g.sites, site)
 	}
 	return nil
 }
@@ -140,7 +145,7 @@ func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
 			CertFile: entry.UpstreamTLS.ClientCertFile, KeyFile: entry.UpstreamTLS.ClientKeyFile,
 		},
 		Timeout: entry.UpstreamTimeout, Connections: entry.MaxConnections, HeaderBytes: entry.UpstreamHeaderBytes,
-		OddNames: entry.AllowOddFieldNames, RewriteRedirects: true, PublicHTTPS: g.config.Listen.PublicHTTPS,
+		OddNames: entry.AllowOddFieldNames, RewriteRedirects: entry.RewriteRedirects, PublicHTTPS: g.config.Listen.PublicHTTPS,
 		// One website answers for all hosts of the entry.
 		Guarded: slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.Domain == host.Domain && h.Guarded }),
 		Failed:  func(f upstream.Failure) { g.metrics.upstreamErrors.WithLabelValues(host.Name, string(f)).Inc() },
