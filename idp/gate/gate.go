@@ -45,15 +45,15 @@ const (
 	UserIsID    UserIs = "id"    // the immutable id
 )
 
-// NameEncoding is how a display name that is not ASCII is written.
+// NameEncoding is how a display name is written.
 type NameEncoding string
 
 // The values of NameEncoding.
 const (
-	NameUTF8            NameEncoding = "utf8"
-	NamePercent         NameEncoding = "percent"
-	NameQuotedPrintable NameEncoding = "quoted_printable"
-	NameOmit            NameEncoding = "omit" // the field is left out
+	NameUTF8            NameEncoding = "utf8"             // as it is
+	NamePercent         NameEncoding = "percent"          // RFC 3986, section 2.1
+	NameQuotedPrintable NameEncoding = "quoted_printable" // RFC 2045, section 6.7, as are all fields but the assertion
+	NameOmit            NameEncoding = "omit"             // left out where it is not ASCII
 )
 
 // Verdict is what becomes of a request.
@@ -83,7 +83,8 @@ type Field struct{ Name, Value string }
 
 // Gate admits requests to websites.
 type Gate struct {
-	sites map[string]*Site // by host
+	sites  map[string]*Site // by host
+	teller *teller
 }
 
 // New checks the sites.

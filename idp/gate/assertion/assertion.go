@@ -14,7 +14,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
 	"github.com/go-jose/go-jose/v4/jwt"
-	"github.com/rs/zerolog"
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
@@ -39,9 +38,9 @@ const (
 	// and clocks differ.
 	backdated = 10 * time.Second
 
-	// largest bounds an assertion, in bytes: most servers take 8 KiB for one field, and
-	// answer 400 to more.
-	largest = 7 << 10
+	// largest bounds an assertion, in bytes: nginx and Apache take 8 KiB for one field,
+	// with its name, and answer 400 to more.
+	largest = 8000
 )
 
 // Keys hands out the keys of the use keys.UseAssertions. Errors wrap keys.ErrNotReady.
@@ -54,7 +53,6 @@ type Keys interface {
 type Config struct {
 	Keys Keys
 	Now  func() time.Time
-	Log  zerolog.Logger
 }
 
 // Issuer signs assertions. It is safe for concurrent use.
@@ -94,11 +92,11 @@ func sessionID(id string) string {
 // An error wraps keys.ErrNotReady where the host has no key yet.
 //
 // All groups are in it, unless it would become longer than websites accept: then the last
-// ones are left out, and it says how many.
-func (i *Issuer) Assertion(h *identity.Host, audience string, s *session.Subject) (string, error) {
+// ones are left out, and it says how many, as the result omitted does.
+func (i *Issuer) Assertion(h *identity.Host, audience string, s *session.Subject) (token string, omitted int, err error) {
 	kid, key, err := i.Keys.Signer(h.Name, keys.UseAssertions)
 	if err != nil {
-		return "", fmt.Errorf("signing an assertion for %s: %w", audience, err)
+		return "", 0, fmt.Errorf("signing an assertion for %s: %w", audience, err)
 	}
 	issued := i.Now().Add(-backdated).Truncate(time.Second)
 	c := claims{
@@ -110,29 +108,29 @@ func (i *Issuer) Assertion(h *identity.Host, audience string, s *session.Subject
 	if len(s.Person.Addresses) > 0 {
 		c.Email = s.Person.Addresses[0].String()
 	}
-	if err := i.shorten(&c, h); err != nil {
-		return "", err
+	if err := c.shorten(); err != nil {
+		return "", 0, fmt.Errorf("signing an assertion for %s: %w", audience, err)
 	}
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: jose.RS256, Key: cryptosigner.Opaque(key)},
 		(&jose.SignerOptions{}).WithType(Type).WithHeader("kid", kid),
 	)
 	if err != nil {
-		return "", fmt.Errorf("signing an assertion for %s: %w", audience, err)
+		return "", 0, fmt.Errorf("signing an assertion for %s: %w", audience, err)
 	}
-	token, err := jwt.Signed(signer).Claims(c).Serialize()
+	token, err = jwt.Signed(signer).Claims(c).Serialize()
 	if err != nil {
-		return "", fmt.Errorf("signing an assertion for %s: %w", audience, err)
+		return "", 0, fmt.Errorf("signing an assertion for %s: %w", audience, err)
 	}
-	return token, nil
+	return token, c.Omitted, nil
 }
 
-// shorten leaves out the last groups of claims that are too long.
-func (i *Issuer) shorten(c *claims, h *identity.Host) error {
+// shorten leaves out the last groups where an assertion would be too long.
+func (c *claims) shorten() error {
 	const around = 512 // header, signature and dots, in base64
 	text, err := json.Marshal(c)
 	if err != nil {
-		return fmt.Errorf("writing an assertion: %w", err)
+		return err
 	}
 	excess := len(text) - (largest-around)/4*3
 	if excess <= 0 {
@@ -141,15 +139,12 @@ func (i *Issuer) shorten(c *claims, h *identity.Host) error {
 	for excess > -len(`"groups_omitted":12345,`) && len(c.Groups) > 0 {
 		last, err := json.Marshal(c.Groups[len(c.Groups)-1])
 		if err != nil {
-			return fmt.Errorf("writing an assertion: %w", err)
+			return err
 		}
 		excess -= len(last) + len(",")
 		c.Groups = c.Groups[:len(c.Groups)-1]
 		c.Omitted++
 	}
-	i.Log.Warn().Str("host", h.Name).Str("audience", c.Audience).Str("person", c.Subject).Int("groups_omitted", c.Omitted).
-		Str("hint", "websites accept about 8 KiB in one field; sort out the groups of this person").
-		Msg("not all groups fit into the assertion")
 	return nil
 }
 
