@@ -95,6 +95,22 @@ func TestBrowserNoticeInATrip(t *testing.T) {
 	n.verified(sameSite, "alice@example.test")
 }
 
+// A link with an address that no hub has made ends at the account page, signed in before or not.
+func TestBrowserAddressWithoutAHub(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, idptest.BrowserOptions{})
+	n.open("https://example.test" + forAlice)
+	n.fillIn("alice", "wrong")
+	n.see("https://example.test/persona/authenticate", "#error")
+	n.fillIn("alice", password)
+	n.see("https://example.test/persona/", "#logout")
+	if got := n.js(`location.pathname + location.search`); got != "/persona/" {
+		t.Errorf("the trip ended at %s", got)
+	}
+	n.open("https://example.test" + forAlice)
+	n.see("https://example.test/persona/", "#logout")
+}
+
 func TestBrowserCancel(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, idptest.BrowserOptions{})

@@ -63,17 +63,30 @@ func Form(w http.ResponseWriter, r *http.Request, names ...string) (map[string]s
 		}
 		return nil, bodyError(err, "form")
 	}
-	form := map[string]string{}
+	return single(r.PostForm, "field_twice", names)
+}
+
+// Query reads the named parameters of an address, as [Form] does of a body.
+func Query(r *http.Request, names ...string) (map[string]string, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "query"}
+	}
+	return single(values, "parameter_twice", names)
+}
+
+func single(all url.Values, twice string, names []string) (map[string]string, error) {
+	found := map[string]string{}
 	for _, name := range names {
-		values := r.PostForm[name]
+		values := all[name]
 		if len(values) > 1 {
-			return nil, &Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "field_twice"}
+			return nil, &Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: twice}
 		}
 		if len(values) == 1 {
-			form[name] = values[0]
+			found[name] = values[0]
 		}
 	}
-	return form, nil
+	return found, nil
 }
 
 // JSONBody reads the body of a request that must be application/json.

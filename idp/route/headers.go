@@ -40,11 +40,13 @@ const (
 	// Notice stands in place of a page of the website, in a frame, too. It has links
 	// alone: no form, and no script that does anything but go back.
 	Notice
+	// Crossing is a page, or a redirect, between a website and its identity host.
+	Crossing
 )
 
 // readByPeople reports whether a person sees what a route of the class answers.
 func (c Class) readByPeople() bool {
-	return c == Page || c == FramedPage || c == Dialog || c == SilentFrame || c == Notice
+	return c == Page || c == FramedPage || c == Dialog || c == SilentFrame || c == Notice || c == Crossing
 }
 
 // Headers returns the security headers of a class on a host. sources are
@@ -74,6 +76,11 @@ func Headers(h *identity.Host, class Class, sources []string) http.Header {
 	switch class {
 	case Page:
 		return header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
+	case Crossing:
+		// Its address may hold a code, and where the person was.
+		h := header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer")
+		return h
 	case FramedPage:
 		return header(policy(page, strings.TrimSpace("frame-ancestors 'self' "+listed)), "no-store", "cross-origin")
 	case Document:

@@ -25,9 +25,6 @@ func (p *Pages) current(w http.ResponseWriter, r *http.Request, h *identity.Host
 // account is the data of the person's own page.
 type account struct {
 	route.Frame
-	// SignedOut is what signing out did: "here", "everywhere", or "nothing" where the
-	// person was signed out here before and wanted to be everywhere.
-	SignedOut                      string
 	SignedIn, Unavailable, Private bool
 	Name, Login                    string
 	Addresses, Contested           []browserid.Address
@@ -42,7 +39,7 @@ func (p *Pages) getAccount(w http.ResponseWriter, r *http.Request, h *identity.H
 	if err != nil {
 		return err
 	}
-	data := account{Frame: route.NewFrame(h), SignedIn: subject != nil, Unavailable: unavailable, ChangeURL: changeURL(h, "")}
+	data := account{Frame: route.NewFrame(h), SignedIn: subject != nil, Unavailable: unavailable, ChangeURL: changeURL(h, trip{})}
 	status := http.StatusOK
 	if subject != nil {
 		data.Private, data.Ends = !subject.Shared, subject.Ends
@@ -90,23 +87,75 @@ func (p *Pages) getSession(w http.ResponseWriter, r *http.Request, h *identity.H
 	return nil
 }
 
+// SignOutPage is the data of the pages that ask whether to sign out, and say what was done. Websites have them, too.
+type SignOutPage struct {
+	route.Frame
+	Authority string // the identity host, where the page is on another
+	Return    string // where it goes on, or ""
+	Stay      string // where it goes on without signing out
+	SignIn    string // where to sign in again
+	Done      SignedOut
+}
+
+// SignedOut is what signing out did.
+type SignedOut string
+
+// The values of SignedOut.
+const (
+	SignedOutHere       SignedOut = "here"
+	SignedOutEverywhere SignedOut = "everywhere"
+	NotSignedOut        SignedOut = "nothing" // the person was signed out here before, and wanted to be everywhere
+	NotSignedIn         SignedOut = ""
+)
+
+// Outcome returns what a form of the page did.
+func Outcome(everywhere, ended bool) SignedOut {
+	switch {
+	case everywhere && ended:
+		return SignedOutEverywhere
+	case everywhere:
+		return NotSignedOut
+	}
+	return SignedOutHere
+}
+
+// Onward reports whether the page goes on by itself: not where something is to be read.
+func (p SignOutPage) Onward() bool {
+	return p.Return != "" && (p.Done == SignedOutHere || p.Done == SignedOutEverywhere)
+}
+
 // getLogout asks whether to sign out, for links to here: a link alone must not do it.
 func (p *Pages) getLogout(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	query, err := route.Query(r, "return")
+	if err != nil {
+		return err
+	}
+	t, err := newTrip(h, query)
+	if err != nil {
+		return err
+	}
 	subject, _, err := p.current(w, r, h)
 	if err != nil {
 		return err
 	}
-	if subject == nil {
-		return p.Respond.Render(w, r, http.StatusOK, "home", account{Frame: route.NewFrame(h)})
+	data := SignOutPage{Frame: route.NewFrame(h), Return: t.Return, Stay: t.end(), SignIn: t.at(PathAuthenticate)}
+	switch {
+	case subject != nil:
+		return p.Respond.Render(w, r, http.StatusOK, "logout", data)
+	case t.Return != "":
+		return p.Respond.Render(w, r, http.StatusOK, "signed_out", data)
 	}
-	return p.Respond.Render(w, r, http.StatusOK, "logout", route.NewFrame(h))
+	return p.Respond.Render(w, r, http.StatusOK, "home", account{Frame: route.NewFrame(h)})
 }
 
-// postLogout ends the session, or all sessions of the person. With an address it
-// leads back to the sign-in page; else the page says what was done. It is no
-// redirect, so that no link can claim that it was done.
+// postLogout ends the session, or all sessions of the person. On a trip to a hub or to another website it leads back to
+// the sign-in page; else the page says what was done. It is no redirect, so that no link can claim that it was done.
 func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	form, err := route.Form(w, r, "everywhere", "email")
+	form, err := route.Form(w, r, tripFields("everywhere")...)
+	if err != nil {
+		return err
+	}
+	t, err := newTrip(h, form)
 	if err != nil {
 		return err
 	}
@@ -115,16 +164,11 @@ func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.H
 	if err != nil {
 		return err
 	}
-	if form["email"] != "" {
-		http.Redirect(w, r, authenticateURL(form["email"], false), http.StatusSeeOther)
+	if t.Email() != "" || t.Site != "" {
+		http.Redirect(w, r, t.at(PathAuthenticate), http.StatusSeeOther)
 		return nil
 	}
-	data := account{Frame: route.NewFrame(h), SignedOut: "here"}
-	switch {
-	case everywhere && ended:
-		data.SignedOut = "everywhere"
-	case everywhere:
-		data.SignedOut = "nothing"
-	}
-	return p.Respond.Render(w, r, http.StatusOK, "home", data)
+	return p.Respond.Render(w, r, http.StatusOK, "signed_out", SignOutPage{
+		Frame: route.NewFrame(h), Return: t.Return, SignIn: t.at(PathAuthenticate), Done: Outcome(everywhere, ended),
+	})
 }

@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,6 +22,7 @@ import (
 const (
 	stateForm       = "form"        // sign in
 	stateReturn     = "return"      // just signed in: back to the hub
+	stateOnward     = "onward"      // just signed in: on to the website
 	stateOther      = "other"       // signed in, but not as the person asked for
 	stateBlocked    = "blocked"     // signed in, yet the hub could not see it
 	stateCookieless = "cookieless"  // just signed in, but no cookie came back
@@ -31,13 +33,12 @@ const (
 // page is the data of the sign-in page.
 type page struct {
 	route.Frame
+	trip
 	State string
-	// Email is the address that the hub asks for, "" when no hub sent us. It
-	// comes from the query: checked for its form, and otherwise untrusted text.
-	Email string
 	Hub   string // base URL of the host's own hub, where no script corrects it
 
 	// Of the form.
+	Action                   string
 	Username, Error          string
 	WrongName, WrongPassword bool   // the fields that the error is about
 	Private                  bool   // keep me signed in
@@ -52,11 +53,15 @@ type page struct {
 	Again     string // cookieless: where to begin again
 	From      string // unknown_hub: the origin
 
-	Notice, Next string // notice: the sentence, and where it goes on
+	Notice string // notice: the sentence
+	Next   string // notice, onward: where it goes on
 }
 
-func (p *Pages) newPage(h *identity.Host, email, state string) page {
-	data := page{Lifetime: lifetime(p.Sessions.Lifetime(h)), Frame: route.NewFrame(h), State: state, Email: email, Hub: h.Hub(), ChangeURL: changeURL(h, email), ByName: h.LoginByName, ByAddress: h.LoginByAddress}
+func (p *Pages) newPage(h *identity.Host, t trip, state string) page {
+	data := page{
+		Frame: route.NewFrame(h), trip: t, State: state, Hub: h.Hub(), Action: t.at(PathAuthenticate), Lifetime: lifetime(p.Sessions.Lifetime(h)),
+		ChangeURL: changeURL(h, t), ByName: h.LoginByName, ByAddress: h.LoginByAddress,
+	}
 	if !data.ByName && !data.ByAddress {
 		data.ByName, data.ByAddress = true, true
 	}
@@ -78,33 +83,21 @@ func lifetime(d time.Duration) string {
 	return strconv.Itoa(n) + " " + unit
 }
 
-// authenticateURL is where the sign-in page for an address is. The marker
-// signed_in tells it that the form was just sent with success.
-func authenticateURL(email string, signedIn bool) string {
-	query := url.Values{}
-	if email != "" {
-		query.Set("email", email)
-	}
-	if signedIn {
-		query.Set("signed_in", "1")
-	}
-	if len(query) == 0 {
-		return PathAuthenticate
-	}
-	return PathAuthenticate + "?" + query.Encode()
-}
-
 // getAuthenticate looks at the session again and tells the person what to do
 // next.
 func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	query := r.URL.Query()
-	address, err := askedFor(query.Get("email"))
+	query, err := route.Query(r, tripFields("signed_in")...)
 	if err != nil {
 		return err
 	}
-	email, justSignedIn := address.String(), query.Has("signed_in")
+	t, err := newTrip(h, query)
+	if err != nil {
+		return err
+	}
+	_, justSignedIn := query["signed_in"]
+	email := t.Email()
 	if from := unknownHub(r, h); from != "" && email != "" {
-		data := p.newPage(h, email, stateUnknownHub)
+		data := p.newPage(h, t, stateUnknownHub)
 		data.From = from
 		return p.Respond.Render(w, r, http.StatusForbidden, "authenticate", data)
 	}
@@ -115,28 +108,32 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 	subject, err := p.Sessions.Current(w, r, h, freshness)
 	if errors.Is(err, identity.ErrUnavailable) {
 		// As if just signed in: cookies are not to blame for what the hub missed.
-		return &route.Error{Cause: err, Link: authenticateURL(email, true), Cancel: cancelURL(h, email)}
+		return &route.Error{Cause: err, Link: t.signedIn(), Cancel: cancelURL(h, t)}
 	}
 	if err != nil {
 		return err
 	}
-	if subject != nil && email == "" {
-		http.Redirect(w, r, PathAccount, http.StatusSeeOther)
+	if subject != nil && email == "" && !(t.onward() && justSignedIn) {
+		w.Header().Set("Location", t.end())
+		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
-	data := p.newPage(h, email, stateForm)
+	data := p.newPage(h, t, stateForm)
 	switch {
 	case subject == nil && justSignedIn && !session.SentCookie(r):
-		data.State, data.Again = stateCookieless, authenticateURL(email, false)
+		data.State, data.Again = stateCookieless, t.at(PathAuthenticate)
 	case subject == nil:
 		// A password manager fills in the password of the name that it knows, and of no
 		// other: the address is that name only where people sign in by nothing else.
 		if !data.ByName {
 			data.Username = email
 		}
-	case !subject.Owns(address):
+	case t.onward():
+		// Not by a redirect of the form: form-action would hold on all of its way.
+		data.State, data.Next = stateOnward, t.end()
+	case !subject.Owns(t.address):
 		data.State, data.Name, data.Addresses = stateOther, subject.Person.DisplayName(), subject.Person.Addresses
-		data.Contested = slices.Contains(subject.Person.Contested, address)
+		data.Contested = slices.Contains(subject.Person.Contested, t.address)
 	case justSignedIn:
 		data.State = stateReturn
 	default:
@@ -149,31 +146,15 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 
 // cancelURL is where the hub of a trip is told that the person gives up; "" when no
 // hub sent the browser.
-func cancelURL(h *identity.Host, email string) string {
-	if email == "" {
+func cancelURL(h *identity.Host, t trip) string {
+	if t.Email() == "" {
 		return ""
 	}
 	return h.Hub() + "/sign_in?AUTH_RETURN_CANCEL"
 }
 
-// askedFor checks the form of the address that a hub asks for; "" is the zero
-// Address.
-func askedFor(text string) (browserid.Address, error) {
-	if text == "" {
-		return browserid.Address{}, nil
-	}
-	address, err := browserid.ParseAddress(text)
-	if err != nil {
-		return browserid.Address{}, &route.Error{
-			Status: http.StatusBadRequest, Code: "bad_address",
-			Args: map[string]string{"address": printable.Text(text, 80)}, Cause: err,
-		}
-	}
-	return address, nil
-}
-
 // unknownHub returns the origin that sent the browser here, if it is neither
-// ours nor that of a hub in the configuration. Without a referrer nothing is
+// ours nor that of a hub or a website in the configuration. Without a referrer nothing is
 // known, and nothing is refused: who may frame the provisioning page decides.
 func unknownHub(r *http.Request, h *identity.Host) string {
 	from, err := url.Parse(r.Header.Get("Referer"))
@@ -184,7 +165,7 @@ func unknownHub(r *http.Request, h *identity.Host) string {
 	if origin == h.Origin {
 		return ""
 	}
-	if slices.Contains(h.HubOrigins(), origin) {
+	if slices.Contains(h.HubOrigins(), origin) || slices.Contains(slices.Collect(maps.Values(h.Sites)), origin) {
 		return ""
 	}
 	return printable.Text(origin, 100)
@@ -194,15 +175,15 @@ func unknownHub(r *http.Request, h *identity.Host) string {
 // other refusal, is the page again with status 403: 401 would demand a
 // challenge header, and password managers take a 4xx for what it is.
 func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	fields, err := route.Form(w, r, "username", "password", "computer", "email")
+	fields, err := route.Form(w, r, tripFields("username", "password", "computer")...)
 	if err != nil {
 		return err
 	}
-	address, err := askedFor(fields["email"])
+	t, err := newTrip(h, fields)
 	if err != nil {
 		return err
 	}
-	form := attempted{login: identity.CleanLogin(fields["username"]), password: fields["password"], email: address.String(), computer: session.Shared}
+	form := attempted{login: identity.CleanLogin(fields["username"]), password: fields["password"], trip: t, computer: session.Shared}
 	if fields["computer"] == string(session.Private) {
 		form.computer = session.Private
 	}
@@ -240,7 +221,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 			about = about.Int("login_length", len(form.login))
 		}
 		about.Msg("sign-in refused")
-		data := p.newPage(h, form.email, stateForm)
+		data := p.newPage(h, t, stateForm)
 		data.Error = p.Respond.Language(r).Sentence(refusal.code, refusal.detail, refusal.args).Message
 		data.MustChange = result.MayTell && (result.Status == identity.MustChange || result.Status == identity.PasswordExpired)
 		data.Private = form.computer == session.Private
@@ -259,12 +240,12 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	}
 	about.Str("login", printable.Text(person.Login, 64)).Str("computer", string(form.computer)).Msg("signed in")
 	next := PathAccount
-	if form.email != "" {
-		next = authenticateURL(form.email, true)
+	if t != (trip{}) {
+		next = t.signedIn()
 	}
 	if code, detail, args := sentence(result.Notice); code != "" {
 		// Not by way of a redirect: no link can show a person such a notice.
-		data := p.newPage(h, form.email, stateNotice)
+		data := p.newPage(h, t, stateNotice)
 		data.MustChange = result.Notice.PasswordExpired
 		data.Notice, data.Next = p.Respond.Language(r).Sentence(code, detail, args).Message, next
 		return p.Respond.Render(w, r, http.StatusOK, "authenticate", data)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"unicode/utf8"
 
 	"persona-sidecar/idp/identity"
@@ -21,7 +20,8 @@ const longestWords = 200
 // passwordPage is the data of the page.
 type passwordPage struct {
 	route.Frame
-	Email              string // that a hub asks for, or ""
+	trip
+	Back               string // to the sign-in page
 	ByName, ByAddress  bool
 	Username           string
 	Error, Words       string // ours, and the directory's
@@ -33,24 +33,25 @@ type passwordPage struct {
 }
 
 // changeURL is where the people of a host change their password; "" for nowhere.
-func changeURL(h *identity.Host, email string) string {
-	switch {
-	case h.PasswordChanger == nil:
+func changeURL(h *identity.Host, t trip) string {
+	if h.PasswordChanger == nil {
 		return h.PasswordURL
-	case email == "":
-		return PathPassword
 	}
-	return PathPassword + "?" + url.Values{"email": {email}}.Encode()
+	return t.at(PathPassword)
 }
 
-func (p *Pages) newPasswordPage(h *identity.Host, email string) passwordPage {
-	form := p.newPage(h, email, "")
-	return passwordPage{Frame: form.Frame, Email: email, ByName: form.ByName, ByAddress: form.ByAddress}
+func (p *Pages) newPasswordPage(h *identity.Host, t trip) passwordPage {
+	form := p.newPage(h, t, "")
+	return passwordPage{Frame: form.Frame, trip: t, Back: form.Action, ByName: form.ByName, ByAddress: form.ByAddress}
 }
 
 // getPassword shows the form, with the name of who is signed in.
 func (p *Pages) getPassword(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	address, err := askedFor(r.URL.Query().Get("email"))
+	query, err := route.Query(r, tripFields()...)
+	if err != nil {
+		return err
+	}
+	t, err := newTrip(h, query)
 	if err != nil {
 		return err
 	}
@@ -58,12 +59,12 @@ func (p *Pages) getPassword(w http.ResponseWriter, r *http.Request, h *identity.
 	if err != nil {
 		return err
 	}
-	data := p.newPasswordPage(h, address.String())
+	data := p.newPasswordPage(h, t)
 	switch {
 	case subject != nil:
 		data.Username = subject.Person.Login
 	case !data.ByName:
-		data.Username = data.Email
+		data.Username = t.Email()
 	}
 	return p.Respond.Render(w, r, http.StatusOK, "password", data)
 }
@@ -71,22 +72,22 @@ func (p *Pages) getPassword(w http.ResponseWriter, r *http.Request, h *identity.
 // postPassword changes a password. The old one is asked for in any case and counted as that of a sign-in; after the change
 // no session goes on but this browser's, under a new id. Where it is not known whether it was changed, none does.
 func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	fields, err := route.Form(w, r, "username", "old", "new", "again", "email")
+	fields, err := route.Form(w, r, tripFields("username", "old", "new", "again")...)
 	if err != nil {
 		return err
 	}
-	address, err := askedFor(fields["email"])
+	t, err := newTrip(h, fields)
 	if err != nil {
 		return err
 	}
-	form := attempted{login: identity.CleanLogin(fields["username"]), password: fields["old"], email: address.String()}
+	form := attempted{login: identity.CleanLogin(fields["username"]), password: fields["old"], trip: t}
 	changed, again := fields["new"], fields["again"]
 	change, refusal, err := p.changePassword(r, h, form, changed, again)
 	if err != nil {
 		return err
 	}
 	about := p.Respond.About(p.Respond.Log.Info(), r, h).Str("event", "password_change").Bool("ok", refusal == nil).Str("person", change.Person.ID)
-	data := p.newPasswordPage(h, form.email)
+	data := p.newPasswordPage(h, t)
 	if refusal != nil {
 		if change.Outcome == identity.Unknown { // then the old password must not go on if it is one
 			if _, err := p.Sessions.PasswordChanged(w, r, h, change.Person, false); err != nil {
@@ -122,12 +123,12 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 		p.Respond.About(p.Respond.Log.Error(), r, h).Err(err).Str("person", change.Person.ID).Msg("sessions of an old password go on for up to five minutes")
 	}
 	switch {
-	case form.email != "":
-		data.Next = authenticateURL(form.email, data.SignedIn)
-	case data.SignedIn:
+	case data.SignedIn && t == (trip{}):
 		data.Next = PathAccount
+	case data.SignedIn:
+		data.Next = t.signedIn()
 	default:
-		data.Next = PathAuthenticate
+		data.Next = t.at(PathAuthenticate)
 	}
 	return p.Respond.Render(w, r, http.StatusOK, "password", data)
 }
@@ -154,7 +155,7 @@ func (p *Pages) changePassword(r *http.Request, h *identity.Host, form attempted
 	})
 	var failed *route.Error
 	if errors.As(err, &failed) && failed.Link != "" {
-		failed.Link = changeURL(h, form.email)
+		failed.Link = changeURL(h, form.trip)
 	}
 	if err != nil || refusal != nil || change.Outcome == identity.Changed {
 		return change, refusal, err

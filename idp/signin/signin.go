@@ -61,7 +61,7 @@ func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
 			http.MethodGet:  on(p.getAuthenticate),
 			http.MethodPost: on(p.postAuthenticate),
 		}},
-		{Path: "/persona/logout", Class: route.Page, Methods: map[string]route.Handler{
+		{Path: route.PathLogout, Class: route.Page, Methods: map[string]route.Handler{
 			http.MethodGet:  on(p.getLogout),
 			http.MethodPost: on(p.postLogout),
 		}},
@@ -80,7 +80,7 @@ func (p *Pages) Routes(h *identity.Host) ([]route.Route, error) {
 // attempted is a form that was sent.
 type attempted struct {
 	login, password string
-	email           string // that a hub asks for, or ""
+	trip            trip
 	computer        session.Computer
 }
 
@@ -124,7 +124,7 @@ func (p *Pages) authenticate(r *http.Request, h *identity.Host, form attempted,
 	})
 	if err != nil {
 		attempt.takeBack(ctx, false)
-		return identity.Result{}, nil, &route.Error{Cause: err, Link: authenticateURL(form.email, false), Cancel: cancelURL(h, form.email)}
+		return identity.Result{}, nil, &route.Error{Cause: err, Link: form.trip.at(PathAuthenticate), Cancel: cancelURL(h, form.trip)}
 	}
 	if result.Status == identity.OK || (result.MayTell && result.Status != identity.Throttled) {
 		attempt.takeBack(ctx, true)

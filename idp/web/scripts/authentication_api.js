@@ -5,8 +5,10 @@
 // raiseAuthenticationFailure send the popup back.
 //
 // The hub to return to is the one that the popup came from, if the
-// configuration lists it; else the first of the list. It is remembered in the
-// popup's sessionStorage, because signing in loads several pages.
+// configuration lists it. It is remembered in the popup's sessionStorage, because
+// signing in loads several pages. Where none is known, and the dialog of this host
+// keeps nothing for its return either, no hub waits: the person followed a link, and
+// ends at their account page.
 (function () {
   "use strict";
 
@@ -40,13 +42,22 @@
     }
   }
 
+  /** Whether this host's dialog (static/dialog/trip.js) has left this window for a sign-in. */
+  function dialogWaits() {
+    try {
+      return window.sessionStorage.getItem("persona.trip") !== null;
+    } catch {
+      return false; // storage is blocked, and the dialog does not go without it
+    }
+  }
+
   const arrivedFrom = hubOf(document.referrer);
-  const hub = arrivedFrom || remembered() || hubs[0];
+  const hub = arrivedFrom || remembered() || (dialogWaits() ? hubs[0] : null);
   if (arrivedFrom) {
     try {
       window.sessionStorage.setItem(storageKey, arrivedFrom);
     } catch {
-      // Storage is blocked: the own hub is returned to after the form is sent.
+      // Storage is blocked: after the form is sent no hub is known.
     }
   }
 
@@ -57,13 +68,21 @@
     setTimeout(() => callback(email), 0);
   };
 
+  /** @param {string} how */
+  function leave(how) {
+    window.location.assign(hub === null ? hubs[0] + "/" : hub + "/sign_in?" + how);
+  }
+
+  /** Whether a hub waits for the person. */
+  id._hubWaits = hub !== null;
+
   /** Returns to the hub after a sign-in. */
   id.completeAuthentication = function () {
-    window.location.assign(hub + "/sign_in?AUTH_RETURN");
+    leave("AUTH_RETURN");
   };
 
   /** Returns to the hub without a sign-in. The reason is not passed on. */
   id.raiseAuthenticationFailure = function (/** @type {string} */ _reason) {
-    window.location.assign(hub + "/sign_in?AUTH_RETURN_CANCEL");
+    leave("AUTH_RETURN_CANCEL");
   };
 })();

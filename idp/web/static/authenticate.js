@@ -21,6 +21,8 @@ function onClick(selector, action) {
 onClick("[data-hub=return]", () => id.completeAuthentication());
 onClick("[data-hub=cancel]", () => id.raiseAuthenticationFailure("user cancelled authentication"));
 
+if (document.querySelector("[data-blocked]") && !id._hubWaits) window.location.replace("/persona/"); // no hub, nothing blocked
+
 if (document.querySelector("[data-complete]")) {
   // Going back must lead to a page that explains, not straight to the hub again.
   const address = new URL(window.location.href);
