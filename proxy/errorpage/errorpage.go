@@ -19,6 +19,7 @@ type Page struct {
 	RequestID  string            // by which the operator finds the log line; "": left out
 	RetryAfter time.Duration     // when it is worth trying again, in whole seconds; 0: left out
 	Allow      string            // the Allow field of a 405
+	SetCookies []string          // lines of Set-Cookie
 }
 
 // Write answers r with the page, in the client's language: as HTML to those who
@@ -55,6 +56,9 @@ func Write(w http.ResponseWriter, r *http.Request, p Page) {
 	}
 	if p.Allow != "" {
 		h.Set("Allow", p.Allow)
+	}
+	if len(p.SetCookies) > 0 {
+		h["Set-Cookie"] = p.SetCookies
 	}
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {

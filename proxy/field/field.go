@@ -15,10 +15,12 @@ type Kind int
 
 // The kinds of fields.
 const (
-	Plain   Kind = iota
-	Made         // made by who sends the request on, or by nothing: never taken from a request
-	Edited       // passed on in part
-	Claimed      // passed on for trusted proxies only
+	Plain      Kind = iota
+	Made            // made by who sends the request on, or by nothing: never taken from a request
+	Edited          // passed on in part
+	Claimed         // passed on for trusted proxies only
+	Rerouting       // names another target than the request has
+	Overriding      // names another method than the request has
 )
 
 // identityPrefixes begin the names of fields by which applications are told who
@@ -35,14 +37,7 @@ func KindOf(name string) Kind {
 	var buf [32]byte // longer than any name below
 	folded := buf[:min(len(name), len(buf))]
 	for i := range folded {
-		switch c := name[i]; {
-		case 'A' <= c && c <= 'Z':
-			folded[i] = c + 'a' - 'A'
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			folded[i] = c
-		default:
-			folded[i] = '-'
-		}
+		folded[i] = fold(name[i])
 	}
 	switch string(folded) {
 	case "host", "content-length", "transfer-encoding", // made by who sends the request
@@ -54,6 +49,10 @@ func KindOf(name string) Kind {
 		return Made
 	case "cookie", "expect", "te", "upgrade":
 		return Edited
+	case "x-original-url", "x-original-uri", "x-rewrite-url", "x-rewrite-uri":
+		return Rerouting
+	case "x-http-method-override", "x-http-method", "x-method-override":
+		return Overriding
 	}
 	for _, prefix := range identityPrefixes {
 		if strings.HasPrefix(string(folded), prefix) {
@@ -64,6 +63,48 @@ func KindOf(name string) Kind {
 		return Claimed
 	}
 	return Plain
+}
+
+// fold makes one of the bytes of a name that KindOf does not tell apart.
+func fold(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
+	}
+	return '-'
+}
+
+// Names are names of fields that are compared as KindOf does.
+type Names []string
+
+// NamesOf returns those of the names that are not Made whatever is configured.
+func NamesOf(names []string) Names {
+	var kept Names
+	for _, name := range names {
+		if KindOf(name) != Made {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// Has reports whether a field has one of the names.
+func (ns Names) Has(name string) bool {
+	for _, n := range ns {
+		if len(n) != len(name) {
+			continue
+		}
+		same := true
+		for i := range len(n) {
+			same = same && fold(n[i]) == fold(name[i])
+		}
+		if same {
+			return true
+		}
+	}
+	return false
 }
 
 // Odd reports whether a name holds anything but letters, digits and "-". Servers

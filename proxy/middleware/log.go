@@ -123,7 +123,9 @@ func (l line) write(event *zerolog.Event, r *http.Request, status int) {
 }
 
 // clientLeft reports whether the client went away before the end of the answer.
-func (l line) clientLeft() bool { return l.rec.Left || l.cut && l.rec.Cause == nil }
+func (l line) clientLeft() bool {
+	return l.rec.Left || l.cut && l.rec.Cause == nil && l.rec.Refused == ""
+}
 
 func (l line) level() zerolog.Level {
 	switch {

@@ -28,8 +28,8 @@ type Record struct {
 	Trusted bool       // the connection came from a trusted proxy
 	Listed  bool       // and one that is named by its address, not one that is only private
 
-	// Refused is why the request was refused though nothing of ours or of the website
-	// has failed; "" when it was not. For the log alone.
+	// Refused is why the request was refused, or its answer ended, though nothing of ours
+	// or of the website has failed; "" when it was not. For the log alone.
 	Refused string
 
 	// StrictTransport is the Strict-Transport-Security of the host, which every answer

@@ -44,7 +44,14 @@ func (x *passage) interim(status int, fields wire.Fields) error {
 // answer sends the website's answer to the client. A part that it has sent is
 // never held back to wait for the next one.
 func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody, a *reply) {
-	p.head(w, body, a)
+	rec := middleware.FromContext(r.Context())
+	contentType := a.fields.Get("Content-Type")
+	p.head(w, body, a, rec.Visit)
+	stop := func() bool { return false }
+	if kind, _, _ := strings.Cut(contentType, ";"); rec.Visit != nil && strings.EqualFold(strings.Trim(kind, " \t"), "text/event-stream") {
+		stop = endWith(r.Context(), rec.Visit, a.body.cutter())
+	}
+	defer stop()
 	buf := passing{pool: &p.buffers}
 	defer buf.release()
 	n, err := 0, error(nil)
@@ -68,6 +75,9 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 				}
 			}
 			return
+		case err != nil && stop():
+			rec.Refused = sessionEnded
+			panic(http.ErrAbortHandler) // it must not look complete
 		case err != nil:
 			p.cut(r.Context(), err)
 		}
@@ -75,7 +85,7 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 }
 
 // head begins the answer.
-func (p *Proxy) head(w http.ResponseWriter, body *requestBody, a *reply) {
+func (p *Proxy) head(w http.ResponseWriter, body *requestBody, a *reply, v *middleware.Visit) {
 	fields := p.answered(a.fields)
 	h := w.Header()
 	for name, values := range h { // set by who stands in front of the website
@@ -84,6 +94,9 @@ func (p *Proxy) head(w http.ResponseWriter, body *requestBody, a *reply) {
 				fields = append(fields, wire.Field{Name: name, Value: value})
 			}
 		}
+	}
+	if v != nil {
+		fields = visited(fields, v)
 	}
 	if err := middleware.WriteHead(w, a.status, a.reason, fields, a.length); !errors.Is(err, http.ErrNotSupported) {
 		return // the first write reports the same error

@@ -76,6 +76,9 @@ type replyBody interface {
 	// ready reports whether a Read returns bytes, or the end, without waiting for the
 	// website.
 	ready() bool
+	// cutter returns what ends the exchange from another goroutine, so that Read fails.
+	// The connection is not used again, however the answer ends.
+	cutter() func()
 	// trailer returns the fields behind the body, once Read has returned io.EOF.
 	trailer() wire.Fields
 	// close ends the exchange. The connection is used again only when the answer

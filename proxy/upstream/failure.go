@@ -76,7 +76,11 @@ const retryAfter = 30 * time.Second
 
 // page answers with one of our own pages.
 func (p *Proxy) page(w http.ResponseWriter, r *http.Request, status int, code string) {
-	page := errorpage.Page{Status: status, Code: code, Args: map[string]string{"site": p.site}, RequestID: middleware.RequestID(r)}
+	rec := middleware.FromContext(r.Context())
+	page := errorpage.Page{Status: status, Code: code, Args: map[string]string{"site": p.site}, RequestID: rec.ID}
+	if rec.Visit != nil {
+		page.SetCookies = rec.Visit.SetCookies
+	}
 	switch status {
 	case http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusServiceUnavailable:
 		page.RetryAfter = retryAfter

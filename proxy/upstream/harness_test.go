@@ -24,6 +24,8 @@ import (
 
 const ourCookie = "__Host-persona"
 
+var ourCookies = []string{ourCookie, ourCookie + "-site", ourCookie + "-login"}
+
 // options are what a test wants to be different.
 type options struct {
 	trusted     []netip.Prefix
@@ -39,6 +41,10 @@ type options struct {
 	connections int
 	redirects   bool // are corrected
 	publicHTTPS int
+
+	identityNames []string
+	gated         bool
+	visit         *middleware.Visit // of each request
 }
 
 // sidecar is the proxy behind real listeners: one with TLS, one without.
@@ -63,14 +69,17 @@ func start(t testing.TB, target string, o options) *sidecar {
 		t.Fatal(err)
 	}
 	s.proxy, err = upstream.New(upstream.Config{
-		Site: "example.com", URL: u, TLS: o.tls, Cookies: []string{ourCookie}, Timeout: o.timeout, HeaderBytes: o.headerBytes, Log: logger, Failed: o.failed,
+		Site: "example.com", URL: u, TLS: o.tls, Cookies: ourCookies, IdentityNames: o.identityNames, Gated: o.gated, Timeout: o.timeout, HeaderBytes: o.headerBytes, Log: logger, Failed: o.failed,
 		Guarded: o.guarded, OddNames: o.oddNames, Connections: o.connections,
 		RewriteRedirects: o.redirects, PublicHTTPS: o.publicHTTPS,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := middleware.New(middleware.Config{Trust: middleware.Trust{Listed: o.trusted}, Idle: o.idle, Log: logger})(s.proxy)
+	handler := middleware.New(middleware.Config{Trust: middleware.Trust{Listed: o.trusted}, Idle: o.idle, Log: logger})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		middleware.FromContext(r.Context()).Visit = o.visit
+		s.proxy.ServeHTTP(w, r)
+	}))
 	certificate, roots := proxytest.Certificate()
 	s.roots = roots
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -203,16 +212,20 @@ func ways(t *testing.T, s *sidecar, test func(t *testing.T, dial func() net.Conn
 	})
 	t.Run("fast", func(t *testing.T) {
 		t.Parallel()
-		test(t, func() net.Conn {
-			conn, err := tls.Dial("tcp", s.secure, &tls.Config{RootCAs: s.roots, ServerName: "example.com"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { conn.Close() })
-			conn.SetDeadline(time.Now().Add(proxytest.Patience))
-			return conn
-		})
+		test(t, func() net.Conn { return s.dialFast(t) })
 	})
+}
+
+// dialFast dials the TLS listener for HTTP/1.1.
+func (s *sidecar) dialFast(t testing.TB) net.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", s.secure, &tls.Config{RootCAs: s.roots, ServerName: "example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(proxytest.Patience))
+	return conn
 }
 
 func read(t testing.TB, body io.ReadCloser) string {

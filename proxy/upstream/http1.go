@@ -330,6 +330,12 @@ func (x *exchange) Read(p []byte) (int, error) {
 func (x *exchange) ready() bool          { return x.body.Ready() }
 func (x *exchange) trailer() wire.Fields { return x.body.Trailer() }
 
+func (x *exchange) cutter() func() {
+	x.last = true
+	conn := x.conn
+	return func() { _ = conn.Close() }
+}
+
 func (x *exchange) close() {
 	if !x.ended {
 		x.end(false)

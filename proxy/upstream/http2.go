@@ -209,6 +209,8 @@ func (b *http2Body) Read(p []byte) (int, error) {
 // ready does not know what has come, so only an end is certain.
 func (b *http2Body) ready() bool { return b.left == 0 }
 
+func (b *http2Body) cutter() func() { return func() { b.cancel(nil) } }
+
 func (b *http2Body) trailer() wire.Fields { return field.FromHeader(b.res.Trailer) }
 
 func (b *http2Body) close() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"persona-sidecar/proxy/field"
 	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/upstream/redirect"
 )
@@ -27,8 +28,15 @@ type Config struct {
 	// URL is where the website listens: http, https, h2c (HTTP/2 in clear text) or h2
 	// (HTTP/2 over TLS) with a host and nothing else, or unix with the path of a socket.
 	URL     *url.URL
-	TLS     TLSConfig     // for https and h2
-	Cookies []string      // names of our own cookies, removed in both directions
+	TLS     TLSConfig // for https and h2
+	Cookies []string  // names of our own cookies, removed in both directions
+	// IdentityNames are the names of the fields of a middleware.Visit: no client's field
+	// whose name folds to one of them passes (field.KindOf).
+	IdentityNames []string
+	// Gated is set where a gate decides by the target of a request: fields that name
+	// another target do not pass, and those that name another method only with the identity
+	// of a person and a method that may change something.
+	Gated   bool
 	Guarded bool          // answers cannot end sign-ins (Clear-Site-Data, Set-Login): the site shares a registrable domain with a host that signs people in
 	Timeout time.Duration // longest wait for the website to take the next bytes of a request, and then to begin its answer; 0: DefaultTimeout
 	// Connections is how many connections the website may have at a time; what comes
@@ -51,7 +59,9 @@ type Proxy struct {
 	endpoint endpoint
 	website  exchanger
 	cookies  cookieNames
+	identity field.Names
 	guarded  bool
+	gated    bool
 	oddNames bool
 	redirect *redirect.Rule // nil: redirects pass as they are
 	logins   zerolog.Logger // for logins that cannot last, which come in numbers
@@ -75,7 +85,9 @@ func New(cfg Config) (*Proxy, error) {
 		name:     strings.TrimSuffix(cfg.URL.String(), "/"),
 		endpoint: to,
 		cookies:  slices.Clone(cfg.Cookies),
+		identity: field.NamesOf(cfg.IdentityNames),
 		guarded:  cfg.Guarded,
+		gated:    cfg.Gated,
 		oddNames: cfg.OddNames,
 		logins:   cfg.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: loginLines}),
 		failed:   cfg.Failed,

@@ -16,7 +16,7 @@ import (
 // build makes the request that the website sees. The body is read by nothing yet.
 func (p *Proxy) build(q *request, w http.ResponseWriter, r *http.Request, rec *middleware.Record) *requestBody {
 	q.method, q.target, q.host = r.Method, rec.Target.String(), r.Host
-	body := bodyOf(r)
+	body := p.bodyOf(r)
 	if body != nil {
 		q.body, q.length = body, r.ContentLength
 		if q.announce = body.announced; q.announce != nil {
@@ -32,17 +32,24 @@ func (p *Proxy) build(q *request, w http.ResponseWriter, r *http.Request, rec *m
 	}
 	connection := r.Header["Connection"]
 	te := slices.ContainsFunc(r.Header["Te"], func(line string) bool { return field.HasToken(line, "trailers") })
+	cookies, identity := p.cookies, []middleware.VisitField(nil)
+	if v := rec.Visit; v != nil {
+		identity = v.Fields
+		if len(v.Hidden) > 0 {
+			cookies = slices.Concat(cookies, v.Hidden)
+		}
+	}
 	const ours = 10 // fields are added below
-	fields := make(wire.Fields, 0, len(from)+ours)
+	fields := make(wire.Fields, 0, len(from)+ours+len(identity))
 	for _, f := range from {
 		k := field.KindOf(f.Name)
-		keep := k != field.Made && (k != field.Claimed || rec.Listed) && !field.Named(connection, f.Name)
+		keep := p.admits(k, r.Method, rec) && !p.identity.Has(f.Name) && !field.Named(connection, f.Name)
 		switch {
 		case !keep:
 		case field.Odd(f.Name):
 			keep = p.oddNames && k != field.Edited
 		case f.Is("Cookie"):
-			f.Value, keep = p.cookies.stripRequest(f.Value)
+			f.Value, keep = cookies.stripRequest(f.Value)
 		case f.Is("Expect"):
 			keep = q.expect
 		case k == field.Edited: // made below
@@ -51,6 +58,9 @@ func (p *Proxy) build(q *request, w http.ResponseWriter, r *http.Request, rec *m
 		if keep {
 			fields = append(fields, f)
 		}
+	}
+	for _, f := range identity {
+		fields = append(fields, wire.Field{Name: f.Name, Value: f.Value})
 	}
 	via := "1.1 " + viaName
 	switch {
@@ -76,6 +86,28 @@ func (p *Proxy) build(q *request, w http.ResponseWriter, r *http.Request, rec *m
 		q.fields = append(q.fields, wire.Field{Name: "TE", Value: "trailers"})
 	}
 	return body
+}
+
+// admits reports whether fields of a kind go to the website.
+func (p *Proxy) admits(k field.Kind, method string, rec *middleware.Record) bool {
+	switch k {
+	case field.Made:
+		return false
+	case field.Claimed:
+		return rec.Listed
+	case field.Rerouting:
+		return !p.gated
+	case field.Overriding:
+		if !p.gated {
+			return true
+		}
+		switch method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+			return false
+		}
+		return rec.Visit != nil && len(rec.Visit.Fields) > 0
+	}
+	return true
 }
 
 // asked returns the protocol that a request asks for by Upgrade, "" for none; the
@@ -166,14 +198,14 @@ type requestBody struct {
 // bodyOf returns the body of a request, nil when it has none. Over HTTP/2 there is always something
 // to read, and a length of zero that the client names may be wrong (RFC 9113, section 8.1.1): such a
 // body is read to its end, which is an error then.
-func bodyOf(r *http.Request) *requestBody {
+func (p *Proxy) bodyOf(r *http.Request) *requestBody {
 	named := r.ProtoMajor >= 2 && len(r.Header["Content-Length"]) > 0
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 && !named {
 		return nil
 	}
 	b := &requestBody{from: r.Body, http1: r.ProtoMajor == 1, fields: r.Trailer}
 	for name := range r.Trailer {
-		if field.MayTrail(name) && !field.Odd(name) {
+		if field.MayTrail(name) && !field.Odd(name) && !p.identity.Has(name) {
 			b.announced = append(b.announced, name)
 		}
 	}

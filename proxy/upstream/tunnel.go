@@ -32,7 +32,8 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, a *reply) error {
 			head = append(head, "Upgrade: "+f.Value+"\r\n"...)
 		}
 	}
-	for _, f := range p.answered(a.fields) {
+	rec := middleware.FromContext(r.Context())
+	for _, f := range append(setCookies(rec.Visit), p.answered(a.fields)...) {
 		if !f.Is("Content-Length") && !f.Is("Trailer") {
 			head = append(head, f.Name+": "+f.Value+"\r\n"...)
 		}
@@ -46,8 +47,14 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, a *reply) error {
 	p.upgrades.add(client)
 	defer p.upgrades.remove(client)
 	defer client.Close()
+	stop := endWith(r.Context(), rec.Visit, client.end)
+	defer func() {
+		if stop() {
+			rec.Refused = sessionEnded
+		}
+	}()
 	if _, err := client.Write(head); err != nil {
-		middleware.FromContext(r.Context()).Left = true
+		rec.Left = true
 		return nil
 	}
 	var upward sync.WaitGroup

@@ -73,6 +73,7 @@ type cannedBody struct{ *strings.Reader }
 
 func (b *cannedBody) ready() bool          { return true }
 func (b *cannedBody) trailer() wire.Fields { return wire.Fields{{Name: "X-Sum", Value: "1"}} }
+func (b *cannedBody) cutter() func()       { return func() {} }
 func (b *cannedBody) close()               {}
 
 func over(t testing.TB, website exchanger) *Proxy {
