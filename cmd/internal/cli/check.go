@@ -15,6 +15,7 @@ import (
 	"persona-sidecar/cmd/internal/check/network"
 	checkreport "persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/config/strict"
 )
 
 // checkCommand is one call of check, with its flags.
@@ -165,7 +166,7 @@ func (c checkCommand) checker(needed bool) (*check.Checker, error) {
 	}
 	env := check.SystemEnv(app.DirectoryConfig)
 	if *c.caFile != "" {
-		env.Roots, err = config.ReadRoots(*c.caFile)
+		env.Roots, err = strict.ReadRoots(*c.caFile)
 		if faults := (config.Faults{}); errors.As(err, &faults) {
 			return nil, wrong("check: -ca-file: "+faults[0].Problem, faults[0].Cure)
 		} else if err != nil {

@@ -22,20 +22,8 @@ const EnvironmentDirectory = "ldap"
 // Config is a complete, checked configuration. [Load] makes it.
 //
 // The comment of a field is its text in docs/configuration.md and in
-// deploy/persona.example.yaml, and its tags are all that [Load] knows of it:
-//
-//	yaml     its key
-//	env      the environment variable that sets it, or describes an entry of it
-//	as       how its text is read and checked, see kind.Read, and an argument;
-//	         a string without it is any text
-//	default  its value when neither file nor environment give one
-//	min, max the bounds of a number or a duration
-//	example  its value in the documentation
-//	restart  "yes" for a key whose change a running program cannot apply
-//
-// A section that is as "switch" can also be true or false; its field On tells which.
-// A [Secret] has a second key, with the suffix _file, which names a file that
-// holds the secret.
+// deploy/persona.example.yaml, and its tags are all that [Load] knows of it (see
+// strict.Reader); example is its value in the documentation.
 type Config struct {
 	// The folder of everything that lasts: the keys of your domains, TLS
 	// certificates, the ACME account, the secret of the sign-in cookie. Only the
@@ -266,6 +254,12 @@ type HSTS struct {
 type Proxies struct {
 	Listed  []netip.Prefix
 	Private bool // the word private: loopback, and what is never routed on the Internet
+}
+
+// Add takes what one text of the list means.
+func (p *Proxies) Add(item any) {
+	networks, is := item.([]netip.Prefix) // or the word private
+	p.Listed, p.Private = append(p.Listed, networks...), p.Private || !is
 }
 
 // Networks returns the networks of all of them.

@@ -159,6 +159,16 @@ type Private struct {
 	Names    []string
 }
 
+// Add takes what one text of the list means.
+func (p *Private) Add(item any) {
+	switch item := item.(type) {
+	case []netip.Prefix:
+		p.Networks = append(p.Networks, item...)
+	case string:
+		p.Names = append(p.Names, item)
+	}
+}
+
 // Throttle bounds password guessing.
 type Throttle struct {
 	// Wrong passwords for one account within window.

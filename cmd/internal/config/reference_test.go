@@ -167,7 +167,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"bool":          "`true` or `false`",
 		"int":           "whole number, " + bounds,
 		"time.Duration": "duration such as `90s`, `30m` or `1h30m`, " + bounds,
-		"config.Secret": "text",
+		"strict.Secret": "text",
 		"word":          strings.TrimPrefix("`"+strings.Join(words[:max(len(words)-1, 0)], "`, `")+"` or `"+strings.Join(words[max(len(words)-1, 0):], "")+"`", "`` or "),
 		"path":          "path",
 		"roots":         "path of a PEM file",

@@ -15,12 +15,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/config/strict"
 )
 
 func TestSecretIsHidden(t *testing.T) {
 	t.Parallel()
 	const text = "hunter2"
-	secret := config.NewSecret(text)
+	secret := strict.NewSecret(text)
 	if secret.Reveal() != text {
 		t.Fatalf("Reveal: got %q", secret.Reveal())
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/config/strict"
 )
 
 func TestCheckText(t *testing.T) {
@@ -60,14 +61,14 @@ func TestCheckTextUnknownKey(t *testing.T) {
 
 func TestReadRoots(t *testing.T) {
 	t.Parallel()
-	if roots, err := config.ReadRoots("testdata/ca.pem"); err != nil || roots == nil {
+	if roots, err := strict.ReadRoots("testdata/ca.pem"); err != nil || roots == nil {
 		t.Errorf("got %v, %v", roots, err)
 	}
 	for file, want := range map[string]string{
 		"testdata/not-pem": "the file testdata/not-pem holds no certificate (give certificates in PEM form: -----BEGIN CERTIFICATE-----)",
 		"testdata/none":    "the file testdata/none does not exist (create it, or correct the path)",
 	} {
-		if _, err := config.ReadRoots(file); err == nil || err.Error() != want {
+		if _, err := strict.ReadRoots(file); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", file, err, want)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/config/strict"
 	"persona-sidecar/cmd/internal/setup"
 	"persona-sidecar/ldapauth/schema"
 )
@@ -276,7 +277,7 @@ func TestPasswordFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := loaded.Directories["corp"].BindPassword; !got.Equal(config.NewSecret(` "hunter2" #: \ü `)) {
+	if got := loaded.Directories["corp"].BindPassword; !got.Equal(strict.NewSecret(` "hunter2" #: \ü `)) {
 		t.Errorf("the password is read as %q", got.Reveal())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/config/strict"
 )
 
 // The layouts.
@@ -232,7 +233,7 @@ func (i *interview) askFiles(ctx context.Context) error {
 		}
 		if problem == "" {
 			i.set("bind-password-file", file)
-			i.password = config.NewSecret(text)
+			i.password = strict.NewSecret(text)
 			return nil
 		}
 		i.refuse(problem)

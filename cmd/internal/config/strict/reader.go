@@ -1,10 +1,9 @@
-package config
+package strict
 
 import (
-	"cmp"
 	"crypto/x509"
 	"fmt"
-	"net/netip"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -18,9 +17,24 @@ import (
 // maxValues bounds how many values are read, because aliases can make a small file large.
 const maxValues = 40_000
 
-// loader reads a document and the environment into a Config. It remembers where each value is from, for faults found later.
-type loader struct {
-	file        string            // as given to Load; "" without a file
+// Reader reads one YAML document and the environment into a struct, and keeps where each
+// value is from, for faults that are found later. The tags of the struct say everything:
+//
+//	yaml     the key
+//	env      the environment variable that sets it, or describes an entry of it
+//	as       how its text is read and checked, see kind.Read, and an argument;
+//	         a string without it is any text
+//	default  its value when neither file nor environment give one
+//	min, max the bounds of a number or a duration
+//	restart  "yes" for a key whose change a running program cannot apply
+//
+// A [Secret] has a second key, with the suffix _file, which names a file that holds the
+// secret. A section that is as "switch" can also be true or false; its field On tells
+// which.
+type Reader struct {
+	file        string            // as the operator names it; "" without a file
+	entry       string            // the name that the environment gives to an entry
+	root        place             // of the document
 	environment map[string]string // known variables; each is removed when it is read
 	places      map[string]place  // by key path
 	faults      Faults
@@ -30,105 +44,76 @@ type loader struct {
 	pools       map[string]*x509.CertPool // by the file that they were read from
 }
 
-// place is where the value of a key path is, or would be.
-type place struct {
-	node     *yaml.Node // nil when there is no value; never an alias
-	line     int        // of the value, or else of the key or the section around it; 0 outside the file
-	variable string     // that gives the value, or could
-	written  bool       // the key is there, with or without a value
-	text     string     // of an item of a list, as it was read; "" for a faulty one
+// New returns a Reader for a file, "" where there is none. The entries of a mapping that
+// variables describe are called by the name entry.
+func New(file, entry string) *Reader {
+	return &Reader{file: file, entry: entry, environment: map[string]string{}, places: map[string]place{}, pools: map[string]*x509.CertPool{}}
 }
 
-func join(path, key string) string { return strings.TrimPrefix(path+"."+key, ".") }
-
-// given reports whether a path has a value.
-func (l *loader) given(path string) bool { return l.places[path].node != nil }
-
-// at returns a fault without words for a path.
-func (l *loader) at(path string) Fault {
-	p := l.places[path]
-	if p.line > 0 {
-		return Fault{File: l.file, Line: p.line, Key: path}
+// Document takes the document of the file.
+func (r *Reader) Document(data []byte) *Fault {
+	node, fault := parse(r.file, data)
+	if fault == nil {
+		r.root = place{node: node, line: node.Line}
 	}
-	return Fault{File: Environment, Key: cmp.Or(p.variable, path)}
+	return fault
 }
 
-func (l *loader) fault(path, problem, cure string) {
-	f := l.at(path)
-	f.Problem, f.Cure = problem, cure
-	l.faults = append(l.faults, f)
-}
+// Fill reads document and environment into a struct.
+func (r *Reader) Fill(into any) { r.section(reflect.ValueOf(into).Elem(), r.root, "") }
 
-func (l *loader) warn(path, problem, cure string) {
-	f := l.at(path)
-	f.Problem, f.Cure = problem, cure
-	l.warnings = append(l.warnings, f)
-}
+// Faults returns what was found wrong so far, in the order in which the operator meets it.
+func (r *Reader) Faults() Faults { return sorted(r.faults) }
 
-// missing records that a path needs a value.
-func (l *loader) missing(path, cure string) {
-	if p := l.places[path]; p.line == 0 && p.variable == "" {
-		cure = "only a file can give it: " + cure
-	}
-	l.fault(path, "is missing", cure)
-}
+// Warnings returns what is allowed, but probably not intended.
+func (r *Reader) Warnings() Faults { return sorted(r.warnings) }
 
-// name returns what the operator calls a path: the key in the file, or the
-// variable.
-func (l *loader) name(path string) string { return l.at(path).Key }
-
-// setting returns how the operator gives a path a value.
-func (l *loader) setting(path, to string) string {
-	name := l.name(path)
-	if strings.HasPrefix(name, variablePrefix) {
-		return name + "=" + to
-	}
-	return name[strings.LastIndex(name, ".")+1:] + ": " + to
-}
+// SecretFiles returns the paths of the files that secrets were read from, each once.
+func (r *Reader) SecretFiles() []string { return r.secretFiles }
 
 // count reports whether one more value may be read.
-func (l *loader) count(path string) bool {
-	l.values++
-	if l.values == maxValues {
-		l.fault(path, "there are more values than any configuration needs", "look for aliases of aliases")
+func (r *Reader) count(path string) bool {
+	r.values++
+	if r.values == maxValues {
+		r.Fault(path, "there are more values than any configuration needs", "look for aliases of aliases")
 	}
-	return l.values < maxValues
+	return r.values < maxValues
 }
 
 // section reads a mapping into a struct.
-func (l *loader) section(v reflect.Value, at place, path string) {
+func (r *Reader) section(v reflect.Value, at place, path string) {
 	keys := keysOf(v.Type())
-	written := l.keys(at, path, keys)
+	written := r.keys(at, path, keys)
 	for _, k := range keys {
-		here := join(path, k.name)
+		here := Join(path, k.name)
 		p, found := written[k.name]
 		if !found {
 			p = place{line: at.line}
 		}
-		p = l.overlay(p, k)
-		l.places[here] = p
+		p = r.overlay(p, k)
+		r.places[here] = p
 		field := v.Field(k.field)
 		switch fallback, has := k.tag.Lookup("default"); {
 		case k.isSection():
 			if k.kind == "switch" {
-				p = l.turned(field, p, here)
+				p = r.turned(field, p, here)
 			}
-			l.section(field, p, here)
+			r.section(field, p, here)
 		case k.isEntries():
-			l.entries(field, k, p, here)
+			r.entries(field, k, p, here)
 		case p.node != nil:
-			l.value(field, k, p, here)
+			r.value(field, k, p, here)
 		case has:
-			l.value(field, k, place{node: k.node(fallback)}, here)
+			r.value(field, k, place{node: k.node(fallback)}, here)
 		}
-		if text := strings.TrimSuffix(here, fileSuffix); k.isSecret() && text != here && l.given(here) && l.given(text) {
-			l.fault(here, "is given together with "+l.name(text), "keep one of them")
+		if text := strings.TrimSuffix(here, fileSuffix); k.isSecret() && text != here && r.Given(here) && r.Given(text) {
+			r.Fault(here, "is given together with "+r.Name(text), "keep one of them")
 		}
 	}
 }
 
 // turned reads a section that can also be true or false, and returns the place of its keys.
-func (l *loader) turned(section reflect.Value, p place, path string) place {
+func (r *Reader) turned(section reflect.Value, p place, path string) place {
 	on := p.node != nil
 	if on && p.node.Kind == yaml.ScalarNode {
 		var problem kind.Problem
@@ -136,7 +121,7 @@ func (l *loader) turned(section reflect.Value, p place, path string) place {
 			if p.line > 0 {
 				problem.Cure += ", or keys below it"
 			}
-			l.fault(path, problem.Text, problem.Cure)
+			r.Fault(path, problem.Text, problem.Cure)
 		}
 		p.node = nil
 	}
@@ -145,13 +130,13 @@ func (l *loader) turned(section reflect.Value, p place, path string) place {
 }
 
 // overlay completes the place of a key by its variable.
-func (l *loader) overlay(p place, k key) place {
+func (r *Reader) overlay(p place, k key) place {
 	p.variable = k.variable
-	text, set := l.environment[k.variable]
+	text, set := r.environment[k.variable]
 	if !set || k.isEntries() {
 		return p
 	}
-	delete(l.environment, k.variable)
+	delete(r.environment, k.variable)
 	switch {
 	// Compose files pass on variables that are not set as empty ones. Only a
 	// listener is turned off that way.
@@ -161,7 +146,7 @@ func (l *loader) overlay(p place, k key) place {
 		if k.kind == "listen" {
 			cure += "; the container image sets this variable, so there remove it from the file"
 		}
-		l.faults = append(l.faults, Fault{
+		r.faults = append(r.faults, Fault{
 			File: Environment, Key: k.variable, Cure: cure,
 			Problem: fmt.Sprintf("the file gives %s too, on line %d", k.name, p.node.Line),
 		})
@@ -177,23 +162,23 @@ var entryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // repeated and malformed keys, and those that are not known; known is nil where
 // the keys are names. A key without a value, or with the empty text where that
 // means nothing, has no node.
-func (l *loader) keys(at place, path string, known []key) map[string]place {
+func (r *Reader) keys(at place, path string, known []key) map[string]place {
 	if at.node == nil {
 		return nil
 	}
 	if at.node.Kind != yaml.MappingNode {
-		l.fault(path, "is not a section", "write its keys below it, indented")
+		r.Fault(path, "is not a section", "write its keys below it, indented")
 		return nil
 	}
 	found := map[string]place{}
 	first := map[string]int{}
 	for i := 0; i+1 < len(at.node.Content); i += 2 {
 		name, node := resolve(at.node.Content[i]), resolve(at.node.Content[i+1])
-		here := join(path, kind.Shorten(name.Value))
+		here := Join(path, kind.Shorten(name.Value))
 		fault := func(key, problem, cure string) {
-			l.faults = append(l.faults, Fault{File: l.file, Line: name.Line, Key: key, Problem: problem, Cure: cure})
+			r.faults = append(r.faults, Fault{File: r.file, Line: name.Line, Key: key, Problem: problem, Cure: cure})
 		}
-		if !l.count(path) {
+		if !r.count(path) {
 			return found
 		}
 		if known == nil && name.Kind == yaml.ScalarNode && !entryName.MatchString(name.Value) {
@@ -224,7 +209,7 @@ func unknownKey(name string, known []key) string {
 		names = append(names, k.name)
 	}
 	slices.Sort(names)
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	return "known here: " + strings.Join(names, ", ")
@@ -232,9 +217,9 @@ func unknownKey(name string, known []key) string {
 
 // entries reads a list or a mapping of sections. Variables describe one entry,
 // so the environment can give the only one, or complete it.
-func (l *loader) entries(v reflect.Value, k key, at place, path string) {
+func (r *Reader) entries(v reflect.Value, k key, at place, path string) {
 	section := k.typ.Elem()
-	set := l.set(section)
+	set := r.set(section)
 	shape := yaml.SequenceNode
 	if v.Kind() == reflect.Map {
 		shape = yaml.MappingNode
@@ -242,9 +227,9 @@ func (l *loader) entries(v reflect.Value, k key, at place, path string) {
 	if len(set) > 0 && (at.node == nil || at.node.Kind == shape && len(at.node.Content) == 0) {
 		at = place{variable: k.variable, node: &yaml.Node{Kind: shape, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}}
 		if shape == yaml.MappingNode {
-			at.node.Content = slices.Insert(at.node.Content, 0, scalar(EnvironmentDirectory))
+			at.node.Content = slices.Insert(at.node.Content, 0, scalar(r.entry))
 		}
-		l.places[path] = at
+		r.places[path] = at
 	}
 	if at.node == nil {
 		return
@@ -252,52 +237,52 @@ func (l *loader) entries(v reflect.Value, k key, at place, path string) {
 	if shape == yaml.SequenceNode {
 		n := len(at.node.Content)
 		if at.node.Kind == shape && n > 1 {
-			l.refuse(set, path)
+			r.refuse(set, path)
 		}
 		v.Set(reflect.MakeSlice(k.typ, n, n)) // an entry without a value keeps its index
-		l.items(at, path, func(i int, item place, here string) { l.section(v.Index(i), item, here) })
+		r.items(at, path, func(i int, item place, here string) { r.section(v.Index(i), item, here) })
 		return
 	}
 	v.Set(reflect.MakeMap(k.typ))
-	named := l.keys(at, path, nil)
+	named := r.keys(at, path, nil)
 	if len(named) > 1 {
-		l.refuse(set, path)
+		r.refuse(set, path)
 	}
-	for _, name := range sortedKeys(named) {
-		here := join(path, name)
-		l.places[here] = named[name]
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		here := Join(path, name)
+		r.places[here] = named[name]
 		entry := reflect.New(section).Elem()
-		l.section(entry, named[name], here)
+		r.section(entry, named[name], here)
 		v.SetMapIndex(reflect.ValueOf(name), entry)
 	}
 }
 
 // refuse records variables that could belong to several entries.
-func (l *loader) refuse(set []string, path string) {
+func (r *Reader) refuse(set []string, path string) {
 	for _, name := range set {
-		l.faults = append(l.faults, Fault{
+		r.faults = append(r.faults, Fault{
 			File: Environment, Key: name, Cure: "write it into the file",
 			Problem: fmt.Sprintf("the file has more than one of %s, and a variable cannot say which it means", path),
 		})
-		delete(l.environment, name)
+		delete(r.environment, name)
 	}
 }
 
 // items calls each for every item of a list that has a value.
-func (l *loader) items(at place, path string, each func(i int, item place, here string)) {
+func (r *Reader) items(at place, path string, each func(i int, item place, here string)) {
 	if at.node.Kind != yaml.SequenceNode {
-		l.fault(path, "is not a list", "write each item on a line of its own after a hyphen")
+		r.Fault(path, "is not a list", "write each item on a line of its own after a hyphen")
 		return
 	}
 	for i, node := range at.node.Content {
 		node, here := resolve(node), fmt.Sprintf("%s[%d]", path, i)
 		item := place{node: node, line: node.Line, variable: at.variable}
-		l.places[here] = item
-		if !l.count(here) {
+		r.places[here] = item
+		if !r.count(here) {
 			return
 		}
 		if isNull(node) {
-			l.fault(here, "is empty", "write a value or remove the line")
+			r.Fault(here, "is empty", "write a value or remove the line")
 			continue
 		}
 		each(i, item, here)
@@ -305,22 +290,22 @@ func (l *loader) items(at place, path string, each func(i int, item place, here 
 }
 
 // value reads one text, or a list of texts.
-func (l *loader) value(v reflect.Value, k key, p place, path string) {
+func (r *Reader) value(v reflect.Value, k key, p place, path string) {
 	if !k.isList() {
-		if value, _ := l.read(k, p, path); value != nil {
+		if value, _ := r.read(k, p, path); value != nil {
 			v.Set(reflect.ValueOf(value).Convert(v.Type()))
 		}
 		return
 	}
 	if k.takesOne() && p.node.Kind == yaml.ScalarNode {
-		if value, ok := l.read(k, p, path); ok {
+		if value, ok := r.read(k, p, path); ok {
 			add(v, value)
 		}
 		return
 	}
 	seen := map[string]bool{}
-	l.items(p, path, func(_ int, item place, here string) {
-		value, ok := l.read(k, item, here)
+	r.items(p, path, func(_ int, item place, here string) {
+		value, ok := r.read(k, item, here)
 		if !ok {
 			return
 		}
@@ -329,29 +314,22 @@ func (l *loader) value(v reflect.Value, k key, p place, path string) {
 			item.text = canonical
 		}
 		if seen[item.text] {
-			l.fault(here, fmt.Sprintf("%s is listed twice", kind.Quote(item.text)), "remove one")
+			r.Fault(here, fmt.Sprintf("%s is listed twice", kind.Quote(item.text)), "remove one")
 			return
 		}
 		seen[item.text] = true
-		l.places[here] = item
+		r.places[here] = item
 		add(v, value)
 	})
 }
 
+// List is a list that is no slice: its items are values of several types.
+type List interface{ Add(item any) }
+
 // add appends to a list what one of its texts means.
 func add(list reflect.Value, value any) {
-	switch list := list.Addr().Interface().(type) {
-	case *Private:
-		switch value := value.(type) {
-		case []netip.Prefix:
-			list.Networks = append(list.Networks, value...)
-		case string:
-			list.Names = append(list.Names, value)
-		}
-		return
-	case *Proxies:
-		networks, is := value.([]netip.Prefix) // or the word private
-		list.Listed, list.Private = append(list.Listed, networks...), list.Private || !is
+	if list, is := list.Addr().Interface().(List); is {
+		list.Add(value)
 		return
 	}
 	item := reflect.ValueOf(value)
@@ -364,20 +342,20 @@ func add(list reflect.Value, value any) {
 
 // read returns the value of one text, and reports whether the text has no fault.
 // Of a faulty text it returns what later checks can use, which may be nil.
-func (l *loader) read(k key, p place, path string) (any, bool) {
+func (r *Reader) read(k key, p place, path string) (any, bool) {
 	// A number or a word such as true is a text, too, where a text is wanted, as
 	// for a password of digits.
 	texts := []string{"!!str", "!!int", "!!float", "!!bool", "!!timestamp"}
 	if p.node.Kind != yaml.ScalarNode || !slices.Contains(texts, p.node.ShortTag()) {
-		l.fault(path, "is not a text", "write one value, in quotes if it has special characters")
+		r.Fault(path, "is not a text", "write one value, in quotes if it has special characters")
 		return nil, false
 	}
-	value, problem := l.convert(k, p)
+	value, problem := r.convert(k, p)
 	switch {
 	case problem.Warning:
-		l.warn(path, problem.Text, problem.Cure)
+		r.Warn(path, problem.Text, problem.Cure)
 	case problem.Text != "":
-		l.fault(path, problem.Text, problem.Cure)
+		r.Fault(path, problem.Text, problem.Cure)
 		return value, false
 	}
 	return value, true
@@ -385,22 +363,22 @@ func (l *loader) read(k key, p place, path string) (any, bool) {
 
 // convert returns what a text means. The kinds that are more than their text are
 // read here, all others by package kind.
-func (l *loader) convert(k key, p place) (any, kind.Problem) {
+func (r *Reader) convert(k key, p place) (any, kind.Problem) {
 	switch k.kind {
 	case "bool":
 		return boolean(p)
 	case "path":
-		return l.path(p), kind.Problem{}
+		return r.path(p), kind.Problem{}
 	case "roots":
-		return l.roots(l.path(p))
+		return r.roots(r.path(p))
 	case "moreRoots":
-		return moreRoots(l.path(p))
+		return moreRoots(r.path(p))
 	case "secret":
 		return NewSecret(p.node.Value), kind.Problem{}
 	case "secretFile":
-		return l.secretFile(l.path(p))
+		return r.secretFile(r.path(p))
 	case "macKeyFile":
-		return l.macKeyFile(l.path(p))
+		return r.macKeyFile(r.path(p))
 	}
 	return kind.Read(k.kind, k.argument, k.tag, p.node.Value)
 }

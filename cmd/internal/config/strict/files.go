@@ -1,4 +1,4 @@
-package config
+package strict
 
 import (
 	"crypto/x509"
@@ -12,24 +12,24 @@ import (
 
 // path returns a path as the program can open it: relative to the folder of the
 // file that it is written in.
-func (l *loader) path(p place) string {
+func (r *Reader) path(p place) string {
 	path := p.node.Value
 	if path == "" || filepath.IsAbs(path) || p.line == 0 {
 		return path
 	}
-	return filepath.Join(filepath.Dir(l.file), path)
+	return filepath.Join(filepath.Dir(r.file), path)
 }
 
 // roots returns the certificates of a PEM file. A file is read once.
-func (l *loader) roots(file string) (*x509.CertPool, kind.Problem) {
-	if pool, read := l.pools[file]; read {
+func (r *Reader) roots(file string) (*x509.CertPool, kind.Problem) {
+	if pool, read := r.pools[file]; read {
 		return pool, kind.Problem{}
 	}
 	pool := x509.NewCertPool()
 	if p := addRoots(pool, file); p.Text != "" {
 		return nil, p
 	}
-	l.pools[file] = pool
+	r.pools[file] = pool
 	return pool, kind.Problem{}
 }
 
@@ -53,7 +53,7 @@ func ReadRoots(file string) (*x509.CertPool, error) {
 }
 
 func addRoots(pool *x509.CertPool, file string) kind.Problem {
-	data, p := readFile(file, maxFile)
+	data, p := readFile(file, MaxFile)
 	if p.Text == "" && !pool.AppendCertsFromPEM(data) {
 		p = kind.Bad("give certificates in PEM form: -----BEGIN CERTIFICATE-----", "the file %s holds no certificate", file)
 	}

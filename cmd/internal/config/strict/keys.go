@@ -1,4 +1,4 @@
-package config
+package strict
 
 import (
 	"reflect"
@@ -15,7 +15,7 @@ const (
 )
 
 // key is one key of a section: a field of its struct as the tags describe it.
-// See [Config] for the tags.
+// See [Reader] for the tags.
 type key struct {
 	name     string
 	variable string // "" for none
@@ -64,7 +64,7 @@ func keysOf(section reflect.Type) []key {
 func (k key) isSecret() bool { return k.typ == reflect.TypeFor[Secret]() }
 
 func (k key) isList() bool {
-	return k.typ.Kind() == reflect.Slice && !k.isEntries() || k.typ == reflect.TypeFor[Private]() || k.typ == reflect.TypeFor[Proxies]()
+	return k.typ.Kind() == reflect.Slice && !k.isEntries() || reflect.PointerTo(k.typ).Implements(reflect.TypeFor[List]())
 }
 
 // takesOne reports whether one text may stand in the place of a list of texts. It may hold commas.
