@@ -15,7 +15,7 @@ SPEC     = $(TOOLS)/h2spec-$(H2SPEC)
 READERS  = FuzzHead|FuzzAnswers|FuzzBothWays
 BASELINE = docs/benchmarks.txt
 
-.PHONY: build deps check lint words modules modules-update unit test race browser conformance fuzz demo-check test-long test-compose bench bench-proxy soak vulns update clean
+.PHONY: build deps check lint words modules modules-update unit test race browser conformance fuzz demo-check test-long test-cms test-compose bench bench-proxy soak vulns update clean
 
 build: ## the static binary, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/persona ./cmd/persona
@@ -56,7 +56,7 @@ race: ## all tests with the race detector, but those in Chromium
 	go test -race -timeout 15m ./...
 
 browser: ## the tests in Chromium, without it: the library that drives Chromium has races of its own
-	go test -timeout 15m -run '^TestBrowser' ./idp/... ./cmd/internal/app
+	go test -timeout 15m -run '^TestBrowser' ./idp/... ./cmd/internal/app ./deploy/applications
 
 conformance: $(SPEC) ## the edge against public knowledge: odd requests and answers, h2spec, TLS scanners, slow clients
 	go test -timeout 15m -parallel 8 ./proxy/conformance -h2spec $(SPEC)
@@ -68,10 +68,14 @@ fuzz: ## each fuzz target for FUZZTIME, those that compare our readers of HTTP w
 demo-check: ## the whole trip on one machine
 	go run ./cmd/demo -check
 
-test-long: test-compose $(SPEC) ## what takes longer: the container image, a minute for each fuzz target, slow clients of a minute, the browser tests ten times
+test-long: test-compose test-cms $(SPEC) ## what takes longer: the container image, all applications, a minute for each fuzz target, slow clients of a minute, the browser tests ten times
 	.ci/fuzz 1m
 	go test -timeout 15m -parallel 8 ./proxy/conformance -h2spec $(SPEC) -long
 	go test -timeout 60m -count 10 -run '^TestBrowser' ./idp/... ./cmd/internal/app
+
+test-cms: ## real DokuWiki, MediaWiki and WordPress in Chromium (their packages: Debian, as root)
+	.ci/packages -long
+	go test -timeout 30m ./deploy/applications -long
 
 test-compose: ## the real image and the real deploy/compose.yaml under a real engine (Debian, as root)
 	.ci/test-compose

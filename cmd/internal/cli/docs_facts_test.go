@@ -20,7 +20,11 @@ func TestLinks(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no documents: %v", err)
 	}
-	for _, file := range append(files, filepath.Join(repository, "README.md"), filepath.Join(repository, "deploy", "README.md")) {
+	applications, err := filepath.Glob(filepath.Join(repository, "docs", "applications", "*.md"))
+	if err != nil || len(applications) == 0 {
+		t.Fatalf("no documents of applications: %v", err)
+	}
+	for _, file := range append(slices.Concat(files, applications), filepath.Join(repository, "README.md"), filepath.Join(repository, "deploy", "README.md")) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
