@@ -115,16 +115,27 @@ func TestNothingOfOursReachesTheWebsite(t *testing.T) {
 	}
 }
 
-// raw sends bytes over TLS and returns what comes back.
+// raw sends bytes to example.test over TLS and returns what comes back.
 func raw(t *testing.T, p *program, roots *x509.CertPool, request string) (status int, body string) {
 	t.Helper()
-	connection, err := tls.Dial("tcp", p.Addr("https").String(), &tls.Config{ServerName: "example.test", RootCAs: roots})
+	response := wire(t, p, roots, "https://example.test", request)
+	return response.StatusCode, read(t, response)
+}
+
+// wire sends bytes to the host of an origin and returns what comes back.
+func wire(t *testing.T, p *program, roots *x509.CertPool, origin, request string) *http.Response {
+	t.Helper()
+	scheme, host, _ := strings.Cut(origin, "://")
+	connection, err := net.Dial("tcp", p.Addr(scheme).String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close()
+	t.Cleanup(func() { _ = connection.Close() })
 	if err := connection.SetDeadline(time.Now().Add(apptest.Patience)); err != nil {
 		t.Fatal(err)
+	}
+	if scheme == "https" {
+		connection = tls.Client(connection, &tls.Config{ServerName: host, RootCAs: roots})
 	}
 	if _, err := io.WriteString(connection, request); err != nil {
 		t.Fatal(err)
@@ -133,12 +144,8 @@ func raw(t *testing.T, p *program, roots *x509.CertPool, request string) (status
 	if err != nil {
 		t.Fatalf("%.60q: %v", request, err)
 	}
-	defer response.Body.Close()
-	all, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatalf("%.60q: %v", request, err)
-	}
-	return response.StatusCode, string(all)
+	response.Request = &http.Request{URL: &url.URL{Scheme: scheme, Host: host}}
+	return response
 }
 
 // TestLogWithoutRequests: log.requests turns off the lines of requests that were served, not those

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -61,6 +62,21 @@ func (g *generation) gateSite(host config.Host, authority *identity.Host) gate.S
 		site.SignOutCookies = append(site.SignOutCookies, gate.Cookie(cookie))
 	}
 	return site
+}
+
+// identityNames are the names of all fields by which any website is told who is signed in. No website
+// gets them from a client: two entries may lead to one application.
+func (g *generation) identityNames() []string {
+	names := map[string]bool{}
+	for _, d := range g.config.Domains {
+		if of := d.IdentityHeaders; of.On {
+			for _, name := range []string{of.Names.User, of.Names.Email, of.Names.Name, of.Names.Groups, of.Names.ID, of.Names.Assertion} {
+				names[name] = true
+			}
+		}
+	}
+	delete(names, "")
+	return slices.Sorted(maps.Keys(names))
 }
 
 // admit is the gate of a site: the host of the request says which rules hold.

@@ -2,8 +2,11 @@ package app_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +53,49 @@ domains:
 		status, body := get(t, client, url)
 		if ours := !strings.HasPrefix(body, "website "); status != want.status || ours != want.ours {
 			t.Errorf("%s: %d, ours: %t; want %d, %t\n%.200s", url, status, ours, want.status, want.ours, body)
+		}
+	}
+}
+
+// mirror is a website that answers with the fields and the trailers that reached it, a line for each, sorted.
+func mirror(t testing.TB) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		var lines []string
+		for name, values := range r.Header {
+			for _, value := range values {
+				lines = append(lines, name+": "+value)
+			}
+		}
+		for name, values := range r.Trailer {
+			lines = append(lines, fmt.Sprintf("trailer %s: %q", name, values))
+		}
+		slices.Sort(lines)
+		fmt.Fprintf(w, "website %s %s\n%s\n", r.Method, r.RequestURI, strings.Join(lines, "\n"))
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// TestConfiguredNamesComeFromNoClient: a name that is configured for one website is taken from requests to all,
+// because two entries may lead to one application.
+func TestConfiguredNamesComeFromNoClient(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	yaml, roots := filesYAML(t, folder, "example.test", "id.example.test", "plain.test")
+	site := mirror(t).URL
+	p := start(t, folder, yaml+fmt.Sprintf(`
+domains:
+  - {name: example.test, upstream: %s, directory: corp, authority: id.example.test, identity_headers: {names: {user: Staff-Login, id: ""}}}
+  - {name: plain.test, upstream: %s, allow_odd_field_names: true}
+`, site, site)+deadDirectory)
+	for _, host := range []string{"example.test", "plain.test"} {
+		response := wire(t, p, roots, "https://"+host, "POST / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: Staff-Login, Kept\r\n"+
+			"Staff-Login: forged\r\nSTAFF_LOGIN: forged\r\nstaff.login: forged\r\nstaff-login: forged\r\nRemote-Email: forged\r\nX-Persona-Assertion: forged\r\nKept: yes\r\n\r\n"+
+			"0\r\nStaff-Login: forged\r\nstaff_login: forged\r\nKept: yes\r\n\r\n")
+		if body := read(t, response); response.StatusCode != http.StatusOK || strings.Contains(body, "forged") || !strings.Contains(body, "Kept: yes") {
+			t.Errorf("%s: %d %s", host, response.StatusCode, body)
 		}
 	}
 }
