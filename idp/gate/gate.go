@@ -2,10 +2,17 @@ package gate
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"time"
 
 	"persona-sidecar/idp/gate/access"
+	"persona-sidecar/idp/gate/assertion"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
+
+	"github.com/rs/zerolog"
 )
 
 // Site is a host whose website is told who is signed in.
@@ -81,17 +88,32 @@ type Admission struct {
 // Field is a field of a request.
 type Field struct{ Name, Value string }
 
+// Config is what a Gate needs.
+type Config struct {
+	Sites      []Site
+	Respond    *route.Responder
+	Sessions   *session.Manager
+	Assertions *assertion.Issuer
+	Sealer     session.Sealer // of the cookie of a sign-in that was begun
+	// Path returns the path of a request as it was sent, escapes kept.
+	Path func(*http.Request) string
+	Now  func() time.Time
+	Rand io.Reader
+	Log  zerolog.Logger
+}
+
 // Gate admits requests to websites.
 type Gate struct {
+	Config
 	sites  map[string]*Site // by host
 	teller *teller
 }
 
 // New checks the sites.
-func New(sites []Site) (*Gate, error) {
-	g := &Gate{sites: make(map[string]*Site, len(sites))}
-	for i := range sites {
-		g.sites[sites[i].Host] = &sites[i]
+func New(c Config) (*Gate, error) {
+	g := &Gate{Config: c, sites: make(map[string]*Site, len(c.Sites)), teller: newTeller(c.Assertions, c.Now, c.Log)}
+	for i := range c.Sites {
+		g.sites[c.Sites[i].Host] = &c.Sites[i]
 	}
 	return g, nil
 }

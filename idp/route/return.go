@@ -15,7 +15,7 @@ const (
 	PathHandover = "/persona/handover"
 )
 
-// longestReturn bounds a return path, in bytes.
+// longestReturn bounds a return path, in bytes, escaped.
 const longestReturn = 2 << 10
 
 // ReturnPath checks a path on the same host, query and fragment included, to which a person is to be sent back, and
@@ -45,6 +45,9 @@ func ReturnPath(text string) (string, error) {
 		return "", refused
 	}
 	if decoded = path.Clean(decoded); decoded == "/persona" || strings.HasPrefix(decoded, "/persona/") {
+		return "", refused
+	}
+	if escaped.Len() > longestReturn {
 		return "", refused
 	}
 	return escaped.String(), nil

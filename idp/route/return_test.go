@@ -20,7 +20,7 @@ func TestReturnPath(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "x", "//x", "///x", `/\x`, `\x`, `\\x`, `/a\b`, "/\t/x", "/\n/x", "/\r\nX: y", "/\x00", "/\x7f", " /x", "\t//x", "https:x", "https://x", "https:/x", "HTTPS:\\\\x",
-		"a@b.test", "//a@b.test", "data:text/html,x", "javascript:alert(1)", "?x", "#x", "/" + strings.Repeat("a", 2048), "/" + strings.Repeat("a", 10<<10),
+		"a@b.test", "//a@b.test", "data:text/html,x", "javascript:alert(1)", "?x", "#x", "/" + strings.Repeat("a", 2048), "/" + strings.Repeat("a", 10<<10), "/" + strings.Repeat("ä", 400),
 		"/persona", "/persona/", "/persona/login?return=/", "/%70ersona/login", "/persona%2flogin", "/x/../persona/login", "/x/%2e%2e/persona/logout", "/../persona/", "/./persona/login", "/persona?x", "/persona#x", "/a//../../persona/login", "/%zz", "/%",
 	} {
 		if got, err := route.ReturnPath(text); err == nil {
@@ -42,7 +42,7 @@ func FuzzReturnPath(f *testing.F) {
 		if leavesOrigin(got) {
 			t.Errorf("%q is taken, as %q", text, got)
 		}
-		if again, err := route.ReturnPath(got); err != nil && len(got) <= 2<<10 || err == nil && again != got {
+		if again, err := route.ReturnPath(got); err != nil || again != got {
 			t.Errorf("%q becomes %q, and then %q", text, got, again)
 		}
 		if strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {

@@ -75,6 +75,18 @@ func setCookie(w http.ResponseWriter, name, line string) {
 // clearCookie makes the browser forget our cookie.
 func clearCookie(w http.ResponseWriter, name string) { setCookie(w, name, cookieLine(name, "", -1)) }
 
+// Cookie returns the value of the one cookie of a name of ours; false where a request has none of it, or more than one.
+func Cookie(r *http.Request, name string) (value string, ok bool) {
+	value, err := cookieOf(r, name)
+	return value, err == nil
+}
+
+// SetCookie sets a cookie of ours in place of one of its name that the response may already set. With maxAge 0 it lasts as
+// long as the browser runs; a negative one makes the browser forget it.
+func SetCookie(w http.ResponseWriter, name, value string, maxAge time.Duration) {
+	setCookie(w, name, cookieLine(name, value, maxAge))
+}
+
 // SentCookie reports whether a request has a cookie of ours, good or bad.
 func SentCookie(r *http.Request) bool {
 	_, err := r.Cookie(CookieName)

@@ -164,6 +164,9 @@ func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.H
 	if err != nil {
 		return err
 	}
+	if p.SignedOut != nil {
+		p.SignedOut(w, h)
+	}
 	if t.Email() != "" || t.Site != "" {
 		http.Redirect(w, r, t.at(PathAuthenticate), http.StatusSeeOther)
 		return nil

@@ -31,12 +31,14 @@ type Events interface {
 	SignIn(host, result string)
 }
 
-// Config is what the pages need. All fields but Events are required.
+// Config is what the pages need. All fields but Events and SignedOut are required.
 type Config struct {
 	Respond  *route.Responder
 	Sessions *session.Manager
 	Throttle *Throttle
 	Events   Events
+	// SignedOut adds what a sign-out at a host means to the website there; nil: nothing.
+	SignedOut func(w http.ResponseWriter, h *identity.Host)
 }
 
 // Pages are the pages and paths of signing in. They are the same for every

@@ -11,6 +11,7 @@ import (
 	"persona-sidecar/cmd/internal/config/website"
 	"persona-sidecar/idp/gate"
 	"persona-sidecar/idp/gate/access"
+	"persona-sidecar/idp/gate/assertion"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/proxy"
 	"persona-sidecar/proxy/middleware"
@@ -30,7 +31,12 @@ func (g *generation) makeGate() error {
 		}
 	}
 	var err error
-	if g.gate, err = gate.New(sites); err != nil {
+	if g.gate, err = gate.New(gate.Config{
+		Sites: sites, Respond: g.respond, Sessions: g.sessions, Sealer: sessionSealer{g.ring},
+		Assertions: assertion.New(assertion.Config{Keys: g.ring, Now: g.now}),
+		Path:       func(r *http.Request) string { return middleware.FromContext(r.Context()).Target.Path },
+		Now:        g.now, Rand: g.rand, Log: g.log,
+	}); err != nil {
 		return fmt.Errorf("setting up the gate: %w", err)
 	}
 	return nil

@@ -44,8 +44,9 @@ func (g *generation) makeProvider() (err error) {
 		LegacyClientKeys: g.config.Identity.LegacyClientKeys, Now: g.now, Rand: g.rand, Events: g.metrics,
 	})
 	envelopes := []idp.Envelope{
-		signin.New(signin.Config{Respond: g.respond, Sessions: g.sessions, Throttle: throttle, Events: g.metrics}),
+		signin.New(signin.Config{Respond: g.respond, Sessions: g.sessions, Throttle: throttle, Events: g.metrics, SignedOut: g.gate.ExpireCookies}),
 		g.documents,
+		g.gate,
 	}
 	// What the verifier and the hub look domains up with.
 	g.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
@@ -128,7 +129,7 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 	case config.RoleDisabled:
 		to.Role = identity.Disabled
 	case config.RolePlain:
-		to.Role = identity.Site
+		to.Role, to.Files = identity.Site, g.origin(host.SignIn)
 	}
 	return to
 }

@@ -1,0 +1,220 @@
+package gate
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
+	"persona-sidecar/idp/signin"
+)
+
+// Routes returns the ways in and out of a host whose website is told who is signed in, and at an identity host what its
+// websites need there.
+func (g *Gate) Routes(h *identity.Host) ([]route.Route, error) {
+	var routes []route.Route
+	crossing := func(path string, handle route.Handler) route.Route {
+		return route.Route{Path: path, Class: route.Crossing, Methods: route.Get(handle)}
+	}
+	site := g.sites[h.Name]
+	switch {
+	case site != nil && site.Authority.Name == h.Name:
+		routes = append(routes, crossing(route.PathLogin, func(w http.ResponseWriter, r *http.Request) error { return g.loginHere(w, r, h) }))
+	case site != nil && h.Role == identity.Provider:
+		return nil, fmt.Errorf("the website of the identity host %s goes by the sign-ins of %s", h.Name, site.Authority.Name)
+	case site != nil:
+		out := crossing(route.PathLogout, func(w http.ResponseWriter, r *http.Request) error { return g.askLogout(w, r, h, site) })
+		out.Methods[http.MethodPost] = func(w http.ResponseWriter, r *http.Request) error { return g.logout(w, r, h, site) }
+		routes = append(routes, out,
+			crossing(route.PathLogin, func(w http.ResponseWriter, r *http.Request) error { return g.login(w, r, site) }),
+			crossing(route.PathHandover, func(w http.ResponseWriter, r *http.Request) error { return g.takeOver(w, r, site) }))
+	}
+	if h.Role == identity.Provider && len(h.Sites) > 0 {
+		routes = append(routes, crossing(route.PathHandover, func(w http.ResponseWriter, r *http.Request) error { return g.handOver(w, r, h) }))
+	}
+	if h.Role == identity.Provider && (site != nil || len(h.Sites) > 0) {
+		routes = append(routes, g.Assertions.Routes(h)...)
+	}
+	return routes, nil
+}
+
+// place is where requests to a site may be signed in.
+func (s *Site) place() session.Place { return session.Place{Authority: s.Authority, Site: s.Host} }
+
+// begin checks a request to a page of the way between a website and its identity host, and reads its parameters, of
+// which there are no others: one more is a part of a return path that was not escaped.
+func begin(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
+	if r.Method == http.MethodHead { // of a program that looks where a link leads: a code must not be used up by that
+		w.Header().Set("Allow", http.MethodGet)
+		return nil, &route.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Args: map[string]string{"method": r.Method}, Link: "/"}
+	}
+	if err := navigation(r); err != nil {
+		return nil, err
+	}
+	query, err := route.Query(r, names...)
+	if err != nil {
+		return nil, err
+	}
+	for name := range r.URL.Query() {
+		if !slices.Contains(names, name) {
+			return nil, &route.Error{Status: http.StatusBadRequest, Code: "unknown_parameter", Args: map[string]string{"known": strings.Join(names, ", ")}, Link: "/"}
+		}
+	}
+	return query, nil
+}
+
+// navigation refuses what is no page in a window of its own, as far as the browser tells (Fetch Metadata): no one signs
+// in or out inside a frame, by a script, or because a browser fetches ahead.
+func navigation(r *http.Request) error {
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
+		return &route.Error{Status: http.StatusForbidden, Code: "not_a_page", Link: "/"}
+	}
+	if r.Header.Get("Sec-Purpose") != "" {
+		return &route.Error{Status: http.StatusServiceUnavailable, Code: "not_ahead", Link: "/"}
+	}
+	return nil
+}
+
+// returnTo reads the path that a person is sent back to; without one it is the front page.
+func returnTo(query map[string]string) (string, error) {
+	text, ok := query["return"]
+	if !ok {
+		return "/", nil
+	}
+	return route.ReturnPath(text)
+}
+
+// see sends the browser on. The address is taken as it is: http.Redirect would clean a path.
+func see(w http.ResponseWriter, address string) {
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// loginHere leads to the sign-in page on the same host, and back.
+func (g *Gate) loginHere(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	query, err := begin(w, r, "return")
+	if err != nil {
+		return err
+	}
+	back, err := returnTo(query)
+	if err != nil {
+		return err
+	}
+	subject, err := g.Sessions.Current(w, r, h, session.Recent)
+	switch {
+	case subject != nil: // although the directory may be away
+		see(w, back)
+		return nil
+	case err != nil:
+		return err
+	}
+	see(w, signin.ForReturn(back))
+	return nil
+}
+
+// login begins a sign-in at a website's host: what is to be remembered goes into a cookie, and the browser to the
+// identity host. A person who is signed in is sent straight on.
+func (g *Gate) login(w http.ResponseWriter, r *http.Request, site *Site) error {
+	query, err := begin(w, r, "return")
+	if err != nil {
+		return err
+	}
+	back, err := returnTo(query)
+	if err != nil {
+		return err
+	}
+	signedIn, err := g.signedIn(w, r, site)
+	if err != nil {
+		return err
+	}
+	if signedIn {
+		see(w, back)
+		return nil
+	}
+	logins, err := g.openLogins(r, site)
+	if err != nil {
+		return err
+	}
+	challenge, err := g.addLogin(w, site, logins, back)
+	if err != nil {
+		return err
+	}
+	see(w, site.Authority.Origin+route.PathHandover+"?"+url.Values{"host": {site.Host}, "challenge": {challenge}}.Encode())
+	return nil
+}
+
+// signedIn reports whether a request to a site is signed in, and hands on what becomes of its cookie.
+func (g *Gate) signedIn(w http.ResponseWriter, r *http.Request, site *Site) (bool, error) {
+	visit, err := g.Sessions.Visit(r, site.place())
+	if visit.SetCookie != "" {
+		w.Header().Add("Set-Cookie", visit.SetCookie)
+	}
+	return visit.Subject != nil, err
+}
+
+// handOver is at the identity host: it gives the website of a site a code for the session, or leads to the sign-in page.
+func (g *Gate) handOver(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	query, err := begin(w, r, "host", "challenge")
+	if err != nil {
+		return err
+	}
+	site, challenge := query["host"], query["challenge"]
+	if err := signin.CheckSite(h, site, challenge); err != nil {
+		return err
+	}
+	code, err := g.Sessions.HandOver(w, r, h, site, challenge)
+	if err != nil {
+		return err
+	}
+	if code == "" {
+		see(w, signin.ForSite(site, challenge))
+		return nil
+	}
+	// The challenge says which of the sign-ins that were begun there this is.
+	see(w, h.Sites[site]+route.PathHandover+"?"+url.Values{"code": {code}, "challenge": {challenge}}.Encode())
+	return nil
+}
+
+// takeOver is at the website's host: it turns a code into a session there, in the browser that began the sign-in alone.
+func (g *Gate) takeOver(w http.ResponseWriter, r *http.Request, site *Site) error {
+	query, err := begin(w, r, "code", "challenge")
+	if err != nil {
+		return err
+	}
+	logins, err := g.openLogins(r, site)
+	if err != nil {
+		return err
+	}
+	begun, rest := logins.take(query["challenge"])
+	if begun != nil { // without it the code is not touched
+		ok, err := g.Sessions.TakeOver(w, r, site.place(), query["code"], query["challenge"])
+		if err != nil {
+			return err
+		}
+		if err := g.writeLogins(w, site, rest); err != nil {
+			return err
+		}
+		if ok {
+			see(w, begun.back)
+			return nil
+		}
+	}
+	// Another tab was first, or the page was loaded again.
+	signedIn, err := g.signedIn(w, r, site)
+	if err != nil {
+		return err
+	}
+	back := "/"
+	if begun != nil {
+		back = begun.back
+	}
+	if signedIn {
+		see(w, back)
+		return nil
+	}
+	return &route.Error{Status: http.StatusBadRequest, Code: "not_completed", Link: route.PathLogin + "?" + url.Values{"return": {back}}.Encode()}
+}
