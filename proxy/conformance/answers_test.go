@@ -99,7 +99,7 @@ func runAnswers(t *testing.T, w way, entries []entry) (map[string]answered, *pro
 	p := w.kind.start(t, entries)
 	return atOnce(entries, func(e entry) (r answered) {
 		r.outcome, r.err = e.ask(t, p, w)
-		stranger := entry{e.Entry, true}
+		stranger := entry{Entry: e.Entry, stranger: true}
 		for range 3 {
 			var one outcome
 			var err error
@@ -224,7 +224,7 @@ func (e entry) answerDifferences(t testing.TB, p *program, r answered) (all []st
 		differs("the connection to the website was used again")
 	case e.Fields["again"] == "no" && !site.wait(proxytest.Patience, func() bool { return len(site.conns) == 0 || site.conns[0].ended }):
 		differs("the connection to the website stays open")
-	case e.Fields["again"] == "own" && site.again("/"+e.Name, entry{e.Entry, true}.after()):
+	case e.Fields["again"] == "own" && site.again("/"+e.Name, entry{Entry: e.Entry, stranger: true}.after()):
 		differs("the connection to the website was used again for another client")
 	case e.Fields["again"] == "yes" && !again:
 		differs("the connection to the website was not used again")

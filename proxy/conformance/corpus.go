@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-//go:embed testdata/requests testdata/answers
+//go:embed testdata/requests testdata/answers testdata/gated
 var files embed.FS
 
 // Entry is one case of a corpus. README.md describes the form of the files.
@@ -30,6 +30,11 @@ type Step struct {
 // "send", and no bytes.
 func Requests() ([]Entry, error) {
 	return read("requests", "tls off", "from", "over", "website", "expect", "send", "reaches", "raw")
+}
+
+// Gated returns the corpus of requests that claim to be of a person, or to be others than they are, to a website behind a gate.
+func Gated() ([]Entry, error) {
+	return read("gated", "tls plain off trusted", "from", "over", "who", "website", "expect", "send", "reaches")
 }
 
 // Answers returns the corpus of odd answers of a website.

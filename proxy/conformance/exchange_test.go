@@ -106,7 +106,7 @@ func (e entry) exchange1(t testing.TB, p *program, way, method string, steps []c
 	for _, part := range steps {
 		switch part.Wait {
 		case "":
-			_, err = io.WriteString(conn, part.Text) // fails where the server has closed
+			_, err = io.WriteString(conn, strings.ReplaceAll(part.Text, "\r\nHost:", "\r\n"+e.behind+"Host:")) // fails where the server has closed
 		case "answer":
 			stream.wait(func(read []byte) bool { return bytes.Contains(read, []byte("\r\n\r\n")) })
 		case "begun": // some of the body

@@ -13,7 +13,8 @@ import (
 // entry is one case of a corpus, which can be sent.
 type entry struct {
 	conformance.Entry
-	stranger bool // asks from another connection for pages, and sends nothing of the entry
+	behind   string // the field lines that a proxy in front adds to each request over HTTP/1.1
+	stranger bool   // asks from another connection for pages, and sends nothing of the entry
 }
 
 // entries makes a corpus one that can be sent.

@@ -34,6 +34,7 @@ type program struct {
 	sites  map[string]*website // by entry
 	stray  *website            // where requests go that are for none of them; nil: they are refused
 
+	end     func() // in place of process
 	process *os.Process
 	log     bytes.Buffer
 	ended   chan struct{}
@@ -43,6 +44,8 @@ type program struct {
 type kind struct {
 	name    string
 	command func(t testing.TB, p *program, folder string) []string
+	// serve runs in place of command, in this process.
+	serve func(t testing.TB, p *program, entries []entry, folder string) (end func())
 }
 
 // persona returns the kind of our own program: the binary, built as users do, with these lines of configuration.
@@ -138,10 +141,18 @@ func (k kind) start(t testing.TB, entries []entry) *program {
 	}
 	folder := t.TempDir()
 	p.roots = certificate(t, filepath.Join(folder, "tls.pem"), "*.conformance.test")
-	words := k.command(t, p, folder)
+	var words []string
+	if k.serve == nil {
+		words = k.command(t, p, folder)
+	}
 	go p.stray.run()
 	for _, site := range p.sites {
 		go site.run()
+	}
+	if k.serve != nil {
+		p.end = sync.OnceFunc(k.serve(t, p, entries, folder))
+		t.Cleanup(p.end)
+		return p
 	}
 	command := exec.Command(words[0], words[1:]...)
 	command.Dir, command.Stdout, command.Stderr = folder, &p.log, &p.log
@@ -187,6 +198,10 @@ func (p *program) await(t testing.TB) {
 // stop ends the program and waits until it has ended. A second call does nothing.
 func (p *program) stop(t testing.TB) {
 	t.Helper()
+	if p.end != nil {
+		p.end()
+		return
+	}
 	_ = p.process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:

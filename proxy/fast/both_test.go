@@ -184,13 +184,13 @@ func newWay(t testing.TB, fast bool, certificate tls.Certificate, hosts []string
 	t.Helper()
 	w := &way{listen: newPipes()}
 	w.site = proxytest.Serve(t, &http.Server{Handler: http.HandlerFunc(w.website)})
-	to, err := upstream.New(upstream.Config{Site: "site", URL: &url.URL{Scheme: "http", Host: w.site}, Cookies: []string{"__Host-persona"}, Log: w.log.Logger()})
+	to, err := upstream.New(upstream.Config{Site: "site", URL: &url.URL{Scheme: "http", Host: w.site}, Cookies: []string{"__Host-persona"}, IdentityNames: []string{"X-Staff"}, Gated: true, Log: w.log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(to.Close)
 	edge, err := proxy.New(proxy.Config{
-		Sites: []proxy.Site{{Name: "site", Hosts: hosts, Handler: to}},
+		Sites: []proxy.Site{{Name: "site", Hosts: hosts, Handler: to, Gate: gate}},
 		Intercepts: []proxy.Intercept{{
 			Name:    "own",
 			Match:   func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/own/") },

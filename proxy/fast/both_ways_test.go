@@ -34,6 +34,10 @@ func ordinary() []string {
 		"GET / HTTP/1.1\r\nHost: a..b\r\n\r\n", "OPTIONS /x HTTP/1.1\r\nHost: example.com\r\n\r\n", "BREW /x HTTP/1.1\r\nHost: example.com\r\n\r\n",
 		get("/login", "Authorization: NTLM abc"), strings.Repeat(get("/pipelined"), 3),
 	)
+	for _, path := range []string{"/", "/status/204", "/status/304", "/status/404", "/chunked", "/interim", "/large", "/cut", "/cookies", "/secret"} {
+		all = append(all, get(path+"?anna"), get(path+"?anna", "x-STAFF: root", "Remote-User: root", "X-Original-URL: /x", "Cookie: sid=1; a=b", "Via: 1.1 persona"),
+			"POST "+path+"?anna HTTP/1.1\r\nHost: example.com\r\nX-HTTP-Method-Override: PUT\r\nContent-Length: 1\r\n\r\na")
+	}
 	for _, path := range []string{"/x", "/own/read", "/own/half", "/own/shut", "/own/duplex", "/own/none", "/own/close", "/own/seen", "/own/panic", "/status/413"} {
 		for _, size := range []int{0, 1, 100, 5000, 100_000, 400_000} {
 			if size < 400_000 || path == "/own/none" { // closing behind what is not read takes half a second
@@ -55,7 +59,7 @@ func special() []string {
 		"Upgrade: websocket\r\nConnection: Upgrade\r\n", "TE: trailers\r\n", "Trailer: X\r\n", "X_Odd: 1\r\n", "X-High: caf\xe9\r\n", "X-Tab: a\tb\r\n",
 		"Pragma: no-cache\r\n", "Content-Length: 03\r\n\r\nabc", "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "Content-Length: +3\r\n\r\nabc", "Content-Length:\r\n",
 		"Bare: lf\n", "A : b\r\n", " folded: c\r\n", "Keep-Alive: 5\r\n", "X: " + strings.Repeat("x", 20_000) + "\r\n", "X: " + strings.Repeat("x", 70_000) + "\r\n",
-		"Connection: close, x\r\n", "Connection: keep-alive\r\nConnection: close\r\n", "Host: example.com\r\n",
+		"Connection: close, x\r\n", "X_Staff: root\r\n", "Connection: Remote-User, x-staff\r\n", "Transfer-Encoding: chunked\r\nTrailer: X-Staff\r\n\r\n3\r\nabc\r\n0\r\nX-Staff: root\r\n\r\n", "Connection: keep-alive\r\nConnection: close\r\n", "Host: example.com\r\n",
 	} {
 		if !strings.Contains(fields, "\r\n\r\n") || strings.HasSuffix(fields, "0\r\n") {
 			fields += "\r\n"
@@ -78,6 +82,11 @@ func both(t testing.TB) (direct, other *way, corpus []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gated, err := conformance.Gated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries = append(entries, gated...)
 	hosts := []string{"example.com"}
 	for _, e := range entries {
 		if !e.Over("h2") && e.Fields["reaches"] != "cut" { // whether the cut or the end is seen first is chance

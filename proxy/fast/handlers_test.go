@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"persona-sidecar/proxy"
+	"persona-sidecar/proxy/middleware"
 )
 
 // website answers by the path, and keeps what reached it. The order of the fields is not
@@ -51,6 +54,7 @@ func (w *way) website(rw http.ResponseWriter, r *http.Request) {
 		io.WriteString(rw, "short")
 	case "cookies":
 		h["Set-Cookie"] = []string{"a=b", "__Host-persona=c", "d=e"}
+		h["Cache-Control"] = []string{`public, x="a, public"`, "s-maxage=5"}
 		h["X-Empty"] = []string{""}
 		h["X-High"] = []string{"caf\xe9"}
 		h["Content-Type"] = nil
@@ -58,6 +62,23 @@ func (w *way) website(rw http.ResponseWriter, r *http.Request) {
 	default:
 		fmt.Fprintf(rw, "page of %s %s", r.Method, r.RequestURI)
 	}
+}
+
+// gate admits all but one, and tells the website who is signed in where the query says so.
+func gate(w http.ResponseWriter, r *http.Request, _ bool) proxy.Passage {
+	rec := middleware.FromContext(r.Context())
+	if rec.Target.Path == "/secret" {
+		w.Header().Set("Set-Cookie", "a=; Max-Age=0")
+		http.Error(w, "sign in", http.StatusUnauthorized)
+		return proxy.Answered
+	}
+	if strings.Contains(rec.Target.Query, "anna") {
+		rec.Visit = &middleware.Visit{
+			Fields: []middleware.VisitField{{Name: "Remote-User", Value: "anna"}, {Name: "X-Staff", Value: "\xc3\x84nne"}},
+			Hidden: []string{"sid"}, SetCookies: []string{"site=1; Path=/", "sid=; Max-Age=0"}, Private: true,
+		}
+	}
+	return proxy.Admitted
 }
 
 // own answers as our own handlers do, in more ways than they do.
