@@ -13,6 +13,8 @@ import (
 	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
+
+	"github.com/rs/zerolog"
 )
 
 // TestPathsOfSites: what is persona's at the hosts of a website that is told of sign-ins, and at others.
@@ -135,5 +137,38 @@ domains:
 				t.Errorf("%s: groups of %s are read: %t", keys, directory, settings.Groups)
 			}
 		}
+	}
+}
+
+// TestAcceptedRulesCompile: what the configuration accepts as a list of rules, the gate accepts too.
+func TestAcceptedRulesCompile(t *testing.T) {
+	t.Parallel()
+	accepted := 0
+	for _, rules := range []string{
+		"{path: /, allow: public}", "{path: /a, allow: signed_in}", "{path: /a/, exact: true, groups: [x]}", "{path: /A, allow: authorization_header}",
+		`{path: "/ä ö/ü", allow: signed_in}`, `{path: "/a+b", allow: signed_in}`, `{path: "/a:b", allow: signed_in}`, `{path: "/a.b/.c", allow: signed_in}`,
+		`{path: "/a. ", allow: signed_in}`, `{path: "/%", allow: signed_in}`, `{path: "/a%41", allow: signed_in}`, `{path: "/a//", allow: signed_in}`,
+		`{path: "//", allow: signed_in}`, `{path: "/./", allow: signed_in}`, `{path: "/..", allow: signed_in}`, `{path: "/...", allow: signed_in}`, `{path: "/a;", allow: signed_in}`,
+		`{path: "/a::$DATA", allow: signed_in}`, `{path: "/\u200bx", allow: signed_in}`, `{path: "/\uff0e\uff0e/", allow: signed_in}`, `{path: "/\u0085", allow: signed_in}`, `{path: "/\u007f", allow: signed_in}`,
+		`{path: "/ a", allow: signed_in}`, `{path: "/a /b", allow: signed_in}`, `{path: "/persona", allow: public}`, `{path: "/personal", allow: public}`, `{path: "/a*", allow: public}`,
+		`{path: /a, groups: ["x, y", "Größe"]}`, `{path: /a, groups: ["\u00a0x"]}`, `{path: /a, groups: ["x", "X"]}`,
+		"{path: /a, allow: public}, {path: /a, allow: signed_in}", "{path: /a, exact: true, allow: public}, {path: /a, allow: signed_in}",
+		"{path: /a, exact: true, allow: public}, {path: /a/, exact: true, allow: signed_in}", "{path: /a, allow: public}, {path: /a/, exact: true, allow: signed_in}",
+		"{path: /a, allow: signed_in}, {path: /A, allow: public}", "{path: /a, allow: signed_in}, {path: /A/b, allow: signed_in}", "{path: /, allow: signed_in}, {path: /x, allow: public}",
+		"{path: /a, allow: public}, {path: /ab, allow: signed_in}", "{path: /a/, allow: public}, {path: /a, allow: signed_in}", "{path: /a/, exact: true, allow: public}, {path: /a, exact: true, allow: signed_in}",
+	} {
+		path := filepath.Join(t.TempDir(), "persona.yaml")
+		apptest.Write(t, path, "state_dir: state\ndomains: [{name: example.test, upstream: \"http://cms\", directory: corp, authority: id.example.test, access: ["+rules+"]}]\n"+deadDirectory)
+		loaded, err := config.Load(path, nil)
+		if err != nil {
+			continue
+		}
+		accepted++
+		if _, err := app.New(app.Options{Config: loaded, Log: zerolog.Nop()}); err != nil {
+			t.Errorf("%s: %v", rules, err)
+		}
+	}
+	if accepted < 10 {
+		t.Errorf("only %d lists were accepted", accepted)
 	}
 }

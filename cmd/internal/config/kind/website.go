@@ -2,7 +2,6 @@ package kind
 
 import (
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 
@@ -91,19 +90,22 @@ func groupPattern(text string) (string, Problem) {
 // rulePath returns the path that an access rule is for, as it is after decoding.
 func rulePath(text string) (string, Problem) {
 	decoded, err := url.PathUnescape(text)
+	ends := func(segment string) bool { return segment != strings.TrimRight(strings.TrimLeft(segment, " "), " .") }
 	switch {
 	case !strings.HasPrefix(text, "/"):
 		return "", Bad("begin it with /, as in /wp-admin/", "%s is not a path", Quote(text))
-	case strings.HasSuffix(text, "/*"):
-		return "", Bad("write "+Shorten(strings.TrimSuffix(text, "*"))+": a rule covers what is below its path", "%s is a pattern", Quote(text))
+	case strings.Contains(text, "*"):
+		return "", Bad("leave it out: a rule covers what is below its path", "%s has a *", Quote(text))
 	case strings.ContainsAny(text, "?#"):
 		return "", Bad("write the path alone: rules look at nothing else", "%s has a query or a fragment", Quote(text))
 	case err == nil && decoded != text:
 		return "", Bad("write it decoded, as in "+Shorten(decoded), "%s has escapes", Quote(text))
-	case strings.ContainsAny(text, `\;`) || strings.ContainsFunc(text, isControl):
+	case strings.ContainsAny(text, `%\;`) || strings.Contains(text, ":$") || strings.ContainsFunc(text, isControl):
 		return "", Bad("write letters, digits, hyphens and slashes, as in /wp-admin/: requests for other paths are refused", "%s has characters that servers read differently", Quote(text))
-	case strings.TrimSuffix(text, "/") != strings.TrimSuffix(path.Clean(text), "/") || strings.Contains(text, "//"):
-		return "", Bad("write "+Shorten(path.Clean(text)), "%s has empty or dot segments", Quote(text))
+	case strings.Contains(text, "//") || slices.ContainsFunc(strings.Split(text, "/"), ends):
+		return "", Bad("write it as in /wp-admin/, without them", "%s has empty segments, or some that begin with a blank or end with a blank or a dot", Quote(text))
+	case text == "/persona" || strings.HasPrefix(text, "/persona/"):
+		return "", Bad("remove the rule: what is below /persona/ is answered by persona, and never by the website", "%s is not the website's", Quote(text))
 	}
 	return text, Problem{}
 }

@@ -34,11 +34,8 @@ func CheckRules(rules []Rule, given, empty func(key string) bool) []Finding {
 		if !given(key) { // which is a fault already
 			continue
 		}
-		switch {
-		case !given(key + ".path"):
+		if !given(key + ".path") {
 			found = append(found, fault(key+".path", "is missing", "write the part of the website that the rule is for, as in /wp-admin/"))
-		case rule.Path == "/persona" || strings.HasPrefix(rule.Path, "/persona/"):
-			found = append(found, warning(key+".path", "is never asked for at the website, because persona answers there", "remove the rule"))
 		}
 		switch {
 		case given(key+".allow") && given(key+".groups"):
@@ -49,25 +46,30 @@ func CheckRules(rules []Rule, given, empty func(key string) bool) []Finding {
 			found = append(found, fault(key+".allow", "is missing", "write allow: signed_in, or groups: and a list of groups"))
 		}
 		for before, earlier := range rules[:i] {
-			if rule.Path != "" && earlier.Path != "" && earlier.covers(rule) {
-				found = append(found, warning(key, fmt.Sprintf("is never reached: access[%d], for %s, decides before", before, kind.Quote(earlier.Path)), "the first rule that covers a path decides: write the narrower rule first"))
-				break
+			if rule.Path == "" || earlier.Path == "" || !earlier.covers(rule, false) && !earlier.covers(rule, true) {
+				continue
 			}
+			report := fault
+			if !earlier.covers(rule, false) {
+				report = warning
+			}
+			found = append(found, report(key, fmt.Sprintf("is never reached: access[%d], for %s, decides before", before, kind.Quote(earlier.Path)),
+				"the first rule that covers a path decides: write the narrower rule first, or remove one"))
+			break
 		}
 	}
 	return found
 }
 
-// covers reports whether a later rule never gets to decide. Rules that protect hold for
-// every spelling in upper and lower case, rules that open for their own alone.
-func (r Rule) covers(later Rule) bool {
+// covers reports whether a later rule never gets to decide; with fold, whether it does not
+// because rules that protect hold for every spelling in upper and lower case.
+func (r Rule) covers(later Rule, fold bool) bool {
 	outer, inner := r.Path, later.Path
-	if r.Allow != allowPublic {
+	if fold && r.Allow != allowPublic {
 		outer, inner = strings.ToLower(outer), strings.ToLower(inner)
 	}
 	if r.Exact {
 		return later.Exact && inner == outer
 	}
-	outer = strings.TrimSuffix(outer, "/") + "/"
-	return strings.HasPrefix(inner+"/", outer)
+	return strings.HasPrefix(inner+"/", strings.TrimSuffix(outer, "/")+"/")
 }
