@@ -23,12 +23,19 @@ type Error struct {
 	Code, Detail string
 	// Args fill the places of the sentence; "host" is always known.
 	Args map[string]string
-	// Cause is for the log only.
-	Cause error
+	// Cause is for the log only. Repeated reports that it has just been logged, and is not
+	// worth a line to each request.
+	Cause    error
+	Repeated bool
 	// RetryAfter is zero when there is no use in trying again.
 	RetryAfter time.Duration
-	// Link leads a person on; empty: nowhere.
-	Link string
+	// Link leads a person on; empty: nowhere. Target is where it is opened, as HTML has
+	// it; empty: in place of the page.
+	Link, Target string
+	// Back is the page that a person came from, with what they have typed; empty: unknown.
+	Back string
+	// SignIn is where programs send a person who has to sign in first; empty: nowhere.
+	SignIn string
 	// Cancel leads back to the hub that sent the browser; empty: none did.
 	Cancel string
 }

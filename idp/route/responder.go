@@ -104,14 +104,18 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 		JSON(w, e.Status, map[string]string{"status": "failure", "reason": message})
 		return
 	case !class.readByPeople():
-		JSON(w, e.Status, map[string]string{"error": e.Code, "message": message})
+		answer := map[string]string{"error": e.Code, "message": message}
+		if e.SignIn != "" {
+			answer["sign_in"] = e.SignIn
+		}
+		JSON(w, e.Status, answer)
 		return
 	}
 	said := a.Language(r).Sentence(e.Code, e.Detail, args)
 	page := struct {
 		Frame
-		Heading, Message, Link, LinkText, Cancel, SupportCode string
-	}{NewFrame(h), said.Heading, said.Message, e.Link, said.Link, e.Cancel, supportCode(a.RequestID(r))}
+		Heading, Message, Link, LinkText, Target, Back, Cancel, SupportCode string
+	}{NewFrame(h), said.Heading, said.Message, e.Link, said.Link, e.Target, e.Back, e.Cancel, supportCode(a.RequestID(r))}
 	page.Website = page.Website && e.Cancel == "" // the popup is no place for the website
 	if page.Heading == "" {
 		page.Heading = http.StatusText(e.Status)
@@ -131,6 +135,7 @@ func supportCode(requestID string) string { return requestID[:min(8, len(request
 func (a *Responder) logFailure(r *http.Request, h *identity.Host, e *Error) {
 	event := a.Log.Debug()
 	switch {
+	case e.Repeated:
 	case e.Status == http.StatusServiceUnavailable:
 		event = a.Log.Warn()
 	case e.Status >= http.StatusInternalServerError:

@@ -11,6 +11,9 @@ type Visit struct {
 	// Subject is who is signed in; it is shared by requests and must not be changed. It is nil
 	// where no one is, or where the directory has been away for longer than five minutes.
 	Subject *Subject
+	// Away reports that the request has a session, and that the directory cannot say about its
+	// person and has not done so for five minutes. The session stays.
+	Away bool
 	// Lost reports that the request carries a cookie of ours for this host that no longer
 	// holds.
 	Lost bool
@@ -49,7 +52,7 @@ func (m *Manager) Visit(r *http.Request, p Place) (Visit, error) {
 			return Visit{Lost: true, SetCookie: cookieLine(b.cookie(), "", -1)}, nil
 		}
 		if err != nil {
-			return Visit{}, nil
+			return Visit{Away: true}, nil
 		}
 	}
 	return Visit{Subject: subjectOf(current, last.person), Ended: func(ctx context.Context) <-chan struct{} { return ctx.Done() }}, nil

@@ -51,8 +51,8 @@ func TestLanguageOfABrowser(t *testing.T) {
 		t.Errorf("an unknown code is %q", got)
 	}
 	page, err := w.Page(w.Language("de"), "error", struct {
-		Host, Files, Heading, Message, Link, LinkText, Cancel, SupportCode string
-		Website, Plain                                                     bool
+		Host, Files, Heading, Message, Link, LinkText, Target, Back, Cancel, SupportCode string
+		Website, Plain                                                                   bool
 	}{Host: "a.test"})
 	if err != nil || !strings.Contains(string(page), `<html lang="de" dir="ltr">`) {
 		t.Errorf("the page: %v\n%s", err, page)
