@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
+	settings "persona-sidecar/cmd/internal/config/website"
+	"persona-sidecar/idp/gate"
 
 	"github.com/rs/zerolog"
 )
@@ -136,6 +139,20 @@ domains:
 			if settings.Groups != want {
 				t.Errorf("%s: groups of %s are read: %t", keys, directory, settings.Groups)
 			}
+		}
+	}
+}
+
+// TestWordsOfTheGate: the words of the configuration are those that the gate knows.
+func TestWordsOfTheGate(t *testing.T) {
+	t.Parallel()
+	for name, known := range map[string][]string{
+		"User":         {string(gate.UserIsLogin), string(gate.UserIsEmail), string(gate.UserIsID)},
+		"NameEncoding": {string(gate.NameUTF8), string(gate.NamePercent), string(gate.NameQuotedPrintable), string(gate.NameOmit)},
+	} {
+		field, found := reflect.TypeFor[settings.Headers]().FieldByName(name)
+		if want := "word " + strings.Join(known, " "); !found || field.Tag.Get("as") != want {
+			t.Errorf("%s is read as %q, want %q", name, field.Tag.Get("as"), want)
 		}
 	}
 }
