@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/visitor"
 )
@@ -44,7 +45,7 @@ func (c *Checker) checkACME(ctx context.Context) report.Finding {
 		case visitor.NoDNS:
 			hint = fault.Hint()
 		case visitor.Untrusted:
-			hint = c.untrustedHint(err, at.Hostname(), "tls.acme.directory", "name the roots to trust for it in tls.acme.ca_file")
+			hint = network.UntrustedHint(err, c.Now(), at.Hostname(), "tls.acme.directory", "name the roots to trust for it in tls.acme.ca_file")
 		}
 		return report.Fail(hint, "%v", fault)
 	}

@@ -40,48 +40,20 @@ func (s *site) checkCertificate(ctx context.Context) report.Finding {
 	return f.Finding("%s", seen)
 }
 
-// outOfTime reports whether a certificate, perhaps not the server's own, is refused
-// for the time, and whether its time is still to come.
-func (c *Checker) outOfTime(err error) (refused *x509.Certificate, early bool) {
-	var invalid x509.CertificateInvalidError
-	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
-		return nil, false
-	}
-	return invalid.Cert, c.Now().Before(invalid.Cert.NotBefore)
-}
-
-const earlyHint = "set this machine's clock, if it is behind; otherwise wait, or have the certificate issued anew"
-
-// untrustedHint is what to do about the certificate of a server that the key of the
-// configuration names, and about an authority that is not trusted.
-func (c *Checker) untrustedHint(err error, name, key, unknown string) string {
-	var other x509.HostnameError
-	refused, early := c.outOfTime(err)
-	switch {
-	case early:
-		return earlyHint
-	case refused != nil:
-		return "have the certificate of " + name + " renewed; when it is not expired, set this machine's clock"
-	case errors.As(err, &other):
-		return "write the name that stands in its certificate into " + key
-	}
-	return unknown
-}
-
 // judgeChain returns what is wrong with the chain of our own or a foreign site, and
 // what to do about it.
 func (s *site) judgeChain(err error, chain []*x509.Certificate) (message, hint string) {
 	if len(chain) == 0 {
 		return visitor.Explain(err, s.name).Error(), "no certificate for " + s.name + " yet? The program's log says why; otherwise look at what listens there"
 	}
-	if refused, early := s.outOfTime(err); refused != nil {
+	if refused, early := network.OutOfTime(err, s.Now()); refused != nil {
 		which, hint := "", "renew it; when it is not expired, set this machine's clock"
 		if !refused.Equal(chain[0]) {
 			which = "the certificate of " + refused.Subject.String() + " in the chain: "
 			hint = "send the authority's present intermediate certificate: the certificate file has the leaf first, then the chain"
 		}
 		if early {
-			return which + "valid only from " + refused.NotBefore.UTC().Format(time.RFC3339), earlyHint
+			return which + "valid only from " + refused.NotBefore.UTC().Format(time.RFC3339), network.EarlyHint
 		}
 		return which + "expired on " + refused.NotAfter.UTC().Format(time.RFC3339), hint
 	}

@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"persona-sidecar/cmd/internal/check/network"
+	"persona-sidecar/cmd/internal/check/page"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/visitor"
 	"persona-sidecar/idp/browserid"
@@ -42,20 +42,20 @@ func (s *site) checkSignInPage(ctx context.Context) report.Finding {
 		return report.Skip("there is no identity provider")
 	}
 	address := "https://" + s.provider + support.Authentication
-	page, finding := s.fetchPage(ctx, address)
+	got, finding := s.fetchPage(ctx, address)
 	if finding.Status == report.Failed {
 		return finding
 	}
 	var f report.Faults
 	// This page is reached inside the popup: parted from its opener, the dialog
 	// cannot pass the assertion on.
-	if policy, cuts := cutsPopups(page.Header, false); cuts {
+	if policy, cuts := page.CutsPopups(got.Header, false); cuts {
 		f.Fail("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s cuts the popup from the page that opened it", policy)
 	}
-	if _, stated := frameAncestors(page.Header); !stated && page.Header.Get("X-Frame-Options") == "" {
+	if _, stated := page.FrameAncestors(got.Header); !stated && got.Header.Get("X-Frame-Options") == "" {
 		f.Warn("send Content-Security-Policy: frame-ancestors 'none'", "any website may frame it and steal clicks")
 	}
-	s.checkScript(ctx, &f, page, authenticationScript)
+	s.checkScript(ctx, &f, got, authenticationScript)
 	return f.Finding("%s, not to be framed, loads %s", address, authenticationScript)
 }
 
@@ -65,26 +65,26 @@ func (s *site) checkProvisioningPage(ctx context.Context, hubs []string) report.
 		return report.Skip("there is no identity provider")
 	}
 	address := "https://" + s.provider + support.Provisioning
-	page, finding := s.fetchPage(ctx, address)
+	got, finding := s.fetchPage(ctx, address)
 	if finding.Status == report.Failed {
 		return finding
 	}
 	var f report.Faults
 	const framing = "a hub frames this page; when it cannot, people see only \"Provisioning timed out\""
-	if value := page.Header.Get("X-Frame-Options"); value != "" {
+	if value := got.Header.Get("X-Frame-Options"); value != "" {
 		f.Fail("suppress X-Frame-Options for this page and use frame-ancestors: "+framing, "X-Frame-Options: %s", value)
 	}
-	s.judgeAncestors(&f, page.Header, hubs)
-	if policy, cuts := cutsPopups(page.Header, false); cuts {
+	s.judgeAncestors(&f, got.Header, hubs)
+	if policy, cuts := page.CutsPopups(got.Header, false); cuts {
 		f.Warn("send no Cross-Origin-Opener-Policy with this page", "Cross-Origin-Opener-Policy: %s", policy)
 	}
-	s.checkScript(ctx, &f, page, provisioningScript)
+	s.checkScript(ctx, &f, got, provisioningScript)
 	return f.Finding("%s, may be framed by hubs, loads %s", address, provisioningScript)
 }
 
 // judgeAncestors checks that the hubs may frame the provisioning page.
 func (s *site) judgeAncestors(f *report.Faults, header http.Header, hubs []string) {
-	policies, stated := frameAncestors(header)
+	policies, stated := page.FrameAncestors(header)
 	if !stated {
 		f.Warn("send Content-Security-Policy: frame-ancestors 'self', and the origins of further hubs", "every website may frame it")
 		return
@@ -103,48 +103,30 @@ func (s *site) judgeAncestors(f *report.Faults, header http.Header, hubs []strin
 	}
 }
 
-// frameAncestors returns the sources of each frame-ancestors directive, and
-// whether there is one.
-func frameAncestors(header http.Header) (policies [][]string, stated bool) {
-	for _, value := range header.Values("Content-Security-Policy") {
-		for policy := range strings.SplitSeq(value, ",") {
-			for directive := range strings.SplitSeq(policy, ";") {
-				words := strings.Fields(strings.ToLower(directive))
-				if len(words) > 0 && words[0] == "frame-ancestors" {
-					policies = append(policies, words[1:])
-				}
-			}
-		}
-	}
-	return policies, len(policies) > 0
-}
-
 // fetchPage gets a page of the support document.
 func (s *site) fetchPage(ctx context.Context, address string) (visitor.Answer, report.Finding) {
-	page, err := s.client.Get(ctx, address, nil)
+	got, err := s.client.Get(ctx, address, nil)
 	if err != nil {
-		return page, s.unreached(err, network.HostOf(s.provider))
+		return got, s.unreached(err, network.HostOf(s.provider))
 	}
-	location := page.Header.Get("Location")
+	location := got.Header.Get("Location")
 	switch {
-	case page.StatusCode >= 300 && page.StatusCode < 400:
-		return page, report.Fail("name the page itself in the support document: a hub binds its channel to this origin", "%s redirects to %s", address, location)
-	case page.StatusCode != http.StatusOK:
-		return page, report.Fail("answer with status 200 and the page: the support document names it", "%s answers %d: %s", address, page.StatusCode, visitor.Brief(page.Body))
-	case !strings.HasPrefix(strings.ToLower(page.Header.Get("Content-Type")), "text/html"):
-		return page, report.Fail("send the header Content-Type: text/html", "%s is no page, but %s", address, page.Header.Get("Content-Type"))
+	case got.StatusCode >= 300 && got.StatusCode < 400:
+		return got, report.Fail("name the page itself in the support document: a hub binds its channel to this origin", "%s redirects to %s", address, location)
+	case got.StatusCode != http.StatusOK:
+		return got, report.Fail("answer with status 200 and the page: the support document names it", "%s answers %d: %s", address, got.StatusCode, visitor.Brief(got.Body))
+	case !strings.HasPrefix(strings.ToLower(got.Header.Get("Content-Type")), "text/html"):
+		return got, report.Fail("send the header Content-Type: text/html", "%s is no page, but %s", address, got.Header.Get("Content-Type"))
 	}
-	return page, report.Pass("%s", address)
+	return got, report.Pass("%s", address)
 }
 
-var scriptSource = regexp.MustCompile(`(?i)<script\b[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)`)
-
 // checkScript finds the protocol's script in a page, and sees that it loads.
-func (s *site) checkScript(ctx context.Context, f *report.Faults, page visitor.Answer, name string) {
+func (s *site) checkScript(ctx context.Context, f *report.Faults, from visitor.Answer, name string) {
 	var source *url.URL
-	for _, match := range scriptSource.FindAllSubmatch(page.Body, -1) {
-		if to, err := page.Request.URL.Parse(string(match[1])); err == nil && path.Base(to.Path) == name {
-			source = to
+	for _, r := range page.Parse(from.Body, from.Request.URL, from.Header).References {
+		if r.Kind == page.Script && path.Base(r.URL.Path) == name {
+			source = r.URL
 			break
 		}
 	}
@@ -170,18 +152,4 @@ func (s *site) checkScript(ctx context.Context, f *report.Faults, page visitor.A
 	case !strings.Contains(strings.ToLower(got.Header.Get("Content-Type")), "javascript"):
 		f.Fail("send it with Content-Type: text/javascript", "its script %s is no script, but %s", source, got.Header.Get("Content-Type"))
 	}
-}
-
-// cutsPopups reports whether a Cross-Origin-Opener-Policy parts a popup from the
-// page that opened it, and returns the policy.
-func cutsPopups(header http.Header, opener bool) (policy string, cuts bool) {
-	policy, _, _ = strings.Cut(header.Get("Cross-Origin-Opener-Policy"), ";")
-	policy = strings.ToLower(strings.TrimSpace(policy))
-	switch policy {
-	case "same-origin", "same-origin-plus-coep", "noopener-allow-popups":
-		return policy, true
-	case "same-origin-allow-popups": // of the page that opens a popup it cuts nothing
-		return policy, !opener
-	}
-	return policy, false
 }

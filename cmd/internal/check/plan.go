@@ -135,20 +135,6 @@ func (c *Checker) hostGroup(host config.Host) report.Group {
 	return report.Group{Subject: host.Name, Steps: steps}
 }
 
-// websites checks each website once, for the first host that leads to it.
-func (c *Checker) websites(hosts []config.Host) []report.Group {
-	var groups []report.Group
-	seen := map[string]bool{}
-	for _, host := range hosts {
-		if host.Upstream == nil || seen[websiteOf(host)] {
-			continue
-		}
-		seen[websiteOf(host)] = true
-		groups = append(groups, c.websiteGroup(host))
-	}
-	return groups
-}
-
 func (c *Checker) clockGroup() report.Group {
 	return report.Group{Subject: "time", Steps: []report.Step{{Name: "clock", Run: func(context.Context) report.Finding { return c.clock.Check() }}}}
 }

@@ -33,7 +33,6 @@ func withWebsite(upstream string) string {
 
 func TestWebsite(t *testing.T) {
 	t.Parallel()
-	type answers = map[string]func(http.ResponseWriter, *http.Request)
 	home := func(body string) func(http.ResponseWriter, *http.Request) { return text(200, "text/html", body) }
 	script := func(body string) func(http.ResponseWriter, *http.Request) {
 		return text(200, "text/javascript", body)
@@ -45,7 +44,6 @@ func TestWebsite(t *testing.T) {
 		"fine":           {answers{"/": home("hello")}, want{"answers", report.OK, "200", ""}},
 		"to a language":  {answers{"/": redirect("/en/"), "/en/": redirect("https://example.test/en/home"), "/en/home": home("x")}, want{"answers", report.OK, "200 → /en/ → /en/home", ""}},
 		"in circles":     {answers{"/": redirect("/")}, want{"answers", report.Failed, "redirects without end", "behind a proxy"}},
-		"to plain HTTP":  {answers{"/": redirect("http://example.test/")}, want{"answers", report.Failed, "in circles", "X-Forwarded-Proto"}},
 		"elsewhere":      {answers{"/": redirect("https://www.example.test/")}, want{"answers", report.OK, "301 to https://www.example.test/", ""}},
 		"persona itself": {answers{"/": text(508, "text/html", "<h1>Loop</h1>")}, want{"answers", report.Failed, "508: the request goes in circles", "upstream leads back to this program"}},
 		"asks for NTLM": {answers{"/": func(w http.ResponseWriter, r *http.Request) {
