@@ -14,6 +14,8 @@ import (
 
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/browserid"
+	"persona-sidecar/idp/gate"
+	"persona-sidecar/idp/gate/assertion"
 	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
@@ -43,7 +45,7 @@ var ringStore = sync.OnceValue(func() *idptest.Store {
 	ring := keys.New(keys.Config{Store: store, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
 	err := ring.Ensure(context.Background(),
 		keys.Want{Host: host, Use: keys.UseCertificates}, keys.Want{Host: otherHost, Use: keys.UseCertificates},
-		keys.Want{Host: sisterHost, Use: keys.UseCertificates}, keys.Want{Use: keys.UseSession})
+		keys.Want{Host: host, Use: keys.UseAssertions}, keys.Want{Host: sisterHost, Use: keys.UseCertificates}, keys.Want{Use: keys.UseSession})
 	if err != nil {
 		panic(err)
 	}
@@ -78,10 +80,12 @@ type settings struct {
 	Keys     provision.Keys
 	Sessions *session.Manager
 	Throttle *signin.Throttle
+	Sealer   session.Sealer
 	// Hub and Verifier are nil where they are off.
 	Hub              *hub.Config // RelyingParties and Discovery
 	Verifier         *verifier.API
 	More             []idp.Envelope
+	Sites            []gate.Site // whose websites are told who is signed in
 	LegacyClientKeys bool
 	ClientAddr       func(*http.Request) netip.Addr
 	BodyTime         time.Duration
@@ -116,10 +120,27 @@ func (c *settings) build() (*idp.Server, *provision.Envelope, error) {
 	if c.Verifier != nil {
 		envelopes = append(envelopes, c.Verifier)
 	}
+	if len(c.Sites) > 0 {
+		g, err := gate.New(gate.Config{
+			Sites: c.Sites, Respond: respond, Sessions: c.Sessions, Assertions: assertion.New(assertion.Config{Keys: c.Keys, Now: c.Now}),
+			Sealer: c.Sealer, Path: func(r *http.Request) string { return r.URL.EscapedPath() }, Now: c.Now, Rand: rand.Reader, Log: c.Log,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		pages.SignedOut = g.ExpireCookies
+		envelopes[0] = signin.New(pages)
+		envelopes = append(envelopes, g)
+	}
 	envelopes = append(envelopes, c.More...)
 	server, err := idp.New(idp.Config{
 		Hosts: c.Hosts, Respond: respond, BodyTime: c.BodyTime,
 		KeysReady: func(host string) error {
+			for _, site := range c.Sites {
+				if site.Host == host {
+					host = site.Authority.Name
+				}
+			}
 			_, err := c.Keys.Published(host, keys.UseCertificates)
 			return err
 		},
@@ -174,6 +195,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 		},
 		Keys:       w.ring,
 		Throttle:   throttle,
+		Sealer:     sealer{w.ring},
 		ClientAddr: func(*http.Request) netip.Addr { return w.client },
 		Now:        w.clock.Now, Log: log,
 	}
@@ -185,7 +207,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 		}
 	}
 	config.Sessions = session.New(session.Config{
-		Sealer: sealer{w.ring}, Store: w.sessions, Now: w.clock.Now, Rand: rand.Reader, Log: log, Ended: ended,
+		Sealer: config.Sealer, Store: w.sessions, Codes: memory.New(memory.Config{Now: w.clock.Now}), Now: w.clock.Now, Rand: rand.Reader, Log: log, Ended: ended,
 	})
 	for _, change := range changes {
 		change(&config)

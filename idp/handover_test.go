@@ -1,0 +1,583 @@
+package idp_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"persona-sidecar/idp/gate"
+	"persona-sidecar/idp/identity"
+)
+
+const (
+	shop      = "shop.other.test"
+	loginName = "__Host-persona-login"
+	siteName  = "__Host-persona-site"
+)
+
+// withSites ties websites to the first identity host: at a sibling of it, at a host that delegates to it and has a website,
+// at a host of another site, and at the identity host itself.
+func withSites() change {
+	return func(s *settings) {
+		s.Hosts = append(s.Hosts,
+			identity.Host{Name: wiki, Origin: "https://" + wiki, Role: identity.Site, Files: "https://" + host},
+			identity.Host{Name: shop, Origin: "https://" + shop, Role: identity.Site, Files: "https://" + host})
+		s.Hosts[0].Sites = map[string]string{}
+		for _, name := range []string{wiki, shop, "delegating.test", host} {
+			s.Sites = append(s.Sites, gate.Site{
+				Host: name, Origin: "https://" + name, Authority: &s.Hosts[0], SignOutCookies: []gate.Cookie{{Name: "app", Path: "/app/"}},
+			})
+			if name != host {
+				s.Hosts[0].Sites[name] = "https://" + name
+			}
+		}
+	}
+}
+
+// surfer is a browser that goes from host to host, with a cookie jar and without scripts.
+type surfer struct {
+	*world
+	jar map[string]map[string]string // values by host and name
+	at  *url.URL                     // of the last answer
+}
+
+func (w *world) surfer() *surfer { return &surfer{world: w, jar: map[string]map[string]string{}} }
+
+// send makes one request, and follows nothing. Whatever is not ours is the website's.
+func (s *surfer) send(method, address string, form url.Values, headers ...header) *http.Response {
+	s.t.Helper()
+	at, err := url.Parse(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if s.at != nil {
+		at = s.at.ResolveReference(at)
+	}
+	s.at = at
+	r := httptest.NewRequest(method, at.RequestURI(), strings.NewReader(form.Encode()))
+	r.Host = at.Host
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	for name, value := range s.jar[at.Host] {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	for _, change := range headers {
+		change(r.Header)
+	}
+	recorder := httptest.NewRecorder()
+	if s.server.Match(r) {
+		s.server.ServeHTTP(recorder, r)
+	} else {
+		_, _ = fmt.Fprintf(recorder, "the website %s shows %s", at.Host, at.RequestURI())
+	}
+	response := recorder.Result()
+	for _, cookie := range response.Cookies() {
+		if s.jar[at.Host] == nil {
+			s.jar[at.Host] = map[string]string{}
+		}
+		s.jar[at.Host][cookie.Name] = cookie.Value
+		if cookie.MaxAge < 0 {
+			delete(s.jar[at.Host], cookie.Name)
+		}
+	}
+	return response
+}
+
+func (s *surfer) get(address string, headers ...header) *http.Response {
+	s.t.Helper()
+	return s.send(http.MethodGet, address, nil, headers...)
+}
+
+// visit opens an address, follows all redirects, and demands of each answer of ours what all of the way has.
+func (s *surfer) visit(address string, headers ...header) *http.Response {
+	s.t.Helper()
+	for range 10 {
+		response := s.get(address, headers...)
+		for _, path := range []string{"/persona/login", "/persona/logout", "/persona/handover"} {
+			if s.at.Path == path && (response.Header.Get("Cache-Control") != "no-store" || response.Header.Get("Referrer-Policy") != "no-referrer") {
+				s.t.Errorf("%s has the headers %v", s.at, response.Header)
+			}
+		}
+		if address = response.Header.Get("Location"); address == "" {
+			return response
+		}
+		wantStatus(s.t, response, http.StatusSeeOther)
+	}
+	s.t.Fatalf("a circle at %s", s.at)
+	return nil
+}
+
+// arrives demands that a trip has ended at a page of a website.
+func (s *surfer) arrives(response *http.Response, address string) {
+	s.t.Helper()
+	wantStatus(s.t, response, http.StatusOK)
+	if s.at.String() != address || !strings.HasPrefix(text(s.t, response), "the website ") {
+		s.t.Fatalf("the trip ends at %s instead of %s", s.at, address)
+	}
+}
+
+// fillIn sends the sign-in form of the page that is shown, and goes on as its answers ask for.
+func (s *surfer) fillIn(login, password string) *http.Response {
+	s.t.Helper()
+	form := signInForm(login, password)
+	for name, values := range s.at.Query() {
+		form[name] = values
+	}
+	response := s.send(http.MethodPost, "/persona/authenticate", form)
+	wantStatus(s.t, response, http.StatusSeeOther)
+	return s.refreshed(s.visit(response.Header.Get("Location")))
+}
+
+// refreshed does what a page that goes on by itself asks for.
+func (s *surfer) refreshed(response *http.Response) *http.Response {
+	s.t.Helper()
+	_, rest, found := strings.Cut(wantPage(s.t, response, http.StatusOK), `http-equiv="refresh" content="0; url=`)
+	if !found {
+		s.t.Fatalf("the page at %s does not go on", s.at)
+	}
+	next, _, _ := strings.Cut(rest, `"`)
+	return s.visit(strings.ReplaceAll(next, "&amp;", "&"))
+}
+
+// signInAt signs a person in at a site, and ends there.
+func (s *surfer) signInAt(site, login, password string) {
+	s.t.Helper()
+	s.visit("https://" + site + "/persona/login")
+	s.arrives(s.fillIn(login, password), "https://"+site+"/")
+}
+
+// signedInAt asks the way in whether there is a session: then it leads straight to the page.
+func (s *surfer) signedInAt(site string) bool {
+	s.t.Helper()
+	response := s.get("https://" + site + "/persona/login?return=/in")
+	wantStatus(s.t, response, http.StatusSeeOther)
+	return response.Header.Get("Location") == "/in"
+}
+
+// notCompleted demands the page of a sign-in that cannot be completed, with a link that begins again.
+func (s *surfer) notCompleted(name string, response *http.Response, back string) {
+	s.t.Helper()
+	s.t.Log(name)
+	page := wantPage(s.t, response, http.StatusBadRequest, "This sign-in cannot be completed here", `href="/persona/login?return=`+url.QueryEscape(back)+`"`)
+	if response.Header.Get("Location") != "" || s.jar[s.at.Host][siteName] != "" || !strings.Contains(page, "stylesheet") {
+		s.t.Errorf("%s: headers %v, cookies %v", name, response.Header, s.jar[s.at.Host])
+	}
+}
+
+func TestSignInAtASite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s := w.surfer()
+	wantPage(t, s.visit("https://"+wiki+"/persona/login?return="+url.QueryEscape("/gr%C3%B6%C3%9Fe?a=b&c=%20d;e")), http.StatusOK, "to go on to <strong>"+wiki)
+	s.arrives(s.fillIn("alice", password), "https://"+wiki+"/gr%C3%B6%C3%9Fe?a=b&c=%20d;e")
+	if s.jar[wiki][siteName] == "" || s.jar[wiki][loginName] != "" {
+		t.Errorf("cookies %v", s.jar[wiki])
+	}
+	if !s.signedInAt(wiki) {
+		t.Error("not signed in")
+	}
+	// At other sites, of whatever kind, without a page.
+	for _, site := range []string{shop, "delegating.test"} {
+		s.arrives(s.visit("https://"+site+"/persona/login?return=/x"), "https://"+site+"/x")
+		s.arrives(s.visit("https://"+site+"/persona/login"), "https://"+site+"/")
+	}
+	// The sign-in page of a browser that goes back leads on again, to the front page: the other is forgotten.
+	s.arrives(s.visit("https://"+host+forWiki), "https://"+wiki+"/")
+	// Cookies of one host are worth nothing at another.
+	for _, pair := range [][2]string{{wiki, shop}, {wiki, host}, {host, wiki}} {
+		thief := w.surfer()
+		thief.jar[pair[1]] = map[string]string{}
+		for _, value := range s.jar[pair[0]] {
+			for _, name := range []string{siteName, loginName, "__Host-persona"} {
+				thief.jar[pair[1]][name] = value
+			}
+		}
+		if thief.signedInAt(pair[1]) {
+			t.Errorf("the cookie of %s signs in at %s", pair[0], pair[1])
+		}
+	}
+}
+
+// trip begins a sign-in in a browser that is signed in at the identity host, and stops before the last step, whose address
+// it returns.
+func (s *surfer) trip(site, back string) string {
+	s.t.Helper()
+	begun := s.get("https://" + site + "/persona/login?return=" + url.QueryEscape(back))
+	wantStatus(s.t, begun, http.StatusSeeOther)
+	handed := s.get(begun.Header.Get("Location"))
+	wantStatus(s.t, handed, http.StatusSeeOther)
+	return handed.Header.Get("Location")
+}
+
+// signedIn returns a browser in which a person is signed in at the identity host alone.
+func (w *world) signedIn(login, password string) *surfer {
+	s := w.surfer()
+	s.get("https://" + host + "/persona/authenticate")
+	wantStatus(w.t, s.send(http.MethodPost, "/persona/authenticate", signInForm(login, password)), http.StatusSeeOther)
+	return s
+}
+
+func TestHandOverIsUsedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s := w.signedIn("alice", password)
+	code := s.trip(wiki, "/a")
+	begun := s.jar[wiki][loginName]
+	stranger := w.surfer()
+	stranger.notCompleted("without the cookie", stranger.get(code), "/") // and the code is not used up by that
+	s.arrives(s.visit(code), "https://"+wiki+"/a")
+	s.arrives(s.visit(code), "https://"+wiki+"/") // loaded again: no error for who is signed in
+	other := w.surfer()
+	other.jar[wiki] = map[string]string{loginName: begun}
+	other.notCompleted("replayed", other.get(code), "/a")
+	other.notCompleted("replayed again", other.get(code), "/")
+
+	// In parallel.
+	code = s.trip(shop, "/p")
+	begun = s.jar[shop][loginName]
+	var done atomic.Int32
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			each := w.surfer()
+			each.jar[shop] = map[string]string{loginName: begun}
+			if response := each.get(code); each.jar[shop][siteName] != "" && response.StatusCode == http.StatusSeeOther {
+				done.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if done.Load() != 1 {
+		t.Errorf("%d of 8 are signed in", done.Load())
+	}
+}
+
+func TestHandOverElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s := w.signedIn("alice", password)
+	for name, change := range map[string]func(code string, s *surfer) (string, *surfer){
+		"another browser": func(code string, _ *surfer) (string, *surfer) { return code, w.surfer() },
+		"another host": func(code string, s *surfer) (string, *surfer) {
+			s.trip(shop, "/")
+			return strings.Replace(code, wiki, shop, 1), s
+		},
+		"another host, its cookie": func(code string, s *surfer) (string, *surfer) {
+			s.jar[shop] = map[string]string{loginName: s.jar[wiki][loginName]}
+			return strings.Replace(code, wiki, shop, 1), s
+		},
+		"two cookies": func(code string, s *surfer) (string, *surfer) {
+			return code, s
+		},
+		"a cookie that was changed": func(code string, s *surfer) (string, *surfer) {
+			value := []byte(s.jar[wiki][loginName])
+			value[len(value)/2] ^= 1
+			s.jar[wiki][loginName] = string(value)
+			return code, s
+		},
+		"a session as the cookie": func(code string, s *surfer) (string, *surfer) {
+			s.jar[wiki][loginName] = s.jar[host]["__Host-persona"]
+			return code, s
+		},
+		"no code": func(code string, s *surfer) (string, *surfer) { return "https://" + wiki + "/persona/handover", s },
+		"no challenge": func(code string, s *surfer) (string, *surfer) {
+			before, query, _ := strings.Cut(code, "?")
+			_, last, _ := strings.Cut(query, "&")
+			return before + "?" + last, s
+		},
+		"ten minutes on": func(code string, s *surfer) (string, *surfer) { w.clock.Advance(10 * time.Minute); return code, s },
+	} {
+		victim := w.surfer()
+		victim.jar[host] = map[string]string{"__Host-persona": s.jar[host]["__Host-persona"]}
+		code := victim.trip(wiki, "/a")
+		var headers []header
+		if name == "two cookies" {
+			value := victim.jar[wiki][loginName]
+			headers = append(headers, func(h http.Header) { h.Add("Cookie", loginName+"="+value) })
+		}
+		address, at := change(code, victim)
+		at.notCompleted(name, at.get(address, headers...), "/")
+	}
+
+	// What needs the right cookie to fail: the link begins again at the same page.
+	for name, change := range map[string]func(query url.Values){
+		"guessed":   func(q url.Values) { q.Set("code", challenge) },
+		"malformed": func(q url.Values) { q.Set("code", "x") },
+		"huge":      func(q url.Values) { q.Set("code", strings.Repeat("a", 8000)) },
+		"empty":     func(q url.Values) { q.Del("code") },
+		"expired":   func(url.Values) { w.clock.Advance(31 * time.Second) },
+		"signed out": func(url.Values) {
+			s.at = nil
+			s.send(http.MethodPost, "https://"+host+"/persona/logout", nil)
+		},
+	} {
+		if s.jar[host]["__Host-persona"] == "" {
+			s = w.signedIn("alice", password)
+		}
+		at, err := url.Parse(s.trip(wiki, "/a?b=c"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := at.Query()
+		change(query)
+		at.RawQuery = query.Encode()
+		s.notCompleted(name, s.get(at.String()), "/a?b=c")
+	}
+}
+
+// Who begins a sign-in is who it signs in: an attacker can neither have a victim complete theirs, nor complete a victim's.
+func TestHandOverBetweenStrangers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	attacker, victim := w.signedIn("bob", "bob's"), w.signedIn("alice", password)
+
+	// Begun by the attacker, finished by the victim: with the link to the identity host, and with the last one.
+	begun := attacker.get("https://" + wiki + "/persona/login?return=/a").Header.Get("Location")
+	response := victim.get(begun)
+	wantStatus(t, response, http.StatusSeeOther)
+	victims := response.Header.Get("Location")
+	victim.notCompleted("the victim ends at the site", victim.get(victims), "/")
+	// Even with the code, which stays in the victim's browser, the attacker gets a session only where the challenge is
+	// theirs: so it must not be told. The page that shows the error refers to nothing.
+	if response.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Error("the code can leave in a referrer")
+	}
+
+	// The attacker's code, given to a victim who is signing in.
+	victim.get("https://" + wiki + "/persona/login?return=/a")
+	begunByVictim := victim.jar[wiki][loginName]
+	mine := attacker.trip(wiki, "/a")
+	victim.notCompleted("the attacker's code", victim.get(mine), "/")
+	// With the victim's challenge, should it be known: the code is bound to the attacker's.
+	own := victim.trip(wiki, "/b")
+	query := func(address string) url.Values {
+		at, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at.Query()
+	}
+	mixed := url.Values{"code": {query(mine).Get("code")}, "challenge": {query(own).Get("challenge")}}
+	victim.notCompleted("the attacker's code for the victim's sign-in", victim.get("https://"+wiki+"/persona/handover?"+mixed.Encode()), "/b")
+	if begunByVictim == "" || victim.signedInAt(wiki) || attacker.signedInAt(wiki) {
+		t.Error("someone is signed in")
+	}
+}
+
+func TestTabs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s := w.signedIn("alice", password)
+	first, second := s.trip(wiki, "/1"), s.trip(wiki, "/2")
+	s.arrives(s.visit(first), "https://"+wiki+"/1")
+	s.arrives(s.visit(second), "https://"+wiki+"/2")
+	if s.jar[wiki][loginName] != "" {
+		t.Error("a sign-in is left")
+	}
+
+	// Four are kept, and the cookie stays small.
+	for _, test := range []struct {
+		back string
+		kept int
+	}{{"/", 4}, {"/" + strings.Repeat("a", 700), 3}, {"/" + strings.Repeat("a", 1200), 2}, {"/" + strings.Repeat("a", 2047), 1}} {
+		s := w.signedIn("alice", password)
+		var codes []string
+		for i := range 6 {
+			w.clock.Advance(time.Second)
+			codes = append(codes, s.trip(wiki, fmt.Sprint(test.back[:len(test.back)-1], "/", i)[:max(len(test.back), 2)]))
+			if size := len(s.jar[wiki][loginName]); size > 3500 {
+				t.Errorf("the cookie has %d bytes", size)
+			}
+		}
+		all := s.jar[wiki][loginName]
+		kept := 0
+		for _, code := range slices.Backward(codes) {
+			s.jar[wiki] = map[string]string{loginName: all}
+			if s.get(code).StatusCode == http.StatusSeeOther {
+				kept++
+			}
+		}
+		if kept != test.kept {
+			t.Errorf("of paths of %d bytes %d are kept, not %d", len(test.back), kept, test.kept)
+		}
+	}
+}
+
+// The identity host hands over to the hosts that its configuration names, and to no other.
+func TestHandOverToNoSite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s := w.signedIn("alice", password)
+	for query, words := range map[string]string{
+		"": "know the website", "host=" + wiki: "This link cannot be used", "host=" + host + "&challenge=" + challenge: "know the website",
+		"host=" + otherHost + "&challenge=" + challenge: "know the website", "host=disabled.test&challenge=" + challenge: "know the website",
+		"host=Wiki.example.test&challenge=" + challenge: "know the website", "host=" + wiki + "%3a443&challenge=" + challenge: "know the website",
+		"host=" + wiki + "%00&challenge=" + challenge: "know the website", "host=%2f%2fevil.test&challenge=" + challenge: "know the website",
+		"host=" + wiki + "&challenge=" + challenge + "%3d": "This link cannot be used", "host=" + wiki + "&challenge=" + strings.Repeat("a", 9000): "This link cannot be used",
+	} {
+		response := s.get("https://" + host + "/persona/handover?" + query)
+		wantPage(t, response, http.StatusBadRequest, words)
+		if response.Header.Get("Location") != "" {
+			t.Errorf("%s leads to %s", query, response.Header.Get("Location"))
+		}
+	}
+	// Another identity host, without sites, has no such path.
+	wantStatus(t, s.get("https://"+otherHost+"/persona/handover?host="+wiki+"&challenge="+challenge), http.StatusNotFound)
+	wantStatus(t, s.get("https://"+otherHost+"/persona/assertion/jwks.json"), http.StatusNotFound)
+	wantStatus(t, s.get("https://"+host+"/persona/assertion/jwks.json"), http.StatusOK)
+}
+
+func TestCrossingBadRequests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s := w.signedIn("alice", password)
+	handover := "https://" + host + "/persona/handover?host=" + wiki + "&challenge=" + challenge
+	for _, address := range []string{
+		"https://" + wiki + "/persona/login?return=/x", "https://" + wiki + "/persona/logout?return=/x", "https://" + host + "/persona/login?return=/x",
+		"https://" + wiki + "/persona/handover?code=x&challenge=x", handover,
+	} {
+		name, _, _ := strings.Cut(strings.Split(address, "?")[1], "=")
+		for what, test := range map[string]struct {
+			method, more string
+			header       header
+			status       int
+		}{
+			"HEAD":        {http.MethodHead, "", nil, 405},
+			"PUT":         {http.MethodPut, "", nil, 405},
+			"unknown":     {http.MethodGet, "&action=edit", nil, 400},
+			"twice":       {http.MethodGet, "&" + name + "=/y", nil, 400},
+			"malformed":   {http.MethodGet, "&x=%zz", nil, 400},
+			"semicolon":   {http.MethodGet, ";x=y", nil, 400},
+			"frame":       {http.MethodGet, "", with("Sec-Fetch-Dest", "iframe"), 403},
+			"script":      {http.MethodGet, "", with("Sec-Fetch-Dest", "empty"), 403},
+			"image":       {http.MethodGet, "", with("Sec-Fetch-Dest", "image"), 403},
+			"ahead":       {http.MethodGet, "", with("Sec-Purpose", "prefetch;prerender"), 503},
+			"worker":      {http.MethodGet, "", with("Service-Worker", "script"), 403},
+			"old browser": {http.MethodGet, "", without("Sec-Fetch-Dest"), 0},
+		} {
+			var headers []header
+			if test.header != nil {
+				headers = append(headers, test.header)
+			}
+			response := s.send(test.method, address+test.more, nil, headers...)
+			if test.status == 0 {
+				if response.StatusCode == http.StatusForbidden {
+					t.Errorf("%s: %s is refused", address, what)
+				}
+				continue
+			}
+			if response.StatusCode != test.status || response.Header.Get("Location") != "" || len(response.Header["Set-Cookie"]) > 0 || response.Header.Get("Referrer-Policy") != "no-referrer" || response.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %s: status %d, headers %v", address, what, response.StatusCode, response.Header)
+			}
+		}
+	}
+	for _, back := range []string{
+		"", "x", "//evil.test", "/\\evil.test", "/%09/evil.test", "/%0d/evil.test", "/%0a%0dX: y", "https:evil.test", "https://evil.test/", "https://" + wiki + "@evil.test/",
+		"data:text/html,x", "/persona/login?return=/", "/persona", "/x/../persona/logout", "/" + strings.Repeat("a", 10<<10),
+	} {
+		back = strings.NewReplacer("&", "%26", "?", "%3f", "#", "%23", " ", "%20").Replace(back)
+		for _, address := range []string{"https://" + wiki + "/persona/login?return=", "https://" + wiki + "/persona/logout?return=", "https://" + host + "/persona/login?return="} {
+			response := s.get(address + back)
+			wantPage(t, response, http.StatusBadRequest, "Not a page of", `href="/"`)
+			if response.Header.Get("Location") != "" || len(response.Header["Set-Cookie"]) > 0 {
+				t.Errorf("%s: headers %v", back, response.Header)
+			}
+		}
+	}
+	// What else is below /persona is not found, and not the website's.
+	for _, path := range []string{"/persona", "/persona/", "/persona/authenticate", "/persona/login/", "/%70ersona/login", "/persona//login", "/persona/api/session", "/persona/assertion/jwks.json", "/persona/static/x"} {
+		wantStatus(t, s.get("https://"+wiki+path), http.StatusNotFound)
+	}
+	s.arrives(s.get("https://"+wiki+"/.well-known/browserid"), "https://"+wiki+"/.well-known/browserid")
+	wantStatus(t, s.get("https://delegating.test/.well-known/browserid"), http.StatusOK)
+	wantStatus(t, s.get("https://disabled.test/persona/login"), http.StatusNotFound)
+}
+
+func TestSignOutAtASite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	logout := func(s *surfer, form url.Values, headers ...header) *http.Response {
+		return s.send(http.MethodPost, "https://"+wiki+"/persona/logout", form, headers...)
+	}
+	s, elsewhere := w.surfer(), w.surfer()
+	s.signInAt(wiki, "alice", password)
+	s.arrives(s.visit("https://"+shop+"/persona/login"), "https://"+shop+"/")
+	elsewhere.signInAt(wiki, "alice", password)
+	copied := s.jar[wiki][siteName]
+
+	page := wantPage(t, s.get("https://"+wiki+"/persona/logout?return=/a%3Fb"), http.StatusOK,
+		"Sign out of "+wiki, "signs you out of "+host, `method="post" action="/persona/logout"`, `name="return" value="/a?b"`, `href="/a?b">Stay`, `src="https://`+host+`/persona/static/`)
+	if !s.signedInAt(wiki) || strings.Contains(page, "refresh") {
+		t.Fatal("a link alone signs out")
+	}
+	for _, foreign := range []header{with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Site", "same-site"), with("Sec-Fetch-Dest", "iframe")} {
+		wantStatus(t, logout(s, nil, foreign), http.StatusForbidden)
+	}
+	wantStatus(t, logout(s, url.Values{"return": {"//evil.test"}}), http.StatusBadRequest)
+	wantStatus(t, logout(s, url.Values{"return": {"/a", "/b"}}), http.StatusBadRequest)
+	if !s.signedInAt(wiki) {
+		t.Fatal("signed out by a bad request")
+	}
+	s.jar[wiki][loginName] = "x"
+	response := logout(s, url.Values{"return": {"/a?b"}})
+	if got := strings.Join(response.Header["Set-Cookie"], "\n"); !strings.Contains(got, "app=; Path=/app/; Max-Age=0") || s.jar[wiki][loginName]+s.jar[wiki][siteName] != "" {
+		t.Errorf("cookies are set: %s", got)
+	}
+	s.arrives(s.refreshed(response), "https://"+wiki+"/a?b")
+	s.jar[wiki] = map[string]string{siteName: copied}
+	for _, site := range []string{wiki, shop, host} {
+		if s.signedInAt(site) {
+			t.Errorf("still signed in at %s", site)
+		}
+	}
+	if !elsewhere.signedInAt(wiki) {
+		t.Error("another device is signed out")
+	}
+	wantPage(t, s.get("https://"+wiki+"/persona/logout"), http.StatusOK, "You are not signed in", `href="/persona/login"`, `href="/"`)
+	wantPage(t, logout(s, nil), http.StatusOK, "You are not signed in")
+	wantPage(t, logout(s, url.Values{"everywhere": {"1"}}), http.StatusOK, "You were signed out here already")
+	if !elsewhere.signedInAt(wiki) {
+		t.Error("another device is signed out by a stranger")
+	}
+
+	s.signInAt(wiki, "alice", password)
+	wantPage(t, logout(s, url.Values{"everywhere": {"1"}}), http.StatusOK, "signed out, here and on all other devices", `href="/persona/login"`)
+	if elsewhere.signedInAt(wiki) || s.signedInAt(host) {
+		t.Error("another device is still signed in")
+	}
+
+	// While the directory is away a session can be ended all the same.
+	s.signInAt(wiki, "alice", password)
+	w.directory.Fail(http.ErrHandlerTimeout)
+	w.clock.Advance(5 * time.Minute)
+	wantPage(t, s.get("https://"+wiki+"/persona/logout"), http.StatusOK, "Sign out of "+wiki)
+	wantPage(t, logout(s, nil), http.StatusOK, "You are signed out<")
+}
+
+// A website on the identity host itself: nothing is handed over.
+func TestSignInAtTheHostItself(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, withSites()).surfer()
+	wantPage(t, s.visit("https://"+host+"/persona/login?return=/a%3Fb"), http.StatusOK, `id="password"`)
+	s.arrives(s.fillIn("alice", password), "https://"+host+"/a?b")
+	s.arrives(s.visit("https://"+host+"/persona/login?return=/c"), "https://"+host+"/c")
+	response := s.send(http.MethodPost, "https://"+host+"/persona/logout", url.Values{"return": {"/d"}})
+	if got := strings.Join(response.Header["Set-Cookie"], "\n"); !strings.Contains(got, "app=; Path=/app/; Max-Age=0") {
+		t.Errorf("cookies are set: %s", got)
+	}
+	s.arrives(s.refreshed(response), "https://"+host+"/d")
+	if s.signedInAt(host) {
+		t.Error("still signed in")
+	}
+}
