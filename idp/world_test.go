@@ -207,7 +207,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 		}
 	}
 	config.Sessions = session.New(session.Config{
-		Sealer: config.Sealer, Store: w.sessions, Codes: memory.New(memory.Config{Now: w.clock.Now}), Now: w.clock.Now, Rand: rand.Reader, Log: log, Ended: ended,
+		Sealer: config.Sealer, SignOuts: session.NewSignOuts(w.sessions, w.clock.Now), Codes: memory.New(memory.Config{Now: w.clock.Now}), Now: w.clock.Now, Rand: rand.Reader, Log: log, Ended: ended,
 	})
 	for _, change := range changes {
 		change(&config)

@@ -74,9 +74,15 @@ func (a *Responder) About(event *zerolog.Event, r *http.Request, h *identity.Hos
 }
 
 // SessionEnded logs that a session has ended before its time: it is the Ended of
-// session.Config.
+// session.Config. Where it ended beside requests, r is nil.
 func (a *Responder) SessionEnded(r *http.Request, h *identity.Host, personID, reason string) {
-	a.About(a.Log.Info(), r, h).Str("event", "session_end").Str("person", personID).Str("reason", reason).Msg("session ended")
+	event := a.Log.Info()
+	if r == nil {
+		event = event.Str("host", h.Name)
+	} else {
+		event = a.About(event, r, h)
+	}
+	event.Str("event", "session_end").Str("person", personID).Str("reason", reason).Msg("session ended")
 }
 
 // Fail answers a request that went wrong, as a page or as JSON by the class of

@@ -1,12 +1,10 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"persona-sidecar/idp/browserid"
@@ -22,9 +20,6 @@ const (
 	// Now means: the directory is asked each time.
 	Now
 )
-
-// recheck is the longest time for which a session goes by what the directory said.
-const recheck = 5 * time.Minute
 
 // ErrUnavailable means that the store or the key ring could not tell who is signed in:
 // neither signed in nor signed out.
@@ -76,11 +71,13 @@ func (m *Manager) current(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	if err != nil {
 		return Session{}, identity.Person{}, unavailable(err)
 	}
-	last := m.checks.last(current.ID)
+	k := m.known(current, h)
+	k.use(m.now())
+	last := k.last()
 	var outage error
 	if f == Now || m.stale(last) {
 		var reason string
-		last.person, reason, outage = m.ask(r.Context(), h, current)
+		last.person, reason, outage = m.ask(r.Context(), k)
 		if reason != "" {
 			return Session{}, identity.Person{}, m.endEarly(w, r, at(h), current, reason)
 		}
@@ -89,30 +86,6 @@ func (m *Manager) current(w http.ResponseWriter, r *http.Request, h *identity.Ho
 		return Session{}, identity.Person{}, unavailable(err)
 	}
 	return current, last.person, outage
-}
-
-// stale reports whether a check is five minutes old, or not known (the zero check).
-func (m *Manager) stale(last check) bool {
-	age := m.now().Sub(last.at)
-	return age >= recheck || age < -skew
-}
-
-// ask reads the person of a session from the directory, and remembers the answer. A
-// reason ends the session; an error leaves it.
-func (m *Manager) ask(ctx context.Context, h *identity.Host, current Session) (person identity.Person, reason string, err error) {
-	result, err := h.Lookup(ctx, current.Person)
-	switch {
-	case err != nil:
-		return identity.Person{Directory: current.Directory, ID: current.Person}, "", err
-	case result.Status != identity.OK:
-		return identity.Person{}, result.Status.String(), nil
-	case current.passwordChangedSince(result.Person.PasswordChanged):
-		return identity.Person{}, "password_changed", nil
-	case result.Person.PasswordExpired && !current.PasswordExpired:
-		return identity.Person{}, identity.PasswordExpired.String(), nil
-	}
-	m.checks.confirm(current.ID, check{m.now(), result.Person})
-	return result.Person, "", nil
 }
 
 // SignIn begins a session of a person whose password the directory has just accepted, in
@@ -181,10 +154,10 @@ func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *ide
 }
 
 // endEarly ends a session before its time: its cookie is cleared, and every copy of it
-// is worthless from now on, with a [Pending] even when the error is that the store
+// is worthless from now on, even when the error is that the store
 // could not record it.
 func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, p Place, current Session, reason string) error {
-	m.checks.forget(current.ID)
+	m.sessions.forget(current.ID)
 	clearCookie(w, p.binding().cookie())
 	if err := m.revoked.session(r.Context(), current); err != nil {
 		return unavailable(fmt.Errorf("ending a session: %w", err))
@@ -194,51 +167,3 @@ func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, p Place, curr
 }
 
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
-
-// maxChecks bounds each of the two maps of checks, at about 500 bytes an entry.
-const maxChecks = 10_000
-
-// check is what the directory last said about the person of a session.
-type check struct {
-	at     time.Time
-	person identity.Person
-}
-
-// checks remembers the last check of each session. It is bounded: a full map becomes the
-// old one, and the one before is forgotten. What is forgotten is asked again, so nothing
-// depends on it but the directory's load.
-type checks struct {
-	mu         sync.Mutex
-	young, old map[string]check // by session id
-	limit      int
-}
-
-func newChecks() *checks {
-	return &checks{young: map[string]check{}, limit: maxChecks}
-}
-
-func (c *checks) confirm(id string, latest check) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, known := c.young[id]; !known && len(c.young) >= c.limit {
-		c.young, c.old = make(map[string]check), c.young
-	}
-	c.young[id] = latest
-}
-
-// last returns the last check, or the zero check when it is not known.
-func (c *checks) last(id string) check {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if latest, known := c.young[id]; known {
-		return latest
-	}
-	return c.old[id]
-}
-
-func (c *checks) forget(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.young, id)
-	delete(c.old, id)
-}

@@ -44,10 +44,12 @@ func (m *Manager) EndPerson(ctx context.Context, directory, person string) error
 }
 
 // Confirm notes that the directory has just allowed the session's person.
-func (m *Manager) Confirm(session Session) { m.checks.confirm(session.ID, check{at: m.now()}) }
+func (m *Manager) Confirm(session Session) {
+	m.known(session, nil).confirm(check{at: m.now()})
+}
 
 // Stale reports whether the directory has to be asked again.
-func (m *Manager) Stale(session Session) bool { return m.stale(m.checks.last(session.ID)) }
+func (m *Manager) Stale(session Session) bool { return m.stale(m.known(session, nil).last()) }
 
 // PasswordChangedSince compares with what the directory said when the session began.
 func (s Session) PasswordChangedSince(changed time.Time) bool {

@@ -84,6 +84,7 @@ func (m *Manager) TakeOver(w http.ResponseWriter, r *http.Request, p Place, code
 		return false, nil
 	}
 	if err == nil {
+		session.Seen = m.now()
 		err = m.write(w, b, session)
 	}
 	if err != nil {

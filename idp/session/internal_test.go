@@ -37,23 +37,31 @@ func FuzzUnmarshal(f *testing.F) {
 	})
 }
 
-func TestChecksAreBounded(t *testing.T) {
+func TestTablesAreBounded(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	c := newChecks()
-	c.limit = 10
+	table := newTable[int](10)
+	table.put("busy", -1)
 	for i := range 100 {
-		c.confirm(fmt.Sprint(i), check{at: at})
-		c.confirm("busy", check{at: at})
-		if len(c.young) > 10 || len(c.old) > 10 {
-			t.Fatalf("%d and %d entries", len(c.young), len(c.old))
+		table.put(fmt.Sprint(i), i)
+		if len(table.young) > 10 || len(table.old) > 10 {
+			t.Fatalf("%d and %d entries", len(table.young), len(table.old))
 		}
-		if !c.last(fmt.Sprint(i)).at.Equal(at) || !c.last("busy").at.Equal(at) {
-			t.Fatal("a fresh check is forgotten")
+		if got, ok := table.get(fmt.Sprint(i)); got != i || !ok {
+			t.Fatal("a fresh one is forgotten")
+		}
+		if got, ok := table.get("busy"); got != -1 || !ok {
+			t.Fatal("one that is used is forgotten")
 		}
 	}
-	if !c.last("0").at.IsZero() {
+	if _, ok := table.get("0"); ok {
 		t.Error("nothing is forgotten")
+	}
+	table.forget("busy")
+	if got := table.add("busy", 1); got != 1 {
+		t.Errorf("forgotten, it is %d", got)
+	}
+	if got := table.add("busy", 2); got != 1 {
+		t.Errorf("added twice, it is %d", got)
 	}
 }
 
@@ -66,7 +74,7 @@ func (fullStore) Set(context.Context, string, []byte, time.Duration) error {
 
 func TestPendingIsBounded(t *testing.T) {
 	t.Parallel()
-	p := NewPending(fullStore{}, time.Now)
+	p := NewSignOuts(fullStore{}, time.Now)
 	for i := range maxPending + 100 {
 		if err := p.Set(t.Context(), fmt.Sprint(i), nil, time.Hour); err == nil {
 			t.Fatal("it was stored")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,7 @@ type Sealer interface {
 }
 
 // Store keeps the sign-outs, as values that expire. Set replaces an earlier value
-// and its time; Get of a value that is not there is fs.ErrNotExist. See [Pending].
+// and its time; Get of a value that is not there is fs.ErrNotExist. See [SignOuts].
 type Store interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
@@ -40,7 +41,7 @@ type Codes interface {
 // Config is what a Manager needs. All fields but Codes, Lifetime and Ended are required.
 type Config struct {
 	Sealer   Sealer
-	Store    Store
+	SignOuts *SignOuts
 	Codes    Codes // nil where nothing is handed over
 	Now      func() time.Time
 	Rand     io.Reader
@@ -48,7 +49,8 @@ type Config struct {
 	Log      zerolog.Logger
 	// Ended is told of each session that ends before its time. The reason is
 	// signed_out, signed_out_everywhere, signed_in_again, password_changed,
-	// password_expired or the identity.Status that the directory answered to a re-check.
+	// password_expired or the identity.Status that the directory answered to a re-check. The
+	// request is nil where that was beside requests.
 	Ended func(r *http.Request, h *identity.Host, personID, reason string)
 }
 
@@ -61,14 +63,26 @@ type Manager struct {
 	rand     io.Reader
 	lifetime time.Duration
 	revoked  revocations
-	checks   *checks
+	sessions *table[*known]  // by id
+	cookies  *table[*opened] // by value
 	log      zerolog.Logger
 	ended    func(r *http.Request, h *identity.Host, personID, reason string)
+
+	// What goes on beside requests, until Close.
+	closing context.Context // Done then
+	close   context.CancelFunc
+	work    sync.WaitGroup
+	flights atomic.Int64  // questions to directories
+	woken   chan struct{} // holds one value when look is to go round
+
+	mu       sync.Mutex
+	watched  map[string]*watch // by id
+	watching bool              // look runs
 
 	warnedFuture atomic.Int64 // when a session from the future was last logged, Unix milliseconds; 0: never
 }
 
-// New returns a Manager without doing any I/O.
+// New returns a Manager without doing any I/O. Close it.
 func New(c Config) *Manager {
 	lifetime := c.Lifetime
 	if lifetime <= 0 {
@@ -77,17 +91,22 @@ func New(c Config) *Manager {
 	if c.Ended == nil {
 		c.Ended = func(*http.Request, *identity.Host, string, string) {}
 	}
-	return &Manager{
+	m := &Manager{
 		sealer:   c.Sealer,
 		codes:    c.Codes,
 		now:      func() time.Time { return millis(c.Now()) },
 		rand:     c.Rand,
 		lifetime: min(lifetime, MaxLifetime),
-		revoked:  revocations{store: c.Store, now: c.Now},
-		checks:   newChecks(),
+		revoked:  revocations{signOuts: c.SignOuts, now: c.Now},
+		sessions: newTable[*known](maxSessions),
+		cookies:  newTable[*opened](maxOpened),
 		log:      c.Log,
 		ended:    c.Ended,
+		woken:    make(chan struct{}, 1),
+		watched:  map[string]*watch{},
 	}
+	m.closing, m.close = context.WithCancel(context.Background())
+	return m
 }
 
 // start begins a session of a person whose password the directory has just accepted,
@@ -104,7 +123,7 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, h *identity.
 	if _, err := io.ReadFull(m.rand, id); err != nil {
 		return Session{}, fmt.Errorf("starting a session: making its id: %w", err)
 	}
-	epoch, err := m.revoked.epoch(ctx, b.Directory, person.ID)
+	epoch, err := m.revoked.epoch(ctx, personKey(b.Directory, person.ID), 0)
 	if err != nil {
 		return Session{}, fmt.Errorf("starting a session: %w", err)
 	}
@@ -117,7 +136,7 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, h *identity.
 	if err := m.write(w, b, session); err != nil {
 		return Session{}, fmt.Errorf("starting a session: %w", err)
 	}
-	m.checks.confirm(session.ID, check{now, person})
+	m.known(session, h).confirm(check{now, person})
 	return session, nil
 }
 
@@ -133,6 +152,9 @@ func (m *Manager) read(ctx context.Context, r *http.Request, b binding) (Session
 	if err != nil {
 		return Session{}, err
 	}
+	if k, ok := m.sessions.get(session.ID); ok {
+		session.Seen = k.seen(session.Seen)
+	}
 	if err := m.holds(ctx, session); err != nil {
 		return Session{}, err
 	}
@@ -145,7 +167,7 @@ func (m *Manager) holds(ctx context.Context, session Session) error {
 	if err := m.checkTimes(session); err != nil {
 		return err
 	}
-	return m.revoked.check(ctx, session)
+	return m.revoked.check(ctx, marksOf(session), session.Epoch, 0)
 }
 
 // refresh sets the cookie anew, with the same id, when that is due: on a shared
@@ -153,7 +175,10 @@ func (m *Manager) holds(ctx context.Context, session Session) error {
 // Otherwise, and when the session has expired meanwhile, it does nothing.
 func (m *Manager) refresh(w http.ResponseWriter, b binding, session Session) error {
 	now := m.now()
-	allowed := m.checks.last(session.ID).at
+	var allowed time.Time
+	if k, ok := m.sessions.get(session.ID); ok {
+		allowed = k.last().at
+	}
 	used := session.Computer == Shared && now.Sub(session.Seen) >= seenStep
 	confirmed := allowed.After(session.Allowed)
 	if !used && !confirmed || !now.Before(m.expires(session)) {

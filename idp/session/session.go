@@ -41,6 +41,9 @@ const (
 // errors that wrap it gives the reason, for a log.
 var errNone = errors.New("not signed in")
 
+// errFuture is the errNone of a session that begins in the future.
+const errFuture = none("its sign-in time is in the future")
+
 // none is an errNone with its reason.
 type none string
 
@@ -143,7 +146,7 @@ func (m *Manager) checkTimes(session Session) error {
 			Str("hint", "was this machine's clock set back? then check that it is right now; those who had signed in before sign in again").
 			Msg("session rejected: sign-in time is in the future")
 	}
-	return none("its sign-in time is in the future")
+	return errFuture
 }
 
 func earlier(a, b time.Time) time.Time {

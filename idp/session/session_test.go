@@ -41,14 +41,20 @@ func (s sealer) Open(sealed, associated []byte) ([]byte, error) {
 type world struct {
 	*session.Manager
 	store *idptest.Store
-	*session.Pending
+	*session.SignOuts
 	config session.Config
 	now    time.Time
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{now: time.Date(2026, 11, 20, 12, 0, 0, 123456789, time.UTC)}
+	return newWorldAt(t, time.Date(2026, 11, 20, 12, 0, 0, 123456789, time.UTC))
+}
+
+// newWorldAt is a world at a time; the zero time is that of the bubble that a test runs in.
+func newWorldAt(t testing.TB, now time.Time) *world {
+	t.Helper()
+	w := &world{now: now}
 	w.store = idptest.NewStore(w.clock)
 	ring := keys.New(keys.Config{Store: w.store, Now: w.clock, Rand: rand.Reader, Log: zerolog.Nop()})
 	if err := ring.Ensure(t.Context(), keys.Want{Use: keys.UseSession}); err != nil {
@@ -59,7 +65,12 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-func (w *world) clock() time.Time { return w.now }
+func (w *world) clock() time.Time {
+	if w.now.IsZero() {
+		return time.Now()
+	}
+	return w.now
+}
 
 func (w *world) pass(d time.Duration) { w.now = w.now.Add(d) }
 
@@ -75,8 +86,8 @@ func (w *world) signOuts(t testing.TB) []string {
 
 // restart is a new process on the same store, or another one beside it.
 func (w *world) restart() {
-	w.Pending = session.NewPending(w.store, w.clock)
-	w.config.Store = w.Pending
+	w.SignOuts = session.NewSignOuts(w.store, w.clock)
+	w.config.SignOuts, w.config.Codes = w.SignOuts, w.store
 	w.reload()
 }
 

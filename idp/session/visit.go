@@ -3,7 +3,11 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
 )
 
 // Visit is what a request to a website says of the person.
@@ -27,33 +31,77 @@ type Visit struct {
 	Ended func(context.Context) <-chan struct{}
 }
 
+// opened is a cookie whose seal was opened.
+type opened struct {
+	binding binding
+	session Session
+	at      time.Time
+	renewed atomic.Int64 // when a newer one was last sent, Unix milliseconds
+}
+
+// maxOpened bounds each of the two maps of opened cookies, at about 1 KiB an entry. Only what was
+// sealed here gets there.
+const maxOpened = 10_000
+
 // Visit returns what a request to a website says of the person. An error wraps
 // ErrUnavailable: the store or the keys cannot tell, or the request was given up.
+//
+// It is on the way of every request to a website: what is known already is looked up in memory alone.
 func (m *Manager) Visit(r *http.Request, p Place) (Visit, error) {
 	b := p.binding()
-	current, err := m.read(r.Context(), r, b)
+	value, err := cookieOf(r, b.cookie())
+	if err != nil {
+		return Visit{}, nil
+	}
+	now := m.now()
+	cookie, ok := m.cookies.get(value)
+	if !ok || cookie.binding != b || now.Before(cookie.at) || now.Sub(cookie.at) >= recheck { // the keys may be others by now
+		session, err := m.open(value, b)
+		if err != nil {
+			return lost(b, err)
+		}
+		cookie = &opened{binding: b, session: session, at: now}
+		m.cookies.put(strings.Clone(value), cookie)
+	}
+	k := m.known(cookie.session, p.Authority)
+	session := cookie.session
+	session.Seen = k.seen(session.Seen)
+	if err := m.checkTimes(session); err != nil {
+		return lost(b, err)
+	}
+	if err := m.revoked.check(r.Context(), k.marks, session.Epoch, signOutsAge); err != nil {
+		return lost(b, err)
+	}
+	k.use(now)
+	visit := Visit{}
+	if visit.Subject, err = m.recent(r.Context(), k); err != nil {
+		return Visit{}, unavailable(err)
+	}
+	if visit.Subject != nil {
+		visit.Ended = k.ended
+	} else if err := m.revoked.check(r.Context(), k.marks, session.Epoch, signOutsAge); err != nil { // by the directory
+		return lost(b, err)
+	} else {
+		visit.Away = true
+	}
+	last := cookie.renewed.Load()
+	if session.Computer == Shared && now.Sub(time.UnixMilli(max(last, cookie.session.Seen.UnixMilli()))) >= seenStep &&
+		cookie.renewed.CompareAndSwap(last, now.UnixMilli()) {
+		session.Seen = now
+		if visit.SetCookie, err = m.line(b, session); err != nil {
+			return Visit{}, unavailable(fmt.Errorf("refreshing a session: %w", err))
+		}
+	}
+	return visit, nil
+}
+
+// lost is the visit of a session that does not hold.
+func lost(b binding, err error) (Visit, error) {
 	switch {
-	case errors.Is(err, errNoCookie), errors.Is(err, errCookies):
+	case errors.Is(err, errFuture): // it will hold again when the clock is right
 		return Visit{}, nil
 	case errors.Is(err, errNone):
 		return Visit{Lost: true, SetCookie: cookieLine(b.cookie(), "", -1)}, nil
-	case err != nil:
-		return Visit{}, unavailable(err)
 	}
-	last := m.checks.last(current.ID)
-	if m.stale(last) {
-		var reason string
-		last.person, reason, err = m.ask(r.Context(), p.Authority, current)
-		if reason != "" {
-			m.ended(r, p.Authority, current.Person, reason)
-			if err := m.revoked.session(r.Context(), current); err != nil {
-				return Visit{}, unavailable(err)
-			}
-			return Visit{Lost: true, SetCookie: cookieLine(b.cookie(), "", -1)}, nil
-		}
-		if err != nil {
-			return Visit{Away: true}, nil
-		}
-	}
-	return Visit{Subject: subjectOf(current, last.person), Ended: func(ctx context.Context) <-chan struct{} { return ctx.Done() }}, nil
+	return Visit{}, unavailable(err)
 }

@@ -63,7 +63,7 @@ func newGeneration(p *process, tls *certificates, c *config.Config) (*generation
 	}
 	g.uses.Store(1)
 	g.sessions = session.New(session.Config{
-		Sealer: sessionSealer{p.ring}, Store: p.signOuts, Codes: p.store, Now: p.now, Rand: p.rand,
+		Sealer: sessionSealer{p.ring}, SignOuts: p.signOuts, Codes: p.store, Now: p.now, Rand: p.rand,
 		Lifetime: c.Identity.SessionLifetime, Log: p.log,
 		Ended: func(r *http.Request, h *identity.Host, personID, reason string) {
 			p.respond.SessionEnded(r, h, personID, reason)
@@ -158,6 +158,7 @@ func (g *generation) endBackground() {
 func (g *generation) close() error {
 	var errs []error
 	g.closed.Do(func() {
+		g.sessions.Close()
 		for _, up := range g.upstreams {
 			up.Close()
 		}

@@ -33,7 +33,7 @@ type process struct {
 	store    *store.Files
 	ring     *keys.Ring
 	tickets  *certs.Tickets
-	signOuts *session.Pending
+	signOuts *session.SignOuts
 	failures *memory.Store // of sign-ins, by name and client network
 	accounts *memory.Store // of sign-ins, by account
 	lookups  *memory.Store // of other domains, by the hub
@@ -71,7 +71,7 @@ func newProcess(o Options) (*process, error) {
 		store:    state,
 		ring:     keys.New(keys.Config{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
 		tickets:  certs.NewTickets(certs.TicketsConfig{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
-		signOuts: session.NewPending(state, o.Now),
+		signOuts: session.NewSignOuts(state, o.Now),
 		failures: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		accounts: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),

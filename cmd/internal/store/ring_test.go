@@ -168,7 +168,7 @@ func BenchmarkSessionRead(b *testing.B) {
 	if err := r.Ensure(b.Context(), keys.Want{Use: keys.UseSession}); err != nil {
 		b.Fatal(err)
 	}
-	sessions := session.New(session.Config{Sealer: sealer{r}, Store: f, Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
+	sessions := session.New(session.Config{Sealer: sealer{r}, SignOuts: session.NewSignOuts(f, time.Now), Now: time.Now, Rand: rand.Reader, Log: zerolog.Nop()})
 	host := &identity.Host{Name: "example.test", DirectoryName: "corp"}
 	rec := httptest.NewRecorder()
 	req := httptest.NewRequest(http.MethodGet, "/persona/", nil)
