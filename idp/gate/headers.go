@@ -34,7 +34,7 @@ type teller struct {
 }
 
 func newTeller(assertions *assertion.Issuer, now func() time.Time, log zerolog.Logger) *teller {
-	return &teller{assertions: assertions, now: now, log: log, made: newMadeFields(mostMade)}
+	return &teller{assertions: assertions, now: now, log: log, made: madeFields{young: map[madeKey]*slot{}, limit: mostMade}}
 }
 
 // fields returns the fields that tell a website who is signed in, which the caller must
@@ -86,14 +86,9 @@ func (t *teller) make(site *Site, s *session.Subject) (fields []Field, keep bool
 			}
 			t.warn(site, p, "field", f.what, "its value cannot be sent in a field").Msg("a field is left out")
 			continue
-		case f.what == "name":
-			f.value = names.NameEncoding.write(f.value)
 		}
-		if names.NameEncoding == NameQuotedPrintable { // who decodes one field decodes all
-			f.value = quotedPrintable(f.value)
-		}
-		if f.value != "" {
-			fields = append(fields, Field{f.name, f.value})
+		if value := names.NameEncoding.write(f.value, f.what == "name"); value != "" {
+			fields = append(fields, Field{f.name, value})
 		}
 	}
 	if names.Assertion == "" {
@@ -162,27 +157,22 @@ func selects(pattern, group string) bool {
 	return strings.HasPrefix(group, pattern)
 }
 
-// write returns a display name as it is sent; "" leaves the field out.
-func (e NameEncoding) write(name string) string {
-	switch e {
-	case NamePercent:
-		return url.PathEscape(name)
-	case NameOmit:
-		if strings.ContainsFunc(name, func(c rune) bool { return c > unicode.MaxASCII }) {
-			return ""
-		}
-	case NameUTF8, NameQuotedPrintable:
+// write returns a value as it is sent; "" leaves the field out. Most encodings are about
+// display names alone, but who decodes one field from quoted-printable decodes all; it is
+// that of RFC 2045, section 6.7, without soft line breaks.
+func (e NameEncoding) write(value string, displayName bool) string {
+	switch {
+	case e == NamePercent && displayName:
+		return url.PathEscape(value)
+	case e == NameOmit && displayName && strings.ContainsFunc(value, func(c rune) bool { return c > unicode.MaxASCII }):
+		return ""
+	case e != NameQuotedPrintable:
+		return value
 	}
-	return name
-}
-
-// quotedPrintable writes what is not printable ASCII as RFC 2045, section 6.7, does, without
-// its soft line breaks.
-func quotedPrintable(text string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '=' {
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c > '~' || c == '=' {
 			b.Write([]byte{'=', hex[c>>4], hex[c&15]})
 		} else {
 			b.WriteByte(c)

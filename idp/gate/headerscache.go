@@ -49,10 +49,6 @@ type made struct {
 	fields []Field
 }
 
-func newMadeFields(limit int) madeFields {
-	return madeFields{young: map[madeKey]*slot{}, limit: limit}
-}
-
 // get returns the fields of a key, made at most a minute ago of what is known of the
 // subject now.
 func (m *madeFields) get(key madeKey, now time.Time, s *session.Subject, build func() (fields []Field, keep bool)) []Field {
