@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -26,6 +27,9 @@ type Site struct {
 	Headers   *Headers // nil: the website gets no identity fields
 	// SignOutCookies are cookies by which the application itself keeps people signed in.
 	SignOutCookies []Cookie
+
+	rules *access.Table  // Rules, compiled
+	pages *identity.Host // the host as its pages need it
 }
 
 // Cookie names a cookie of the website.
@@ -100,26 +104,45 @@ type Config struct {
 	Now  func() time.Time
 	Rand io.Reader
 	Log  zerolog.Logger
+	// Count is told what became of each request to a website: signed_in or anonymous, which
+	// go there, or login, or the code of a refusal. nil: no one counts.
+	Count func(host, outcome string)
 }
 
 // Gate admits requests to websites.
 type Gate struct {
 	Config
-	sites  map[string]*Site // by host
-	teller *teller
+	sites   map[string]*Site // by host
+	teller  *teller
+	headers map[*Site]map[route.Class]http.Header // of what is answered in place of a website
+	outages zerolog.Logger                        // a line a minute
 }
 
-// New checks the sites.
+// New checks the rules of the sites.
 func New(c Config) (*Gate, error) {
-	g := &Gate{Config: c, sites: make(map[string]*Site, len(c.Sites)), teller: newTeller(c.Assertions, c.Now, c.Log)}
+	if c.Count == nil {
+		c.Count = func(string, string) {}
+	}
+	g := &Gate{
+		Config: c, sites: make(map[string]*Site, len(c.Sites)), teller: newTeller(c.Assertions, c.Now, c.Log),
+		headers: make(map[*Site]map[route.Class]http.Header, len(c.Sites)),
+		outages: c.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Minute}),
+	}
 	for i := range c.Sites {
-		g.sites[c.Sites[i].Host] = &c.Sites[i]
+		site := &c.Sites[i]
+		var err error
+		if site.rules, err = access.Compile(site.Rules); err != nil {
+			return nil, fmt.Errorf("the website of %s: %w", site.Host, err)
+		}
+		site.pages = &identity.Host{Name: site.Host, Origin: site.Origin, Role: identity.Site, Files: site.Authority.Origin, Website: true}
+		if site.Authority.Name == site.Host {
+			site.pages = site.Authority
+		}
+		g.sites[site.Host] = site
+		g.headers[site] = map[route.Class]http.Header{}
+		for _, class := range []route.Class{route.Notice, route.API} {
+			g.headers[site][class] = route.Headers(site.pages, class, nil)
+		}
 	}
 	return g, nil
-}
-
-// Admit decides about a request to the website of a host. It is called for hosts that are
-// a Site alone. secure reports whether the client came by HTTPS.
-func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, host string, secure bool) Admission {
-	return Admission{}
 }

@@ -36,6 +36,7 @@ func (g *generation) makeGate() error {
 		Assertions: assertion.New(assertion.Config{Keys: g.ring, Now: g.now}),
 		Path:       func(r *http.Request) string { return middleware.FromContext(r.Context()).Target.Path },
 		Now:        g.now, Rand: g.rand, Log: g.log,
+		Count: func(host, outcome string) { g.metrics.visits.WithLabelValues(host, outcome).Inc() },
 	}); err != nil {
 		return fmt.Errorf("setting up the gate: %w", err)
 	}

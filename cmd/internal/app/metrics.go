@@ -28,6 +28,7 @@ type metrics struct {
 	certificates    *prometheus.CounterVec   // host, result
 	sessionsRevoked *prometheus.CounterVec   // host, reason
 	directoryTime   *prometheus.HistogramVec // directory, operation, result
+	visits          *prometheus.CounterVec   // host, outcome
 	refusals        *prometheus.CounterVec   // what, bound
 }
 
@@ -46,6 +47,8 @@ func newMetrics(version string) *metrics {
 			"Identity certificates that were asked for.", "host", "result"),
 		sessionsRevoked: counter("sessions_revoked_total",
 			"Sessions that were ended before their time.", "host", "reason"),
+		visits: counter("gate_requests_total",
+			"Requests to websites that are told who is signed in, or are protected.", "host", "outcome"),
 		directoryTime: histogram("directory_request_duration_seconds",
 			"Time that the directory took for a question.", prometheus.ExponentialBucketsRange(0.001, 10, 13), "directory", "operation", "result"),
 	}
@@ -56,7 +59,7 @@ func newMetrics(version string) *metrics {
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.requests, m.requestTime, m.upstreamErrors, m.signIns, m.certificates, m.sessionsRevoked, m.directoryTime, m.refusals, build,
+		m.requests, m.requestTime, m.upstreamErrors, m.signIns, m.certificates, m.sessionsRevoked, m.visits, m.directoryTime, m.refusals, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -112,7 +115,7 @@ func orNone(name string) string {
 func (m *metrics) forget(label, name string) {
 	for _, vector := range []*prometheus.MetricVec{
 		m.requests.MetricVec, m.requestTime.MetricVec, m.upstreamErrors.MetricVec,
-		m.signIns.MetricVec, m.certificates.MetricVec, m.sessionsRevoked.MetricVec, m.directoryTime.MetricVec,
+		m.signIns.MetricVec, m.certificates.MetricVec, m.sessionsRevoked.MetricVec, m.visits.MetricVec, m.directoryTime.MetricVec,
 	} {
 		vector.DeletePartialMatch(prometheus.Labels{label: name})
 	}
