@@ -112,8 +112,8 @@ type Config struct {
 // Gate admits requests to websites.
 type Gate struct {
 	Config
-	sites   map[string]*Site // by host
-	teller  *teller
+	sites map[string]*Site // by host
+	*teller
 	headers map[*Site]map[route.Class]http.Header // of what is answered in place of a website
 	outages zerolog.Logger                        // a line a minute
 }

@@ -40,8 +40,6 @@ func newTeller(assertions *assertion.Issuer, now func() time.Time, log zerolog.L
 // fields returns the fields that tell a website who is signed in, which the caller must
 // not change. There are none where the website is told nothing, and none where the field
 // that names the person cannot be sent: the person is then a stranger to the website.
-func (g *Gate) fields(site *Site, s *session.Subject) []Field { return g.teller.fields(site, s) }
-
 func (t *teller) fields(site *Site, s *session.Subject) []Field {
 	if site.Headers == nil || s == nil {
 		return nil

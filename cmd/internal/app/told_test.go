@@ -1,0 +1,122 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"persona-sidecar/ldapauth/ldaptest"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/go-ldap/ldap/v3"
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestWebsiteIsToldOfPeople: a real directory's people sign in, and a website on another host than sign-in reads who
+// they are, from fields and from the assertion, as Grafana verifies it. The name is the directory's, whatever was
+// typed, and one that is given again is another person.
+func TestWebsiteIsToldOfPeople(t *testing.T) {
+	t.Parallel()
+	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
+	person := slapd.AddPerson("anna", ldaptest.Password, "Anna@example.test")
+	slapd.Replace(person, "displayName", "Änne Müller")
+	for _, group := range []string{"Entwickler süd", "Staff, admins"} {
+		request := ldap.NewAddRequest(slapd.GroupDN(group), nil)
+		request.Attribute("objectClass", []string{"groupOfNames"})
+		request.Attribute("cn", []string{group})
+		request.Attribute("member", []string{person})
+		slapd.Add(request)
+	}
+
+	told := make(chan http.Header, 1)
+	site := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.Header }))
+	defer site.Close()
+	folder := t.TempDir()
+	yaml, roots := filesYAML(t, folder, "example.test", "id.example.test")
+	p := start(t, folder, yaml+fmt.Sprintf(`
+domains:
+  - {name: example.test, upstream: %s, directory: corp, authority: id.example.test, identity_headers: true}
+`, site.URL)+directoryYAML(t, folder, slapd))
+	waitForKeys(t, p)
+
+	const id = "https://id.example.test"
+	signIn := func(typed string) http.Header {
+		t.Helper()
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		browser := p.client(roots)
+		browser.Jar, browser.CheckRedirect = jar, nil
+		form := url.Values{"username": {typed}, "password": {ldaptest.Password}, "computer": {"private"}}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, id+"/persona/authenticate", strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {id}, "Sec-Fetch-Site": {"same-origin"}}
+		response, err := browser.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, response)
+		if status, body := get(t, browser, "https://example.test/persona/login?return=/wiki"); status != http.StatusOK {
+			t.Fatalf("the way to the website ends with %d %s", status, body)
+		}
+		return <-told
+	}
+	verify := func(fields http.Header) (claims map[string]any) {
+		t.Helper()
+		_, published := get(t, p.client(roots), id+"/persona/assertion/jwks.json")
+		var keys jose.JSONWebKeySet
+		if err := json.Unmarshal([]byte(published), &keys); err != nil {
+			t.Fatal(err)
+		}
+		token, err := jwt.ParseSigned(fields.Get("X-Persona-Assertion"), []jose.SignatureAlgorithm{jose.RS256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var registered jwt.Claims
+		if err := token.Claims(keys.Key(token.Headers[0].KeyID)[0], &registered, &claims); err != nil {
+			t.Fatal(err)
+		}
+		if err := registered.Validate(jwt.Expected{Issuer: id, AnyAudience: jwt.Audience{"https://example.test"}, Time: time.Now()}); err != nil {
+			t.Error(err)
+		}
+		return claims
+	}
+
+	first := signIn("ANNA")
+	uuid := slapd.Attribute(person, "entryUUID")[0]
+	got := map[string]string{}
+	for name := range first {
+		if strings.HasPrefix(name, "Remote-") {
+			got[name] = strings.Join(first[name], " and ")
+		}
+	}
+	if diff := cmp.Diff(map[string]string{
+		"Remote-User": "anna", "Remote-Email": "anna@example.test", "Remote-Name": "Änne Müller", "Remote-Groups": "Entwickler süd", "Remote-Id": uuid,
+	}, got); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+	claims := verify(first)
+	if claims["sub"] != "corp:"+uuid || claims["preferred_username"] != "anna" || !cmp.Equal(claims["groups"], []any{"Entwickler süd", "Staff, admins"}) {
+		t.Errorf("the assertion has %v", claims)
+	}
+	if logged := p.log.String(); !strings.Contains(logged, `"group":"Staff, admins"`) || strings.Contains(logged, first.Get("X-Persona-Assertion")) {
+		t.Error("the log does not name the group that is left out, or holds the assertion")
+	}
+
+	slapd.Delete(person)
+	slapd.AddPerson("anna", ldaptest.Password, "anna@example.test")
+	second := signIn("anna")
+	if second.Get("Remote-User") != "anna" || second.Get("Remote-Id") == uuid || verify(second)["sub"] == claims["sub"] {
+		t.Errorf("who has the name now is told as %v", second)
+	}
+}
