@@ -77,7 +77,7 @@ type Checker struct {
 	clock  network.Clock
 	keys   ownKeys
 	// down says of a website, by its URL, why it gives no answer; failing are those,
-	// by websiteOf, that show visitors no page.
+	// by nameOf, that show visitors no page.
 	down    map[string]*visitor.Fault
 	failing map[string]bool
 	// identities are the names by which CAA records allow the ACME server.

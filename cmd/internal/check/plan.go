@@ -107,7 +107,8 @@ func (c *Checker) hostGroup(host config.Host) report.Group {
 		steps = append(steps, report.Step{Name: "plain HTTP", Run: s.checkRedirect})
 	}
 	if host.Role == config.RolePlain {
-		return report.Group{Subject: host.Name, Steps: append(steps, report.Step{Name: "website", Run: s.checkFrontDoor})}
+		steps = append(steps, report.Step{Name: "website", Run: s.checkFrontDoor})
+		return report.Group{Subject: host.Name, Steps: append(steps, s.gateSteps(host)...)}
 	}
 	steps = append(steps, s.documentSteps(host.Name)...)
 	steps = append(steps, report.Step{Name: "role", Run: func(context.Context) report.Finding {
@@ -132,6 +133,7 @@ func (c *Checker) hostGroup(host config.Host) report.Group {
 	if host.Upstream != nil {
 		steps = append(steps, report.Step{Name: "website", Run: s.checkFrontDoor})
 	}
+	steps = append(steps, s.gateSteps(host)...)
 	return report.Group{Subject: host.Name, Steps: steps}
 }
 

@@ -189,7 +189,7 @@ func (s *site) checkFrontDoor(ctx context.Context) report.Finding {
 		return report.Fail(hostHint(s.name), "421: the program there does not serve this name")
 	case visitor.ToItself(got.Response):
 		return report.Fail(document.ProxyHint, "%d: a redirect to the very URL that was asked for", got.StatusCode)
-	case got.StatusCode >= 500 && s.failing[websiteOf(host)]:
+	case got.StatusCode >= 500 && s.failing[nameOf(host)]:
 		return report.Skip("visitors get %d: the website itself fails, as found above", got.StatusCode)
 	case got.StatusCode >= 500:
 		return report.Fail("look at the website, and at the log", "visitors get %d: %s", got.StatusCode, visitor.Brief(got.Body))

@@ -2,12 +2,14 @@
 package website
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -108,6 +110,37 @@ func (w *Site) connect() {
 		transport.Protocols.SetHTTP2(to.Scheme == "h2")
 		w.at = map[string]string{"h2c": "http://", "h2": "https://"}[to.Scheme] + to.Host
 	}
+}
+
+// Address returns the host and port at which a website listens that is not at a socket.
+func Address(at *url.URL) string {
+	port := "80"
+	if at.Scheme == "https" || at.Scheme == "h2" {
+		port = "443"
+	}
+	return net.JoinHostPort(at.Hostname(), cmp.Or(at.Port(), port))
+}
+
+// AnswersAt reports whether it is this website that answers at another address.
+func (w *Site) AnswersAt(ctx context.Context, address string) bool {
+	cfg, entry, to := w.Config, *w.Host.Entry, *w.Host.Upstream
+	to.Host = address
+	entry.UpstreamTLS.Insecure = true // its certificate is for another name
+	cfg.Host.Entry, cfg.Host.Upstream = &entry, &to
+	there, err := New(cfg).get(ctx, "/", nil)
+	if err != nil {
+		return false
+	}
+	here, err := w.get(ctx, "/", nil)
+	if err != nil || here.StatusCode != there.StatusCode {
+		return false
+	}
+	for _, name := range []string{"Server", "X-Powered-By", "Content-Type"} {
+		if here.Header.Get(name) != there.Header.Get(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // CheckHome asks for the first page. It follows the website's own redirects on the same
