@@ -56,6 +56,20 @@ func (s *stack) signIn(t *testing.T, ctx context.Context) {
 	}
 }
 
+// knownToWebsite goes from the website to its sign-in, which the session at the identity host is enough for.
+func (s *stack) knownToWebsite(t *testing.T, ctx context.Context) {
+	t.Helper()
+	do(t, ctx,
+		chromedp.Navigate("https://example.test/?back=here"),
+		idptest.Click("#login"),
+		idptest.Visible("#person"),
+		idptest.Visible("#logout"),
+	)
+	if address := text(t, ctx, "#address"); address != "https://example.test/?back=here" {
+		t.Errorf("the way back ended at %s", address)
+	}
+}
+
 // account loads the person's own page in the browser and returns the login that it shows; "" when it shows none.
 func (s *stack) account(ctx context.Context) string {
 	if err := chromedp.Do(ctx, chromedp.Navigate("https://id.example.test/persona/")); err != nil {

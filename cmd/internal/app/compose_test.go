@@ -59,6 +59,7 @@ func TestCompose(t *testing.T) {
 	ctx := s.browser(t)
 	s.signIn(t, ctx)
 	s.certified(t, ctx)
+	s.knownToWebsite(t, ctx)
 
 	t.Run("restarted", func(t *testing.T) {
 		s.compose(t, "restart", "persona")
