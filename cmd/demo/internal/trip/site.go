@@ -132,3 +132,69 @@ func (t *Trip) visitWithCookie(ctx context.Context) (string, error) {
 	}
 	return "of two cookies the website got its own", nil
 }
+
+// visitAsPerson lets the website tell who it was told is signed in. What a client claims of that does not count.
+func (t *Trip) visitAsPerson(ctx context.Context) (string, error) {
+	for client, wanted := range map[*visitor.Client]string{&t.client: "", &t.visitor.Client: t.Login} {
+		told, err := t.told(ctx, *client, t.Origin)
+		if err != nil {
+			return "", err
+		}
+		if told != wanted {
+			return "", fmt.Errorf("the website was told of %q, not of %q", told, wanted)
+		}
+	}
+	return "it is told of " + t.Login + "; a claim by another client is dropped", nil
+}
+
+// visitHandedOver goes the way in of a website on another host than the sign-in. No page is shown on it to a person who
+// is signed in.
+func (t *Trip) visitHandedOver(ctx context.Context) (string, error) {
+	at, hops := t.DelegateOrigin+"/persona/login?return=/request.json", 0
+	for ; at != t.DelegateOrigin+"/request.json"; hops++ {
+		if hops == 4 {
+			return "", fmt.Errorf("after %d redirects the way leads on to %s", hops, at)
+		}
+		page, err := t.visitor.Get(ctx, at, nil)
+		if err == nil {
+			err = page.Want(http.StatusSeeOther)
+		}
+		if err != nil {
+			return "", err
+		}
+		to, err := page.Location()
+		if err != nil {
+			return "", fmt.Errorf("going on from %s: %w", at, err)
+		}
+		at = to.String()
+	}
+	told, err := t.told(ctx, t.visitor.Client, t.DelegateOrigin)
+	if err == nil && told != t.Login {
+		err = fmt.Errorf("the website was told of %q, not of %q", told, t.Login)
+	}
+	return fmt.Sprintf("%s is told of %s after %d redirects", t.DelegateOrigin, t.Login, hops), err
+}
+
+func (t *Trip) visitAfterSignOut(ctx context.Context) (string, error) {
+	for _, origin := range []string{t.Origin, t.DelegateOrigin} {
+		told, err := t.told(ctx, t.visitor.Client, origin)
+		if err != nil {
+			return "", err
+		}
+		if told != "" {
+			return "", fmt.Errorf("%s is still told of %s", origin, told)
+		}
+	}
+	return "both are told of no one", nil
+}
+
+// told returns who the website of an origin is told is signed in, although the client claims to be someone.
+func (t *Trip) told(ctx context.Context, client visitor.Client, origin string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/request.json", nil)
+	if err != nil {
+		return "", fmt.Errorf("asking the website what it received: %w", err)
+	}
+	request.Header.Set("Remote-User", "root")
+	got, err := t.received(client, request)
+	return got.Get("Remote-User"), err
+}

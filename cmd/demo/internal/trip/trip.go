@@ -64,6 +64,7 @@ func (t *Trip) Steps() []Step {
 		sign      = "does the directory answer, with this account in it? The log names the cause"
 		protocol  = "this is a fault of the program: please report it with the log"
 		shop      = "does hub.relying_parties name the shop, and does the shop reach the verifier? Its log is beside the sidecar's"
+		website   = "do both domains have identity_headers, and does the second name the first as its authority?"
 		redirects = "are listen.http and listen.public_https right?"
 	)
 	return []Step{
@@ -80,6 +81,8 @@ func (t *Trip) Steps() []Step {
 		{"session", sign, t.readSession},
 		{"own page", sign, t.openOwnPage},
 		{"cookie kept from the website", protocol, t.visitWithCookie},
+		{"website knows who is signed in", website, t.visitAsPerson},
+		{"handed over to another website", website, t.visitHandedOver},
 		{"key made", protocol, t.makeKey},
 		{"certificate requested", sign, t.requestCertificate},
 		{"certificate verified", protocol, t.verifyCertificate},
@@ -93,6 +96,7 @@ func (t *Trip) Steps() []Step {
 		{"sign-out at the shop", shop, t.signOutOfShop},
 		{"sign-out", protocol, t.signOut},
 		{"old cookie refused", protocol, t.replayCookie},
+		{"websites know of the sign-out", website, t.visitAfterSignOut},
 	}
 }
 

@@ -64,7 +64,7 @@ func receive(r *http.Request) Received {
 
 // forwarded tells the headers by which a proxy says for whom it asks.
 func forwarded(name string) bool {
-	return strings.HasPrefix(name, "X-Forwarded-") ||
+	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Remote-") || name == "X-Persona-Assertion" ||
 		slices.Contains([]string{"Forwarded", "Via", "X-Real-Ip", "X-Request-Id", "Traceparent"}, name)
 }
 

@@ -1,10 +1,11 @@
 // Package website is the demo's sample website: what a company has before the sidecar comes. It shows what reached it,
-// the host, the forwarded headers and the cookies, and a clock that is streamed (server-sent events), so that a visitor
+// the host, the forwarded headers and the cookies, who is signed in, and a clock that is streamed (server-sent events), so that a visitor
 // sees that the sidecar passes requests and answers on unchanged.
 package website
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -42,6 +43,7 @@ type Website struct {
 type page struct {
 	Path, Title string
 	Host        string // as the browser asked for it
+	Person      string // who is signed in, as the sidecar says; "" for no one
 	MailDomain  string
 	Year        int
 	Data        any
@@ -96,7 +98,7 @@ func (w *Website) serveRequest(rw http.ResponseWriter, r *http.Request) {
 func (w *Website) render(rw http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
 	var body bytes.Buffer
 	err := w.pages[name].ExecuteTemplate(&body, "layout", page{
-		Path: r.URL.Path, Title: title, Host: r.Host, MailDomain: w.config.MailDomain, Year: w.config.Now().Year(), Data: data,
+		Path: r.URL.Path, Title: title, Host: r.Host, Person: cmp.Or(r.Header.Get("Remote-Name"), r.Header.Get("Remote-User")), MailDomain: w.config.MailDomain, Year: w.config.Now().Year(), Data: data,
 	})
 	if err != nil {
 		http.Error(rw, "this page cannot be shown", http.StatusInternalServerError)

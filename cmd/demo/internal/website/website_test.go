@@ -119,6 +119,12 @@ func TestRequestAsReceived(t *testing.T) {
 	if strings.Join(got.Cookies, " ") != "site other" || got.SidecarCookie || strings.Contains(body, "secret") {
 		t.Errorf("cookies: %s", body)
 	}
+	if _, body := get(t, server, "/", "Remote-User", "alice", "Remote-Name", "Alice <b>"); !strings.Contains(body, `id="person">Alice &lt;b&gt;<`) || !strings.Contains(body, "/persona/logout?return=%2f") {
+		t.Errorf("the page does not show who is signed in: %s", body)
+	}
+	if _, body := get(t, server, "/people"); strings.Contains(body, `id="person"`) || !strings.Contains(body, "/persona/login?return=%2fpeople") {
+		t.Errorf("the page does not offer to sign in: %s", body)
+	}
 	_, body = get(t, server, "/request", "Cookie", "__Host-persona=x")
 	if !strings.Contains(body, `role="alert"`) {
 		t.Error("the sidecar's cookie reached the website and the page does not say so")
