@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,7 @@ domains:
       - {path: /members/health, exact: true, allow: public}
       - {path: /members/, groups: [STAFF]}
       - {path: /git/, allow: authorization_header}
+      - {path: /editors/, groups: [editors, info]}
       - {path: /intern/, allow: signed_in}
   - name: jenkins.test
     upstream: %[1]s
@@ -57,6 +59,8 @@ domains:
   - name: open.test
     upstream: %[1]s
 `, site) + directoryYAML(t, n.folder, n.slapd)
+	n.slapd.AddPerson("sharon", ldaptest.Password, "sharon@shared.test")
+	n.slapd.AddPerson("otto", ldaptest.Password, "otto@other.test")
 	n.program = startAt(t, n.folder, n.yaml, n.clock.now)
 	waitForKeys(t, n.program)
 	return n
@@ -148,7 +152,7 @@ func TestWebsiteKnowsWhoIsSignedIn(t *testing.T) {
 	})
 	t.Run("shares its origin with sign-in", func(t *testing.T) {
 		s := n.surfer(t)
-		if p := s.signIn("https://shared.test/intern?x", "alice"); p.at != "https://shared.test/intern?x" || p.told("Remote-User") != "alice" {
+		if p := s.signIn("https://shared.test/intern?x", "sharon"); p.at != "https://shared.test/intern?x" || p.told("Remote-User") != "sharon" {
 			t.Errorf("%s: %d %s", p.at, p.status, p.body)
 		}
 		if p := s.signOut("https://shared.test/"); p.status != http.StatusOK || s.told("https://shared.test/", "Remote-User") != "" {
@@ -157,7 +161,7 @@ func TestWebsiteKnowsWhoIsSignedIn(t *testing.T) {
 	})
 	t.Run("another identity host", func(t *testing.T) {
 		s := n.surfer(t)
-		if p := s.signIn("https://other.test/", "alice"); p.status != http.StatusForbidden || !strings.Contains(p.body, "nobody-is-in-it") {
+		if p := s.signIn("https://other.test/", "otto"); p.status != http.StatusForbidden || !strings.Contains(p.body, "nobody-is-in-it") {
 			t.Errorf("%s: %d %s", p.at, p.status, p.body)
 		}
 		if p := s.open("https://example.test/"); p.told("Remote-User") != "" {
@@ -238,13 +242,12 @@ func copyOf(t *testing.T, s *surfer, address string) http.CookieJar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookies := s.client.Jar.Cookies(at.URL)
-	for _, cookie := range cookies {
-		cookie.Secure = true
+	copied, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	copied := newSurfer(t, &program{}, nil)
-	copied.client.Jar.SetCookies(at.URL, cookies)
-	return copied.client.Jar
+	copied.SetCookies(at.URL, s.client.Jar.Cookies(at.URL))
+	return copied
 }
 
 // TestDirectoryDownForWebsites: for five minutes a website goes on to be told; then requests count as anonymous, and the
