@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 	if code := run(ctx, []string{"-check"}, &out, &errOut); code != 0 || errOut.Len() > 0 {
 		t.Fatalf("exit code %d\n%s%s", code, &out, &errOut)
 	}
-	if ticks := strings.Count(out.String(), "✓ "); ticks != 27 || strings.Contains(out.String(), "✗") {
+	if ticks := strings.Count(out.String(), "✓ "); ticks != 30 || strings.Contains(out.String(), "✗") {
 		t.Errorf("%d steps are told:\n%s", ticks, &out)
 	}
 	for _, secret := range []string{"wonderland", "__Host-persona="} {
