@@ -182,7 +182,7 @@ func TestBrowserOwnPage(t *testing.T) {
 
 // Every page as it looks, for a person to look at.
 func TestBrowserScreenshots(t *testing.T) {
-	n := newNetwork(t, idptest.BrowserOptions{})
+	n := newNetwork(t, idptest.BrowserOptions{}, withSites())
 	blocked := "https://example.test" + forAlice
 	shots := []struct {
 		name    string
@@ -193,6 +193,9 @@ func TestBrowserScreenshots(t *testing.T) {
 		{"form", "https://example.test/persona/authenticate", nil},
 		{"form-hub", blocked, nil},
 		{"form-wrong", "", func() { n.open(blocked); n.fillIn("alice", "wrong"); n.see("https://example.test/", "#error") }},
+		{"form-site", "https://example.test" + forWiki, nil},
+		{"site-not-completed", "https://wiki.example.test/persona/handover?code=x&challenge=x", nil},
+		{"site-not-signed-in", "https://wiki.example.test/persona/logout?return=/", nil},
 		{"cookieless", blocked + "&signed_in=1", nil},
 		{"bad-address", "https://example.test/persona/authenticate?email=x", nil},
 		{"not-found", "https://example.test/persona/nothing", nil},
@@ -200,6 +203,13 @@ func TestBrowserScreenshots(t *testing.T) {
 			n.open("https://example.test/persona/authenticate")
 			n.fillIn("alice", password)
 			n.see("https://example.test/persona/", "#logout")
+		}},
+		{"site-logout", "", func() {
+			n.page("https://wiki.example.test/", "text/html", "<h1>wiki</h1>")
+			n.open("https://wiki.example.test/persona/login")
+			n.see("https://wiki.example.test/", "h1")
+			n.open("https://wiki.example.test/persona/logout")
+			n.see("https://wiki.example.test/", "#logout")
 		}},
 		{"blocked", blocked, nil},
 		{"other", "https://example.test/persona/authenticate?email=bob%40example.test", nil},
@@ -213,7 +223,7 @@ func TestBrowserScreenshots(t *testing.T) {
 		if shot.address != "" {
 			n.open(shot.address)
 		}
-		n.see("https://example.test/", "h1")
+		n.see("https://", "h1")
 		n.photograph(shot.name)
 	}
 }

@@ -21,7 +21,7 @@ const longestWords = 200
 type passwordPage struct {
 	route.Frame
 	trip
-	Back               string // to the sign-in page
+	Action, Back       string // of the form, and to the sign-in page
 	ByName, ByAddress  bool
 	Username           string
 	Error, Words       string // ours, and the directory's
@@ -42,7 +42,7 @@ func changeURL(h *identity.Host, t trip) string {
 
 func (p *Pages) newPasswordPage(h *identity.Host, t trip) passwordPage {
 	form := p.newPage(h, t, "")
-	return passwordPage{Frame: form.Frame, trip: t, Back: form.Action, ByName: form.ByName, ByAddress: form.ByAddress}
+	return passwordPage{Frame: form.Frame, trip: t, Action: t.at(PathPassword), Back: form.Action, ByName: form.ByName, ByAddress: form.ByAddress}
 }
 
 // getPassword shows the form, with the name of who is signed in.

@@ -5,6 +5,8 @@ const form = /** @type {HTMLFormElement | null} */ (document.querySelector("form
 const submit = /** @type {HTMLButtonElement | null} */ (document.querySelector("#submit"));
 const progress = /** @type {HTMLElement | null} */ (document.querySelector("#progress"));
 if (form && submit && progress) {
+  // This page may be what a form was answered with: coming back to it must not ask whether to send that again.
+  window.history.replaceState(null, "", window.location.href);
   const SOON_MS = 400;
   const SLOW_MS = 4000;
   const label = submit.textContent;
