@@ -93,6 +93,13 @@ func (g *Gate) admit(site *Site, s *session.Subject, a Admission) Admission {
 // judge returns why a request does not pass a demand; nil: it does. outage is why it cannot
 // be told who is signed in.
 func (g *Gate) judge(w http.ResponseWriter, r *http.Request, site *Site, demand access.Demand, s *session.Subject, asked asker, outage error) *route.Error {
+	var lacking *access.Rule
+	if s != nil {
+		lacking = demand.Lacking(s.Person.Groups)
+	}
+	if s != nil && asked == ownPage && lacking == nil {
+		return nil
+	}
 	page, reads, here := navigates(r), r.Method == http.MethodGet || r.Method == http.MethodHead, g.here(r)
 	switch {
 	case outage != nil:
@@ -104,15 +111,11 @@ func (g *Gate) judge(w http.ResponseWriter, r *http.Request, site *Site, demand 
 	case s != nil && asked == unknownPage:
 		return &route.Error{Status: http.StatusForbidden, Code: "cross_site", Detail: "unknown"}
 	case s != nil:
-		rule := demand.Lacking(s.Person.Groups)
-		if rule == nil {
-			return nil
-		}
 		refused := &route.Error{Status: http.StatusForbidden, Code: "wrong_group", Args: map[string]string{
 			"login":  printable.Text(cmp.Or(s.Person.Login, s.Person.Name, s.Person.ID), 80),
-			"groups": "“" + strings.Join(rule.Groups, "”, “") + "”",
+			"groups": "“" + strings.Join(lacking.Groups, "”, “") + "”",
 		}, Link: withReturn(route.PathLogout, here), Target: "_top"}
-		if len(rule.Groups) > 1 {
+		if len(lacking.Groups) > 1 {
 			refused.Detail = "several"
 		}
 		return refused
