@@ -70,6 +70,7 @@ type world struct {
 	ring      *keys.Ring
 	server    *idp.Server
 	documents *provision.Envelope
+	gate      *gate.Gate
 	logged    *logged
 	client    netip.Addr
 }
@@ -86,6 +87,7 @@ type settings struct {
 	Verifier         *verifier.API
 	More             []idp.Envelope
 	Sites            []gate.Site // whose websites are told who is signed in
+	Gate             *gate.Gate  // theirs, once it is built
 	LegacyClientKeys bool
 	ClientAddr       func(*http.Request) netip.Addr
 	BodyTime         time.Duration
@@ -128,7 +130,7 @@ func (c *settings) build() (*idp.Server, *provision.Envelope, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		pages.SignedOut = g.ExpireCookies
+		c.Gate, pages.SignedOut = g, g.ExpireCookies
 		envelopes[0] = signin.New(pages)
 		envelopes = append(envelopes, g)
 	}
@@ -216,7 +218,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server, w.documents = server, documents
+	w.server, w.documents, w.gate = server, documents, config.Gate
 	return w
 }
 

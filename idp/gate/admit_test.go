@@ -354,7 +354,7 @@ func TestSignedIn(t *testing.T) {
 		"websocket of another page":   {"GET", "/", []string{"Upgrade: websocket", "Origin: https://evil.test"}, 200, "website, for ", false},
 		"websocket that says nothing": {"GET", "/", []string{"Upgrade: websocket"}, 200, "website, for ", false},
 		"wrong group":                 {"GET", "/board", navigation, 403, "You are signed in as anna. This part of example.test is for these groups only: “board”, “&lt;boss&gt;”. If you need it, ask the administrators of example.test", false},
-		"wrong group, the way out":    {"GET", "/board?x=1", navigation, 403, `href="/persona/logout?return=%2Fboard%3Fx%3D1" target="_top" rel="noopener">Use another account</a>`, false},
+		"wrong group, the way out":    {"GET", "/board?x=1", navigation, 403, `href="/persona/logout?return=%2Fboard%3Fx%3D1" target="_top" rel="noopener">Sign out to use another account</a>`, false},
 		"wrong group, program":        {"GET", "/board", fetch, 403, `{"error":"wrong_group","message":"You are signed in as anna.`, false},
 		"two cookies":                 {"GET", "/", []string{"Cookie: __Host-persona-site=planted"}, 200, "website, for ", false},
 	} {
