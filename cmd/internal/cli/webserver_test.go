@@ -90,6 +90,57 @@ func TestDocrootOnApache(t *testing.T) {
 	}
 }
 
+// TestCheckOfWebServers: `persona check` names a redirect that leads to the web server's own port, and the line that it
+// says to write cures it.
+func TestCheckOfWebServers(t *testing.T) {
+	t.Parallel()
+	for program, server := range map[string]struct {
+		start  func(t *testing.T, folder, addr, lines string) *exec.Cmd
+		advice string // in which the lines to write stand between "write" and "into"
+	}{
+		"nginx":   {startNginx, "→ write absolute_redirect off; into the server block of the website's nginx, or write rewrite_redirects: true"},
+		"apache2": {startApache, "→ write ServerName https://example.test and UseCanonicalName On into the website's section of Apache's configuration, or"},
+	} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			needServer(t, program)
+			_, rest, _ := strings.Cut(server.advice, "write ")
+			cure, _, _ := strings.Cut(rest, " into ")
+			for rewrite, want := range map[string][2]string{
+				"true":                               {"✓ redirects               /wiki → /wiki/ (it says http://example.test", ""},
+				"false":                              {"✗ redirects               /wiki: it redirects to http://example.test:PORT/wiki/, where visitors reach nothing", server.advice},
+				"false, with the line that was told": {"✓ redirects               /wiki → /wiki/", ""},
+			} {
+				folder := siteFolder(t)
+				if err := os.MkdirAll(filepath.Join(folder, "site", "wiki"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, filepath.Join(folder, "site", "index.html"), `<a href="/wiki/">the wiki</a>`)
+				value, _, cured := strings.Cut(rewrite, ",")
+				lines := map[string]string{"nginx": "types { text/html html; }\n", "apache2": "LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so\nDirectoryIndex index.html\nAddType text/html .html\n"}[program]
+				if cured {
+					lines += strings.ReplaceAll(cure, " and ", "\n")
+				}
+				addr := relyingpartytest.FreeAddress(t)
+				runServer(t, server.start(t, folder, addr, lines))
+				if response, body := fetch(t, "http://"+addr+"/"); response.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %s", response.Status, body)
+				}
+				writeFile(t, filepath.Join(folder, "persona.yaml"), fmt.Sprintf("state_dir: state\ntls: {mode: \"off\"}\ntrusted_proxies: [192.0.2.1]\ndomains:\n  - {name: example.test, upstream: \"http://%s\", rewrite_redirects: %s}\n", addr, value))
+				command := persona(t, folder, "check", "-config", "persona.yaml", "-resolve", "127.0.0.1:1")
+				var out bytes.Buffer
+				command.Stdout = &out
+				_, _ = run(t, command) // the rest of the world is not there
+				for _, line := range want {
+					if line = strings.ReplaceAll(line, "PORT", addr[strings.LastIndexByte(addr, ':')+1:]); !strings.Contains(out.String(), line) {
+						t.Errorf("%s, %s: no line says %q:\n%s", program, rewrite, line, &out)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestBehindAnotherServer has a web server keep its ports, its certificate and its
 // website, as docs/behind-another-server.md shows, and has persona check the domain
 // and the sign-in of a person through it.
