@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"persona-sidecar/cmd/internal/app"
@@ -51,6 +52,10 @@ func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *ch
 			address = p.Addr("https").String()
 		case "192.0.2.7:80":
 			address = p.Addr("http").String()
+		default:
+			if strings.HasPrefix(address, "192.0.2.7:") {
+				return nil, syscall.ECONNREFUSED
+			}
 		}
 		return dial(ctx, network, address)
 	}
@@ -81,7 +86,8 @@ listen: {https: "127.0.0.1:%d", http: "127.0.0.1:%d", admin: "127.0.0.1:0"}
 tls:
   acme: {directory: %s, ca_file: acme-ca.pem}
 domains:
-  - {name: checked.test, upstream: %s, hosts: [www.checked.test], directory: corp, authority: id.checked.test}
+  - {name: checked.test, upstream: %s, hosts: [www.checked.test], directory: corp, authority: id.checked.test, identity_headers: true,
+     access: [{path: /open, allow: public}, {path: /staff/, groups: [editors]}, {path: /git, allow: authorization_header}, {path: /a, exact: true, allow: signed_in}]}
   - {name: example.test, authority: id.checked.test}
   - {name: old.checked.test, disabled: true}
 `, httpsPort, httpPort, pebble.Directory(), website(t).URL)+directoryYAML(t, folder, slapd))
@@ -97,6 +103,9 @@ domains:
 		"✓ sample addresses        alice@example.test", "✓ published key           it is the one that signs",
 		"✓ authority               checked.test → id.checked.test", "✓ plain HTTP              308 to https://old.checked.test",
 		"✓ provisioning page       https://id.checked.test/persona/provision", "✓ state directory ", "✓ ACME directory ",
+		"✓ way to sign in          /persona/login → https://id.checked.test/persona/handover → https://id.checked.test/persona/authenticate",
+		"✓ access rules            strangers are led to sign in, or refused, at 3 closed paths", "✓ way past                none was found",
+		"✓ assertion keys          1 key at https://id.checked.test/persona/assertion/jwks.json",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line says %q:\n%s", want, text)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -156,4 +157,40 @@ func whole(client *http.Client, url string) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	return string(body), err
+}
+
+// TestRedirectsLeadToThePublicAddress: by default a website's redirect to its own port leads to where the
+// client came, over TLS and by plain HTTP before there is a certificate.
+func TestRedirectsLeadToThePublicAddress(t *testing.T) {
+	t.Parallel()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, port, _ := net.SplitHostPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+		host, _, _ := strings.Cut(r.Host, ":")
+		w.Header().Set("Location", "http://"+host+":"+port+"/dir/")
+		w.WriteHeader(http.StatusMovedPermanently)
+	}))
+	t.Cleanup(site.Close)
+	_, port, _ := strings.Cut(strings.TrimPrefix(site.URL, "http://"), ":")
+	domains := fmt.Sprintf("domains:\n  - {name: example.test, upstream: %[1]s}\n  - {name: as.test, upstream: %[1]s, rewrite_redirects: false}\n", site.URL)
+	folder := t.TempDir()
+	yaml, roots := filesYAML(t, folder, "example.test", "as.test")
+	secure := start(t, folder, strings.Replace(yaml, "listen: {", "listen: {public_https: 8443, ", 1)+domains)
+	plain := start(t, t.TempDir(), "state_dir: state\nlisten: {https: \"127.0.0.1:0\", http: \"127.0.0.1:0\", admin: \"127.0.0.1:0\"}\ntls: {acme: {directory: \"https://127.0.0.1:1/\"}}\n"+domains)
+	for _, test := range []struct {
+		p          *program
+		from, want string
+	}{
+		{secure, "https://example.test/", "https://example.test:8443/dir/"},
+		{secure, "https://as.test/", "http://as.test:" + port + "/dir/"},
+		{plain, "http://example.test/", "http://example.test/dir/"},
+		{plain, "http://as.test/", "http://as.test:" + port + "/dir/"},
+	} {
+		response, err := test.p.client(roots).Get(test.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = read(t, response); response.Header.Get("Location") != test.want {
+			t.Errorf("%s leads to %q, want %q", test.from, response.Header.Get("Location"), test.want)
+		}
+	}
 }
