@@ -62,10 +62,15 @@ domains:
 	}
 }
 
-// mirror is a website that answers with the fields and the trailers that reached it, a line for each, sorted.
+// mirror is a website that answers with the fields and the trailers that reached it, a line for each, sorted. Answers to
+// /stream have no end.
 func mirror(t testing.TB) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/stream") {
+			endless(w, r)
+			return
+		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		var lines []string
 		for name, values := range r.Header {

@@ -60,11 +60,11 @@ func TestReloadUnderLoad(t *testing.T) {
 	tls, roots := filesYAML(t, folder, "example.test", "www.example.test")
 	site := website(t)
 	yaml := func(n int) string {
-		hosts := "[]"
+		more := "hosts: []"
 		if n%2 == 1 {
-			hosts = "[www.example.test]"
+			more = "hosts: [www.example.test], identity_headers: true, access: [{path: /closed, allow: signed_in}]"
 		}
-		return tls + fmt.Sprintf("domains:\n  - {name: example.test, upstream: %s, hosts: %s, directory: corp}\n", site.URL, hosts) + deadDirectory
+		return tls + fmt.Sprintf("domains:\n  - {name: example.test, upstream: %s, directory: corp, %s}\n", site.URL, more) + deadDirectory
 	}
 	p := start(t, folder, yaml(0))
 	waitForKeys(t, p)

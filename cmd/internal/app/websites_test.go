@@ -3,6 +3,7 @@ package app_test
 import (
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/ldapauth/ldaptest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // intranet is the program in front of websites that are told who is signed in, and closed in part.
@@ -177,6 +180,17 @@ func TestWebsiteKnowsWhoIsSignedIn(t *testing.T) {
 			}
 		}
 	})
+	want := map[string]float64{
+		"gate_requests_total{host=other.test,outcome=login}": 1, "gate_requests_total{host=other.test,outcome=wrong_group}": 1,
+		"gate_requests_total{host=www.example.test,outcome=signed_in}": 2, "gate_requests_total{host=www.example.test,outcome=login}": 1, "gate_requests_total{host=www.example.test,outcome=wrong_group}": 1,
+		"gate_requests_total{host=jenkins.test,outcome=signed_in}": 3,
+		"gate_requests_total{host=shared.test,outcome=login}":      1, "gate_requests_total{host=shared.test,outcome=signed_in}": 1, "gate_requests_total{host=shared.test,outcome=anonymous}": 2,
+	}
+	got := only(n.series(t), "gate_requests_total{")
+	maps.DeleteFunc(got, func(name string, _ float64) bool { return strings.Contains(name, "{host=example.test,") })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what is counted (-want +got):\n%s", diff)
+	}
 	if log := n.log.String(); strings.Contains(log, ldaptest.Password) || strings.Contains(log, "__Host-persona") {
 		t.Error("the log holds a secret")
 	}
