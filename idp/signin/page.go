@@ -191,7 +191,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 		return h.Authenticate(ctx, form.login, form.password, gate)
 	})
 	person := result.Person
-	if err == nil && refusal == nil && len(person.Addresses) == 0 {
+	if err == nil && refusal == nil && !useful(h, t, person) {
 		refusal = refused("no_address", "no_address")
 		refusal.args = map[string]string{"host": h.Name}
 		if len(person.Contested) > 0 {
@@ -252,6 +252,12 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
+}
+
+// useful reports whether there is anything that a person can do with a session: confirm an address, or be known to a
+// website.
+func useful(h *identity.Host, t trip, person identity.Person) bool {
+	return len(person.Addresses) > 0 || len(h.Sites) > 0 || t.onward()
 }
 
 // sentence names the sentence that tells a notice; "" for nothing to tell.

@@ -116,7 +116,7 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 	}
 	about.Msg("password changed")
 	data.Changed = true
-	stays := change.Status == identity.OK && len(change.Person.Addresses) > 0
+	stays := change.Status == identity.OK && useful(h, t, change.Person)
 	if data.SignedIn, err = p.Sessions.PasswordChanged(w, r, h, change.Person, stays); err != nil {
 		// The password is changed all the same. The sessions end when the directory tells its new time.
 		data.Lingering = true

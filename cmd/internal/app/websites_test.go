@@ -153,6 +153,15 @@ func TestWebsiteKnowsWhoIsSignedIn(t *testing.T) {
 			t.Errorf("percent-encoded: %s", p.body)
 		}
 	})
+	t.Run("without an address", func(t *testing.T) {
+		s := n.surfer(t)
+		if p := s.signIn("https://example.test/intern/", "kate"); p.told("Remote-User") != "kate" || strings.Contains(p.body, "Remote-Email") {
+			t.Errorf("%s: %d %s", p.at, p.status, p.body)
+		}
+		if p := n.surfer(t).signIn("https://shared.test/intern", "leo"); p.told("Remote-User") != "leo" {
+			t.Errorf("%s: %d %s", p.at, p.status, p.body)
+		}
+	})
 	t.Run("shares its origin with sign-in", func(t *testing.T) {
 		s := n.surfer(t)
 		if p := s.signIn("https://shared.test/intern?x", "sharon"); p.at != "https://shared.test/intern?x" || p.told("Remote-User") != "sharon" {
@@ -184,7 +193,7 @@ func TestWebsiteKnowsWhoIsSignedIn(t *testing.T) {
 		"gate_requests_total{host=other.test,outcome=login}": 1, "gate_requests_total{host=other.test,outcome=wrong_group}": 1,
 		"gate_requests_total{host=www.example.test,outcome=signed_in}": 2, "gate_requests_total{host=www.example.test,outcome=login}": 1, "gate_requests_total{host=www.example.test,outcome=wrong_group}": 1,
 		"gate_requests_total{host=jenkins.test,outcome=signed_in}": 3,
-		"gate_requests_total{host=shared.test,outcome=login}":      1, "gate_requests_total{host=shared.test,outcome=signed_in}": 1, "gate_requests_total{host=shared.test,outcome=anonymous}": 2,
+		"gate_requests_total{host=shared.test,outcome=login}":      2, "gate_requests_total{host=shared.test,outcome=signed_in}": 2, "gate_requests_total{host=shared.test,outcome=anonymous}": 2,
 	}
 	got := only(n.series(t), "gate_requests_total{")
 	maps.DeleteFunc(got, func(name string, _ float64) bool { return strings.Contains(name, "{host=example.test,") })
