@@ -58,3 +58,13 @@ func (s Session) PasswordChangedSince(changed time.Time) bool {
 
 // Expires returns when a session ends if it is not used any more.
 func (m *Manager) Expires(session Session) time.Time { return m.expires(session) }
+
+// Watched returns how many sessions are watched; -1 while that goes on for none.
+func (m *Manager) Watched() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.watched) == 0 && m.watching {
+		return -1
+	}
+	return len(m.watched)
+}

@@ -16,8 +16,10 @@ const (
 	// recheckEarly is when it is asked again beside the requests to a website, which go on.
 	recheck      = 5 * time.Minute
 	recheckEarly = 4 * time.Minute
-	// recheckAgain is the time between two such questions where the first one failed.
+	// recheckAgain is the time after a question that failed in which there is no other one, and
+	// recheckWaits that in which no request waits for another one.
 	recheckAgain = 5 * time.Second
+	recheckWaits = 30 * time.Second
 
 	// maxSessions bounds each of the two maps of sessions, at about 1 KiB an entry.
 	maxSessions = 10_000
@@ -37,7 +39,7 @@ type known struct {
 	check   check
 	subject *Subject      // by check
 	flight  chan struct{} // closed when the question to the directory that is under way has its answer; nil: none
-	again   time.Time     // no question before this time, where the last one failed
+	failed  time.Time     // when the last question failed; zero: it has not
 }
 
 // check is what the directory last said about the person of a session.
@@ -85,10 +87,17 @@ func (k *known) last() check {
 	return k.check
 }
 
+// failedWithin reports whether the last question to the directory has failed that short a time ago. The
+// caller holds k.mu.
+func (k *known) failedWithin(d time.Duration, now time.Time) bool {
+	age := now.Sub(k.failed)
+	return age >= 0 && age < d
+}
+
 func (k *known) confirm(latest check) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.check, k.subject, k.again = latest, subjectOf(k.Session, latest.person), time.Time{}
+	k.check, k.subject, k.failed = latest, subjectOf(k.Session, latest.person), time.Time{}
 }
 
 // stale reports whether a check is five minutes old, or not known (the zero check).
@@ -117,7 +126,7 @@ func (m *Manager) ask(ctx context.Context, k *known) (person identity.Person, re
 
 // recent returns who a session is by an answer of the directory that is less than five minutes old,
 // and waits for one if need be; nil when there is none. From four minutes on the directory is asked
-// beside that. The error is that of ctx.
+// beside that, and while it does not answer, too. The error is that of ctx.
 func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 	k.mu.Lock()
 	fresh := !m.stale(k.check)
@@ -127,12 +136,12 @@ func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 		return subject, nil
 	}
 	m.fly(k)
-	subject, flight := k.subject, k.flight
+	subject, flight, away := k.subject, k.flight, k.failedWithin(recheckWaits, m.now())
 	k.mu.Unlock()
 	switch {
 	case fresh:
 		return subject, nil
-	case flight == nil: // it has failed a moment ago
+	case flight == nil || away:
 		return nil, nil
 	}
 	select {
@@ -152,8 +161,7 @@ func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 // moment ago. A session that it ends is ended. No request's context ends the question, only Close. The
 // caller holds k.mu.
 func (m *Manager) fly(k *known) {
-	now := m.now()
-	if k.flight != nil || now.Before(k.again) && k.again.Sub(now) <= recheckAgain { // a clock may be set back
+	if k.flight != nil || k.failedWithin(recheckAgain, m.now()) {
 		return
 	}
 	done := make(chan struct{})
@@ -167,7 +175,7 @@ func (m *Manager) fly(k *known) {
 			k.mu.Lock()
 			k.flight = nil
 			if err != nil {
-				k.again = m.now().Add(recheckAgain)
+				k.failed = m.now()
 			}
 			k.mu.Unlock()
 			close(done)

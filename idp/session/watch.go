@@ -39,7 +39,12 @@ func (m *Manager) watch(ctx context.Context, k *known) <-chan struct{} {
 	if first {
 		m.begin(m.look)
 	}
-	m.wake()
+	switch left, ended := m.lookAt(ctx, w); { // look may have gone round without it
+	case ended:
+		m.over(w)
+	case left < watchEvery:
+		m.wake()
+	}
 	context.AfterFunc(ctx, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -49,6 +54,16 @@ func (m *Manager) watch(ctx context.Context, k *known) <-chan struct{} {
 		}
 	})
 	return w.ended
+}
+
+// over tells that a session has ended, once.
+func (m *Manager) over(w *watch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.watched[w.ID] == w {
+		delete(m.watched, w.ID)
+		close(w.ended)
+	}
 }
 
 // wake makes look go round at once.
@@ -75,17 +90,18 @@ func (m *Manager) look(ctx context.Context) {
 		if len(all) == 0 {
 			return
 		}
-		next := watchEvery
+		next, over := watchEvery, 0
 		for _, w := range all {
 			left, ended := m.lookAt(ctx, w)
 			if ended {
-				m.mu.Lock()
-				delete(m.watched, w.ID)
-				m.mu.Unlock()
-				close(w.ended)
+				m.over(w)
+				over++
 				continue
 			}
 			next = min(next, left)
+		}
+		if over == len(all) {
+			continue
 		}
 		timer.Reset(next)
 		select {

@@ -178,21 +178,40 @@ func TestDirectoryAway(t *testing.T) {
 		if n := c.asked.Load(); n != 1 {
 			t.Errorf("asked %d times", n)
 		}
-		time.Sleep(5 * time.Second)
-		c.expect(t, b, wiki, "away")
-		if n := c.asked.Load(); n != 2 {
-			t.Errorf("asked %d times", n)
+		c.answers = func(context.Context) error { // a server that hangs
+			time.Sleep(10 * time.Second)
+			return nil
 		}
+		time.Sleep(5 * time.Second)
+		began := time.Now()
+		for range 10 {
+			c.expect(t, b, wiki, "away")
+		}
+		took := time.Since(began)
+		synctest.Wait()
+		if n := c.asked.Load(); n != 2 || took > 0 {
+			t.Errorf("asked %d times, and waited %v", n, took)
+		}
+		time.Sleep(10 * time.Second)
 		c.answers = func(context.Context) error { panic("an entry that no one has thought of") }
 		time.Sleep(5 * time.Second)
 		c.expect(t, b, wiki, "away")
+		synctest.Wait()
 		c.answers = nil
 		c.directory.Fail(nil)
 		c.directory.Change("a", func(a *idptest.Account) { a.Groups = nil })
 		time.Sleep(5 * time.Second)
+		c.expect(t, b, wiki, "away")
+		synctest.Wait()
 		if visit := c.expect(t, b, wiki, "anna"); len(visit.Subject.Person.Groups) != 0 {
 			t.Errorf("%+v", visit.Subject)
 		}
+		c.directory.Fail(errDown)
+		time.Sleep(5 * time.Minute)
+		c.expect(t, b, wiki, "away")
+		c.directory.Fail(nil)
+		time.Sleep(time.Minute)
+		c.expect(t, b, wiki, "anna") // after a while it is worth to wait again
 		if len(c.world.signOuts(t)) != 0 {
 			t.Error("the session was ended")
 		}
@@ -301,12 +320,17 @@ func TestEnded(t *testing.T) {
 				late := visit.Ended(t.Context()) // after the end
 				<-late
 				synctest.Wait()
+				watched := 1
 				select {
 				case <-stays:
+					watched = 0
 					if test.within < 8*time.Hour && name != "signed out everywhere" && name != "everywhere, by another process" {
 						t.Error("another session ended, too")
 					}
 				default:
+				}
+				if n := c.Watched(); n != watched {
+					t.Errorf("%d sessions are watched, want %d", n, watched)
 				}
 			})
 		})
