@@ -16,6 +16,7 @@ import (
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/idptest"
+	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/session"
 )
 
@@ -213,7 +214,7 @@ func TestSharedComputerIsRenewedByUseAtASite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCompany(t, newWorldAt(t, time.Time{}))
 		b := c.signedIn(t, "anna", session.Shared, wiki, blog)
-		for range 11 { // 110 minutes
+		for range 8 {
 			time.Sleep(10 * time.Minute)
 			visit := c.expect(t, b, wiki, "anna")
 			if !strings.HasPrefix(visit.SetCookie, session.SiteCookieName+"=") || !strings.HasSuffix(visit.SetCookie, "; Path=/; HttpOnly; Secure; SameSite=Lax") {
@@ -228,8 +229,20 @@ func TestSharedComputerIsRenewedByUseAtASite(t *testing.T) {
 		if current, err := c.Current(httptest.NewRecorder(), b.request(c.host.Name), c.host, session.Recent); current == nil || err != nil {
 			t.Errorf("at the identity host: %+v, %v", current, err)
 		}
-		time.Sleep(10 * time.Minute)
+		c.Close()
+		c.reload() // where the memory of the last use is gone, the cookie has it
+		time.Sleep(25 * time.Minute)
+		c.expect(t, b, wiki, "anna")
+		time.Sleep(15 * time.Minute) // two hours
 		c.expect(t, b, wiki, "lost")
+
+		b = c.signedIn(t, "anna", session.Shared)
+		time.Sleep(20 * time.Minute)
+		c.goTo(t, b, wiki)
+		c.Close()
+		c.reload()
+		time.Sleep(20 * time.Minute)
+		c.expect(t, b, wiki, "anna")
 
 		b = c.signedIn(t, "anna", session.Shared, wiki)
 		time.Sleep(30*time.Minute - time.Second)
@@ -291,6 +304,34 @@ func TestSiteCookieIsBound(t *testing.T) {
 		t.Errorf("the identity host accepts a site's cookie: %+v, %v", current, err)
 	}
 	c.expect(t, b, wiki, "anna")
+}
+
+// lockedSealer opens nothing while it is locked.
+type lockedSealer struct {
+	session.Sealer
+	locked bool
+}
+
+func (s *lockedSealer) Open(sealed, associated []byte) ([]byte, error) {
+	if s.locked {
+		return nil, keys.ErrForged
+	}
+	return s.Sealer.Open(sealed, associated)
+}
+
+// A key that is taken away counts although the cookie is known.
+func TestKnownCookiesAreOpenedAgain(t *testing.T) {
+	t.Parallel()
+	c := newCompany(t, newWorld(t))
+	sealer := &lockedSealer{Sealer: c.config.Sealer}
+	c.config.Sealer = sealer
+	c.reload()
+	b := c.signedIn(t, "anna", session.Private, wiki)
+	c.expect(t, b, wiki, "anna")
+	sealer.locked = true
+	c.expect(t, b, wiki, "anna")
+	c.pass(5 * time.Minute)
+	c.expect(t, b, wiki, "lost")
 }
 
 func TestSignOutAt(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,9 +64,15 @@ func TestSignOutsAreKeptInMemory(t *testing.T) {
 
 	b = c.signedIn(t, "anna", session.Private, wiki)
 	c.expect(t, b, wiki, "anna")
-	c.store.Fail = func(string, string) error { return io.ErrClosedPipe }
+	failures := 0
+	c.store.Fail = func(string, string) error { failures++; return io.ErrClosedPipe }
 	c.pass(time.Minute - time.Millisecond)
-	c.expect(t, b, wiki, "anna")
+	for range 10 {
+		c.expect(t, b, wiki, "anna")
+	}
+	if failures != 2 {
+		t.Errorf("a store that fails was asked %d times within a second", failures)
+	}
 	c.pass(time.Millisecond)
 	for range 2 {
 		if visit, err := c.Visit(b.request(wiki), c.at(wiki)); !errors.Is(err, session.ErrUnavailable) || visit.Subject != nil || visit.Lost || visit.SetCookie != "" {
@@ -174,6 +181,7 @@ func TestDirectoryAway(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		for range 10 { // without waiting
 			c.expect(t, b, wiki, "away")
+			synctest.Wait()
 		}
 		if n := c.asked.Load(); n != 1 {
 			t.Errorf("asked %d times", n)
@@ -277,6 +285,7 @@ func TestEnded(t *testing.T) {
 	}
 	reloaded := func(c *company) *session.Manager { return session.New(c.config) }
 	nothing := func(*testing.T, *company, browser) {}
+	const before = 7 * time.Second // from the sign-in to the tunnel: what comes each half minute is not at its end
 	for name, test := range map[string]struct {
 		computer session.Computer
 		end      endOf
@@ -287,7 +296,7 @@ func TestEnded(t *testing.T) {
 		"signed out everywhere":              {session.Private, signOut(reloaded, true), 0, 0},
 		"signed out by another process":      {session.Private, signOut((*company).beside, false), time.Minute, 0},
 		"everywhere, by another process":     {session.Private, signOut((*company).beside, true), time.Minute, 0},
-		"its own end":                        {session.Private, nothing, 8 * time.Hour, 8 * time.Hour},
+		"its own end":                        {session.Private, nothing, 8*time.Hour - before, 8*time.Hour - before},
 		"a shared computer that is not used": {session.Shared, nothing, 30 * time.Minute, 30 * time.Minute},
 		"a shared computer that was used": {session.Shared, func(t *testing.T, c *company, b browser) {
 			time.Sleep(20 * time.Minute)
@@ -305,11 +314,13 @@ func TestEnded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCompany(t, newWorldAt(t, time.Time{}))
 				b, other := c.signedIn(t, "anna", test.computer, wiki, blog), c.signedIn(t, "anna", session.Private, wiki)
+				time.Sleep(before)
 				visit := c.expect(t, b, wiki, "anna")
 				ctx, leave := context.WithCancel(t.Context())
 				one, two := visit.Ended(ctx), visit.Ended(t.Context())
 				leave() // the other one is still there
-				stays := c.expect(t, other, wiki, "anna").Ended(t.Context())
+				ctx, leave = context.WithCancel(t.Context())
+				stays := c.expect(t, other, wiki, "anna").Ended(ctx)
 				synctest.Wait()
 				test.end(t, c, b)
 				if took := after(two); took > test.within || took < test.not {
@@ -318,13 +329,15 @@ func TestEnded(t *testing.T) {
 				<-one
 				c.full.Store(false)
 				late := visit.Ended(t.Context()) // after the end
-				<-late
+				if took := after(late); took > 0 {
+					t.Errorf("after the end it ended after %v", took)
+				}
 				synctest.Wait()
 				watched := 1
 				select {
 				case <-stays:
 					watched = 0
-					if test.within < 8*time.Hour && name != "signed out everywhere" && name != "everywhere, by another process" {
+					if test.within < time.Hour && name != "signed out everywhere" && name != "everywhere, by another process" {
 						t.Error("another session ended, too")
 					}
 				default:
@@ -332,9 +345,60 @@ func TestEnded(t *testing.T) {
 				if n := c.Watched(); n != watched {
 					t.Errorf("%d sessions are watched, want %d", n, watched)
 				}
+				leave()
+				synctest.Wait()
+				if n := c.Watched(); n != 0 {
+					t.Errorf("%d sessions are watched after the last has left", n)
+				}
 			})
 		})
 	}
+}
+
+// A tunnel that is opened shortly before the end, while others are watched.
+func TestEndedShortlyBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCompany(t, newWorldAt(t, time.Time{}))
+		b := c.signedIn(t, "anna", session.Private, wiki)
+		time.Sleep(time.Hour + 7*time.Second)
+		c.expect(t, c.signedIn(t, "anna", session.Private, wiki), wiki, "anna").Ended(t.Context())
+		time.Sleep(7*time.Hour - 17*time.Second)
+		if took := after(c.expect(t, b, wiki, "anna").Ended(t.Context())); took != 10*time.Second {
+			t.Errorf("it ended after %v", took)
+		}
+	})
+}
+
+// The directory is not asked about all tunnels at once, and about each in time.
+func TestManyTunnels(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCompany(t, newWorldAt(t, time.Time{}))
+		var now, most atomic.Int32
+		c.answers = func(context.Context) error {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			time.Sleep(time.Second)
+			return nil
+		}
+		var all []<-chan struct{}
+		for range 40 {
+			all = append(all, c.expect(t, c.signedIn(t, "anna", session.Private, wiki), wiki, "anna").Ended(t.Context()))
+		}
+		time.Sleep(12 * time.Minute)
+		if got := c.asked.Load(); got != 80 || most.Load() > 16 {
+			t.Errorf("asked %d times, %d at once", got, most.Load())
+		}
+		c.directory.Change("a", func(a *idptest.Account) { a.Status = identity.Deactivated })
+		began := time.Now()
+		for _, ended := range all {
+			<-ended
+		}
+		if took := time.Since(began); took > 5*time.Minute {
+			t.Errorf("the last ended after %v", took)
+		}
+	})
 }
 
 // Close ends what goes on beside requests; the bubble finds what it leaves behind.
