@@ -17,9 +17,10 @@ const (
 	recheck      = 5 * time.Minute
 	recheckEarly = 4 * time.Minute
 	// recheckAgain is the time after a question that failed in which there is no other one, and
-	// recheckWaits that in which no request waits for another one.
+	// recheckDoubt that in which requests wait for the next one no longer than recheckShort.
 	recheckAgain = 5 * time.Second
-	recheckWaits = 30 * time.Second
+	recheckDoubt = 30 * time.Second
+	recheckShort = time.Second
 
 	// maxSessions bounds each of the two maps of sessions, at about 1 KiB an entry.
 	maxSessions = 10_000
@@ -39,6 +40,7 @@ type known struct {
 	check   check
 	subject *Subject      // by check
 	flight  chan struct{} // closed when the question to the directory that is under way has its answer; nil: none
+	began   time.Time     // when the flight began
 	failed  time.Time     // when the last question failed; zero: it has not
 }
 
@@ -126,7 +128,7 @@ func (m *Manager) ask(ctx context.Context, k *known) (person identity.Person, re
 
 // recent returns who a session is by an answer of the directory that is less than five minutes old,
 // and waits for one if need be; nil when there is none. From four minutes on the directory is asked
-// beside that, and while it does not answer, too. The error is that of ctx.
+// beside that. The error is that of ctx.
 func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 	k.mu.Lock()
 	fresh := !m.stale(k.check)
@@ -136,16 +138,22 @@ func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 		return subject, nil
 	}
 	m.fly(k)
-	subject, flight, away := k.subject, k.flight, k.failedWithin(recheckWaits, m.now())
+	subject, flight := k.subject, k.flight
+	var enough <-chan time.Time // never, unless the directory may be away
+	if now := m.now(); k.failedWithin(recheckDoubt, now) {
+		enough = time.After(recheckShort - now.Sub(k.began))
+	}
 	k.mu.Unlock()
 	switch {
 	case fresh:
 		return subject, nil
-	case flight == nil || away:
+	case flight == nil: // it has failed a moment ago
 		return nil, nil
 	}
 	select {
 	case <-flight:
+	case <-enough:
+		return nil, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -193,7 +201,7 @@ func (m *Manager) fly(k *known) {
 		}
 	})
 	if began { // it waits for k.mu
-		k.flight = done
+		k.flight, k.began = done, m.now()
 		m.flights.Add(1)
 	}
 }
