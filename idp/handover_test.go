@@ -2,6 +2,7 @@ package idp_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -563,6 +564,33 @@ func TestSignOutAtASite(t *testing.T) {
 	w.clock.Advance(5 * time.Minute)
 	wantPage(t, s.get("https://"+wiki+"/persona/logout"), http.StatusOK, "Sign out of "+wiki)
 	wantPage(t, logout(s, nil), http.StatusOK, "You are signed out<")
+}
+
+// The way in and out is where a browser may come first with a cookie of a session that has ended elsewhere: the
+// application's own cookies end there, too.
+func TestLostAtACrossing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	for _, site := range []string{wiki, host} {
+		for _, path := range []string{"/persona/login", "/persona/logout", "/persona/handover?code=x&challenge=x"} {
+			if site == host && path != "/persona/login" {
+				continue
+			}
+			s := w.surfer()
+			s.signInAt(site, "alice", password)
+			s.at = nil
+			kept := maps.Clone(s.jar[site])
+			s.send(http.MethodPost, "https://"+host+"/persona/logout", nil)
+			s.jar = map[string]map[string]string{site: kept}
+			response := s.get("https://" + site + path)
+			if got := strings.Join(response.Header["Set-Cookie"], "\n"); !strings.Contains(got, "app=; Path=/app/; Max-Age=0") {
+				t.Errorf("%s%s sets %s", site, path, got)
+			}
+			if got := strings.Join(w.surfer().get("https://"+site+path).Header["Set-Cookie"], "\n"); strings.Contains(got, "app=") {
+				t.Errorf("%s%s ends a stranger's session: %s", site, path, got)
+			}
+		}
+	}
 }
 
 // A website on the identity host itself: nothing is handed over.

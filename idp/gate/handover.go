@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -21,17 +22,17 @@ func (g *Gate) Routes(h *identity.Host) ([]route.Route, error) {
 		return route.Route{Path: path, Class: route.Crossing, Methods: route.Get(handle)}
 	}
 	site := g.sites[h.Name]
+	if site != nil {
+		routes = append(routes, crossing(route.PathLogin, func(w http.ResponseWriter, r *http.Request) error { return g.login(w, r, site) }))
+	}
 	switch {
-	case site != nil && site.Authority.Name == h.Name:
-		routes = append(routes, crossing(route.PathLogin, func(w http.ResponseWriter, r *http.Request) error { return g.loginHere(w, r, h) }))
-	case site != nil && h.Role == identity.Provider:
+	case site == nil || site.Authority.Name == h.Name:
+	case h.Role == identity.Provider:
 		return nil, fmt.Errorf("the website of the identity host %s goes by the sign-ins of %s", h.Name, site.Authority.Name)
-	case site != nil:
+	default:
 		out := crossing(route.PathLogout, func(w http.ResponseWriter, r *http.Request) error { return g.askLogout(w, r, h, site) })
 		out.Methods[http.MethodPost] = func(w http.ResponseWriter, r *http.Request) error { return g.logout(w, r, h, site) }
-		routes = append(routes, out,
-			crossing(route.PathLogin, func(w http.ResponseWriter, r *http.Request) error { return g.login(w, r, site) }),
-			crossing(route.PathHandover, func(w http.ResponseWriter, r *http.Request) error { return g.takeOver(w, r, site) }))
+		routes = append(routes, out, crossing(route.PathHandover, func(w http.ResponseWriter, r *http.Request) error { return g.takeOver(w, r, site) }))
 	}
 	if h.Role == identity.Provider && len(h.Sites) > 0 {
 		routes = append(routes, crossing(route.PathHandover, func(w http.ResponseWriter, r *http.Request) error { return g.handOver(w, r, h) }))
@@ -94,30 +95,9 @@ func see(w http.ResponseWriter, address string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// loginHere leads to the sign-in page on the same host, and back.
-func (g *Gate) loginHere(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	query, err := begin(w, r, "return")
-	if err != nil {
-		return err
-	}
-	back, err := returnTo(query)
-	if err != nil {
-		return err
-	}
-	subject, err := g.Sessions.Current(w, r, h, session.Recent)
-	switch {
-	case subject != nil: // although the directory may be away
-		see(w, back)
-		return nil
-	case err != nil:
-		return err
-	}
-	see(w, signin.ForReturn(back))
-	return nil
-}
-
-// login begins a sign-in at a website's host: what is to be remembered goes into a cookie, and the browser to the
-// identity host. A person who is signed in is sent straight on.
+// login sends a person who is signed in straight to the page that is asked for. Else it begins a sign-in: at the identity
+// host itself by its sign-in page; at a website's host what is to be remembered goes into a cookie, and the browser to the
+// identity host.
 func (g *Gate) login(w http.ResponseWriter, r *http.Request, site *Site) error {
 	query, err := begin(w, r, "return")
 	if err != nil {
@@ -127,12 +107,16 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request, site *Site) error {
 	if err != nil {
 		return err
 	}
-	signedIn, err := g.signedIn(w, r, site)
+	visit, err := g.visit(w, r, site)
 	if err != nil {
 		return err
 	}
-	if signedIn {
+	switch {
+	case visit.Subject != nil:
 		see(w, back)
+		return nil
+	case site.Host == site.Authority.Name:
+		see(w, signin.ForReturn(back))
 		return nil
 	}
 	logins, err := g.openLogins(r, site)
@@ -147,13 +131,16 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request, site *Site) error {
 	return nil
 }
 
-// signedIn reports whether a request to a site is signed in, and hands on what becomes of its cookie.
-func (g *Gate) signedIn(w http.ResponseWriter, r *http.Request, site *Site) (bool, error) {
+// visit returns what a request to a path of ours at a site says of the person, with the cookies that this means.
+func (g *Gate) visit(w http.ResponseWriter, r *http.Request, site *Site) (session.Visit, error) {
 	visit, err := g.Sessions.Visit(r, site.place())
 	if visit.SetCookie != "" {
 		w.Header().Add("Set-Cookie", visit.SetCookie)
 	}
-	return visit.Subject != nil, err
+	if visit.Lost { // which is not known any more at the next request
+		site.expireCookies(w)
+	}
+	return visit, err
 }
 
 // handOver is at the identity host: it gives the website of a site a code for the session, or leads to the sign-in page.
@@ -167,6 +154,9 @@ func (g *Gate) handOver(w http.ResponseWriter, r *http.Request, h *identity.Host
 		return err
 	}
 	code, err := g.Sessions.HandOver(w, r, h, site, challenge)
+	if errors.Is(err, identity.ErrUnavailable) {
+		return &route.Error{Cause: err, Link: signin.ForSite(site, challenge)}
+	}
 	if err != nil {
 		return err
 	}
@@ -185,12 +175,18 @@ func (g *Gate) takeOver(w http.ResponseWriter, r *http.Request, site *Site) erro
 	if err != nil {
 		return err
 	}
+	visit, err := g.visit(w, r, site)
+	if err != nil {
+		return err
+	}
 	logins, err := g.openLogins(r, site)
 	if err != nil {
 		return err
 	}
+	back := "/"
 	begun, rest := logins.take(query["challenge"])
 	if begun != nil { // without it the code is not touched
+		back = begun.back
 		ok, err := g.Sessions.TakeOver(w, r, site.place(), query["code"], query["challenge"])
 		if err != nil {
 			return err
@@ -199,22 +195,13 @@ func (g *Gate) takeOver(w http.ResponseWriter, r *http.Request, site *Site) erro
 			return err
 		}
 		if ok {
-			see(w, begun.back)
+			see(w, back)
 			return nil
 		}
 	}
-	// Another tab was first, or the page was loaded again.
-	signedIn, err := g.signedIn(w, r, site)
-	if err != nil {
-		return err
-	}
-	back := "/"
-	if begun != nil {
-		back = begun.back
-	}
-	if signedIn {
+	if visit.Subject != nil { // another tab was first, or the page was loaded again
 		see(w, back)
 		return nil
 	}
-	return &route.Error{Status: http.StatusBadRequest, Code: "not_completed", Link: route.PathLogin + "?" + url.Values{"return": {back}}.Encode()}
+	return &route.Error{Status: http.StatusBadRequest, Code: "not_completed", Link: withReturn(route.PathLogin, back)}
 }

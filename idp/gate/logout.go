@@ -2,11 +2,9 @@ package gate
 
 import (
 	"net/http"
-	"net/url"
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/route"
-	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/signin"
 )
 
@@ -20,15 +18,11 @@ func (g *Gate) askLogout(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	if err != nil {
 		return err
 	}
-	visit, err := g.Sessions.Visit(r, site.place())
+	visit, err := g.visit(w, r, site)
 	if err != nil {
 		return err
 	}
-	if visit.SetCookie != "" {
-		w.Header().Add("Set-Cookie", visit.SetCookie)
-	}
-	// While the directory is away a request is not signed in, although there is a session that can be ended.
-	if _, sent := session.Cookie(r, session.SiteCookieName); !sent || visit.Lost {
+	if visit.Subject == nil && !visit.Away { // while the directory is away a session can be ended, too
 		return g.Respond.Render(w, r, http.StatusOK, "signed_out", data)
 	}
 	return g.Respond.Render(w, r, http.StatusOK, "logout", data)
@@ -55,20 +49,24 @@ func (g *Gate) logout(w http.ResponseWriter, r *http.Request, h *identity.Host, 
 	if err := g.writeLogins(w, site, nil); err != nil {
 		return err
 	}
-	g.ExpireCookies(w, h)
+	site.expireCookies(w)
 	if ended || everywhere {
 		data.Done = signin.Outcome(everywhere, ended)
 	}
 	return g.Respond.Render(w, r, http.StatusOK, "signed_out", data)
 }
 
-// ExpireCookies ends the sessions that the website on a host has made of ours, as far as the configuration names their
-// cookies.
+// ExpireCookies ends the sessions that the website on an identity host has made of ours, as far as the configuration names
+// their cookies.
 func (g *Gate) ExpireCookies(w http.ResponseWriter, h *identity.Host) {
 	if site := g.sites[h.Name]; site != nil {
-		for _, cookie := range site.SignOutCookies {
-			w.Header().Add("Set-Cookie", cookie.expired())
-		}
+		site.expireCookies(w)
+	}
+}
+
+func (s *Site) expireCookies(w http.ResponseWriter) {
+	for _, cookie := range s.SignOutCookies {
+		w.Header().Add("Set-Cookie", cookie.expired())
 	}
 }
 
@@ -85,7 +83,7 @@ func signOutPage(h *identity.Host, site *Site, fields map[string]string) (data s
 		if data.Return, err = route.ReturnPath(text); err != nil {
 			return data, err
 		}
-		data.Stay, data.SignIn = data.Return, route.PathLogin+"?"+url.Values{"return": {data.Return}}.Encode()
+		data.Stay, data.SignIn = data.Return, withReturn(route.PathLogin, data.Return)
 	}
 	return data, nil
 }
