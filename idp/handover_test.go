@@ -586,7 +586,7 @@ func TestLostAtACrossing(t *testing.T) {
 			if got := strings.Join(response.Header["Set-Cookie"], "\n"); !strings.Contains(got, "app=; Path=/app/; Max-Age=0") {
 				t.Errorf("%s%s sets %s", site, path, got)
 			}
-			if got := strings.Join(w.surfer().get("https://"+site+path).Header["Set-Cookie"], "\n"); strings.Contains(got, "app=") {
+			if got := strings.Join(w.surfer().get("https://" + site + path).Header["Set-Cookie"], "\n"); strings.Contains(got, "app=") {
 				t.Errorf("%s%s ends a stranger's session: %s", site, path, got)
 			}
 		}

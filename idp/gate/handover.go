@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -80,15 +81,6 @@ func navigation(r *http.Request) error {
 	return nil
 }
 
-// returnTo reads the path that a person is sent back to; without one it is the front page.
-func returnTo(query map[string]string) (string, error) {
-	text, ok := query["return"]
-	if !ok {
-		return "/", nil
-	}
-	return route.ReturnPath(text)
-}
-
 // see sends the browser on. The address is taken as it is: http.Redirect would clean a path.
 func see(w http.ResponseWriter, address string) {
 	w.Header().Set("Location", address)
@@ -103,9 +95,11 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request, site *Site) error {
 	if err != nil {
 		return err
 	}
-	back, err := returnTo(query)
-	if err != nil {
-		return err
+	back := "/"
+	if text, ok := query["return"]; ok {
+		if back, err = route.ReturnPath(text); err != nil {
+			return err
+		}
 	}
 	visit, err := g.visit(w, r, site)
 	if err != nil {
@@ -123,11 +117,14 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request, site *Site) error {
 	if err != nil {
 		return err
 	}
-	challenge, err := g.addLogin(w, site, logins, back)
-	if err != nil {
+	begun := login{until: g.Now().Add(loginLifetime), back: back}
+	if _, err := io.ReadFull(g.Rand, begun.secret[:]); err != nil {
+		return fmt.Errorf("beginning a sign-in: %w", err)
+	}
+	if err := g.writeLogins(w, site, append(logins, begun)); err != nil {
 		return err
 	}
-	see(w, site.Authority.Origin+route.PathHandover+"?"+url.Values{"host": {site.Host}, "challenge": {challenge}}.Encode())
+	see(w, site.Authority.Origin+route.PathHandover+"?"+url.Values{"host": {site.Host}, "challenge": {begun.challenge()}}.Encode())
 	return nil
 }
 
@@ -184,14 +181,14 @@ func (g *Gate) takeOver(w http.ResponseWriter, r *http.Request, site *Site) erro
 		return err
 	}
 	back := "/"
-	begun, rest := logins.take(query["challenge"])
-	if begun != nil { // without it the code is not touched
-		back = begun.back
+	at := slices.IndexFunc(logins, func(l login) bool { return l.challenge() == query["challenge"] })
+	if at >= 0 { // without it the code is not touched
+		back = logins[at].back
 		ok, err := g.Sessions.TakeOver(w, r, site.place(), query["code"], query["challenge"])
 		if err != nil {
 			return err
 		}
-		if err := g.writeLogins(w, site, rest); err != nil {
+		if err := g.writeLogins(w, site, slices.Delete(logins, at, at+1)); err != nil {
 			return err
 		}
 		if ok {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -39,29 +38,14 @@ func (l *login) challenge() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// logins are the sign-ins under way in one browser, the latest last.
-type logins []login
-
-// take returns the sign-in with a challenge, nil where there is none, and the others.
-func (all logins) take(challenge string) (found *login, others logins) {
-	for i := range all {
-		if found == nil && all[i].challenge() == challenge {
-			found = &all[i]
-		} else {
-			others = append(others, all[i])
-		}
-	}
-	return found, others
-}
-
 // loginBinding is what the seal binds the cookie to. No host name has a zero byte.
 func loginBinding(site *Site) []byte {
 	return []byte(loginPurpose + "\x00" + site.Host + "\x00" + site.Authority.Name)
 }
 
-// openLogins reads the sign-ins under way from the cookie of a request. A cookie that is not one of ours, for this site,
+// openLogins reads the sign-ins under way, the latest last, from the cookie of a request. A cookie that is not one of ours, for this site,
 // holds none. An error wraps session.ErrUnavailable.
-func (g *Gate) openLogins(r *http.Request, site *Site) (logins, error) {
+func (g *Gate) openLogins(r *http.Request, site *Site) ([]login, error) {
 	value, ok := session.Cookie(r, session.LoginCookieName)
 	if !ok || len(value) > mostLoginBytes || strings.ContainsAny(value, "\r\n") {
 		return nil, nil
@@ -78,7 +62,7 @@ func (g *Gate) openLogins(r *http.Request, site *Site) (logins, error) {
 		return nil, nil
 	}
 	const head = 8 + secretLen + 2
-	var all logins
+	var all []login
 	for rest := plain[1:]; len(rest) > 0; {
 		if len(rest) < head || len(rest) < head+int(binary.BigEndian.Uint16(rest[head-2:])) {
 			return nil, nil
@@ -94,18 +78,9 @@ func (g *Gate) openLogins(r *http.Request, site *Site) (logins, error) {
 	return all, nil
 }
 
-// addLogin begins one more sign-in, and returns its challenge. The oldest give way to it.
-func (g *Gate) addLogin(w http.ResponseWriter, site *Site, all logins, back string) (challenge string, err error) {
-	l := login{until: g.Now().Add(loginLifetime), back: back}
-	if _, err := io.ReadFull(g.Rand, l.secret[:]); err != nil {
-		return "", fmt.Errorf("beginning a sign-in: %w", err)
-	}
-	return l.challenge(), g.writeLogins(w, site, append(all, l))
-}
-
 // writeLogins sets the cookie to the latest of the sign-ins, as many as it may hold, or clears it. An error wraps
 // session.ErrUnavailable.
-func (g *Gate) writeLogins(w http.ResponseWriter, site *Site, all logins) error {
+func (g *Gate) writeLogins(w http.ResponseWriter, site *Site, all []login) error {
 	for all = all[max(0, len(all)-mostLogins):]; len(all) > 0; all = all[1:] {
 		plain := []byte{loginLayout}
 		for i := range all {
