@@ -10,10 +10,12 @@ import (
 	"persona-sidecar/cmd/internal/config/strict"
 )
 
-// What [Load] reports, and what it reads secrets into.
 type (
-	Fault  = strict.Fault
+	// Fault is one thing that is wrong with a configuration.
+	Fault = strict.Fault
+	// Faults are what [Load] reports.
 	Faults = strict.Faults
+	// Secret is a text of the configuration that is never shown.
 	Secret = strict.Secret
 )
 

@@ -8,6 +8,29 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
+// ofWebsite is Read for what a website is told and who may see it.
+func ofWebsite(kind, text string) (any, Problem) {
+	switch kind {
+	case "fieldName":
+		return fieldName(text)
+	case "separator":
+		return separator(text)
+	case "groupName":
+		return groupCN(text)
+	case "groupPattern":
+		return groupPattern(text)
+	case "rulePath":
+		return rulePath(text)
+	case "origin":
+		return origin(text)
+	case "cookieName":
+		return cookieName(text)
+	case "cookiePath":
+		return cookiePath(text)
+	}
+	panic("config: no kind of text is called " + kind) // a wrong tag, which every test of Load meets
+}
+
 // fieldName returns the name of a field of requests that has no other meaning.
 func fieldName(text string) (string, Problem) {
 	const example = "write it as in Remote-User"
