@@ -176,6 +176,7 @@ func TestWayPast(t *testing.T) {
 		"open":            {"identity_headers: true", "", hello, want{"way past", report.Warning, "the website answers at 198.51.100.1:", "or verify X-Persona-Assertion there, or close the port"}},
 		"open, no fields": {"access: [{path: /, allow: signed_in}]", "", hello, want{"way past", report.Warning, "past this program", "listen at 127.0.0.1"}},
 		"another service": {"identity_headers: true", "", other, want{"way past", report.OK, "none was found", ""}},
+		"on this machine": {"identity_headers: true", "", nil, want{"way past", report.OK, "none was found", ""}}, // as -resolve 127.0.0.1 asks
 		"public address":  {"identity_headers: true", "http://8.8.4.4:8080", nil, want{"way past", report.Warning, "listens at the public address 8.8.4.4", "network of its own"}},
 		"public name":     {"identity_headers: true", "http://cms.example.test", nil, want{"way past", report.Warning, "listens at the public address 8.8.8.8", "network of its own"}},
 		"socket":          {"identity_headers: true", "unix:/run/cms.sock", nil, want{"way past", report.OK, "a Unix socket", ""}},
@@ -185,6 +186,9 @@ func TestWayPast(t *testing.T) {
 			t.Parallel()
 			world := newInternet(t)
 			g := newGated()
+			if name == "on this machine" {
+				world.names["example.test"] = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+			}
 			world.serve("example.test", &provider{answers: g.site})
 			world.serve("id.example.test", &provider{answers: g.identity})
 			world.names["cms.example.test"] = []netip.Addr{netip.MustParseAddr("8.8.8.8")}

@@ -64,7 +64,7 @@ func TestRedirectsOfAWebsite(t *testing.T) {
 			want{"redirects", report.Failed, "/img: it redirects to http://example.test:", "absolute_redirect off;"},
 		},
 		"relative directory": {answers{"/": home(`<link rel=stylesheet href="css/a.css">`), "/css": redirect("/css/")}, true, "", want{"redirects", report.OK, "/css → /css/", ""}},
-		"no directory":       {answers{"/": home(`<a href="/persona/">sign in</a><a href="https://elsewhere.test/x/">x</a><form action="/delete/x/"></form>`)}, false, "", want{"redirects", report.Skipped, "names no directory", ""}},
+		"no directory":       {answers{"/": home(`<a href="/persona/">sign in</a><a href="https://elsewhere.test/x/">x</a><form action="/delete/x/"></form><a href="/log/out/?all">x</a>`)}, false, "", want{"redirects", report.Skipped, "names no directory", ""}},
 		"no redirect":        {answers{"/": home(`<a href="/wiki/">wiki</a>`)}, false, "", want{"redirects", report.OK, "none at /wiki", ""}},
 		"no page":            {answers{"/": text(500, "text/plain", "x")}, false, "", want{"redirects", report.Skipped, "shows no page", ""}},
 	} {
@@ -121,7 +121,7 @@ func TestAddressesInPages(t *testing.T) {
 		"escaped":                    {`<script src="http&#58;//example.test/a.js?b&amp;c"></script>`, report.Failed, "script http://example.test/a.js?b&c", ""},
 		"images":                     {`<img src="http://example.test/a.png"><video src="http://example.test/b.mp4">`, report.Warning, "image or media http://example.test/a.png, image or media http://example.test/b.mp4): browsers try https", "X-Forwarded-Proto"},
 		"upgraded":                   {`<meta http-equiv="Content-Security-Policy" content="default-src *; Upgrade-Insecure-Requests">` + wordPress, report.OK, "upgrade-insecure-requests", ""},
-		"fine":                       {`<script src="/a.js"></script><link rel=stylesheet href="https://example.test/a.css"><script src="//example.test/b.js"></script><form action=""><form>`, report.OK, "nothing from http://", ""},
+		"fine":                       {`<script src="/a.js"></script><link rel=stylesheet href="https://example.test/a.css"><script src="//example.test/b.js"></script><base href="http://example.test/"><form action=""><form>`, report.OK, "nothing from http://", ""},
 		"elsewhere":                  {`<script src="http://cdn.test/a.js"></script><a href="http://example.test/">home</a><a href="http://%zz/">x</a>`, report.OK, "nothing", ""},
 		"in a comment":               {`<!-- <script src="http://example.test/a.js"></script> --><textarea><script src="http://example.test/a.js"></textarea><script>"<form action='http://example.test/'>"</script>`, report.OK, "nothing", ""},
 		"long":                       {strings.Repeat("<p>x", 400000) + `<script src="http://example.test/a.js"></script>`, report.OK, "nothing", ""}, // read to 1 MiB

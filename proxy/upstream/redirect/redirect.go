@@ -17,18 +17,14 @@ import (
 // and those write the same address into their pages. Content-Location only says what an answer
 // is about.
 type Rule struct {
-	inner       int // port at which the website listens; 0: at none
+	inner       int // port at which the website listens; at a Unix socket 80, which counts anyway
 	publicHTTPS int // port at which clients reach us by HTTPS
 }
 
 // New returns the rule for the website at a URL, as package upstream takes it. publicHTTPS is
 // the port at which clients reach us by HTTPS; 0: 443.
 func New(website *url.URL, publicHTTPS int) *Rule {
-	own := &Rule{publicHTTPS: portOf("https", publicHTTPS)}
-	if website.Scheme != "unix" {
-		own.inner = portOf(website.Scheme, middleware.HostPort(website.Host))
-	}
-	return own
+	return &Rule{inner: portOf(website.Scheme, middleware.HostPort(website.Host)), publicHTTPS: portOf("https", publicHTTPS)}
 }
 
 // Counts reports whether the Location of an answer with this status leads anywhere (RFC 9110,
