@@ -15,7 +15,7 @@ import (
 
 // filesYAML writes a certificate for the names into the folder and returns the part of a
 // configuration that serves it on free ports.
-func filesYAML(t *testing.T, folder string, names ...string) (yaml string, roots *x509.CertPool) {
+func filesYAML(t testing.TB, folder string, names ...string) (yaml string, roots *x509.CertPool) {
 	t.Helper()
 	authority := idptest.NewAuthority(t)
 	pair := authority.TLS(t, names...).Certificates[0]
