@@ -4,6 +4,7 @@ package applications_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -31,12 +32,16 @@ $conf['useacl'] = 1; $conf['authtype'] = 'authpersona'; $conf['superuser'] = '@s
 	m.write("conf/acl.auth.php", "# <?php exit()?>\n*\t@ALL\t1\n*\t@user\t8\nsecret:*\t@ALL\t0\nsecret:*\t@user\t1\n")
 	m.write("conf/users.auth.php", "# <?php exit()?>\n")
 	address := m.servePHP(php{
-		root: "/usr/share/dokuwiki", index: "doku.php",
+		workers: 4,
+		root:    "/usr/share/dokuwiki", index: "doku.php",
 		define: map[string]string{"DOKU_CONF": m.path("conf") + "/", "DOKU_PLUGIN": m.path("plugins") + "/"},
 	})
 	return &application{
 		machine: m, address: address, page: "/doku.php?id=start",
-		login: "#dokuwiki__usertools li.login a", logout: "#dokuwiki__usertools li.logout a",
+		access:    "[{path: /lib/exe/detail.php, groups: [staff]}]",
+		protected: "/lib/exe/detail.php?id=start&media=x.png",
+		public:    []string{"/", "/doku.php?id=start", "/doku.php?id=start&do=index", "/lib/exe/css.php?t=dokuwiki", "/lib/exe/js.php?t=dokuwiki", "/feed.php"},
+		login:     "#dokuwiki__usertools li.login a", logout: "#dokuwiki__usertools li.logout a",
 		person:    "document.querySelector('#dokuwiki__usertools li.user bdi')?.textContent ?? ''",
 		adminLink: "#dokuwiki__usertools li.admin a", adminPage: "/doku.php?id=start&do=admin&page=config", adminSign: "#config__manager",
 		edit: func(p *person, text string) string {
@@ -51,7 +56,10 @@ $conf['useacl'] = 1; $conf['authtype'] = 'authpersona'; $conf['superuser'] = '@s
 			p.do(chromedp.Navigate(origin + "/lib/exe/mediamanager.php?ns="))
 			p.do(chromedp.SetUploadFiles(chromedp.CSS(".qq-upload-button input"), []string{file}), idptest.Click("#mediamanager__upload_button"))
 			p.until(`document.querySelector('.qq-upload-success')`)
-			return "/lib/exe/fetch.php?media=big.zip"
+			return "/lib/exe/fetch.php?media=" + filepath.Base(file)
+		},
+		forged: func(text string) (string, map[string]string) {
+			return "/doku.php?id=trip", map[string]string{"do[save]": "1", "wikitext": text, "summary": "", "prefix": "", "suffix": "", "date": "", "sectok": ""}
 		},
 	}
 }
@@ -93,7 +101,7 @@ func TestDokuWikiFields(t *testing.T) {
 		{login: "../alice", groups: "staff"},
 	} {
 		fields := map[string]string{"Remote-User": row.login, "Remote-Name": row.name, "Remote-Email": row.email, "Remote-Groups": row.groups}
-		page := app.ask(t, app.page, fields)
+		page := app.ask(t, app.page, fields, "")
 		got := ""
 		if match := greeted.FindStringSubmatch(page); match != nil {
 			got = match[1] + " " + match[2]
@@ -105,7 +113,7 @@ func TestDokuWikiFields(t *testing.T) {
 			t.Errorf("%q of %q: administrator is %t", row.login, row.groups, admin)
 		}
 		kept := users()
-		if app.ask(t, app.page, fields); users() != kept {
+		if app.ask(t, app.page, fields, ""); users() != kept {
 			t.Errorf("%q is written at each request:\n%s\n%s", row.login, kept, users())
 		}
 	}
@@ -117,10 +125,22 @@ func TestDokuWikiFields(t *testing.T) {
 	if lines := strings.Count(users(), "\n"); lines != 6 {
 		t.Errorf("there are %d lines:\n%s", lines, users())
 	}
-	if page := app.ask(t, "/doku.php?id=secret:plan", map[string]string{"Remote-User": "alice"}); strings.Contains(page, "Permission Denied") {
+	if page := app.ask(t, "/doku.php?id=secret:plan", map[string]string{"Remote-User": "alice"}, ""); strings.Contains(page, "Permission Denied") {
 		t.Error("alice may not read what @user may read")
 	}
-	if page := app.ask(t, "/doku.php?do=login&u=alice&p=x&id=start", nil); strings.Contains(page, `class="user"`) {
-		t.Error("a password signs in")
+	for path, want := range map[string]string{
+		"/doku.php?id=start&do=login&u=alice&p=x":        "/persona/login?return=%2Fdoku.php%3Fid%3Dstart",
+		"/doku.php?id=secret:plan":                       "/persona/login?return=%2Fdoku.php%3Fid%3Dsecret%253Aplan",
+		"/doku.php?id=secret:plan&rev=1&do=diff":         "/persona/login?return=%2Fdoku.php%3Fid%3Dsecret%253Aplan",
+		"/doku.php?id=//evil.example/%0d%0a:x&do=login":  "/persona/login?return=%2Fdoku.php%3Fid%3Devil.example%253Ax",
+		"/doku.php?id=start&do=login&return=//evil.test": "/persona/login?return=%2Fdoku.php%3Fid%3Dstart",
+	} {
+		if got := app.ask(t, path, nil, ""); got != want {
+			t.Errorf("%s leads to %s, want %s", path, got, want)
+		}
+	}
+	// What was written is not lost by a redirect.
+	if page := app.ask(t, "/doku.php?id=secret:plan", nil, "do[save]=1&wikitext=x"); !strings.Contains(page, "Permission Denied") {
+		t.Errorf("a stranger who saves gets %s", page)
 	}
 }

@@ -123,9 +123,18 @@ func (m *machine) link(folder, pattern string) {
 	m.mkdir(folder)
 	found, _ := filepath.Glob(pattern)
 	for _, target := range found {
-		if err := os.Symlink(target, m.path(filepath.Join(folder, filepath.Base(target)))); err != nil {
+		if err := os.Symlink(target, m.path(filepath.Join(folder, filepath.Base(target)))); err != nil && !os.IsExist(err) {
 			m.t.Fatal(err)
 		}
+	}
+}
+
+// replace makes a file, which may be a link, a link to another.
+func (m *machine) replace(name, target string) {
+	m.t.Helper()
+	_ = os.Remove(m.path(name))
+	if err := os.Symlink(m.path(target), m.path(name)); err != nil {
+		m.t.Fatal(err)
 	}
 }
 
@@ -145,16 +154,13 @@ func (m *machine) copyFiles(from, to string) {
 func (m *machine) command(program string, arguments ...string) *exec.Cmd {
 	command := exec.Command(program, arguments...)
 	command.Dir = m.folder
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: m.credential, Pdeathsig: syscall.SIGTERM}
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: m.credential}
 	return command
 }
 
-// run runs a program that must succeed.
-func (m *machine) run(program string, arguments ...string) {
+// do runs a program that must succeed.
+func (m *machine) do(program string, arguments ...string) {
 	m.t.Helper()
-	// The kernel ends the child with the thread that made it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	if out, err := m.command(program, arguments...).CombinedOutput(); err != nil {
 		m.t.Fatalf("%s %s: %v\n%s", program, strings.Join(arguments, " "), err, out)
 	}
@@ -177,32 +183,7 @@ func (m *machine) serve(network, address, program string, arguments ...string) {
 		text, _ := os.ReadFile(m.path(logged))
 		return string(text)
 	}
-	started, ended := make(chan error, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		runtime.LockOSThread() // until the child has ended, see run
-		defer runtime.UnlockOSThread()
-		err := command.Start()
-		started <- err
-		if err == nil {
-			_ = command.Wait() // ended by a signal
-		}
-	}()
-	if err := <-started; err != nil {
-		m.t.Fatalf("starting %s: %v", program, err)
-	}
-	m.t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(stopTime):
-			_ = command.Process.Kill()
-			<-ended
-		}
-		if m.t.Failed() {
-			m.t.Logf("%s wrote:\n%s", program, log())
-		}
-	})
+	ended := run(m.t, command, log)
 	ldaptest.Eventually(m.t, program+" listens", func() bool {
 		select {
 		case <-ended:
@@ -213,6 +194,42 @@ func (m *machine) serve(network, address, program string, arguments ...string) {
 	})
 }
 
+// run runs a program until the test ends, and returns a channel that is closed when it has ended.
+func run(t *testing.T, command *exec.Cmd, log func() string) <-chan struct{} {
+	t.Helper()
+	if command.SysProcAttr == nil {
+		command.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	command.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // the kernel ends the child with the thread that made it
+		defer runtime.UnlockOSThread()
+		err := command.Start()
+		started <- err
+		if err == nil {
+			_ = command.Wait() // ended by a signal
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("starting %s: %v", command.Path, err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(stopTime):
+			_ = command.Process.Kill()
+			<-ended
+		}
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", command.Path, log())
+		}
+	})
+	return ended
+}
+
 // php is an application in PHP.
 type php struct {
 	root    string            // folder of its files
@@ -220,6 +237,7 @@ type php struct {
 	rewrite string            // what answers for a path that is no file; "": nothing
 	aliases map[string]string // folders at other places, by their path on the website
 	define  map[string]string // constants that are defined before each script
+	workers int               // requests at the same time
 }
 
 // servePHP runs PHP-FPM behind nginx, as Debian sets both up, and returns the address of nginx.
@@ -249,10 +267,10 @@ error_log = /proc/self/fd/2
 [www]
 listen = %s
 pm = static
-pm.max_children = 4
+pm.max_children = %d
 catch_workers_output = yes
 decorate_workers_output = no
-`, m.path("php.sock")))
+`, m.path("php.sock"), app.workers))
 	programs, _ := filepath.Glob("/usr/sbin/php-fpm[0-9]*")
 	m.serve("unix", m.path("php.sock"), programs[len(programs)-1], "-y", m.path("fpm.conf"), "-c", m.path("php.ini"))
 
@@ -273,7 +291,8 @@ error_log stderr;
 events {}
 http {
 	include /etc/nginx/mime.types;
-	access_log off;
+	log_format person '$request_method $request_uri "$http_remote_user" "$http_remote_groups"';
+	access_log %[1]s/access.log person;
 	client_max_body_size 72m;
 	client_body_temp_path %[1]s/tmp/body;
 	fastcgi_temp_path %[1]s/tmp/fastcgi;

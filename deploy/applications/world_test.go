@@ -4,11 +4,11 @@ package applications_test
 
 import (
 	"context"
-	"crypto/tls"
-	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,34 +18,42 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// origin is where the application is.
-const origin = "https://example.test"
-
 // application is one that runs, and how a person uses it.
 type application struct {
 	*machine
-	address       string // of its web server
-	page          string // path of a public page that has the link to sign in
-	login, logout string // selectors of these links
-	person        string // script: the name of the person who is signed in, or ""
-	adminLink     string // selector of a link that administrators alone see
-	adminPage     string // where it leads
-	adminSign     string // selector of what that page has
+	address       string   // of its web server
+	access        string   // rules in persona.yaml: members of staff alone get protected
+	protected     string   // path
+	page          string   // path of a public page that has the link to sign in
+	public        []string // paths that everyone may read
+	login, logout string   // selectors of the links
+	person        string   // script: the name of the person who is signed in, or ""
+	adminLink     string   // selector of a link that administrators alone see
+	adminPage     string   // what they alone get
+	adminSign     string   // selector of what that page has
 	// edit writes a text into a page, which everyone may read, and returns its path.
 	edit func(p *person, text string) string
 	// upload uploads a file big.zip, and returns the path where it is.
 	upload func(p *person, file string) string
+	// forged is a form that would write a text into a page, had a page of the application sent it.
+	forged func(text string) (path string, fields map[string]string)
 }
 
-// ask sends the application a request with these fields, as persona would, and returns the page.
-func (a *application) ask(t *testing.T, path string, fields map[string]string) string {
+// ask sends the application a request with these fields, as persona would, and returns the answer's body: a POST of a
+// body that is not "". A redirect is answered by where it leads.
+func (a *application) ask(t *testing.T, path string, fields map[string]string, body string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.address+path, http.NoBody)
+	method := http.MethodGet
+	if body != "" {
+		method = http.MethodPost
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+a.address+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Host = "example.test"
 	request.Header.Set("X-Forwarded-Proto", "https")
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for name, value := range fields {
 		if value != "" {
 			request.Header.Set(name, value)
@@ -56,31 +64,31 @@ func (a *application) ask(t *testing.T, path string, fields map[string]string) s
 	if err != nil {
 		t.Fatal(err)
 	}
+	if where := response.Header.Get("Location"); where != "" {
+		_ = response.Body.Close()
+		return where
+	}
 	return read(t, response)
 }
 
-func read(t *testing.T, response *http.Response) string {
+// seen returns what persona told of the person in the requests for a path, in their order.
+func (a *application) seen(t *testing.T, request string) (people []string) {
 	t.Helper()
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	text, err := os.ReadFile(a.path("access.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(body)
-}
-
-// world is an application with persona in front of it.
-type world struct {
-	t       *testing.T
-	app     *application
-	address string // host:port of persona's HTTPS
-	trust   string // see idptest.BrowserOptions
-	client  *http.Client
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, request+" "); ok {
+			people = append(people, strings.TrimSpace(rest))
+		}
+	}
+	return people
 }
 
 // listens reports whether a server accepts connections at an address.
 func listens(network, address string) bool {
-	connection, err := net.DialTimeout(network, address, time.Second)
+	connection, err := (&net.Dialer{Timeout: time.Second}).Dial(network, address)
 	if err != nil {
 		return false
 	}
@@ -102,7 +110,7 @@ func (w *world) person(t *testing.T) *person {
 
 func (p *person) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, idptest.Patience)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.t.Fatalf("in the browser: %v\nat %s", err, p.here())
@@ -116,7 +124,7 @@ func (p *person) here() string {
 
 func (p *person) until(condition string) {
 	p.t.Helper()
-	deadline := time.Now().Add(idptest.Patience)
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -131,8 +139,10 @@ func (p *person) until(condition string) {
 	}
 }
 
+// evaluate returns the text that a script has, once the page has loaded.
 func (p *person) evaluate(script string) string {
 	p.t.Helper()
+	p.until(`document.readyState === 'complete'`)
 	got, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](script))
 	if err != nil {
 		p.t.Fatalf("in the browser: %v", err)
@@ -140,36 +150,39 @@ func (p *person) evaluate(script string) string {
 	return got
 }
 
+// has reports whether the page has what a selector matches.
+func (p *person) has(selector string) bool {
+	p.t.Helper()
+	return p.evaluate(`String(document.querySelector(`+quote(selector)+`) !== null)`) == "true"
+}
+
 // signIn goes to the application's page, and signs in by the application's own link.
-func (p *person) signIn(app *application, login string) {
+func (w *world) signIn(p *person, login string) {
 	p.t.Helper()
 	p.do(
-		chromedp.Navigate(origin+app.page), idptest.Leave(idptest.Click(app.login)),
+		chromedp.Navigate(origin+w.app.page), idptest.Leave(idptest.Click(w.app.login)),
 		idptest.Type("#username", login), idptest.Type("#password", ldaptest.Password), idptest.Click("#submit"),
 	)
-	p.until(`location.href === ` + quote(origin+app.page))
-	p.until(app.person)
+	p.until(`location.href === ` + quote(origin+w.app.page))
+	p.until(w.app.person)
 }
 
-// get returns what a path of the application answers someone who is not signed in.
-func (w *world) get(t *testing.T, path string) string {
-	t.Helper()
-	response, err := w.client.Get(origin + path)
-	if err != nil {
-		t.Fatal(err)
+// signedOut goes to the application's page, where no one is signed in.
+func (w *world) signedOut(p *person) {
+	p.t.Helper()
+	p.do(chromedp.Navigate(origin + w.app.page))
+	if got := p.evaluate(w.app.person); got != "" {
+		p.t.Errorf("after the sign-out %q is signed in", got)
 	}
-	return read(t, response)
 }
 
-func clientOf(address string, authority *idptest.Authority) *http.Client {
-	return &http.Client{
-		Timeout: time.Minute,
-		Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: authority.Roots()},
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, address)
-			},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+// signOut presses the button of the page that asks.
+func (p *person) signOut() {
+	p.t.Helper()
+	// It takes no press for a moment.
+	p.until(`document.readyState === 'complete' && document.querySelector('#logout') && document.querySelector('#logout').getAttribute('aria-disabled') !== 'true'`)
+	p.do(idptest.Leave(idptest.Click("#logout")))
 }
+
+// patience bounds every wait for something that happens soon; a first page may take an application a while.
+const patience = 40 * time.Second
