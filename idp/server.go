@@ -156,6 +156,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const mostCookies = 16 << 10
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host, to *route.Route) error {
+	if to.Class == route.ForwardAuth { // the fields below are of a request for a website, and that one's affair
+		if err := s.config.KeysReady(h.Name); err != nil {
+			return err
+		}
+		return to.Methods[""](w, r)
+	}
 	cookies := 0
 	for _, line := range r.Header["Cookie"] {
 		cookies += len(line)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/rs/zerolog"
@@ -23,13 +25,19 @@ type Intercept struct {
 type Site struct {
 	Name    string       // for error pages and the log; two sites never share one
 	Hosts   []string     // host names in any spelling; no port
-	Handler http.Handler // the upstream, or a redirect
+	Handler http.Handler // the upstream, or a redirect; nil where there are Peers
 
 	// Gate decides what becomes of a request before it goes to Handler. It stands on
 	// every way to Handler, plain HTTP included, and behind the intercepts; nil admits
 	// all requests. secure reports whether the client came by HTTPS, to us or to a
 	// trusted proxy. Who is signed in, it writes into the request's Record.
 	Gate func(w http.ResponseWriter, r *http.Request, secure bool) Passage
+
+	// Peers are the addresses of servers that serve the website in our place, and pass on to us
+	// what is for an intercept. From them alone a request is taken, by the address of the
+	// connection, whatever TLS server name was sent and whatever port the Host names; nil: the
+	// website is served here, to all.
+	Peers []netip.Addr
 }
 
 // Passage is what a gate says of a request.
@@ -104,6 +112,9 @@ func New(cfg Config) (*Edge, error) {
 }
 
 func (e *Edge) add(site *Site) error {
+	if site.Peers != nil { // there is nothing but the intercepts
+		site.Handler = http.HandlerFunc(misdirected)
+	}
 	if site.Handler == nil {
 		return fmt.Errorf("site %q has no handler", site.Name)
 	}
@@ -131,7 +142,7 @@ func (e *Edge) Secure() http.Handler {
 		}
 		sent := r.TLS
 		elsewhere := sent != nil && sent.ServerName != "" && e.sites[middleware.CanonicalHost(sent.ServerName)] != site
-		if elsewhere || !e.servesPort(r) {
+		if site.Peers == nil && (elsewhere || !e.servesPort(r)) {
 			misdirected(w, r)
 			return
 		}
@@ -155,6 +166,10 @@ func (e *Edge) Plain() http.Handler {
 		if site == nil {
 			return
 		}
+		if site.Peers != nil { // a neighbour asks by TLS
+			misdirected(w, r)
+			return
+		}
 		if e.hasCertificate(rec.Host) {
 			e.redirect(w, r)
 			return
@@ -175,11 +190,16 @@ func (e *Edge) Plain() http.Handler {
 }
 
 // Terminated serves plain HTTP behind a proxy that terminates TLS. Only what
-// came to a trusted proxy by HTTPS may reach an intercept.
+// came to a trusted proxy by HTTPS may reach an intercept, and what comes from the
+// peers of a site.
 func (e *Edge) Terminated() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := e.admit(w, r)
 		if site == nil {
+			return
+		}
+		if site.Peers != nil {
+			e.serve(w, r, site)
 			return
 		}
 		if !e.servesPort(r) {
@@ -230,7 +250,7 @@ func (e *Edge) admit(w http.ResponseWriter, r *http.Request) *Site {
 		return nil
 	}
 	site := e.sites[rec.Host]
-	if site == nil {
+	if site == nil || site.Peers != nil && !slices.Contains(site.Peers, middleware.PeerAddr(r.RemoteAddr)) {
 		misdirected(w, r)
 		return nil
 	}

@@ -23,14 +23,49 @@ import (
 // No User-Agent is let through, and nothing that looks like a question after the health of
 // the website: the rules can do that.
 func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, host string, secure bool) Admission {
-	site, path := g.sites[host], g.Path(r)
+	site := g.sites[host]
+	d := g.decide(r, site, g.Path(r), secure)
+	if d.Verdict == TooOpen {
+		return d.Admission
+	}
+	if d.refused == nil {
+		g.Count(site.Host, d.outcome())
+		return d.Admission
+	}
+	for _, line := range d.SetCookies {
+		w.Header().Add("Set-Cookie", line)
+	}
+	g.refuse(w, r, site, d)
+	return Admission{Verdict: Answered}
+}
+
+// decision is what becomes of a request to a website, before anything of it is answered.
+type decision struct {
+	Admission
+	signedIn bool
+	refused  *route.Error // nil: it goes to the website. The status 303 sends the browser to its link
+	dialog   bool         // the client is told that it may send Authorization
+}
+
+// outcome is what is counted of a request that goes to the website.
+func (d *decision) outcome() string {
+	if d.signedIn {
+		return "signed_in"
+	}
+	return "anonymous"
+}
+
+// decide decides about a request to the website of a site. path is as it was sent, escapes kept.
+func (g *Gate) decide(r *http.Request, site *Site, path string, secure bool) (d decision) {
 	if site.rules.Protects() && access.Odd(path) {
-		return g.refuse(w, r, site, &route.Error{Status: http.StatusBadRequest, Code: "odd_target"})
+		d.refused = &route.Error{Status: http.StatusBadRequest, Code: "odd_target"}
+		return d
 	}
 	demand := site.rules.For(path)
 	open := demand.Public()
 	if !secure && !open {
-		return Admission{Verdict: TooOpen}
+		d.Verdict = TooOpen
+		return d
 	}
 	asked := ownPage
 	if changes(r) {
@@ -38,11 +73,13 @@ func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, host string, secure
 	}
 	switch {
 	case !open && demand.Authorization() && strings.TrimSpace(r.Header.Get("Authorization")) != "":
-		return g.admit(site, nil, Admission{Private: true}) // the website judges
+		d.Private = true // the website judges
+		return d
 	case !open && asked == otherPage:
-		return g.refuse(w, r, site, &route.Error{Status: http.StatusForbidden, Code: "cross_site"})
+		d.refused = &route.Error{Status: http.StatusForbidden, Code: "cross_site"}
+		return d
 	case open && (!secure || asked != ownPage || site.Headers == nil && len(site.SignOutCookies) == 0):
-		return g.admit(site, nil, Admission{})
+		return d
 	}
 
 	visit, err := g.Sessions.Visit(r, site.place())
@@ -54,45 +91,32 @@ func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, host string, secure
 			Str("hint", cmp.Or(identity.Hint(err), "the lines of the directory and of the store tell more; sessions stay, and count again as soon as they can be checked")).
 			Msg("people who are signed in count as strangers")
 	}
-	var a Admission
 	if visit.SetCookie != "" {
-		a.SetCookies = append(a.SetCookies, visit.SetCookie)
+		d.SetCookies = append(d.SetCookies, visit.SetCookie)
 	}
 	if visit.Lost {
 		for _, cookie := range site.SignOutCookies {
-			a.Hidden, a.SetCookies = append(a.Hidden, cookie.Name), append(a.SetCookies, cookie.expired())
+			d.Hidden, d.SetCookies = append(d.Hidden, cookie.Name), append(d.SetCookies, cookie.expired())
 		}
 	}
 	if !open {
-		refused := g.judge(w, r, site, demand, visit.Subject, asked, err)
-		if refused != nil {
-			for _, line := range a.SetCookies {
-				w.Header().Add("Set-Cookie", line)
-			}
-			return g.refuse(w, r, site, refused)
+		if d.refused = g.judge(r, site, path, demand, visit.Subject, asked, err); d.refused != nil {
+			d.dialog = d.refused.Status == http.StatusUnauthorized && demand.Authorization() && program(r) // it has no dialog of a browser, and waits for this
+			return d
 		}
 	}
-	a.Fields = g.fields(site, visit.Subject)
-	if !open || len(a.Fields) > 0 {
-		a.Private, a.Ended = true, visit.Ended
+	d.signedIn = visit.Subject != nil
+	d.Fields = g.fields(site, visit.Subject)
+	if !open || len(d.Fields) > 0 {
+		d.Private, d.Ended = true, visit.Ended
 	}
-	a.Private = a.Private || len(a.SetCookies) > 0 // they are for this browser alone
-	return g.admit(site, visit.Subject, a)
-}
-
-// admit counts a request that goes to the website.
-func (g *Gate) admit(site *Site, s *session.Subject, a Admission) Admission {
-	if s == nil {
-		g.Count(site.Host, "anonymous")
-	} else {
-		g.Count(site.Host, "signed_in")
-	}
-	return a
+	d.Private = d.Private || len(d.SetCookies) > 0 // they are for this browser alone
+	return d
 }
 
 // judge returns why a request does not pass a demand; nil: it does. outage is why it cannot
 // be told who is signed in.
-func (g *Gate) judge(w http.ResponseWriter, r *http.Request, site *Site, demand access.Demand, s *session.Subject, asked asker, outage error) *route.Error {
+func (g *Gate) judge(r *http.Request, site *Site, path string, demand access.Demand, s *session.Subject, asked asker, outage error) *route.Error {
 	var lacking *access.Rule
 	if s != nil {
 		lacking = demand.Lacking(s.Person.Groups)
@@ -100,7 +124,7 @@ func (g *Gate) judge(w http.ResponseWriter, r *http.Request, site *Site, demand 
 	if s != nil && asked == ownPage && lacking == nil {
 		return nil
 	}
-	page, reads, here := navigates(r), r.Method == http.MethodGet || r.Method == http.MethodHead, g.here(r)
+	page, reads, here := navigates(r), r.Method == http.MethodGet || r.Method == http.MethodHead, here(path, r.URL.RawQuery)
 	switch {
 	case outage != nil:
 		refused := &route.Error{Cause: outage, Repeated: true, Args: map[string]string{"host": site.Authority.Name}}
@@ -130,36 +154,35 @@ func (g *Gate) judge(w http.ResponseWriter, r *http.Request, site *Site, demand 
 		refused.Target, refused.Link = "_top", withReturn(route.PathLogin, cmp.Or(from, here))
 	case page:
 		refused.Status = http.StatusSeeOther
-	case demand.Authorization() && program(r): // which has no dialog of a browser, and waits for this
-		w.Header().Set("WWW-Authenticate", "Basic realm="+strconv.Quote(site.Host)+`, charset="UTF-8"`)
 	}
 	return refused
 }
 
-// refuse answers a request in place of the website: with a page where a person sees it, in
-// JSON to programs. A refusal of the status 303 sends the browser to its link.
-func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, site *Site, refused *route.Error) Admission {
-	class, outcome := route.API, route.Code(refused, "")
+// refuse answers a refused request in place of the website: with a page where a person sees it,
+// in JSON to programs.
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, site *Site, d decision) {
+	class, outcome := route.API, route.Code(d.refused, "")
 	if navigates(r) {
 		class = route.Notice
 	}
 	maps.Copy(w.Header(), g.headers[site][class])
-	if refused.Status == http.StatusSeeOther {
+	if d.dialog {
+		w.Header().Set("WWW-Authenticate", "Basic realm="+strconv.Quote(site.Host)+`, charset="UTF-8"`)
+	}
+	if d.refused.Status == http.StatusSeeOther {
 		outcome = "login"
 		g.Respond.About(g.Log.Debug(), r, site.pages).Str("code", outcome).Msg("sent to sign in")
-		see(w, refused.Link)
+		see(w, d.refused.Link)
 	} else {
-		g.Respond.Fail(w, r, site.pages, class, refused)
+		g.Respond.Fail(w, r, site.pages, class, d.refused)
 	}
 	g.Count(site.Host, outcome)
-	return Admission{Verdict: Answered}
 }
 
 // here is the path and query of a request as a path to return to: without the query, or the
 // front page, where it cannot be returned to.
-func (g *Gate) here(r *http.Request) string {
-	path := g.Path(r)
-	for _, text := range []string{path + "?" + r.URL.RawQuery, path} {
+func here(path, query string) string {
+	for _, text := range []string{path + "?" + query, path} {
 		if back, err := route.ReturnPath(strings.TrimSuffix(text, "?")); err == nil {
 			return back
 		}

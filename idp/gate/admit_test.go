@@ -34,6 +34,8 @@ import (
 const (
 	website = "example.test"
 	id      = "id.example.test"
+	// elsewhere is the website of another neighbour.
+	elsewhere = "elsewhere.test"
 )
 
 // keyStore holds the keys, made once for all tests.
@@ -64,6 +66,7 @@ type world struct {
 	store     *idptest.Store
 	sessions  *session.Manager
 	place     session.Place
+	web       *web.Web
 	plain     bool // the client came by plain HTTP
 	server    *httptest.Server
 
@@ -109,18 +112,33 @@ func newWorld(t testing.TB, change func(*gate.Site)) *world {
 	if change != nil {
 		change(&site)
 	}
+	sites := []gate.Site{site}
+	if site.Peers != nil { // of two websites of neighbours
+		other := site
+		other.Host, other.Origin, other.Peers = elsewhere, "https://"+elsewhere, []netip.Addr{netip.MustParseAddr("127.0.0.2")}
+		sites = append(sites, other)
+	}
 	files, err := web.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.web = files
 	log := zerolog.New(zerolog.SyncWriter(&w.log)).Level(zerolog.DebugLevel)
 	w.Gate, err = gate.New(gate.Config{
-		Sites: []gate.Site{site}, Sessions: w.sessions, Assertions: assertion.New(assertion.Config{Keys: ring, Now: w.clock.Now}), Sealer: sealer{ring},
+		Sites: sites, Sessions: w.sessions, Assertions: assertion.New(assertion.Config{Keys: ring, Now: w.clock.Now}), Sealer: sealer{ring},
 		Respond: &route.Responder{
 			Web: files, Log: log, ClientAddr: func(*http.Request) netip.Addr { return netip.Addr{} }, RequestID: func(*http.Request) string { return "request-1" },
 		},
 		Path: func(r *http.Request) string { path, _, _ := strings.Cut(r.RequestURI, "?"); return path },
-		Now:  w.clock.Now, Rand: rand.Reader, Log: log,
+		Peer: func(r *http.Request) netip.Addr { return netip.MustParseAddrPort(r.RemoteAddr).Addr() },
+		CanonicalHost: func(host string) string {
+			name, _, _ := strings.Cut(strings.TrimSuffix(strings.ToLower(host), "."), ":")
+			if strings.ContainsAny(name, " ,/@") {
+				return ""
+			}
+			return name
+		},
+		Now: w.clock.Now, Rand: rand.Reader, Log: log,
 		Count: func(host, outcome string) { w.mu.Lock(); w.counted[outcome]++; w.mu.Unlock() },
 	})
 	if err != nil {

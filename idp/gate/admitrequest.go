@@ -17,11 +17,12 @@ const (
 )
 
 // changes reports whether a request may do more than read: its method is not safe (RFC 9110,
-// section 9.2.1), or it begins another protocol, which no same-origin policy guards.
+// section 9.2.1), or it begins another protocol, which no same-origin policy guards. A neighbour
+// that describes a handshake leaves Upgrade out, which is of one connection alone.
 func changes(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return len(r.Header["Upgrade"]) > 0
+		return len(r.Header["Upgrade"])+len(r.Header["Sec-Websocket-Key"])+len(r.Header["Sec-Websocket-Version"]) > 0
 	}
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"persona-sidecar/idp/gate/access"
@@ -27,6 +28,9 @@ type Site struct {
 	Headers   *Headers // nil: the website gets no identity fields
 	// SignOutCookies are cookies by which the application itself keeps people signed in.
 	SignOutCookies []Cookie
+	// Peers are the addresses of the servers that serve the website in our place, and ask at
+	// route.PathForwardAuth who is signed in; no other may. nil: the website is behind us.
+	Peers []netip.Addr
 
 	rules *access.Table  // Rules, compiled
 	pages *identity.Host // the host as its pages need it
@@ -101,9 +105,13 @@ type Config struct {
 	Sealer     session.Sealer // of the cookie of a sign-in that was begun
 	// Path returns the path of a request as it was sent, escapes kept.
 	Path func(*http.Request) string
-	Now  func() time.Time
-	Rand io.Reader
-	Log  zerolog.Logger
+	// Peer returns the address that a request's connection comes from, and CanonicalHost a
+	// host in any spelling as Site.Host has it, "" for what is none. Both are for Sites with Peers.
+	Peer          func(*http.Request) netip.Addr
+	CanonicalHost func(host string) string
+	Now           func() time.Time
+	Rand          io.Reader
+	Log           zerolog.Logger
 	// Count is told what became of each request to a website: signed_in or anonymous, which
 	// go there, or login, or the code of a refusal. nil: no one counts.
 	Count func(host, outcome string)
@@ -116,6 +124,8 @@ type Gate struct {
 	*teller
 	headers map[*Site]map[route.Class]http.Header // of what is answered in place of a website
 	outages zerolog.Logger                        // a line a minute
+	peers   map[netip.Addr]bool                   // of all sites
+	doubts  zerolog.Logger                        // about what they ask, a few lines a minute
 }
 
 // New checks the rules of the sites.
@@ -127,6 +137,8 @@ func New(c Config) (*Gate, error) {
 		Config: c, sites: make(map[string]*Site, len(c.Sites)), teller: newTeller(c.Assertions, c.Now, c.Log),
 		headers: make(map[*Site]map[route.Class]http.Header, len(c.Sites)),
 		outages: c.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Minute}),
+		peers:   map[netip.Addr]bool{},
+		doubts:  c.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}),
 	}
 	for i := range c.Sites {
 		site := &c.Sites[i]
@@ -139,6 +151,9 @@ func New(c Config) (*Gate, error) {
 			site.pages = site.Authority
 		}
 		g.sites[site.Host] = site
+		for _, peer := range site.Peers {
+			g.peers[peer] = true
+		}
 		g.headers[site] = map[route.Class]http.Header{}
 		for _, class := range []route.Class{route.Notice, route.API} {
 			g.headers[site][class] = route.Headers(site.pages, class, nil)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,6 +41,11 @@ func (g *Gate) Routes(h *identity.Host) ([]route.Route, error) {
 	}
 	if h.Role == identity.Provider && (site != nil || len(h.Sites) > 0) {
 		routes = append(routes, g.Assertions.Routes(h)...)
+	}
+	asked := func(s *Site) bool { return s.Peers != nil && (s.Host == h.Name || s.Authority.Name == h.Name) }
+	if slices.ContainsFunc(slices.Collect(maps.Values(g.sites)), asked) {
+		routes = append(routes, route.Route{Path: route.PathForwardAuth, Class: route.ForwardAuth, Methods: route.Any(
+			func(w http.ResponseWriter, r *http.Request) error { return g.forwardAuth(w, r, h) })})
 	}
 	return routes, nil
 }

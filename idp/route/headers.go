@@ -42,6 +42,9 @@ const (
 	Notice
 	// Crossing is a page, or a redirect, between a website and its identity host.
 	Crossing
+	// ForwardAuth answers the servers of neighbours' websites about a request of a browser,
+	// whose fields this one has. It may have any method.
+	ForwardAuth
 )
 
 // readByPeople reports whether a person sees what a route of the class answers.
@@ -108,7 +111,7 @@ func Headers(h *identity.Host, class Class, sources []string) http.Header {
 	case Notice:
 		return header(policy("default-src 'none'", "script-src "+static, "style-src "+static, "img-src "+static,
 			"form-action 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"), "no-store", "same-origin")
-	case API:
+	case API, ForwardAuth:
 	}
 	return header(nothing, "no-store", "same-origin")
 }

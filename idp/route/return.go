@@ -15,6 +15,9 @@ const (
 	PathHandover = "/persona/handover"
 )
 
+// PathForwardAuth is where the servers of neighbours' websites ask who is signed in.
+const PathForwardAuth = "/persona/forward-auth"
+
 // longestReturn bounds a return path, in bytes, escaped.
 const longestReturn = 2 << 10
 

@@ -18,7 +18,7 @@ type Handler func(http.ResponseWriter, *http.Request) error
 type Route struct {
 	Path    string
 	Class   Class
-	Methods map[string]Handler // GET stands for HEAD, too
+	Methods map[string]Handler // GET stands for HEAD, too; see Any
 	// Keyless routes answer also while the host's keys are not ready.
 	Keyless bool
 	// Sources returns the sources that the class's policy lists: who may frame a
@@ -33,6 +33,9 @@ func Get(h Handler) map[string]Handler { return map[string]Handler{http.MethodGe
 
 // Post is the method table of a route that is written to.
 func Post(h Handler) map[string]Handler { return map[string]Handler{http.MethodPost: h} }
+
+// Any is the method table of a route of the class ForwardAuth, which every method reaches.
+func Any(h Handler) map[string]Handler { return map[string]Handler{"": h} }
 
 // Asset answers with a file and its ETag.
 func Asset(asset web.Asset) Handler {

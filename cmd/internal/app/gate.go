@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"persona-sidecar/cmd/internal/config"
@@ -27,15 +28,24 @@ func (g *generation) makeGate() error {
 	var sites []gate.Site
 	for _, host := range g.hosts {
 		if host.SignIn != "" {
-			sites = append(sites, g.gateSite(host, published[host.SignIn]))
+			site := g.gateSite(host.Entry.IdentityHeaders, host.Entry.Access, g.origin(host.Entry.Name)) // one website answers for all hosts of the entry, and knows itself by one name
+			site.Host, site.Origin, site.Authority = host.Name, g.origin(host.Name), published[host.SignIn]
+			sites = append(sites, site)
 		}
+	}
+	for i := range g.config.ForwardAuth {
+		entry := &g.config.ForwardAuth[i]
+		site := g.gateSite(entry.IdentityHeaders, entry.Rules(), "https://"+entry.Host)
+		site.Host, site.Origin, site.Authority, site.Peers = entry.Name(), "https://"+entry.Host, published[entry.Authority], entry.Proxies
+		sites = append(sites, site)
 	}
 	var err error
 	if g.gate, err = gate.New(gate.Config{
 		Sites: sites, Respond: g.respond, Sessions: g.sessions, Sealer: sessionSealer{g.ring},
 		Assertions: assertion.New(assertion.Config{Keys: g.ring, Now: g.now}),
 		Path:       func(r *http.Request) string { return middleware.FromContext(r.Context()).Target.Path },
-		Now:        g.now, Rand: g.rand, Log: g.log,
+		Peer:       func(r *http.Request) netip.Addr { return middleware.PeerAddr(r.RemoteAddr) }, CanonicalHost: middleware.CanonicalHost,
+		Now: g.now, Rand: g.rand, Log: g.log,
 		Count: func(host, outcome string) { g.metrics.visits.WithLabelValues(host, outcome).Inc() },
 	}); err != nil {
 		return fmt.Errorf("setting up the gate: %w", err)
@@ -43,17 +53,17 @@ func (g *generation) makeGate() error {
 	return nil
 }
 
-// gateSite translates a host whose website is told who is signed in.
-func (g *generation) gateSite(host config.Host, authority *identity.Host) gate.Site {
-	site := gate.Site{Host: host.Name, Origin: g.origin(host.Name), Authority: authority}
-	for _, rule := range host.Entry.Access {
+// gateSite translates what a website is told of who is signed in, and which parts of it are closed to others. audience is
+// that of the assertion where the configuration names none.
+func (g *generation) gateSite(from website.Headers, rules []website.Rule, audience string) gate.Site {
+	var site gate.Site
+	for _, rule := range rules {
 		to := access.Rule{Path: rule.Path, Exact: rule.Exact, Allow: access.Allow(rule.Allow), Groups: rule.Groups}
 		if len(rule.Groups) > 0 {
 			to.Allow = access.Members
 		}
 		site.Rules = append(site.Rules, to)
 	}
-	from := host.Entry.IdentityHeaders
 	if !from.On {
 		return site
 	}
@@ -61,9 +71,7 @@ func (g *generation) gateSite(host config.Host, authority *identity.Host) gate.S
 	site.Headers = &gate.Headers{
 		User: names.User, Email: names.Email, Name: names.Name, Groups: names.Groups, ID: names.ID, Assertion: names.Assertion,
 		UserIs: gate.UserIs(from.User), SendGroups: from.SendGroups, GroupSeparator: from.GroupSeparator,
-		NameEncoding: gate.NameEncoding(from.NameEncoding),
-		// One website answers for all hosts of the entry, and knows itself by one name.
-		Audience: cmp.Or(from.Audience, g.origin(host.Entry.Name)),
+		NameEncoding: gate.NameEncoding(from.NameEncoding), Audience: cmp.Or(from.Audience, audience),
 	}
 	for _, cookie := range from.SignOutCookies {
 		site.SignOutCookies = append(site.SignOutCookies, gate.Cookie(cookie))
@@ -75,8 +83,15 @@ func (g *generation) gateSite(host config.Host, authority *identity.Host) gate.S
 // gets them from a client: two entries may lead to one application.
 func (g *generation) identityNames() []string {
 	names := map[string]bool{}
+	told := make([]website.Headers, 0, len(g.config.Domains)+len(g.config.ForwardAuth))
 	for _, d := range g.config.Domains {
-		if of := d.IdentityHeaders; of.On {
+		told = append(told, d.IdentityHeaders)
+	}
+	for _, n := range g.config.ForwardAuth {
+		told = append(told, n.IdentityHeaders)
+	}
+	for _, of := range told {
+		if of.On {
 			for _, name := range []string{of.Names.User, of.Names.Email, of.Names.Name, of.Names.Groups, of.Names.ID, of.Names.Assertion} {
 				names[name] = true
 			}
@@ -112,13 +127,11 @@ func (g *generation) admit(w http.ResponseWriter, r *http.Request, secure bool) 
 
 // wantsGroups reports whether a website that is told of sign-ins at hosts of a directory is told
 // the groups of people, or asks for members of a group.
-func wantsGroups(hosts []config.Host, directory string) bool {
-	return slices.ContainsFunc(hosts, func(site config.Host) bool {
-		if !slices.ContainsFunc(hosts, func(h config.Host) bool { return h.Name == site.SignIn && h.Directory == directory }) {
-			return false
-		}
-		names := site.Entry.IdentityHeaders.Names
-		return site.Entry.IdentityHeaders.On && names.Groups+names.Assertion != "" ||
-			slices.ContainsFunc(site.Entry.Access, func(r website.Rule) bool { return len(r.Groups) > 0 })
-	})
+func wantsGroups(c *config.Config, hosts []config.Host, directory string) bool {
+	wants := func(signIn string, told website.Headers, rules []website.Rule) bool {
+		return slices.ContainsFunc(hosts, func(h config.Host) bool { return h.Name == signIn && h.Directory == directory }) &&
+			(told.On && told.Names.Groups+told.Names.Assertion != "" || slices.ContainsFunc(rules, func(r website.Rule) bool { return len(r.Groups) > 0 }))
+	}
+	return slices.ContainsFunc(hosts, func(h config.Host) bool { return wants(h.SignIn, h.Entry.IdentityHeaders, h.Entry.Access) }) ||
+		slices.ContainsFunc(c.ForwardAuth, func(n website.Neighbour) bool { return wants(n.Authority, n.IdentityHeaders, n.Rules()) })
 }

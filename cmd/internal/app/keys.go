@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/config/website"
 	"persona-sidecar/cmd/internal/store"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
@@ -82,7 +83,8 @@ func (g *generation) makeKeys(ctx context.Context) {
 	for _, host := range g.hosts {
 		if host.Role == config.RoleIdentity {
 			want = append(want, keys.Want{Host: host.Name, Use: keys.UseCertificates})
-			if slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.SignIn == host.Name }) {
+			if slices.ContainsFunc(g.hosts, func(h config.Host) bool { return h.SignIn == host.Name }) ||
+				slices.ContainsFunc(g.config.ForwardAuth, func(n website.Neighbour) bool { return n.Authority == host.Name }) {
 				want = append(want, keys.Want{Host: host.Name, Use: keys.UseAssertions})
 			}
 		}

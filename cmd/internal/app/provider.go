@@ -25,6 +25,10 @@ func (g *generation) makeHosts() error {
 			g.published = append(g.published, g.identityHost(host))
 		}
 	}
+	for i := range g.config.ForwardAuth {
+		entry := &g.config.ForwardAuth[i]
+		g.published = append(g.published, identity.Host{Name: entry.Name(), Origin: "https://" + entry.Host, Role: identity.Site, Files: g.origin(entry.Authority)})
+	}
 	return nil
 }
 
@@ -34,6 +38,9 @@ func (g *generation) makeProvider() (err error) {
 	signIns := map[string]string{} // the identity host of each website that is told of sign-ins
 	for _, host := range g.hosts {
 		signIns[host.Name] = host.SignIn
+	}
+	for i := range g.config.ForwardAuth {
+		signIns[g.config.ForwardAuth[i].Name()] = g.config.ForwardAuth[i].Authority
 	}
 	throttle := signin.NewThrottle(signin.ThrottleConfig{
 		Failures: g.config.Throttle.Failures, Window: g.config.Throttle.Window,
@@ -119,6 +126,11 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 		for _, site := range g.hosts {
 			if site.SignIn == host.Name && site.Name != host.Name {
 				to.Sites[site.Name] = g.origin(site.Name)
+			}
+		}
+		for i := range g.config.ForwardAuth {
+			if entry := &g.config.ForwardAuth[i]; entry.Authority == host.Name {
+				to.Sites[entry.Name()] = "https://" + entry.Host
 			}
 		}
 	case config.RoleDelegating:

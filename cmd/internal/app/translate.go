@@ -76,7 +76,7 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 			PasswordTime: from.PasswordTimeAttribute,
 		}),
 		Domains: slices.Compact(domains),
-		Groups:  wantsGroups(hosts, name),
+		Groups:  wantsGroups(c, hosts, name),
 	}
 	if from.BindPassword.FromFile() {
 		settings.ReadPassword = func() (ldapauth.Secret, error) {
@@ -120,6 +120,10 @@ func (g *generation) makeSites() error {
 			site.Gate = g.admit
 		}
 		g.sites = append(g.sites, site)
+	}
+	for i := range g.config.ForwardAuth {
+		entry := &g.config.ForwardAuth[i]
+		g.sites = append(g.sites, proxy.Site{Name: entry.Name(), Hosts: []string{entry.Name()}, Peers: entry.Proxies})
 	}
 	return nil
 }

@@ -54,6 +54,9 @@ type Config struct {
 	// hosts, so that no script of the website reaches a password or a key of a
 	// person. All names need DNS records that lead to this machine.
 	Domains []Domain `yaml:"domains" env:"PERSONA_DOMAIN"`
+	// Websites that other servers serve, such as an nginx of yours, and for which those ask
+	// here who is signed in. forward-auth.md has their configuration.
+	ForwardAuth []website.Neighbour `yaml:"forward_auth"`
 	// LDAP directories, by a name of your choice. The PERSONA_LDAP_ variables
 	// describe one called ldap.
 	Directories map[string]Directory `yaml:"directories" env:"PERSONA_LDAP_URLS"`

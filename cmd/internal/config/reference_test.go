@@ -73,7 +73,7 @@ type documented struct {
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range []string{"config.go", "identity.go", "website/headers.go", "website/access.go"} {
+	for _, name := range []string{"config.go", "identity.go", "website/headers.go", "website/access.go", "website/neighbour.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -111,6 +111,11 @@ func reference(t *testing.T, section reflect.Type, path string, comments map[str
 			t.Errorf("the field of %s has no comment", d.path)
 		}
 		inner := field.Type
+		if of := "domains[]." + name; path == "forward_auth[]" && (name == "access" || name == "identity_headers") {
+			d.kind = fmt.Sprintf("as [`%s`](#%s)", of, anchor(of))
+			all = append(all, d)
+			continue
+		}
 		switch as, _, _ := strings.Cut(field.Tag.Get("as"), " "); {
 		case as == "" && inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct:
 			d.keys = reference(t, inner.Elem(), d.path+"[]", comments)
@@ -179,7 +184,8 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"host":          "host name",
 		"hostOrAddress": "host name, or IP address where `tls.mode` is not `acme`",
 		"mailDomain":    "host name, or `\"*\"`",
-		"authority":     "host name, with a port if the host is another provider's and the port is not 443",
+		"authority":     "host name, with a port if the host is not served here and the port is not 443",
+		"address":       "IP address",
 		"upstream":      "URL `http://HOST[:PORT]`, `https://HOST[:PORT]`, `unix:/PATH`, `h2c://HOST[:PORT]` or `h2://HOST[:PORT]`",
 		"ldap":          "URL `ldaps://HOST[:PORT]` or `ldap://HOST[:PORT]`",
 		"page":          "URL `https://HOST[:PORT][/PATH]`, with a query or a fragment if it needs them",
@@ -308,6 +314,19 @@ var shownOn = []string{
 // shownElsewhere are the keys that contradict others of their entry.
 var shownElsewhere = []string{"domains[].disabled", "domains[].upstream_tls", "domains[].identity_headers", "domains[].access", "directories.NAME.bind_password", "directories.NAME.srv", "directories.NAME.password_change.method"}
 
+const neighbours = `#  - host: wiki.example.com
+#    authority: id.example.com
+#    proxies: [10.0.0.5]
+#    groups: [staff]
+#    identity_headers: true
+#  - host: git.example.com:8443
+#    authority: id.example.com
+#    proxies: [10.0.0.5, "2001:db8::5"]
+#    access:
+#      - {path: /api/, allow: authorization_header}
+#      - {path: /, allow: signed_in}
+`
+
 const furtherDomains = `
   # The layout that changes least: identity alone, on a host of its own. example.org stays where it is and publishes one
   # static file, /.well-known/browserid, as application/json: {"authority":"id.example.org"}
@@ -396,6 +415,8 @@ func example(t *testing.T, keys []documented) string {
 			}
 			line(!here, d.name+":")
 			switch d.name {
+			case "forward_auth":
+				b.WriteString(neighbours)
 			case "domains":
 				write(d.keys, indent+"    ", here)
 				b.WriteString(furtherDomains)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"persona-sidecar/cmd/internal/config/kind"
@@ -13,13 +14,20 @@ import (
 // checkWebsite checks what the website of an entry is told and who may see it, and
 // completes that from the preset.
 func (l loader) checkWebsite(d *Domain, i int) {
-	headers, access := domainPath(i, "identity_headers"), domainPath(i, "access")
-	if d.IdentityHeaders.On && !l.Given(domainPath(i, "upstream")) {
-		l.Fault(headers, "needs an upstream", "say with "+l.Setting(domainPath(i, "upstream"), "http://…")+" where the website is, or remove the key")
+	at := func(key string) string { return domainPath(i, key) }
+	if d.IdentityHeaders.On && !l.Given(at("upstream")) {
+		l.Fault(at("identity_headers"), "needs an upstream", "say with "+l.Setting(at("upstream"), "http://…")+" where the website is, or remove the key")
 	}
+	l.checkTold(at, &d.IdentityHeaders, d.Access)
+}
+
+// checkTold checks the keys identity_headers and access of an entry, whose keys have the paths that
+// at returns.
+func (l loader) checkTold(at func(key string) string, told *website.Headers, rules []website.Rule) {
+	headers, access := at("identity_headers"), at("access")
 	given := func(path string) bool { return l.Given(path) && (!strings.HasSuffix(path, "]") || l.IsMapping(path)) }
 	inHeaders := func(key string) string { return strict.Join(headers, key) }
-	l.report(inHeaders, d.IdentityHeaders.Complete(func(key string) bool { return given(inHeaders(key)) }))
+	l.report(inHeaders, told.Complete(func(key string) bool { return given(inHeaders(key)) }))
 	if l.IsEmptyList(inHeaders("send_groups")) {
 		l.Fault(inHeaders("send_groups"), "is an empty list", `remove it to send all groups, or write names: {groups: ""} to send none`)
 	}
@@ -27,7 +35,7 @@ func (l loader) checkWebsite(d *Domain, i int) {
 		l.Fault(access, "is an empty list", "write a rule, or remove the key")
 	}
 	inAccess := func(key string) string { return access + key }
-	l.report(inAccess, website.CheckRules(d.Access,
+	l.report(inAccess, website.CheckRules(rules,
 		func(key string) bool { return given(inAccess(key)) },
 		func(key string) bool { return l.IsEmptyList(inAccess(key)) }))
 }
@@ -76,4 +84,58 @@ func (l loader) checkSignIn(c *Config, d Domain, i int, hosts map[string]Host) {
 			l.Fault(path, fmt.Sprintf("%s is an IP address, where no one is signed in", kind.Quote(host)), "write a host name, or remove it where the entry has identity_headers or access")
 		}
 	})
+}
+
+// checkForwardAuth checks the entries of forward_auth, each by itself and against the hosts that are served here.
+func (l loader) checkForwardAuth(c *Config, hosts map[string]Host) {
+	first := map[string]string{}
+	for i := range c.ForwardAuth {
+		entry, path := &c.ForwardAuth[i], fmt.Sprintf("forward_auth[%d]", i)
+		if !l.IsMapping(path) { // which is a fault already
+			continue
+		}
+		at := func(key string) string { return strict.Join(path, key) }
+		l.checkTold(at, &entry.IdentityHeaders, entry.Access)
+		host := entry.Name()
+		served, isServed := hosts[host]
+		other, taken := first[host]
+		switch {
+		case !l.Given(at("host")):
+			l.Missing(at("host"), "write the name of the website that another server serves, as in wiki.example.com")
+		case host == "": // which is a fault already
+		case isServed:
+			l.Fault(at("host"), fmt.Sprintf("%s is served here, in the entry of %s", kind.Quote(host), served.Domain), "write identity_headers and access in that entry, or remove the host from it")
+		case taken:
+			l.Fault(at("host"), fmt.Sprintf("%s has an entry already, %s", kind.Quote(host), l.Called(other)), "write one entry for each host, with all of its proxies")
+		default:
+			first[host] = at("host")
+		}
+		switch authority, known := hosts[entry.Authority]; {
+		case !l.Given(at("authority")):
+			l.Missing(at("authority"), "name the identity host whose people the website is for")
+		case entry.Authority != "" && (!known || authority.Role != RoleIdentity):
+			cure := "give a domain a directory first"
+			if names := identityHosts(hosts); len(names) > 0 {
+				cure = "name " + kind.Alternatives(names)
+			}
+			l.Fault(at("authority"), fmt.Sprintf("%s is no identity host of this configuration", kind.Quote(entry.Authority)), cure)
+		}
+		switch proxies := at("proxies"); {
+		case !l.Given(proxies):
+			l.Missing(proxies, "list the addresses of the server in front of the website, as in [10.0.0.5]: no other may ask")
+		case l.IsEmptyList(proxies):
+			l.Fault(proxies, "is an empty list, so no server may ask", "list the addresses of the server in front of the website, as in [10.0.0.5]")
+		}
+		switch {
+		case l.Given(at("groups")) && l.Given(at("access")):
+			l.Fault(at("groups"), "is given together with access", "keep one of them")
+		case l.IsEmptyList(at("groups")):
+			l.Fault(at("groups"), "is an empty list", "name a group, as in [staff], or remove the key to let in everyone who is signed in")
+		}
+	}
+}
+
+// identityHosts lists the names of the identity hosts.
+func identityHosts(hosts map[string]Host) []string {
+	return slices.DeleteFunc(sortedKeys(hosts), func(name string) bool { return hosts[name].Role != RoleIdentity })
 }

@@ -55,6 +55,12 @@ func Read(kind, argument string, tags reflect.StructTag, text string) (any, Prob
 			return addr.Unmap().String(), Problem{}
 		}
 		return hostName(text)
+	case "address":
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr.Zone() != "" || addr.IsUnspecified() {
+			return nil, Bad("write the address of one machine, as in 10.0.0.5", "%s is not the address of a machine", Quote(text))
+		}
+		return addr.Unmap(), Problem{}
 	case "mailDomain":
 		if text == "*" {
 			return text, Problem{}
