@@ -513,6 +513,21 @@ func TestOutages(t *testing.T) {
 	}
 }
 
+// A client that goes away while the directory is asked is no outage.
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	r := httptest.NewRequest(http.MethodGet, "/intern/", nil)
+	r.Header.Set("Cookie", w.signIn(t))
+	w.clock.Advance(6 * time.Minute)
+	w.directory.Fail(errors.New("no route"))
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if a := w.Admit(httptest.NewRecorder(), r.WithContext(ctx), website, true); a.Verdict != gate.Answered || strings.Contains(w.log.String(), `"level":"warn"`) {
+		t.Errorf("verdict %v, the log is %s", a.Verdict, w.log.String())
+	}
+}
+
 // TestRulesAlone: a website that is told nothing is asked about people only where it has to be.
 func TestRulesAlone(t *testing.T) {
 	t.Parallel()

@@ -88,7 +88,7 @@ func (t *Table) For(path string) Demand {
 	for i := range t.rules {
 		rule := &t.rules[i]
 		letter := rule.coversLetter(decoded)
-		if !letter && (rule.Allow == Public || !rule.coversFolded(folded) && !rule.coversFolded(part)) {
+		if !letter && !rule.coversFolded(folded) && !rule.coversFolded(part) {
 			continue
 		}
 		if demand == nil {

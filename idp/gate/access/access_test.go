@@ -27,6 +27,7 @@ func rules() []access.Rule {
 		{Path: "/git", Allow: access.AuthorizationHeader},
 		{Path: "/größe/", Allow: access.SignedIn},
 		{Path: "/only", Exact: true, Allow: access.SignedIn},
+		{Path: "/my files/", Allow: access.SignedIn},
 	}
 }
 
@@ -45,6 +46,7 @@ func TestFor(t *testing.T) {
 		"/wp-admin/ajax%2ephp": "", "/wp-admin/ajax.php/x": "/wp-admin/", "/wp-admin/ajax.php%23": "/wp-admin/",
 		"/git/x": "/git", "/git": "/git", "/GIT/x": "/git", "/git/public/x": "", "/git/Public/x": "/git", "/git//public/x": "/git", "/git/public//x": "",
 		"/gr%C3%B6%C3%9Fe/1": "/größe/", "/GR%C3%96%C3%9FE/1": "/größe/", "/gro%CC%88%C3%9Fe": "/größe/", "/größe": "/größe/",
+		"/my%20files/1": "/my files/", "/my+files/1": "/my files/", "/my%2Bfiles": "/my files/", "/my-files/": "",
 		"/only": "/only", "/only/": "/only", "/Only": "/only", "/only/x": "", "/onlyx": "",
 	} {
 		if access.Odd(target) {
