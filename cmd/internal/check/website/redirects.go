@@ -119,7 +119,7 @@ func (w *Site) checkDirectories(ctx context.Context) report.Finding {
 func (w *Site) directories() []string {
 	var linked, loaded []string
 	for _, r := range w.page.References {
-		if middleware.CanonicalHost(r.URL.Host) != w.Host.Name || r.URL.RawQuery != "" {
+		if middleware.CanonicalHost(r.URL.Host) != w.Host.Name {
 			continue
 		}
 		at := r.URL.EscapedPath()
@@ -127,7 +127,7 @@ func (w *Site) directories() []string {
 		case r.Kind == page.Form: // which changes something
 		case r.Kind != page.Link:
 			loaded = append(loaded, path.Dir(at))
-		case strings.HasSuffix(at, "/"):
+		case r.URL.RawQuery == "" && strings.HasSuffix(at, "/"):
 			linked = append(linked, strings.TrimSuffix(at, "/"))
 		}
 	}
