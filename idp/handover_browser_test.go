@@ -173,3 +173,27 @@ func TestBrowserReturnPaths(t *testing.T) {
 		}
 	}
 }
+
+// The service worker of a website, which passes each request of its pages on, does not keep people from signing in and out.
+func TestBrowserSiteWithServiceWorker(t *testing.T) {
+	t.Parallel()
+	n := newWiki(t)
+	n.page(wikiOrigin+"/worker.js", "text/javascript", `
+		addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+		addEventListener("fetch", (event) => event.respondWith(fetch(event.request)));`)
+	n.open(wikiOrigin + "/edit")
+	n.js(`navigator.serviceWorker.register("/worker.js") && ""`)
+	n.until(`navigator.serviceWorker.controller !== null`)
+	n.do(idptest.Leave(idptest.Click("#in")))
+	n.fillIn("alice", password)
+	n.arrives("/edit?a=b&c=%C3%A4")
+	n.until(`navigator.serviceWorker.controller !== null`)
+	n.do(idptest.Leave(idptest.Click("#out")))
+	n.see(wikiOrigin+"/persona/logout", "#logout")
+	n.settle()
+	n.do(idptest.Leave(idptest.Click("#logout")))
+	n.arrives("/edit?a=b&c=%C3%A4")
+	if n.wikiSignedIn() {
+		t.Error("still signed in")
+	}
+}

@@ -466,6 +466,7 @@ func TestCrossingBadRequests(t *testing.T) {
 			"ahead":       {http.MethodGet, "", with("Sec-Purpose", "prefetch;prerender"), 503},
 			"worker":      {http.MethodGet, "", with("Service-Worker", "script"), 403},
 			"old browser": {http.MethodGet, "", without("Sec-Fetch-Dest"), 0},
+			"passed on":   {http.MethodGet, "", func(h http.Header) { h.Set("Sec-Fetch-Dest", "empty"); h.Set("Sec-Fetch-Mode", "navigate") }, 0},
 		} {
 			var headers []header
 			if test.header != nil {

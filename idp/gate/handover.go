@@ -76,9 +76,11 @@ func begin(w http.ResponseWriter, r *http.Request, names ...string) (map[string]
 }
 
 // navigation refuses what is no page in a window of its own, as far as the browser tells (Fetch Metadata): no one signs
-// in or out inside a frame, by a script, or because a browser fetches ahead.
+// in or out inside a frame, by a script, or because a browser fetches ahead. A website's service worker that passes a page's
+// request on makes one without a destination; it is still a navigation, a mode that no script can ask for by itself.
 func navigation(r *http.Request) error {
-	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
+	dest, passedOn := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	if dest != "" && dest != "document" && !(dest == "empty" && passedOn) {
 		return &route.Error{Status: http.StatusForbidden, Code: "not_a_page", Link: "/"}
 	}
 	if r.Header.Get("Sec-Purpose") != "" {
