@@ -321,3 +321,24 @@ func yamlText(t *testing.T, value any) string {
 	}
 	return strings.TrimSpace(string(text))
 }
+
+// TestPresetsAreDocumented checks that docs/identity-headers.md has the names of each preset.
+func TestPresetsAreDocumented(t *testing.T) {
+	t.Parallel()
+	manual := readDeploy(t, "../docs/identity-headers.md")
+	for _, preset := range []string{"remote", "webauth", "jenkins", "x-remote-user"} {
+		c, err := config.Load("", whole("PERSONA_AUTHORITY=id.example.com"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers := c.Domains[0].IdentityHeaders
+		headers.On, headers.Preset = true, preset
+		headers.Complete(func(string) bool { return false })
+		names := headers.Names
+		for _, name := range []string{names.User, names.Email, names.Name, names.Groups, names.ID, names.Assertion} {
+			if name != "" && !strings.Contains(manual, "| `"+name+"` |") {
+				t.Errorf("preset %s has %s, and the manual does not", preset, name)
+			}
+		}
+	}
+}

@@ -30,8 +30,8 @@ type Headers struct {
 	// group whose name holds it is left out of the field, because the website would take it
 	// for two.
 	GroupSeparator string `yaml:"group_separator" as:"separator" example:"\",\""`
-	// How a name that is not ASCII is written: utf8, percent, quoted_printable (which
-	// Grafana reads), or omit, which leaves the field out.
+	// How a name that is not ASCII is written: utf8, percent, or omit, which leaves the field
+	// out. quoted_printable writes all fields but the assertion so, which Grafana reads.
 	NameEncoding string `yaml:"name_encoding" as:"word utf8 percent quoted_printable omit" default:"utf8"`
 	// The audience of the signed assertion; without the key the origin of the domain.
 	Audience string `yaml:"audience" as:"origin" example:"https://example.com"`
@@ -65,7 +65,10 @@ type Cookie struct {
 	Path string `yaml:"path" as:"cookiePath" default:"/"`
 }
 
-const presetCustom = "custom"
+const (
+	presetCustom    = "custom"
+	quotedPrintable = "quoted_printable" // is of all fields
+)
 
 // preset returns the names of a preset, and what stands between groups.
 func preset(name string) (Names, string) {
@@ -110,17 +113,17 @@ func (h *Headers) Complete(given func(key string) bool) []Finding {
 	}
 	first := map[string]string{} // key by folded name
 	for _, field := range []struct {
-		key         string
-		name        *string
-		ofPreset    string
-		other, ours string // a key that is about this field alone
+		key      string
+		name     *string
+		ofPreset string
+		about    []string // keys that are about this field alone
 	}{
-		{"names.user", &h.Names.User, names.User, "user", ""},
-		{"names.email", &h.Names.Email, names.Email, "", ""},
-		{"names.name", &h.Names.Name, names.Name, "name_encoding", ""},
-		{"names.groups", &h.Names.Groups, names.Groups, "send_groups", "group_separator"},
-		{"names.id", &h.Names.ID, names.ID, "", ""},
-		{"names.assertion", &h.Names.Assertion, names.Assertion, "audience", ""},
+		{"names.user", &h.Names.User, names.User, []string{"user"}},
+		{"names.email", &h.Names.Email, names.Email, nil},
+		{"names.name", &h.Names.Name, names.Name, []string{"name_encoding"}},
+		{"names.groups", &h.Names.Groups, names.Groups, []string{"send_groups", "group_separator"}}, // the assertion has all groups
+		{"names.id", &h.Names.ID, names.ID, nil},
+		{"names.assertion", &h.Names.Assertion, names.Assertion, []string{"audience"}},
 	} {
 		if !given(field.key) {
 			*field.name = field.ofPreset
@@ -128,9 +131,8 @@ func (h *Headers) Complete(given func(key string) bool) []Finding {
 		folded := strings.ToLower(*field.name)
 		switch other, taken := first[folded]; {
 		case folded == "":
-			for _, key := range []string{field.other, field.ours} {
-				// The groups of the assertion are all groups.
-				if key != "" && given(key) {
+			for _, key := range field.about {
+				if given(key) && (key != "name_encoding" || h.NameEncoding != quotedPrintable) {
 					found = append(found, warning(key, "has no effect, because "+field.key+" is not sent", "remove it, or name the field"))
 				}
 			}
