@@ -1,6 +1,7 @@
 package idp_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -497,6 +498,19 @@ func TestCrossingBadRequests(t *testing.T) {
 			}
 		}
 	}
+	for _, response := range []*http.Response{
+		s.send(http.MethodPut, "https://"+wiki+"/persona/login", nil), s.get("https://" + wiki + "/persona/x"),
+		s.send(http.MethodPost, "https://"+wiki+"/persona/logout", nil, with("Sec-Fetch-Site", "same-site")),
+	} {
+		if page := wantPage(t, response, response.StatusCode, `href="/">Go to `+wiki); strings.Contains(page, `href="/persona/`) {
+			t.Errorf("the page leads to what is not there: %s", page)
+		}
+	}
+	// The cookies of the website are left alone, however many they are.
+	response := s.get("https://"+wiki+"/persona/login", with("Cookie", "app="+strings.Repeat("a", 20<<10)))
+	if wantStatus(t, response, http.StatusSeeOther); response.Header.Get("Clear-Site-Data") != "" {
+		t.Error("the cookies of the website are deleted")
+	}
 	// What else is below /persona is not found, and not the website's.
 	for _, path := range []string{"/persona", "/persona/", "/persona/authenticate", "/persona/login/", "/%70ersona/login", "/persona//login", "/persona/api/session", "/persona/assertion/jwks.json", "/persona/static/x"} {
 		wantStatus(t, s.get("https://"+wiki+path), http.StatusNotFound)
@@ -565,6 +579,36 @@ func TestSignOutAtASite(t *testing.T) {
 	w.clock.Advance(5 * time.Minute)
 	wantPage(t, s.get("https://"+wiki+"/persona/logout"), http.StatusOK, "Sign out of "+wiki)
 	wantPage(t, logout(s, nil), http.StatusOK, "You are signed out<")
+}
+
+func TestCrossingOutages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s := w.signedIn("alice", password)
+	w.clock.Advance(6 * time.Minute)
+	w.directory.Fail(errors.New("no route to 10.1.2.3"))
+	response := s.get(s.get("https://" + wiki + "/persona/login?return=/a").Header.Get("Location"))
+	page := wantPage(t, response, http.StatusServiceUnavailable, "The directory of "+host, "Try again")
+	if strings.Contains(page, "10.1.2.3") || response.Header.Get("Retry-After") == "" {
+		t.Errorf("the page is %s", page)
+	}
+	_, again, _ := strings.Cut(page, `class="button" href="`)
+	again, _, _ = strings.Cut(again, `"`)
+	again = strings.ReplaceAll(again, "&amp;", "&")
+	wantStatus(t, s.visit(again), http.StatusServiceUnavailable)
+	w.directory.Fail(nil)
+	s.arrives(s.visit(again), "https://"+wiki+"/a") // what was begun is not lost
+
+	code := s.trip(shop, "/b")
+	w.sessions.Fail = func(string, string) error { return errors.New("the disk of 10.1.2.3 is gone") }
+	w.clock.Advance(2 * time.Second)
+	for _, path := range []string{"/persona/handover?host=" + shop + "&challenge=" + challenge} {
+		if page := wantPage(t, s.get("https://"+host+path), http.StatusServiceUnavailable, "cannot be checked at the moment"); strings.Contains(page, "10.1.2.3") {
+			t.Errorf("the page is %s", page)
+		}
+	}
+	w.sessions.Fail = nil
+	s.arrives(s.visit(code), "https://"+shop+"/b")
 }
 
 // The way in and out is where a browser may come first with a cookie of a session that has ended elsewhere: the

@@ -166,7 +166,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host,
 	for _, line := range r.Header["Cookie"] {
 		cookies += len(line)
 	}
-	if cookies > mostCookies {
+	// What a website at a host of its own keeps in the browser is between the two.
+	if cookies > mostCookies && h.Role == identity.Provider {
 		w.Header().Set("Clear-Site-Data", `"cookies"`)
 		return &route.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "too_many_cookies", Link: "/persona/"}
 	}
@@ -188,14 +189,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host,
 			names = slices.Insert(names, 1, http.MethodHead)
 		}
 		w.Header().Set("Allow", strings.Join(names, ", "))
-		return &route.Error{
+		refused := &route.Error{
 			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Link: "/persona/",
 			Args: map[string]string{"method": printable.Text(r.Method, 16)},
 		}
+		if h.Role != identity.Provider {
+			refused.Detail, refused.Link = "site", "/"
+		}
+		return refused
 	}
 	// Servers ask for a verification, and no cookie counts there.
 	if err := s.crossOrigin.Check(r); err != nil && to.Class != route.Verification {
-		return &route.Error{Status: http.StatusForbidden, Code: "cross_origin", Link: "/persona/authenticate", Cause: err}
+		refused := &route.Error{Status: http.StatusForbidden, Code: "cross_origin", Link: "/persona/authenticate", Cause: err}
+		if h.Role != identity.Provider {
+			refused.Detail, refused.Link = "site", "/"
+		}
+		return refused
 	}
 	if !to.Keyless {
 		if err := s.config.KeysReady(h.Name); err != nil {

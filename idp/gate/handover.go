@@ -58,7 +58,7 @@ func (s *Site) place() session.Place { return session.Place{Authority: s.Authori
 func begin(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
 	if r.Method == http.MethodHead { // of a program that looks where a link leads: a code must not be used up by that
 		w.Header().Set("Allow", http.MethodGet)
-		return nil, &route.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Args: map[string]string{"method": r.Method}, Link: "/"}
+		return nil, &route.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Args: map[string]string{"method": r.Method}}
 	}
 	if err := navigation(r); err != nil {
 		return nil, err

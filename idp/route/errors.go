@@ -97,6 +97,8 @@ func NotFound(h *identity.Host) error {
 		e.Link = "https://" + h.Authority + "/persona/"
 	case identity.Disabled:
 		e.Detail = "disabled"
+	case identity.Site:
+		e.Detail, e.Link = "site", "/"
 	}
 	return e
 }
