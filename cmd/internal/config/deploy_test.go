@@ -38,6 +38,39 @@ func TestExample(t *testing.T) {
 	}
 }
 
+// TestApplications loads what the pages about applications show of the configuration: blocks, and lines in the text.
+func TestApplications(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../../docs/applications/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile("(?s)```yaml\n(.*?)```|`((?:identity_headers|access): [^`]+)`").FindAllStringSubmatch(string(text), -1) {
+			shown := strings.TrimRight(match[1], "\n")
+			if match[2] != "" {
+				shown = "    " + strings.ReplaceAll(match[2], "\n", " ")
+			}
+			if !strings.HasPrefix(shown, "domains:") {
+				shown = "domains:\n  - name: example.com\n    upstream: http://website\n    authority: id.example.com\n" + shown
+			}
+			shown = strings.Replace(shown, "    authority:", "    directory: corp\n    authority:", 1)
+			if _, err := loadText(t, shown+"\ndirectories:\n  corp: {preset: openldap, urls: ['ldaps://ldap.example.com'], base_dn: 'dc=example,dc=com'}\n", nil); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, shown)
+			}
+			loaded++
+		}
+	}
+	if loaded < 15 {
+		t.Errorf("the pages show %d pieces of the configuration", loaded)
+	}
+}
+
 // TestExampleIsComplete checks that the example shows every key that the program reads.
 func TestExampleIsComplete(t *testing.T) {
 	t.Parallel()
