@@ -54,11 +54,14 @@ func persona(name, settings string) kind {
 		var yaml strings.Builder
 		fmt.Fprintf(&yaml, "state_dir: state\n"+settings+"domains:\n", p.secure, p.plain)
 		for entry, site := range p.sites {
-			directory := ""
-			if site.identity {
-				directory = ", directory: corp"
+			keys := ""
+			switch site.kind {
+			case "identity":
+				keys = ", directory: corp"
+			case "gated":
+				keys = ", authority: id.conformance.test, identity_headers: {names: {user: X-Staff}}, access: [{path: /secret/, allow: signed_in}]"
 			}
-			fmt.Fprintf(&yaml, "  - {name: %s.conformance.test, upstream: \"http://%s\"%s}\n", entry, site.address, directory)
+			fmt.Fprintf(&yaml, "  - {name: %s.conformance.test, upstream: \"http://%s\"%s}\n", entry, site.address, keys)
 		}
 		yaml.WriteString(identityHost)
 		write(t, filepath.Join(folder, "persona.yaml"), yaml.String())
@@ -133,7 +136,7 @@ func (k kind) start(t testing.TB, entries []entry) *program {
 	}
 	for _, e := range entries {
 		site := newWebsite(t)
-		site.early, site.identity = e.Fields["website"] == "early", e.Fields["website"] == "identity"
+		site.kind = e.Fields["website"]
 		if parts := e.Steps("answer"); parts != nil {
 			site.scripts = map[string]*script{"/" + e.Name: newScript(parts)}
 		}

@@ -20,8 +20,7 @@ import (
 type website struct {
 	listener net.Listener
 	address  string
-	early    bool               // answers before it reads a body
-	identity bool               // stands behind an identity host
+	kind     string             // of an entry, by its key "website"; "early" answers before it reads a body
 	scripts  map[string]*script // by target, what it answers in place of a page; nil: pages alone
 
 	mu      sync.Mutex
@@ -105,7 +104,7 @@ func (w *website) serve(conn net.Conn, v *visit) {
 		if err == nil && slices.Contains(r.fields, field{"expect", "100-continue"}) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 		}
-		if err == nil && w.early {
+		if err == nil && w.kind == "early" {
 			keep()
 			_, _ = io.WriteString(conn, answer)
 			err = r.readBody(in)
@@ -126,7 +125,7 @@ func (w *website) serve(conn net.Conn, v *visit) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			_, _ = io.Copy(io.Discard, in) // what it sends is kept
 			return
-		case !w.early:
+		case w.kind != "early":
 			if _, err := io.WriteString(conn, answer); err != nil {
 				return
 			}
