@@ -165,7 +165,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, site *Site, d deci
 	if navigates(r) {
 		class = route.Notice
 	}
-	maps.Copy(w.Header(), g.headers[site][class])
+	maps.Copy(w.Header(), site.answers[class])
 	if d.dialog {
 		w.Header().Set("WWW-Authenticate", "Basic realm="+strconv.Quote(site.Host)+`, charset="UTF-8"`)
 	}

@@ -32,8 +32,9 @@ type Site struct {
 	// route.PathForwardAuth who is signed in; no other may. nil: the website is behind us.
 	Peers []netip.Addr
 
-	rules *access.Table  // Rules, compiled
-	pages *identity.Host // the host as its pages need it
+	rules   *access.Table               // Rules, compiled
+	pages   *identity.Host              // the host as its pages need it
+	answers map[route.Class]http.Header // the fields of what is answered in place of the website
 }
 
 // Cookie names a cookie of the website.
@@ -122,10 +123,9 @@ type Gate struct {
 	Config
 	sites map[string]*Site // by host
 	*teller
-	headers map[*Site]map[route.Class]http.Header // of what is answered in place of a website
-	outages zerolog.Logger                        // a line a minute
-	peers   map[netip.Addr]bool                   // of all sites
-	doubts  zerolog.Logger                        // about what they ask, a few lines a minute
+	outages zerolog.Logger      // a line a minute
+	peers   map[netip.Addr]bool // of all sites
+	doubts  zerolog.Logger      // about what they ask, a few lines a minute
 }
 
 // New checks the rules of the sites.
@@ -135,7 +135,6 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		Config: c, sites: make(map[string]*Site, len(c.Sites)), teller: newTeller(c.Assertions, c.Now, c.Log),
-		headers: make(map[*Site]map[route.Class]http.Header, len(c.Sites)),
 		outages: c.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Minute}),
 		peers:   map[netip.Addr]bool{},
 		doubts:  c.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}),
@@ -154,9 +153,8 @@ func New(c Config) (*Gate, error) {
 		for _, peer := range site.Peers {
 			g.peers[peer] = true
 		}
-		g.headers[site] = map[route.Class]http.Header{}
-		for _, class := range []route.Class{route.Notice, route.API} {
-			g.headers[site][class] = route.Headers(site.pages, class, nil)
+		site.answers = map[route.Class]http.Header{
+			route.Notice: route.Headers(site.pages, route.Notice, nil), route.API: route.Headers(site.pages, route.API, nil),
 		}
 	}
 	return g, nil

@@ -58,7 +58,7 @@ domains:
     upstream: %[1]s
     directory: corp
     authority: id.other.test
-    access: [{path: /, groups: [nobody-is-in-it]}]
+    access: [{path: /, groups: [no-members]}]
   - name: open.test
     upstream: %[1]s
 `, site) + directoryYAML(t, n.folder, n.slapd)
@@ -173,7 +173,7 @@ func TestWebsiteKnowsWhoIsSignedIn(t *testing.T) {
 	})
 	t.Run("another identity host", func(t *testing.T) {
 		s := n.surfer(t)
-		if p := s.signIn("https://other.test/", "otto"); p.status != http.StatusForbidden || !strings.Contains(p.body, "nobody-is-in-it") {
+		if p := s.signIn("https://other.test/", "otto"); p.status != http.StatusForbidden || !strings.Contains(p.body, "no-members") {
 			t.Errorf("%s: %d %s", p.at, p.status, p.body)
 		}
 		if p := s.open("https://example.test/"); p.told("Remote-User") != "" {
