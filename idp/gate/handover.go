@@ -132,8 +132,13 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request, site *Site) error {
 	if err := g.writeLogins(w, site, append(logins, begun)); err != nil {
 		return err
 	}
-	see(w, site.Authority.Origin+route.PathHandover+"?"+url.Values{"host": {site.Host}, "challenge": {begun.challenge()}}.Encode())
+	see(w, site.handoverAt(&begun))
 	return nil
+}
+
+// handoverAt is where the identity host hands over to a sign-in that was begun.
+func (s *Site) handoverAt(begun *login) string {
+	return s.Authority.Origin + route.PathHandover + "?" + url.Values{"host": {s.Host}, "challenge": {begun.challenge()}}.Encode()
 }
 
 // visit returns what a request to a path of ours at a site says of the person, with the cookies that this means.
@@ -204,8 +209,14 @@ func (g *Gate) takeOver(w http.ResponseWriter, r *http.Request, site *Site) erro
 			return nil
 		}
 	}
-	if visit.Subject != nil { // another tab was first, or the page was loaded again
+	switch {
+	case visit.Subject != nil: // another tab was first, or the page was loaded again
 		see(w, back)
+		return nil
+	case at < 0 && len(logins) > 0:
+		// Tabs that begin at the same time, as when a browser restores them, overwrite one another's cookie. The sign-in of
+		// this browser that is left is completed instead: by its own challenge, so with the sign-in of who sits here.
+		see(w, site.handoverAt(&logins[len(logins)-1]))
 		return nil
 	}
 	return &route.Error{Status: http.StatusBadRequest, Code: "not_completed", Link: withReturn(route.PathLogin, back)}
