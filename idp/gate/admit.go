@@ -72,7 +72,7 @@ func (g *Gate) decide(r *http.Request, site *Site, path string, secure bool) (d 
 		asked = site.askedBy(r)
 	}
 	switch {
-	case !open && demand.Authorization() && strings.TrimSpace(r.Header.Get("Authorization")) != "":
+	case !open && demand.Authorization() && authorizes(r):
 		d.Private = true // the website judges
 		return d
 	case !open && asked == otherPage:

@@ -84,3 +84,10 @@ func (s *Site) referer(r *http.Request) string {
 	}
 	return back
 }
+
+// authorizes reports whether a request brings what the website judges by itself. A field that
+// Connection names does not get there: behind the gate the request would be a stranger's.
+func authorizes(r *http.Request) bool {
+	dropped := strings.Contains(strings.ToLower(strings.Join(r.Header["Connection"], ",")), "authorization")
+	return !dropped && strings.TrimSpace(r.Header.Get("Authorization")) != ""
+}

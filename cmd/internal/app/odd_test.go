@@ -72,6 +72,7 @@ func oddRequests() map[string]oddRequest {
 		"basic where it does not count":      {target: "/members/", fields: []string{"Authorization: Basic YWxpY2U6eA=="}, want: "refused", closed: true},
 		"basic where it counts":              {target: "/git/x", fields: []string{"Authorization: Basic YWxpY2U6eA=="}, cookies: "alice", want: "anonymous", closed: true},
 		"an empty authorization":             {target: "/git/x", fields: []string{"Authorization: "}, want: "refused", closed: true},
+		"an authorization that is dropped":   {target: "/git/x", fields: []string{"Authorization: Basic YWxpY2U6eA==", "Connection: close, authorization;x"}, want: "refused", closed: true, http1: true},
 		"a websocket of a stranger":          {target: "/members/ws", fields: upgrade, want: "refused", closed: true, http1: true},
 		"a websocket of another site":        {target: "/members/ws", fields: append([]string{"Origin: https://www.example.test", "Sec-Fetch-Site: same-site"}, upgrade...), cookies: "alice", want: "refused", closed: true, http1: true},
 		"a form of a sibling":                {method: "POST", fields: []string{"Origin: https://www.example.test", "Sec-Fetch-Site: same-site"}, cookies: "alice", want: "anonymous"},
