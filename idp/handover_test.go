@@ -237,7 +237,7 @@ func TestHandOverIsUsedOnce(t *testing.T) {
 	code := s.trip(wiki, "/a")
 	begun := s.jar[wiki][loginName]
 	stranger := w.surfer()
-	stranger.notCompleted("without the cookie", stranger.get(code), "/") // and the code is not used up by that
+	stranger.notCompleted("a program that looks at the link", stranger.get(code, without("Sec-Fetch-Dest")), "/") // and the code is not used up by that
 	s.arrives(s.visit(code), "https://"+wiki+"/a")
 	s.arrives(s.visit(code), "https://"+wiki+"/") // loaded again: no error for who is signed in
 	other := w.surfer()
@@ -343,11 +343,11 @@ func TestHandOverBetweenStrangers(t *testing.T) {
 	wantStatus(t, response, http.StatusSeeOther)
 	victims := response.Header.Get("Location")
 	victim.notCompleted("the victim ends at the site", victim.get(victims), "/")
-	// Even with the code, which stays in the victim's browser, the attacker gets a session only where the challenge is
-	// theirs: so it must not be told. The page that shows the error refers to nothing.
+	// The page that shows the error refers to nothing, and a script of the website that reads its address comes too late.
 	if response.Header.Get("Referrer-Policy") != "no-referrer" {
 		t.Error("the code can leave in a referrer")
 	}
+	attacker.notCompleted("the attacker with the victim's code", attacker.get(victims), "/a")
 
 	// The attacker's code, given to a victim who is signing in: with the victim's challenge, should it be known, it is good for
 	// nothing; with its own the victim's sign-in goes on, as the victim.

@@ -195,7 +195,8 @@ func (g *Gate) takeOver(w http.ResponseWriter, r *http.Request, site *Site) erro
 	}
 	back := "/"
 	at := slices.IndexFunc(logins, func(l login) bool { return l.challenge() == query["challenge"] })
-	if at >= 0 { // without it the code is not touched
+	switch {
+	case at >= 0:
 		back = logins[at].back
 		ok, err := g.Sessions.TakeOver(w, r, site.place(), query["code"], query["challenge"])
 		if err != nil {
@@ -207,6 +208,12 @@ func (g *Gate) takeOver(w http.ResponseWriter, r *http.Request, site *Site) erro
 		if ok {
 			see(w, back)
 			return nil
+		}
+	case r.Header.Get("Sec-Fetch-Dest") != "":
+		// A page of a browser in which this sign-in was not begun: who has begun it may read the code from the address, as a script
+		// of the website can. Programs that look where a link leads send no such field, and do not use it up.
+		if err := g.Sessions.Discard(r.Context(), query["code"]); err != nil {
+			return err
 		}
 	}
 	switch {

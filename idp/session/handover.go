@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -66,13 +67,10 @@ func (m *Manager) HandOver(w http.ResponseWriter, r *http.Request, h *identity.H
 func (m *Manager) TakeOver(w http.ResponseWriter, r *http.Request, p Place, code, challenge string) (ok bool, err error) {
 	b := p.binding()
 	bound, err := associated(handOverPurpose, b.Host, b.Directory, b.Site, challenge)
-	if random, malformed := base64.RawURLEncoding.Strict().DecodeString(code); err != nil || malformed != nil || len(random) != codeLen {
+	if err != nil {
 		return false, nil
 	}
-	sealed, err := m.codes.Take(r.Context(), codeKey(code))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	sealed, err := m.take(r.Context(), code)
 	var session Session
 	if err == nil {
 		session, err = m.unseal(sealed, bound, b.Directory)
@@ -91,6 +89,27 @@ func (m *Manager) TakeOver(w http.ResponseWriter, r *http.Request, p Place, code
 		return false, unavailable(fmt.Errorf("taking a session over: %w", err))
 	}
 	return true, nil
+}
+
+// Discard uses up a code of HandOver for no session: it has been seen where it does not
+// belong. An error wraps ErrUnavailable.
+func (m *Manager) Discard(ctx context.Context, code string) error {
+	if _, err := m.take(ctx, code); err != nil && !errors.Is(err, errNone) {
+		return unavailable(fmt.Errorf("discarding a code: %w", err))
+	}
+	return nil
+}
+
+// take uses up a code, and returns what is behind it. An errNone: nothing is.
+func (m *Manager) take(ctx context.Context, code string) (sealed []byte, err error) {
+	if random, err := base64.RawURLEncoding.Strict().DecodeString(code); err != nil || len(random) != codeLen {
+		return nil, none("the code is malformed")
+	}
+	sealed, err = m.codes.Take(ctx, codeKey(code))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, none("the code is used up, or has expired")
+	}
+	return sealed, err
 }
 
 // codeKey is where the store has what is behind a code: it cannot be told from there.

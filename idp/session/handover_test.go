@@ -75,6 +75,13 @@ func TestCodesAreGoodForOneTakeOver(t *testing.T) {
 	}
 	c.refused(t, "replayed", c.at(wiki), code, challenge)
 	code = c.handOver(t, b, wiki)
+	for _, seen := range []string{"", "no code", string(guess), code} {
+		if err := c.Discard(t.Context(), seen); err != nil {
+			t.Errorf("discarding %q: %v", seen, err)
+		}
+	}
+	c.refused(t, "discarded", c.at(wiki), code, challenge)
+	code = c.handOver(t, b, wiki)
 	c.pass(30 * time.Second)
 	c.refused(t, "expired", c.at(wiki), code, challenge)
 }
@@ -155,6 +162,9 @@ func TestHandOver(t *testing.T) {
 	}
 	if ok, err := c.TakeOver(httptest.NewRecorder(), browser{}.request(wiki), c.at(wiki), code, challenge); ok || !errors.Is(err, session.ErrUnavailable) {
 		t.Errorf("with no store for codes: %t, %v", ok, err)
+	}
+	if err := c.Discard(t.Context(), code); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("with no store for codes: %v", err)
 	}
 	c.config.Codes = c.store
 	c.reload()
