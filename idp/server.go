@@ -198,8 +198,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, h *identity.Host,
 		}
 		return refused
 	}
-	// Servers ask for a verification, and no cookie counts there.
-	if err := s.crossOrigin.Check(r); err != nil && to.Class != route.Verification {
+	if err := s.crossOrigin.Check(r); err != nil && !to.Class.FromAnywhere() {
 		refused := &route.Error{Status: http.StatusForbidden, Code: "cross_origin", Link: "/persona/authenticate", Cause: err}
 		if h.Role != identity.Provider {
 			refused.Detail, refused.Link = "site", "/"

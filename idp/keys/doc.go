@@ -3,7 +3,8 @@
 //
 // A key has exactly one use, and each use one algorithm. [UseCertificates] is the
 // domain key of an identity host; [UseAssertions] its key for what tells websites who is
-// signed in; [UseSession] is the secret of the program that seals sign-in cookies.
+// signed in, and [UseOpenID] the one for the tokens of OpenID Connect; [UseSession] is the
+// secret of the program that seals sign-in cookies.
 //
 // # In the store
 //

@@ -211,7 +211,7 @@ func (rec record) parse(host string) (*key, error) {
 // alg is the algorithm of the key that is wanted.
 func (w Want) alg() (string, error) {
 	switch w.Use {
-	case UseCertificates, UseAssertions:
+	case UseCertificates, UseAssertions, UseOpenID:
 		if !validHost(w.Host) {
 			return "", fmt.Errorf("%q is not the canonical name of an identity host", w.Host)
 		}

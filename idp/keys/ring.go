@@ -40,6 +40,9 @@ const (
 	// UseAssertions signs what tells websites who is signed in; one key per identity
 	// host: RSA of 2048 bits, RS256.
 	UseAssertions Use = "assertions"
+	// UseOpenID signs the ID tokens and logout tokens of OpenID Connect; one key per
+	// identity host: RSA of 2048 bits, RS256.
+	UseOpenID Use = "openid"
 	// UseSession seals sign-in cookies; one secret for the program: A256GCM.
 	UseSession Use = "session"
 )
@@ -66,8 +69,8 @@ type Entry struct {
 	Created time.Time
 }
 
-// Want names a key that must exist: (host, UseCertificates), (host, UseAssertions) or
-// ("", UseSession).
+// Want names a key that must exist: ("", UseSession), or an identity host with one of the
+// other uses.
 type Want struct {
 	Host string
 	Use  Use

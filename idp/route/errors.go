@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -84,6 +85,31 @@ func Code(err error, success string) string {
 		return success
 	}
 	return complete(err).Code
+}
+
+// oauth returns the code by which an app knows an error (RFC 6749, sections 4.1.2.1 and 5.2).
+func (e *Error) oauth() string {
+	switch e.Code {
+	case "invalid_request", "invalid_client", "invalid_grant", "invalid_token", "unauthorized_client", "unsupported_grant_type", "invalid_scope":
+		return e.Code
+	}
+	switch {
+	case e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests:
+		return "temporarily_unavailable"
+	case e.Status >= http.StatusInternalServerError:
+		return "server_error"
+	}
+	return "invalid_request"
+}
+
+// describable returns a sentence in the characters that an error_description has (RFC 6749, section 5.2).
+func describable(sentence string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '\''
+		}
+		return r
+	}, sentence)
 }
 
 // NotFound is the answer to a path of ours that a host does not have.

@@ -42,6 +42,15 @@ const (
 	Notice
 	// Crossing is a page, or a redirect, between a website and its identity host.
 	Crossing
+	// Metadata is what programs and pages of any origin may read without a cookie: how to use
+	// OpenID Connect here, and its keys.
+	Metadata
+	// Authorization is where an app sends a browser, from another site and by POST, too, and
+	// from where it goes back. Sources are the origins of the apps, which its form may go to.
+	Authorization
+	// OAuth answers the apps themselves, in JSON and with the errors of RFC 6749, section
+	// 5.2. No cookie counts there.
+	OAuth
 	// ForwardAuth answers the servers of neighbours' websites about a request of a browser,
 	// whose fields this one has. It may have any method.
 	ForwardAuth
@@ -49,7 +58,13 @@ const (
 
 // readByPeople reports whether a person sees what a route of the class answers.
 func (c Class) readByPeople() bool {
-	return c == Page || c == FramedPage || c == Dialog || c == SilentFrame || c == Notice || c == Crossing
+	return c == Page || c == FramedPage || c == Dialog || c == SilentFrame || c == Notice || c == Crossing || c == Authorization
+}
+
+// FromAnywhere reports whether other sites may send the POSTs of a class. Servers do, where no
+// cookie counts; and an app may send its people by one (OpenID Connect Core 1.0, section 3.1.2.1).
+func (c Class) FromAnywhere() bool {
+	return c == Verification || c == Authorization || c == OAuth
 }
 
 // Headers returns the security headers of a class on a host. sources are
@@ -64,10 +79,14 @@ func Headers(h *identity.Host, class Class, sources []string) http.Header {
 		static = h.Files + web.StaticPrefix
 	}
 	listed := strings.Join(sources, " ")
+	forms := "form-action " + origin + "/persona/"
+	if class == Authorization {
+		forms = strings.TrimSpace("form-action " + listed)
+	}
 	page := policy(
 		"default-src 'none'",
 		"script-src "+static+" "+origin+"/persona/provisioning_api.js "+origin+"/persona/authentication_api.js",
-		"style-src "+static, "img-src "+static, "connect-src "+origin+"/persona/api/", "form-action "+origin+"/persona/",
+		"style-src "+static, "img-src "+static, "connect-src "+origin+"/persona/api/", forms,
 		"base-uri 'none'", "require-trusted-types-for 'script'",
 	)
 	hub := policy(
@@ -79,7 +98,7 @@ func Headers(h *identity.Host, class Class, sources []string) http.Header {
 	switch class {
 	case Page:
 		return header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
-	case Crossing:
+	case Crossing, Authorization:
 		// Its address may hold a code, and where the person was.
 		h := header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
 		h.Set("Referrer-Policy", "no-referrer")
@@ -88,6 +107,10 @@ func Headers(h *identity.Host, class Class, sources []string) http.Header {
 		return header(policy(page, strings.TrimSpace("frame-ancestors 'self' "+listed)), "no-store", "cross-origin")
 	case Document:
 		return header(nothing, "public, max-age=3600", "cross-origin")
+	case Metadata:
+		to := header(nothing, "public, max-age=3600", "cross-origin")
+		to.Set("Access-Control-Allow-Origin", "*")
+		return to
 	case Script:
 		return header(nothing, "public, max-age=300", "cross-origin")
 	case Static:
@@ -111,7 +134,7 @@ func Headers(h *identity.Host, class Class, sources []string) http.Header {
 	case Notice:
 		return header(policy("default-src 'none'", "script-src "+static, "style-src "+static, "img-src "+static,
 			"form-action 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"), "no-store", "same-origin")
-	case API, ForwardAuth:
+	case API, ForwardAuth, OAuth:
 	}
 	return header(nothing, "no-store", "same-origin")
 }

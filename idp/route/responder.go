@@ -109,6 +109,9 @@ func (a *Responder) Fail(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	case class == Verification:
 		JSON(w, e.Status, map[string]string{"status": "failure", "reason": message})
 		return
+	case class == OAuth:
+		JSON(w, e.Status, map[string]string{"error": e.oauth(), "error_description": describable(message)})
+		return
 	case !class.readByPeople():
 		answer := map[string]string{"error": e.Code, "message": message}
 		if e.SignIn != "" {

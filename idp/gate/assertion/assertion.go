@@ -1,14 +1,12 @@
 package assertion
 
 import (
-	"cmp"
 	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -155,14 +153,9 @@ func (i *Issuer) Routes(h *identity.Host) []route.Route {
 		if err != nil {
 			return err
 		}
-		var set jose.JSONWebKeySet
-		for _, public := range published {
-			set.Keys = append(set.Keys, jose.JSONWebKey{Key: public.Key, KeyID: public.KID, Algorithm: public.Alg, Use: "sig"})
-		}
-		slices.SortFunc(set.Keys, func(a, b jose.JSONWebKey) int { return cmp.Compare(a.KeyID, b.KeyID) })
-		body, err := json.Marshal(set)
+		body, err := keys.JWKS(published)
 		if err != nil {
-			return fmt.Errorf("writing the keys of %s: %w", h.Name, err)
+			return err
 		}
 		return route.Asset(web.Asset{ContentType: "application/json", Body: body, ETag: web.ETag(body)})(w, r)
 	})}}

@@ -1,0 +1,8 @@
+// Package oidc is the OpenID Connect provider: an envelope that tells the company's apps who
+// is signed in at an identity host. The issuer is https://<identity host>/persona; the flow is
+// the authorization code flow with PKCE, and nothing else.
+//
+// People sign in on the page that there is, and their one session counts. Codes are behind a
+// hash in the store and used once; what else has to be remembered is sealed and given to the
+// browser or the app to keep.
+package oidc

@@ -1,0 +1,135 @@
+package oidc
+
+import (
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
+	"persona-sidecar/idp/web"
+)
+
+// The paths, below the issuer.
+const (
+	PathDiscovery = "/persona/.well-known/openid-configuration"
+	PathKeys      = "/persona/jwks.json"
+)
+
+// Keys hands out the keys of the use keys.UseOpenID. Errors wrap keys.ErrNotReady.
+type Keys interface {
+	Signer(host string, use keys.Use) (kid string, s crypto.Signer, err error)
+	Published(host string, use keys.Use) ([]keys.Public, error)
+}
+
+// Config is what a Provider needs. All fields are required.
+type Config struct {
+	Clients  []Client
+	Respond  *route.Responder
+	Sessions *session.Manager
+	Keys     Keys
+	Now      func() time.Time
+	Rand     io.Reader
+}
+
+// Provider is the OpenID provider of all identity hosts that have apps. It is safe for
+// concurrent use.
+type Provider struct {
+	Config
+	hosts map[string]map[string]*Client // by identity host, by id
+}
+
+// New checks the clients. The error lists every fault.
+func New(c Config) (*Provider, error) {
+	p := &Provider{Config: c, hosts: map[string]map[string]*Client{}}
+	var faults []error
+	for i := range c.Clients {
+		client := &c.Clients[i]
+		if err := client.validate(); err != nil {
+			faults = append(faults, err)
+		}
+		if client.AccessTokenLifetime == 0 {
+			client.AccessTokenLifetime = defaultAccessTokenLifetime
+		}
+		if p.hosts[client.Authority] == nil {
+			p.hosts[client.Authority] = map[string]*Client{}
+		}
+		if p.hosts[client.Authority][client.ID] != nil {
+			faults = append(faults, fmt.Errorf("the app %.80q is listed twice for %s", client.ID, client.Authority))
+		}
+		p.hosts[client.Authority][client.ID] = client
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("configuring OpenID Connect: %w", err)
+	}
+	return p, nil
+}
+
+// issuer returns the iss of a host, which apps compare byte for byte.
+func issuer(h *identity.Host) string { return h.Origin + "/persona" }
+
+// Routes returns the routes of an identity host that has apps.
+func (p *Provider) Routes(h *identity.Host) ([]route.Route, error) {
+	clients := p.hosts[h.Name]
+	if len(clients) == 0 {
+		return nil, nil
+	}
+	if h.Role != identity.Provider {
+		return nil, fmt.Errorf("%s has apps, but people do not sign in there", h.Name)
+	}
+	for _, client := range clients {
+		if h.Website && !client.AllowSharedOrigin {
+			return nil, fmt.Errorf("the app %s: scripts of the website on %s could read its codes; give people an identity host of its own, or allow the shared origin", client.ID, h.Name)
+		}
+	}
+	discovery, err := json.Marshal(p.metadata(h))
+	if err != nil {
+		return nil, fmt.Errorf("describing OpenID Connect at %s: %w", h.Name, err)
+	}
+	return []route.Route{
+		{Path: PathDiscovery, Class: route.Metadata, Keyless: true, Methods: route.Get(route.Asset(
+			web.Asset{ContentType: "application/json", Body: discovery, ETag: web.ETag(discovery)}))},
+		{Path: PathKeys, Class: route.Metadata, Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error {
+			published, err := p.Keys.Published(h.Name, keys.UseOpenID)
+			if err != nil {
+				return err
+			}
+			body, err := keys.JWKS(published)
+			if err != nil {
+				return err
+			}
+			return route.Asset(web.Asset{ContentType: "application/json", Body: body, ETag: web.ETag(body)})(w, r)
+		})},
+	}, nil
+}
+
+// metadata is the discovery document (OpenID Connect Discovery 1.0, section 3, and RFC 8414).
+// What is false there would be taken for true where it is left out.
+func (p *Provider) metadata(h *identity.Host) map[string]any {
+	at := func(path string) string { return h.Origin + path }
+	return map[string]any{
+		"issuer":                                         issuer(h),
+		"jwks_uri":                                       at(PathKeys),
+		"scopes_supported":                               scopes(),
+		"claims_supported":                               slices.Concat(tokenClaims(), personClaims()),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query", "form_post"},
+		"grant_types_supported":                          []string{"authorization_code"},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{"RS256"},
+		"token_endpoint_auth_methods_supported":          []TokenAuth{SecretBasic, SecretPost, NoSecret},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"prompt_values_supported":                        []string{"none", "login", "select_account", "consent"},
+		"claims_parameter_supported":                     false,
+		"request_parameter_supported":                    false,
+		"request_uri_parameter_supported":                false,
+		"authorization_response_iss_parameter_supported": true,
+	}
+}
