@@ -379,6 +379,25 @@ func TestHandOverBetweenStrangers(t *testing.T) {
 	}
 }
 
+// A session gives out so many codes that a browser can restore its tabs, and no more: the store keeps each for minutes.
+func TestHandOversAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withSites())
+	s, other := w.signedIn("alice", password), w.signedIn("alice", password)
+	for range 100 {
+		s.trip(wiki, "/a")
+	}
+	begun := s.get("https://" + wiki + "/persona/login?return=/a").Header.Get("Location")
+	response := s.get(begun)
+	wantPage(t, response, http.StatusTooManyRequests, "too often within a minute", "Try again")
+	if response.Header.Get("Retry-After") != "60" || response.Header.Get("Location") != "" {
+		t.Errorf("headers %v", response.Header)
+	}
+	other.trip(wiki, "/a")
+	w.clock.Advance(time.Minute)
+	s.arrives(s.visit(begun), "https://"+wiki+"/a")
+}
+
 // Tabs that a browser restores all at once overwrite one another's cookie. In whichever the person signs in, it ends at the
 // website.
 func TestTabsAtOnce(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/route"
@@ -166,6 +167,9 @@ func (g *Gate) handOver(w http.ResponseWriter, r *http.Request, h *identity.Host
 	code, err := g.Sessions.HandOver(w, r, h, site, challenge)
 	if errors.Is(err, identity.ErrUnavailable) {
 		return &route.Error{Cause: err, Link: signin.ForSite(site, challenge)}
+	}
+	if errors.Is(err, session.ErrTooMany) {
+		return &route.Error{Status: http.StatusTooManyRequests, Code: "too_many_handovers", RetryAfter: time.Minute, Link: signin.ForSite(site, challenge)}
 	}
 	if err != nil {
 		return err

@@ -22,13 +22,21 @@ const (
 	codeLen      = 32
 
 	handOvers = "handovers" // the keys in the store begin with it
+
+	// mostHandOvers bounds the codes of a session in handOversIn, by each process: the store keeps each for
+	// some minutes. A browser that restores its tabs needs one for each of them.
+	mostHandOvers = 100
+	handOversIn   = time.Minute
 )
+
+// ErrTooMany means that too many codes were given out for a session within a minute.
+var ErrTooMany = errors.New("too many hand-overs")
 
 // HandOver gives out a code that [Manager.TakeOver] turns into a session at a website's
 // host, once, within 30 seconds, and for the same challenge. The request is one to the
 // identity host; where it is not signed in, by the rules of [Manager.Current], the code
 // is "". The errors are those of Current; a site that is not among those of the host is
-// one, too.
+// one, too, and so is ErrTooMany.
 func (m *Manager) HandOver(w http.ResponseWriter, r *http.Request, h *identity.Host, site, challenge string) (code string, err error) {
 	if _, ok := h.Sites[site]; !ok || site == h.Name {
 		return "", fmt.Errorf("handing a session over: %.40q is not a site of %s", site, h.Name)
@@ -40,6 +48,9 @@ func (m *Manager) HandOver(w http.ResponseWriter, r *http.Request, h *identity.H
 	current, _, err := m.current(w, r, h, Recent)
 	if err != nil || current.ID == "" {
 		return "", err
+	}
+	if !m.known(current, h).handsOver(m.now()) {
+		return "", ErrTooMany
 	}
 	sealed, err := m.seal(current, bound)
 	if err != nil {
@@ -58,6 +69,20 @@ func (m *Manager) HandOver(w http.ResponseWriter, r *http.Request, h *identity.H
 		return "", unavailable(fmt.Errorf("handing a session over: %w", err))
 	}
 	return code, nil
+}
+
+// handsOver counts a hand-over, unless there were too many.
+func (k *known) handsOver(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if age := now.Sub(k.countedSince); age >= handOversIn || age < 0 {
+		k.countedSince, k.handedOver = now, 0
+	}
+	if k.handedOver >= mostHandOvers {
+		return false
+	}
+	k.handedOver++
+	return true
 }
 
 // TakeOver begins the session behind a code of HandOver at a website's host, in place of

@@ -42,6 +42,9 @@ type known struct {
 	flight  chan struct{} // closed when the question to the directory that is under way has its answer; nil: none
 	began   time.Time     // when the flight began
 	failed  time.Time     // when the last question failed; zero: it has not
+
+	handedOver   int // hand-overs since countedSince
+	countedSince time.Time
 }
 
 // check is what the directory last said about the person of a session.
