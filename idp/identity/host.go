@@ -35,6 +35,9 @@ type Host struct {
 	// DirectoryName is the name that the configuration gives the directory.
 	// A session is bound to it, and every Person.Directory must equal it.
 	DirectoryName string
+	// Answers is another number where the directory's settings, and so what it says of people, may be
+	// others: what it said to a host with another number is not taken.
+	Answers uint64
 	// LoginByName and LoginByAddress report whether the directory finds people by a
 	// user name and by an e-mail address. The sign-in form asks accordingly; where
 	// neither is set, it asks for both.

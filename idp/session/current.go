@@ -74,18 +74,21 @@ func (m *Manager) current(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	k := m.known(current, h)
 	k.use(m.now())
 	last := k.last()
+	var person identity.Person
 	var outage error
 	if f == Now || m.stale(last) {
 		var reason string
-		last.person, reason, outage = m.ask(r.Context(), k)
+		person, reason, outage = m.ask(r.Context(), k)
 		if reason != "" {
 			return Session{}, identity.Person{}, m.endEarly(w, r, at(h), current, reason)
 		}
+	} else {
+		person = last.subject.Person
 	}
 	if err := m.refresh(w, at(h).binding(), current); err != nil {
 		return Session{}, identity.Person{}, unavailable(err)
 	}
-	return current, last.person, outage
+	return current, person, outage
 }
 
 // SignIn begins a session of a person whose password the directory has just accepted, in
@@ -157,7 +160,7 @@ func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *ide
 // is worthless from now on, even when the error is that the store
 // could not record it.
 func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, p Place, current Session, reason string) error {
-	m.sessions.forget(current.ID)
+	m.forget(p.Authority, current.ID)
 	clearCookie(w, p.binding().cookie())
 	if err := m.revoked.session(r.Context(), current); err != nil {
 		return unavailable(fmt.Errorf("ending a session: %w", err))

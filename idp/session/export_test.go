@@ -45,11 +45,13 @@ func (m *Manager) EndPerson(ctx context.Context, directory, person string) error
 
 // Confirm notes that the directory has just allowed the session's person.
 func (m *Manager) Confirm(session Session) {
-	m.known(session, nil).confirm(check{at: m.now()})
+	m.confirm(m.known(session, &identity.Host{}), identity.Person{ID: session.Person})
 }
 
 // Stale reports whether the directory has to be asked again.
-func (m *Manager) Stale(session Session) bool { return m.stale(m.known(session, nil).last()) }
+func (m *Manager) Stale(session Session) bool {
+	return m.stale(m.known(session, &identity.Host{}).last())
+}
 
 // PasswordChangedSince compares with what the directory said when the session began.
 func (s Session) PasswordChangedSince(changed time.Time) bool {

@@ -32,26 +32,40 @@ type known struct {
 	Session
 	host  *identity.Host
 	marks marks
+	*said
 	ended func(context.Context) <-chan struct{} // for Visit.Ended
 
-	used atomic.Int64 // when it was last used, Unix milliseconds
-
 	mu      sync.Mutex
-	check   check
-	subject *Subject      // by check
 	flight  chan struct{} // closed when the question to the directory that is under way has its answer; nil: none
 	began   time.Time     // when the flight began
 	failed  time.Time     // when the last question failed; zero: it has not
+	failure error         // of that question
 
 	handedOver   int // hand-overs since countedSince
 	countedSince time.Time
 }
 
-// check is what the directory last said about the person of a session.
-type check struct {
-	at     time.Time
-	person identity.Person
+// Answers are what directories last said of the people of sessions, so that a reload while a directory is away signs no
+// one out. Make one for the process: Managers share it, and only for identity.Hosts with the same Answers number.
+type Answers struct{ table *table[*said] }
+
+// NewAnswers returns Answers that hold nothing yet.
+func NewAnswers() *Answers { return &Answers{newTable[*said](maxSessions)} }
+
+// said is what a process remembers of a session, in all Managers.
+type said struct {
+	check atomic.Pointer[check]
+	used  atomic.Int64 // when it was last used, Unix milliseconds
 }
+
+// check is what the directory last said about the person of a session. It is not changed.
+type check struct {
+	at      time.Time
+	subject *Subject
+}
+
+// answersKey is where a session is among the Answers.
+func answersKey(h *identity.Host, id string) string { return fmt.Sprintf("%d/%s", h.Answers, id) }
 
 // known returns what is remembered of a session, from now on if need be.
 func (m *Manager) known(s Session, h *identity.Host) *known {
@@ -64,7 +78,7 @@ func (m *Manager) known(s Session, h *identity.Host) *known {
 	if ok { // and pushed out by others
 		return m.sessions.add(s.ID, watched.known)
 	}
-	k := &known{Session: s, host: h, marks: marksOf(s)}
+	k := &known{Session: s, host: h, marks: marksOf(s), said: m.answers.table.add(answersKey(h, s.ID), &said{})}
 	k.ended = func(ctx context.Context) <-chan struct{} { return m.watch(ctx, k) }
 	return m.sessions.add(s.ID, k)
 }
@@ -87,9 +101,10 @@ func (k *known) seen(cookie time.Time) time.Time {
 
 // last returns the last check, or the zero check when it is not known.
 func (k *known) last() check {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.check
+	if last := k.check.Load(); last != nil {
+		return *last
+	}
+	return check{}
 }
 
 // failedWithin reports whether the last question to the directory has failed that short a time ago. The
@@ -99,10 +114,19 @@ func (k *known) failedWithin(d time.Duration, now time.Time) bool {
 	return age >= 0 && age < d
 }
 
-func (k *known) confirm(latest check) {
+// confirm notes what the directory has just said.
+func (m *Manager) confirm(k *known, person identity.Person) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.check, k.subject, k.failed = latest, subjectOf(k.Session, latest.person), time.Time{}
+	k.check.Store(&check{m.now(), subjectOf(k.Session, person)})
+	k.failed, k.failure = time.Time{}, nil
+	m.answers.table.put(answersKey(k.host, k.ID), k.said) // it may have been pushed out by others
+}
+
+// forget forgets a session that has ended.
+func (m *Manager) forget(h *identity.Host, id string) {
+	m.sessions.forget(id)
+	m.answers.table.forget(answersKey(h, id))
 }
 
 // stale reports whether a check is five minutes old, or not known (the zero check).
@@ -125,7 +149,7 @@ func (m *Manager) ask(ctx context.Context, k *known) (person identity.Person, re
 	case result.Person.PasswordExpired && !k.PasswordExpired:
 		return identity.Person{}, identity.PasswordExpired.String(), nil
 	}
-	k.confirm(check{m.now(), result.Person})
+	m.confirm(k, result.Person)
 	return result.Person, "", nil
 }
 
@@ -134,14 +158,14 @@ func (m *Manager) ask(ctx context.Context, k *known) (person identity.Person, re
 // beside that. The error is that of ctx.
 func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 	k.mu.Lock()
-	fresh := !m.stale(k.check)
-	if fresh && m.now().Sub(k.check.at) < recheckEarly {
-		subject := k.subject
+	last := k.last()
+	fresh := !m.stale(last)
+	if fresh && m.now().Sub(last.at) < recheckEarly {
 		k.mu.Unlock()
-		return subject, nil
+		return last.subject, nil
 	}
 	m.fly(k)
-	subject, flight := k.subject, k.flight
+	flight := k.flight
 	var enough <-chan time.Time // never, unless the directory may be away
 	if now := m.now(); k.failedWithin(recheckDoubt, now) {
 		enough = time.After(recheckShort - now.Sub(k.began))
@@ -149,7 +173,7 @@ func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 	k.mu.Unlock()
 	switch {
 	case fresh:
-		return subject, nil
+		return last.subject, nil
 	case flight == nil: // it has failed a moment ago
 		return nil, nil
 	}
@@ -160,12 +184,10 @@ func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if m.stale(k.check) {
+	if last = k.last(); m.stale(last) {
 		return nil, nil
 	}
-	return k.subject, nil
+	return last.subject, nil
 }
 
 // fly asks the directory about a session in the background, unless that is under way or has failed a
@@ -186,7 +208,7 @@ func (m *Manager) fly(k *known) {
 			k.mu.Lock()
 			k.flight = nil
 			if err != nil {
-				k.failed = m.now()
+				k.failed, k.failure = m.now(), err
 			}
 			k.mu.Unlock()
 			close(done)
@@ -196,7 +218,7 @@ func (m *Manager) fly(k *known) {
 		}()
 		_, reason, failed := m.ask(ctx, k)
 		if err = failed; reason != "" {
-			m.sessions.forget(k.ID)
+			m.forget(k.host, k.ID)
 			if fault := m.revoked.session(ctx, k.Session); fault != nil {
 				m.log.Warn().Err(fault).Str("hint", identity.Hint(fault)).Msg("a sign-out counts in this process only until the store can record it")
 			}

@@ -38,11 +38,12 @@ type Codes interface {
 	Take(ctx context.Context, key string) ([]byte, error)
 }
 
-// Config is what a Manager needs. All fields but Codes, Lifetime and Ended are required.
+// Config is what a Manager needs. All fields but Answers, Codes, Lifetime and Ended are required.
 type Config struct {
 	Sealer   Sealer
 	SignOuts *SignOuts
-	Codes    Codes // nil where nothing is handed over
+	Answers  *Answers // nil: what this Manager is told ends with it
+	Codes    Codes    // nil where nothing is handed over
 	Now      func() time.Time
 	Rand     io.Reader
 	Lifetime time.Duration // from sign-in to the absolute end on a private computer; 0: 8 h
@@ -63,6 +64,7 @@ type Manager struct {
 	rand     io.Reader
 	lifetime time.Duration
 	revoked  revocations
+	answers  *Answers
 	sessions *table[*known]  // by id
 	cookies  *table[*opened] // by value
 	log      zerolog.Logger
@@ -91,6 +93,9 @@ func New(c Config) *Manager {
 	if c.Ended == nil {
 		c.Ended = func(*http.Request, *identity.Host, string, string) {}
 	}
+	if c.Answers == nil {
+		c.Answers = NewAnswers()
+	}
 	m := &Manager{
 		sealer:   c.Sealer,
 		codes:    c.Codes,
@@ -98,6 +103,7 @@ func New(c Config) *Manager {
 		rand:     c.Rand,
 		lifetime: min(lifetime, MaxLifetime),
 		revoked:  revocations{signOuts: c.SignOuts, now: c.Now},
+		answers:  c.Answers,
 		sessions: newTable[*known](maxSessions),
 		cookies:  newTable[*opened](maxOpened),
 		log:      c.Log,
@@ -136,7 +142,7 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, h *identity.
 	if err := m.write(w, b, session); err != nil {
 		return Session{}, fmt.Errorf("starting a session: %w", err)
 	}
-	m.known(session, h).confirm(check{now, person})
+	m.confirm(m.known(session, h), person)
 	return session, nil
 }
 

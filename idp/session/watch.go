@@ -129,7 +129,7 @@ func (m *Manager) lookAt(ctx context.Context, w *watch) (left time.Duration, end
 	now := m.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if (m.stale(w.check) || now.Sub(w.check.at) >= recheckEarly) && m.flights.Load() < maxFlights {
+	if last := w.last(); (m.stale(last) || now.Sub(last.at) >= recheckEarly) && m.flights.Load() < maxFlights {
 		m.fly(w.known)
 	}
 	return m.expires(session).Sub(now), false

@@ -70,7 +70,7 @@ func New(o Options) (*App, error) {
 		addrs:        map[string]net.Addr{},
 		live:         map[*generation]struct{}{},
 	}
-	first, err := newGeneration(p, a.certificates, o.Config)
+	first, err := newGeneration(p, a.certificates, o.Config, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,8 @@ type generation struct {
 	hosts  []config.Host
 
 	directories map[string]*ldapauth.Directory
-	published   []identity.Host // what has paths of ours
+	answers     map[string]uint64 // identity.Host.Answers by host
+	published   []identity.Host   // what has paths of ours
 	gate        *gate.Gate
 	sessions    *session.Manager
 	documents   *provision.Envelope
@@ -53,8 +54,8 @@ type generation struct {
 }
 
 // newGeneration builds what a configuration asks for, from the directories outward. Nothing is
-// dialled and no goroutine is started.
-func newGeneration(p *process, tls *certificates, c *config.Config) (*generation, error) {
+// dialled and no goroutine is started. The generation before it is nil at the start.
+func newGeneration(p *process, tls *certificates, c *config.Config, before *generation) (*generation, error) {
 	g := &generation{
 		process: p, config: c, hosts: c.Hosts(),
 		directories: map[string]*ldapauth.Directory{},
@@ -62,8 +63,9 @@ func newGeneration(p *process, tls *certificates, c *config.Config) (*generation
 		stopWork:    func() {},
 	}
 	g.uses.Store(1)
+	g.numberAnswers(before)
 	g.sessions = session.New(session.Config{
-		Sealer: sessionSealer{p.ring}, SignOuts: p.signOuts, Codes: p.store, Now: p.now, Rand: p.rand,
+		Sealer: sessionSealer{p.ring}, SignOuts: p.signOuts, Answers: p.said, Codes: p.store, Now: p.now, Rand: p.rand,
 		Lifetime: c.Identity.SessionLifetime, Log: p.log,
 		Ended: func(r *http.Request, h *identity.Host, personID, reason string) {
 			p.respond.SessionEnded(r, h, personID, reason)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"persona-sidecar/cmd/internal/config"
@@ -34,6 +35,8 @@ type process struct {
 	ring     *keys.Ring
 	tickets  *certs.Tickets
 	signOuts *session.SignOuts
+	said     *session.Answers
+	numbers  atomic.Uint64 // of settings of directories, the last one
 	failures *memory.Store // of sign-ins, by name and client network
 	accounts *memory.Store // of sign-ins, by account
 	lookups  *memory.Store // of other domains, by the hub
@@ -72,6 +75,7 @@ func newProcess(o Options) (*process, error) {
 		ring:     keys.New(keys.Config{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
 		tickets:  certs.NewTickets(certs.TicketsConfig{Store: state, Now: o.Now, Rand: o.Rand, Log: o.Log}),
 		signOuts: session.NewSignOuts(state, o.Now),
+		said:     session.NewAnswers(),
 		failures: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		accounts: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),

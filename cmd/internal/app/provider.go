@@ -110,7 +110,7 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 	case config.RoleIdentity:
 		to.Role = identity.Provider
 		directory := g.directories[host.Directory]
-		to.Directory, to.DirectoryName = directory, host.Directory
+		to.Directory, to.DirectoryName, to.Answers = directory, host.Directory, g.answers[host.Name]
 		to.LoginByName, to.LoginByAddress = directory.LoginBy()
 		to.SessionLifetime = directory.SessionLifetime()
 		switch change := g.config.Directories[host.Directory].PasswordChange; {

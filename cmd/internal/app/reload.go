@@ -42,7 +42,7 @@ func (a *App) change(c *config.Config) error {
 	if keys := config.NeedRestart(old.config, c); len(keys) > 0 {
 		return &UnchangeableError{Keys: keys}
 	}
-	next, err := newGeneration(a.process, a.certificates, c)
+	next, err := newGeneration(a.process, a.certificates, c, old)
 	if err != nil {
 		return fmt.Errorf("applying the new configuration: %w", err)
 	}

@@ -120,3 +120,70 @@ domains:
 		t.Errorf("who has the name now is told as %v", second)
 	}
 }
+
+// TestReloadWhileDirectoryIsAway: who is signed in stays so at the website until five minutes after the directory's last
+// answer, through reloads that leave the directory as it is. What one directory said counts for no other one.
+func TestReloadWhileDirectoryIsAway(t *testing.T) {
+	t.Parallel()
+	slapd := ldaptest.StartSlapd(t, ldaptest.Options{})
+	folder := t.TempDir()
+	tls, roots := filesYAML(t, folder, "example.test")
+	domain := fmt.Sprintf("\ndomains:\n  - {name: example.test, upstream: %s, directory: DIRECTORY, identity_headers: true}\n", mirror(t).URL)
+	corp := directoryYAML(t, folder, slapd)
+	yaml := func(domain, directories string) string { return tls + domain + directories }
+	same := yaml(strings.Replace(domain, "DIRECTORY", "corp", 1), corp)
+	clock := &wrongClock{}
+	p := startAt(t, folder, same, clock.now)
+	waitForKeys(t, p)
+	visit := &visitors{t: t, roots: roots}
+	cookie := visit.signIn(p, "alice")
+	told := func() bool {
+		t.Helper()
+		response, err := p.client(roots).Do(visit.request(http.MethodGet, "/", cookie))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := read(t, response)
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("the website answers %d %s", response.StatusCode, body)
+		}
+		return strings.Contains(body, "Remote-User: alice\n") && strings.Contains(body, "Remote-Email: alice@example.test\n")
+	}
+	expect := func(when string, want bool) {
+		t.Helper()
+		if got := told(); got != want {
+			t.Errorf("%s the website is told of a person: %t", when, got)
+		}
+	}
+	expect("after the sign-in", true)
+	slapd.Stop()
+	clock.set(3 * time.Minute)
+	p.mustReload(t, folder, same)
+	expect("after a reload without the directory", true)
+	p.mustReload(t, folder, strings.Replace(same, "identity_headers: true", "identity_headers: true, rewrite_redirects: false", 1))
+	if err := p.reload(t, folder, "nonsense: true\n"); err == nil {
+		t.Error("nonsense was accepted")
+	}
+	clock.set(5*time.Minute - 10*time.Second)
+	expect("within five minutes", true)
+	p.mustReload(t, folder, same)
+	clock.set(5*time.Minute + time.Second)
+	expect("after five minutes", false)
+
+	slapd.Restart()
+	clock.set(10 * time.Minute)
+	expect("when the directory is back", true)
+	for what, change := range map[string]string{
+		"other settings":     strings.Replace(same, "    preset:", "    disabled_filter: (uid=nobody)\n    preset:", 1),
+		"another name":       yaml(strings.Replace(domain, "DIRECTORY", "staff", 1), strings.Replace(corp, "corp:", "staff:", 1)),
+		"other mail domains": strings.Replace(same, "directory: corp,", "directory: corp, certifies: [other.test],", 1),
+		"no groups wanted":   strings.Replace(same, "identity_headers: true", `identity_headers: {names: {groups: "", assertion: ""}}`, 1),
+	} {
+		slapd.Stop()
+		p.mustReload(t, folder, change)
+		expect("with "+what+" of the directory, which is away,", false)
+		slapd.Restart()
+		p.mustReload(t, folder, same)
+		expect("with the directory as before, which is back,", true)
+	}
+}

@@ -96,6 +96,27 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 	return settings, nil
 }
 
+// numberAnswers numbers what the directory of each identity host says of people: as before where the same
+// directory is asked for the same things, anew where not.
+func (g *generation) numberAnswers(before *generation) {
+	g.answers = map[string]uint64{}
+	for _, host := range g.hosts {
+		if host.Role != config.RoleIdentity {
+			continue
+		}
+		same := func(old config.Host) bool {
+			return old.Role == host.Role && old.Name == host.Name && old.Directory == host.Directory && slices.Equal(old.MailDomains, host.MailDomains) &&
+				before.config.Directories[host.Directory].Equal(g.config.Directories[host.Directory]) &&
+				wantsGroups(before.config, before.hosts, host.Directory) == wantsGroups(g.config, g.hosts, host.Directory)
+		}
+		if before != nil && slices.ContainsFunc(before.hosts, same) {
+			g.answers[host.Name] = before.answers[host.Name]
+			continue
+		}
+		g.answers[host.Name] = g.numbers.Add(1)
+	}
+}
+
 // makeSites groups the hosts by the domain entry they come from: the unit of "misdirected".
 // An identity host that an entry makes by naming it as authority is a site of its own.
 func (g *generation) makeSites() error {

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/x509"
 	"net/netip"
+	"reflect"
 	"time"
 )
 
@@ -89,6 +90,14 @@ type Directory struct {
 	// Where people change their password: on a page elsewhere, or on one of the
 	// identity host. Not for an identity host that shares its origin with a website.
 	PasswordChange PasswordChange `yaml:"password_change"`
+}
+
+// Equal reports whether two directories have the same settings, and read the same secrets and certificates of
+// authorities from files.
+func (d Directory) Equal(other Directory) bool {
+	roots := d.Roots.Equal(other.Roots)
+	d.Roots, other.Roots = nil, nil
+	return roots && reflect.DeepEqual(d, other)
 }
 
 // PasswordChange says where people change their password.
