@@ -60,7 +60,7 @@ func SectionEnd(b []byte, searched int) int {
 // someone else is not to be trusted with another message on the connection.
 func ParseFields(fields Fields, text string) (_ Fields, bare bool, err error) {
 	if n := strings.Count(text, "\n"); cap(fields)-len(fields) < n-1 {
-		fields = append(make(Fields, 0, len(fields)+n-1), fields...)
+		fields = append(make(Fields, 0, len(fields)+n), fields...) // the empty line leaves room for one that is added
 	}
 	for {
 		line, rest, crlf := cutLine(text)
@@ -134,6 +134,20 @@ func IsToken(s string) bool {
 // IsText reports whether s may stand in a line: it holds no control character but
 // tabs. Bytes above 127 are text (RFC 9110, section 5.5).
 func IsText(s string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080 // in each of eight bytes
+	for ; len(s) >= 8; s = s[8:] {                            // an assertion has a thousand bytes
+		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		del := v ^ ones*0x7f
+		// The highest bit of a byte stays only where one below ' ' borrows it, or that of del is 0.
+		if ((v-ones*' ')&^v|(del-ones)&^del)&tops != 0 && !isText(s[:8]) {
+			return false
+		}
+	}
+	return isText(s)
+}
+
+func isText(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false

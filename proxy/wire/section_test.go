@@ -156,3 +156,35 @@ func FuzzParseFields(f *testing.F) {
 		}
 	})
 }
+
+// A control character is found wherever it stands, and nothing else is taken for one.
+func TestIsText(t *testing.T) {
+	t.Parallel()
+	for _, around := range []string{"a", "\t", " ", "\x80", "\xff", "~", "\x9f"} {
+		for length := range 40 {
+			text := []byte(strings.Repeat(around, length))
+			if !wire.IsText(string(text)) {
+				t.Errorf("%q is text", text)
+			}
+			for at := range text {
+				was := text[at]
+				for c := range 256 {
+					text[at] = byte(c)
+					if want := c >= ' ' && c != 0x7f || c == '\t'; wire.IsText(string(text)) != want {
+						t.Errorf("%q: %t, want %t", text, !want, want)
+					}
+				}
+				text[at] = was
+			}
+		}
+	}
+}
+
+func BenchmarkIsText(b *testing.B) {
+	assertion := strings.Repeat("eyJh", 225)
+	for b.Loop() {
+		if !wire.IsText(assertion) {
+			b.Fatal("an assertion is text")
+		}
+	}
+}
