@@ -116,6 +116,7 @@ func TestOdd(t *testing.T) {
 		"/x%00", "/x%00.png", "/%0a", "/x%0dy", "/x%09", "/%7f", "/x\x00", "/x\ty", "/x\x7f",
 		"/%c0%ae%c0%ae/x", "/x%c0%afy", "/%e0%80%af", "/%f0%80%80%af", "/%ff", "/%ed%a0%80", "/x\xc0\xaf", "/%E4", "/%c3",
 		"/x#y", "/#", "/x::$DATA", "/x:$i30:$INDEX_ALLOCATION", "/x%3a%3a$DATA", "/x::%24DATA",
+		"/" + strings.Repeat("%EF%B7%BA", 683), "/" + strings.Repeat("ﷺ", 20000), "/" + strings.Repeat("%20x", 5000), "/" + strings.Repeat("//x", 3000),
 	} {
 		if !access.Odd(target) {
 			t.Errorf("%q is not odd", target)
@@ -124,6 +125,7 @@ func TestOdd(t *testing.T) {
 	for _, target := range []string{
 		"/", "/x", "/x/", "/x//y", "/x///", "/.well-known/x", "/..x", "/x..", "/x.", "/a..b/c", "/x%20y", "/x+y", "/~user", "/x:y", "/Special:Upload",
 		"/100%25", "/100%25%20x", "/50%25off", "/C%23", "/What%3F", "/gr%C3%B6%C3%9Fe", "/größe", "/%E6%97%A5%E6%9C%AC", "/%F0%9F%98%80", "/a,b&c=d$e!f*g'(h)@i", "/x%2ey",
+		"/" + strings.Repeat("%EF%B7%BA", 682), "/" + strings.Repeat("%20x", 4000), "/" + strings.Repeat("x/", 30000),
 	} {
 		if access.Odd(target) {
 			t.Errorf("%q is odd", target)

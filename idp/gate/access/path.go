@@ -17,6 +17,8 @@ import (
 //   - has an escape that is none, one that decodes into a control character, or one that
 //     decodes into a further escape;
 //   - is no UTF-8 once it is decoded (some of it is an overlong "/" or ".");
+//   - is longer than any title or name of a file, and not so plain that there is nothing to it: to
+//     find out what it can be taken for would take milliseconds;
 //   - names a stream of an NTFS file, as "/a::$DATA" does.
 func Odd(path string) bool {
 	decoded, ok := decode(path)
@@ -45,8 +47,16 @@ func Odd(path string) bool {
 		}
 		ascii = ascii && c < utf8.RuneSelf
 	}
-	return dots && !segment || !ascii && !utf8.ValidString(decoded)
+	long := !ascii && len(decoded) > longestForeign || len(decoded) > longestFolded && !simple(decoded)
+	return dots && !segment || !ascii && !utf8.ValidString(decoded) || long
 }
+
+// The longest texts that fold is given, in bytes: with characters that are not ASCII, of which
+// some are many to it, and at all.
+const (
+	longestForeign = 2 << 10
+	longestFolded  = 8 << 10
+)
 
 // escapes reports whether a text begins with "%xx", or "%uxxxx" as IIS reads it.
 func escapes(s string) bool {
