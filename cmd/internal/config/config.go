@@ -55,7 +55,7 @@ type Config struct {
 	// person. All names need DNS records that lead to this machine.
 	Domains []Domain `yaml:"domains" env:"PERSONA_DOMAIN"`
 	// Websites that other servers serve, such as an nginx of yours, and for which those ask
-	// here who is signed in. forward-auth.md has their configuration.
+	// here who is signed in. forward-auth.md has what those servers need.
 	ForwardAuth []website.Neighbour `yaml:"forward_auth"`
 	// LDAP directories, by a name of your choice. The PERSONA_LDAP_ variables
 	// describe one called ldap.
