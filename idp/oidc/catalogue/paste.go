@@ -1,0 +1,221 @@
+package catalogue
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+	"text/template"
+)
+
+// App is one app of a company.
+type App struct {
+	ID  string // its client id
+	URL string // where people open it: https://grafana.example.com, with a path where it has one
+	// SecretIn is where its secret is, such as /etc/persona/grafana.secret. Secret is the secret
+	// itself, "" unless the administrator has asked to see it.
+	SecretIn, Secret string
+}
+
+// Provider is who signs people in. The endpoints are those of its discovery document.
+type Provider struct {
+	Name                                             string // what the app's button says, such as Example AG
+	Issuer                                           string
+	Authorization, Token, Userinfo, EndSession, JWKS string
+}
+
+// Client is what a provider has to know of an app, with the app's own address in it. The fields
+// are those of Preset.
+type Client struct {
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string
+	BackchannelLogoutURI   string
+	TokenAuth              string
+	PKCEOptional           bool
+	Scopes                 []string
+	Claims                 map[string]string
+	IDTokenClaims          bool
+}
+
+// placeholder stands in texts where the secret belongs.
+const placeholder = "THE-SECRET"
+
+// facts are what a template may name. All are of characters that mean nothing in any Format.
+type facts struct {
+	ID     string
+	URL    string // of the app, without a final slash
+	Origin string // of the app: scheme, host and port
+	Host   string // of the app, with its port
+
+	// What follows is empty in templates of addresses.
+	RedirectURI, PostLogoutRedirectURI         string // the first of each
+	Scopes                                     []string
+	Secret                                     string
+	Label                                      string // the provider's name
+	Issuer, Discovery                          string
+	Authorization, Token, Userinfo, EndSession string
+	JWKS                                       string
+	ProviderHost                               string // of the issuer, with its port
+}
+
+// Fill returns what a provider has to know of an app of this kind.
+func (p *Preset) Fill(a App) (Client, error) {
+	f, err := a.facts()
+	if err != nil {
+		return Client{}, err
+	}
+	c := Client{TokenAuth: p.TokenAuth, PKCEOptional: p.PKCE == "optional", Scopes: p.Scopes, Claims: maps.Clone(p.Claims), IDTokenClaims: p.IDTokenClaims}
+	for _, list := range []struct {
+		to   *[]string
+		from []string
+	}{
+		{&c.RedirectURIs, p.RedirectURIs},
+		{&c.PostLogoutRedirectURIs, p.PostLogoutRedirectURIs},
+	} {
+		for _, text := range list.from {
+			uri, err := execute(text, f)
+			if err != nil {
+				return Client{}, fmt.Errorf("preset %s: %w", p.Name, err)
+			}
+			*list.to = append(*list.to, uri)
+		}
+	}
+	if c.BackchannelLogoutURI, err = execute(p.BackchannelLogoutURI, f); err != nil {
+		return Client{}, fmt.Errorf("preset %s: %w", p.Name, err)
+	}
+	return c, nil
+}
+
+// Fields returns the texts for an app of this kind, each with its place.
+func (p *Preset) Fields(a App, at Provider) ([]Step, error) {
+	client, err := p.Fill(a)
+	if err != nil {
+		return nil, err
+	}
+	f, err := a.facts()
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range []string{at.Issuer, at.Authorization, at.Token, at.Userinfo, at.EndSession, at.JWKS} {
+		if err := checkURL(address); err != nil {
+			return nil, err
+		}
+	}
+	issuer, err := url.Parse(at.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	f.Issuer, f.Discovery = at.Issuer, at.Issuer+"/.well-known/openid-configuration" // OpenID Connect Discovery 1.0, section 4
+	f.Authorization, f.Token, f.Userinfo, f.EndSession, f.JWKS = at.Authorization, at.Token, at.Userinfo, at.EndSession, at.JWKS
+	f.ProviderHost = issuer.Host
+	f.Label = label(at.Name, issuer.Host)
+	f.Scopes = client.Scopes
+	f.RedirectURI = client.RedirectURIs[0]
+	if len(client.PostLogoutRedirectURIs) > 0 {
+		f.PostLogoutRedirectURI = client.PostLogoutRedirectURIs[0]
+	}
+	f.Secret = placeholder
+	if a.Secret != "" {
+		if !plain.MatchString(a.Secret) {
+			return nil, errors.New("the secret has other characters than letters, digits, '.', '_', '~' and '-', which each app would read in its own way: paste it by hand, or make a new one")
+		}
+		f.Secret = a.Secret
+	}
+	var steps []Step
+	for _, step := range p.Steps {
+		for _, text := range []*string{&step.Where, &step.Text} {
+			if *text, err = execute(*text, f); err != nil {
+				return nil, fmt.Errorf("preset %s: %w", p.Name, err)
+			}
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
+// Paste returns what the administrator of an app reads: each text with its place, where the secret
+// is, and the remarks.
+func (p *Preset) Paste(a App, at Provider) (string, error) {
+	steps, err := p.Fields(a, at)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	secret := false
+	for _, step := range steps {
+		fmt.Fprintf(&text, "%s:\n\n%s\n", step.Where, strings.TrimLeft(step.Text, "\n"))
+		secret = secret || strings.Contains(step.Text, placeholder)
+	}
+	if secret {
+		fmt.Fprintf(&text, "%s stands for the secret in %s.\n", placeholder, a.SecretIn)
+	}
+	for i, remark := range p.Remarks {
+		if i == 0 {
+			text.WriteString("\n")
+		}
+		fmt.Fprintf(&text, "- %s\n", strings.TrimSpace(remark))
+	}
+	return text.String(), nil
+}
+
+// facts returns what the addresses of an app are made of.
+func (a App) facts() (facts, error) {
+	if !plain.MatchString(a.ID) {
+		return facts{}, fmt.Errorf("the id %q of the app has other characters than letters, digits, '.', '_', '~' and '-'", a.ID)
+	}
+	if err := checkURL(a.URL); err != nil {
+		return facts{}, fmt.Errorf("the app %s: %w", a.ID, err)
+	}
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		return facts{}, fmt.Errorf("the app %s: %w", a.ID, err)
+	}
+	return facts{ID: a.ID, URL: strings.TrimSuffix(a.URL, "/"), Origin: u.Scheme + "://" + u.Host, Host: u.Host}, nil
+}
+
+var (
+	// plain are texts that no syntax interprets.
+	plain = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
+	// plainURL are addresses without query, fragment, user name and escapes.
+	plainURL = regexp.MustCompile(`^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$`)
+	// unquoted are the characters of a label that some Format interprets.
+	unquoted = regexp.MustCompile("[^\\pL\\pN .,()+-]+")
+)
+
+// checkURL refuses addresses that two programs could read in two ways, or that some Format would
+// interpret.
+func checkURL(address string) error {
+	if !plainURL.MatchString(address) {
+		return fmt.Errorf("%q is not an address such as https://app.example.com/path: https, a host in small letters and ASCII, no query, no escapes", address)
+	}
+	if u, err := url.Parse(address); err != nil || u.Path != "" && path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/") && u.Path != "/" {
+		return fmt.Errorf("%q has double slashes or dot segments", address)
+	}
+	return nil
+}
+
+// label returns a name without the characters that some Format interprets, host if none is left.
+func label(name, host string) string {
+	name = strings.Join(strings.Fields(unquoted.ReplaceAllString(name, " ")), " ")
+	if name == "" {
+		return host
+	}
+	return name
+}
+
+// execute returns a template's text.
+func execute(text string, f facts) (string, error) {
+	t, err := template.New("").Delims("<<", ">>").Funcs(template.FuncMap{
+		"query": url.QueryEscape,
+		"join":  func(separator string, list []string) string { return strings.Join(list, separator) },
+	}).Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var result strings.Builder
+	err = t.Execute(&result, f)
+	return result.String(), err
+}
