@@ -73,7 +73,7 @@ test-long: test-compose test-cms $(SPEC) ## what takes longer: the container ima
 	go test -timeout 15m -parallel 8 ./proxy/conformance -h2spec $(SPEC) -long
 	go test -timeout 60m -count 10 -run '^TestBrowser' ./idp/... ./cmd/internal/app
 
-test-cms: ## real DokuWiki, MediaWiki and WordPress in Chromium (their packages: Debian, as root)
+test-cms: ## real DokuWiki, MediaWiki, WordPress and others in Chromium (their packages: Debian, as root)
 	.ci/packages -long
 	go test -timeout 30m ./deploy/applications -long
 

@@ -3,6 +3,7 @@
 package applications_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -96,11 +97,11 @@ log: {level: warn}
 listen: {https: %q, http: "", admin: %q}
 tls: {mode: files, cert_file: tls.pem, key_file: tls.key}
 domains:
-  - {name: example.test, upstream: "http://%s", %s, identity_headers: true, access: %s}
+  - {name: example.test, upstream: "http://%s", %s, identity_headers: %s, access: %s}
   - {name: shop.example.test, upstream: %q}
 directories:
   corp: {preset: openldap, urls: [%s], ca_file: ldap-ca.pem, bind_dn: %q, bind_password_file: ldap-password, base_dn: %q}
-`, w.address, admin, app.address, l.entry, app.access, shop.URL, directory.LDAPSURL(), directory.BindDN, directory.BaseDN),
+`, w.address, admin, app.address, l.entry, cmp.Or(app.headers, "true"), app.access, shop.URL, directory.LDAPSURL(), directory.BindDN, directory.BaseDN),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -110,7 +111,13 @@ directories:
 	persona := exec.Command(build(t), "serve", "-config", filepath.Join(folder, "persona.yaml"))
 	persona.Stdout, persona.Stderr = log, log
 	run(t, persona, log.String)
-	ldaptest.Eventually(t, "persona is ready", func() bool {
+	ldaptest.Eventually(t, "persona has its keys, and the directory answers", func() bool {
+		for _, path := range []string{"/.well-known/browserid", "/persona/assertion/jwks.json"} {
+			response, err := w.client.Get(l.identity + path)
+			if err != nil || response.Body.Close() != nil || response.StatusCode != http.StatusOK {
+				return false
+			}
+		}
 		response, err := http.Get("http://" + admin + "/readyz")
 		return err == nil && strings.Contains(read(t, response), `"degraded": []`)
 	})

@@ -22,6 +22,7 @@ import (
 type application struct {
 	*machine
 	address       string   // of its web server
+	headers       string   // identity_headers in persona.yaml; "": true
 	access        string   // rules in persona.yaml: members of staff alone get protected
 	protected     string   // path
 	page          string   // path of a public page that has the link to sign in
@@ -124,18 +125,20 @@ func (p *person) here() string {
 
 func (p *person) until(condition string) {
 	p.t.Helper()
-	deadline := time.Now().Add(patience)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		holds, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](`!!(`+condition+`)`)) // fails while pages change
+		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`!!(`+condition+`)`)) // fails while pages change
 		if err == nil && holds {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			p.t.Fatalf("did not happen: %s\nat %s", condition, p.here())
 		}
-		<-tick.C
 	}
 }
 
@@ -159,12 +162,16 @@ func (p *person) has(selector string) bool {
 // signIn goes to the application's page, and signs in by the application's own link.
 func (w *world) signIn(p *person, login string) {
 	p.t.Helper()
-	p.do(
-		chromedp.Navigate(origin+w.app.page), idptest.Leave(idptest.Click(w.app.login)),
-		idptest.Type("#username", login), idptest.Type("#password", ldaptest.Password), idptest.Click("#submit"),
-	)
+	p.do(chromedp.Navigate(origin+w.app.page), idptest.Leave(idptest.Click(w.app.login)))
+	p.enter(login)
 	p.until(`location.href === ` + quote(origin+w.app.page))
 	p.until(w.app.person)
+}
+
+// enter fills in the form of the sign-in page.
+func (p *person) enter(login string) {
+	p.t.Helper()
+	p.do(idptest.Type("#username", login), idptest.Type("#password", ldaptest.Password), idptest.Click("#submit"))
 }
 
 // signedOut goes to the application's page, where no one is signed in.
@@ -186,3 +193,18 @@ func (p *person) signOut() {
 
 // patience bounds every wait for something that happens soon; a first page may take an application a while.
 const patience = 40 * time.Second
+
+// shown returns the block of a language that a page of docs/applications shows, so that what people copy is what is tested.
+func shown(t *testing.T, page, language string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/applications/" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(text), "```"+language+"\n")
+	block, _, ended := strings.Cut(block, "```")
+	if !found || !ended {
+		t.Fatalf("%s shows nothing in %s", page, language)
+	}
+	return block
+}
