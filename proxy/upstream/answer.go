@@ -127,13 +127,13 @@ func (p *Proxy) answered(fields wire.Fields) wire.Fields {
 		keep := true
 		switch {
 		case f.Is("Trailer"):
-			f.Value, keep = announcement(f.Value)
+			f.Value, keep = field.Announced(f.Value)
 		case field.OfConnection(f.Name), field.Named(connection, f.Name):
 			keep = false
 		case f.Is("Set-Cookie"):
 			keep = !p.cookies.sets(f.Value)
 		case f.Is("Clear-Site-Data") && p.guarded:
-			f.Value, keep = clearing(f.Value)
+			f.Value, keep = field.Cleared(f.Value)
 		case f.Is("Set-Login"):
 			keep = !p.guarded
 		}
@@ -142,17 +142,6 @@ func (p *Proxy) answered(fields wire.Fields) wire.Fields {
 		}
 	}
 	return kept
-}
-
-// announcement returns what is left of a Trailer line.
-func announcement(line string) (string, bool) {
-	var kept []string
-	for name := range strings.SplitSeq(line, ",") {
-		if name = strings.Trim(name, " \t"); name != "" && field.MayTrail(name) {
-			kept = append(kept, name)
-		}
-	}
-	return strings.Join(kept, ", "), len(kept) > 0
 }
 
 // cut ends an answer so that it does not look complete. err is why the website's

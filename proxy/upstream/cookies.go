@@ -35,21 +35,3 @@ func (names cookieNames) ours(pair string) bool {
 	name, _, _ := strings.Cut(pair, "=")
 	return slices.Contains(names, strings.TrimRight(name, " \t"))
 }
-
-// clearing returns what is left of a Clear-Site-Data line when it must not end
-// sign-ins: browsers delete the cookies of a whole registrable domain, ours on its
-// other hosts included. "*" is taken for what else there is to clear.
-func clearing(line string) (string, bool) {
-	var kept []string
-	for element := range strings.SplitSeq(line, ",") {
-		element = strings.Trim(element, " \t")
-		switch strings.ToLower(strings.Trim(element, "\"")) {
-		case "", "cookies":
-		case "*":
-			kept = append(kept, `"cache"`, `"storage"`)
-		default:
-			kept = append(kept, element)
-		}
-	}
-	return strings.Join(kept, ", "), len(kept) > 0
-}

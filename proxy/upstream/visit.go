@@ -2,8 +2,8 @@ package upstream
 
 import (
 	"context"
-	"strings"
 
+	"persona-sidecar/proxy/field"
 	"persona-sidecar/proxy/middleware"
 	"persona-sidecar/proxy/wire"
 )
@@ -43,7 +43,7 @@ func endWith(ctx context.Context, v *middleware.Visit, end func()) (stop func() 
 // what it is given.
 func visited(fields wire.Fields, v *middleware.Visit) wire.Fields {
 	if v.Private || len(v.SetCookies) > 0 { // nor may a shared cache give our cookie to another
-		fields = unshared(fields)
+		fields = field.Private(fields)
 	}
 	if len(v.SetCookies) == 0 {
 		return fields
@@ -61,81 +61,4 @@ func setCookies(v *middleware.Visit) wire.Fields {
 		}
 	}
 	return fields
-}
-
-// unshared tells shared caches not to keep an answer (RFC 9111, section 5.2.2), and takes
-// out what is said to some of them alone and would count more there (RFC 9213).
-func unshared(fields wire.Fields) wire.Fields {
-	kept, said, first := fields[:0], false, -1
-	for _, f := range fields {
-		keep := true
-		switch {
-		case f.Is("Cache-Control"):
-			var enough bool
-			f.Value, enough = withoutShared(f.Value)
-			said, keep = said || enough, f.Value != ""
-			if keep && first < 0 {
-				first = len(kept)
-			}
-		case f.Is("Surrogate-Control"), f.Is("Edge-Control"), f.Is("X-Accel-Expires"):
-			keep = false
-		default:
-			const suffix = "CDN-Cache-Control"
-			keep = len(f.Name) < len(suffix) || !strings.EqualFold(f.Name[len(f.Name)-len(suffix):], suffix)
-		}
-		if keep {
-			kept = append(kept, f)
-		}
-	}
-	switch {
-	case said:
-	case first < 0:
-		kept = append(kept, wire.Field{Name: "Cache-Control", Value: "private"})
-	default: // in front, where no quote that is never closed can hide it
-		kept[first].Value = "private, " + kept[first].Value
-	}
-	return kept
-}
-
-// withoutShared takes out of a line of Cache-Control what lets shared caches keep an
-// answer: public, s-maxage, and a private that is about some fields alone. All else stays byte for byte.
-// enough reports whether the line forbids it to them.
-func withoutShared(line string) (rest string, enough bool) {
-	var kept []string
-	all := true
-	for left, more := line, true; more; {
-		var directive string
-		directive, left, more = cutDirective(left)
-		name, _, argument := strings.Cut(directive, "=")
-		name = strings.ToLower(strings.Trim(name, " \t"))
-		switch {
-		case name == "public", name == "s-maxage", name == "private" && argument:
-			all = false
-			continue
-		case name == "private", name == "no-store" && !argument:
-			enough = true
-		}
-		kept = append(kept, directive)
-	}
-	if all {
-		return line, enough
-	}
-	return strings.Trim(strings.Join(kept, ","), " \t"), enough
-}
-
-// cutDirective cuts a list at its first comma that stands in no quoted string
-// (RFC 9110, section 5.6.4).
-func cutDirective(list string) (first, rest string, more bool) {
-	quoted := false
-	for i := 0; i < len(list); i++ {
-		switch c := list[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == ',' && !quoted:
-			return list[:i], list[i+1:], true
-		}
-	}
-	return list, "", false
 }
