@@ -61,7 +61,7 @@ func begin(w http.ResponseWriter, r *http.Request, names ...string) (map[string]
 		w.Header().Set("Allow", http.MethodGet)
 		return nil, &route.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Args: map[string]string{"method": r.Method}}
 	}
-	if err := navigation(r); err != nil {
+	if err := route.Navigation(r); err != nil {
 		return nil, err
 	}
 	query, err := route.Query(r, names...)
@@ -74,20 +74,6 @@ func begin(w http.ResponseWriter, r *http.Request, names ...string) (map[string]
 		}
 	}
 	return query, nil
-}
-
-// navigation refuses what is no page in a window of its own, as far as the browser tells (Fetch Metadata): no one signs
-// in or out inside a frame, by a script, or because a browser fetches ahead. A website's service worker that passes a page's
-// request on makes one without a destination; it is still a navigation, a mode that no script can ask for by itself.
-func navigation(r *http.Request) error {
-	dest, passedOn := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode") == "navigate"
-	if dest != "" && dest != "document" && !(dest == "empty" && passedOn) {
-		return &route.Error{Status: http.StatusForbidden, Code: "not_a_page", Link: "/"}
-	}
-	if r.Header.Get("Sec-Purpose") != "" {
-		return &route.Error{Status: http.StatusServiceUnavailable, Code: "not_ahead", Link: "/"}
-	}
-	return nil
 }
 
 // see sends the browser on. The address is taken as it is: http.Redirect would clean a path.

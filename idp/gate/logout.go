@@ -30,7 +30,7 @@ func (g *Gate) askLogout(w http.ResponseWriter, r *http.Request, h *identity.Hos
 
 // logout ends the session, at the identity host and at all of its websites.
 func (g *Gate) logout(w http.ResponseWriter, r *http.Request, h *identity.Host, site *Site) error {
-	if err := navigation(r); err != nil {
+	if err := route.Navigation(r); err != nil {
 		return err
 	}
 	form, err := route.Form(w, r, "everywhere", "return")

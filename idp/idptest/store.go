@@ -15,7 +15,7 @@ type Store struct {
 	*memoryStore
 
 	// Fail, when set, is called before each operation of the key ring and of sessions
-	// (load, store, list, lock, get, set); its error is the operation's, which then
+	// (load, store, list, lock, get, set, add, take); its error is the operation's, which then
 	// does nothing. Set it while nothing else uses the store.
 	Fail func(op, key string) error
 	// After, when set, is called after each store; its error is the operation's, which
@@ -84,4 +84,20 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 		return err
 	}
 	return s.memoryStore.Set(ctx, key, value, ttl)
+}
+
+// Add saves a value that expires, unless there is one.
+func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
+	if err := s.fail("add", key); err != nil {
+		return false, err
+	}
+	return s.memoryStore.Add(ctx, key, value, ttl)
+}
+
+// Take returns a value that expires, and removes it.
+func (s *Store) Take(ctx context.Context, key string) ([]byte, error) {
+	if err := s.fail("take", key); err != nil {
+		return nil, err
+	}
+	return s.memoryStore.Take(ctx, key)
 }

@@ -1,5 +1,12 @@
 package oidc
 
+import (
+	"crypto/sha256"
+	"encoding/base64"
+
+	"persona-sidecar/idp/identity"
+)
+
 // scopes returns the scopes that are known.
 func scopes() []string { return []string{scopeOpenID, scopeProfile, scopeEmail, scopeGroups} }
 
@@ -12,4 +19,15 @@ func tokenClaims() []string {
 // personClaims returns the claims about a person, which a client can have under other names.
 func personClaims() []string {
 	return []string{"name", "preferred_username", "email", "email_verified", "groups"}
+}
+
+// subjectID returns the sub of a person: the same for ever, and for every app of an identity host.
+func subjectID(p identity.Person) string {
+	const longest = 255 // ASCII characters: OpenID Connect Core 1.0, section 8
+	sub := p.Directory + ":" + p.ID
+	if len(sub) <= longest && consistsOf(sub, func(b byte) bool { return ' ' < b && b < 0x7f }) {
+		return sub
+	}
+	sum := sha256.Sum256([]byte(p.Directory + "\x00" + p.ID))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

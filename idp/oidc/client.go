@@ -189,17 +189,21 @@ func withoutLoopbackPort(uri string) (string, bool) {
 	return "", false
 }
 
-// origin returns what a form-action names for a redirect URI, and the Origin of a page there.
-func origin(uri string) string {
-	u, err := url.Parse(uri)
-	switch {
-	case err != nil:
-		return "" // validate has refused it
-	case u.Host == "":
-		return u.Scheme + ":"
+// formTargets returns what a form-action names for the answers of all clients by POST. It holds for
+// what the app redirects to as well, so that all of https is listed.
+func formTargets(clients map[string]*Client) []string {
+	targets := []string{"https:"}
+	for _, c := range clients {
+		for _, uri := range c.RedirectURIs {
+			target, _, _ := strings.Cut(uri, ":")
+			target += ":"
+			if _, loopback := withoutLoopbackPort(uri); loopback {
+				u, _ := url.Parse(uri) // validate has seen it
+				target += "//" + strings.TrimSuffix(u.Host, ":"+u.Port()) + ":*"
+			}
+			targets = append(targets, target)
+		}
 	}
-	if _, loopback := withoutLoopbackPort(uri); loopback {
-		return u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"+u.Port()) + ":*"
-	}
-	return u.Scheme + "://" + u.Host
+	slices.Sort(targets)
+	return slices.Compact(targets)
 }

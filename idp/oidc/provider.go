@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"crypto"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,8 @@ import (
 const (
 	PathDiscovery = "/persona/.well-known/openid-configuration"
 	PathKeys      = "/persona/jwks.json"
+	PathAuthorize = "/persona/oauth/authorize"
+	pathContinue  = "/persona/oauth/continue" // from the sign-in page
 )
 
 // Keys hands out the keys of the use keys.UseOpenID. Errors wrap keys.ErrNotReady.
@@ -29,12 +32,23 @@ type Keys interface {
 	Published(host string, use keys.Use) ([]keys.Public, error)
 }
 
+// Store keeps values that expire. Add reports false where there is a value already; of several
+// Takes of a value, in all processes, one gets it, and for the others it is fs.ErrNotExist.
+type Store interface {
+	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error)
+	Take(ctx context.Context, key string) ([]byte, error)
+	Get(ctx context.Context, key string) ([]byte, error)
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+}
+
 // Config is what a Provider needs. All fields are required.
 type Config struct {
 	Clients  []Client
 	Respond  *route.Responder
 	Sessions *session.Manager
 	Keys     Keys
+	Sealer   session.Sealer // of the flows, and of what is behind a code
+	Store    Store
 	Now      func() time.Time
 	Rand     io.Reader
 }
@@ -93,7 +107,15 @@ func (p *Provider) Routes(h *identity.Host) ([]route.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describing OpenID Connect at %s: %w", h.Name, err)
 	}
+	on := func(handle func(http.ResponseWriter, *http.Request, *identity.Host) error) route.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error { return handle(w, r, h) }
+	}
+	authorize := on(p.authorize)
+	targets := formTargets(clients)
+	sources := func() []string { return targets }
 	return []route.Route{
+		{Path: PathAuthorize, Class: route.Authorization, Sources: sources, Methods: map[string]route.Handler{http.MethodGet: authorize, http.MethodPost: authorize}},
+		{Path: pathContinue, Class: route.Authorization, Sources: sources, Methods: route.Get(on(p.proceed))},
 		{Path: PathDiscovery, Class: route.Metadata, Keyless: true, Methods: route.Get(route.Asset(
 			web.Asset{ContentType: "application/json", Body: discovery, ETag: web.ETag(discovery)}))},
 		{Path: PathKeys, Class: route.Metadata, Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error {
@@ -116,6 +138,7 @@ func (p *Provider) metadata(h *identity.Host) map[string]any {
 	at := func(path string) string { return h.Origin + path }
 	return map[string]any{
 		"issuer":                                         issuer(h),
+		"authorization_endpoint":                         at(PathAuthorize),
 		"jwks_uri":                                       at(PathKeys),
 		"scopes_supported":                               scopes(),
 		"claims_supported":                               slices.Concat(tokenClaims(), personClaims()),

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -113,12 +115,12 @@ func newWorld(t testing.TB, clients ...oidc.Client) *world {
 		Sealer: sealer, SignOuts: session.NewSignOuts(w.store, w.clock.Now), Now: w.clock.Now, Rand: rand.Reader, Log: respond.Log,
 	})
 	t.Cleanup(sessions.Close)
-	provider, err := oidc.New(oidc.Config{Clients: clients, Respond: respond, Sessions: sessions, Keys: w.ring, Now: w.clock.Now, Rand: rand.Reader})
+	provider, err := oidc.New(oidc.Config{Clients: clients, Respond: respond, Sessions: sessions, Keys: w.ring, Sealer: sealer, Store: w.store, Now: w.clock.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)
 	}
 	counters := memory.New(memory.Config{Now: w.clock.Now})
-	pages := signin.New(signin.Config{Respond: respond, Sessions: sessions, Throttle: signin.NewThrottle(signin.ThrottleConfig{
+	pages := signin.New(signin.Config{Respond: respond, Sessions: sessions, Waiting: provider.Waiting, Throttle: signin.NewThrottle(signin.ThrottleConfig{
 		Failures: 4, Window: 10 * time.Minute, Log: respond.Log, Accounts: counters, Counters: counters,
 	})})
 	server, err := idp.New(idp.Config{
@@ -215,4 +217,59 @@ func (a answer) object(t testing.TB) map[string]any {
 		t.Fatalf("status %d, %v: %s", a.StatusCode, err, a.body)
 	}
 	return object
+}
+
+const verifier = "a verifier of forty-three characters or more"
+
+// params are those of a good request of grafana, changed by pairs of a name and a value; "" takes one away.
+func params(changes ...string) url.Values {
+	sum := sha256.Sum256([]byte(verifier))
+	values := url.Values{
+		"client_id": {"grafana"}, "redirect_uri": {"https://grafana.example.test/login/generic_oauth"}, "response_type": {"code"},
+		"scope": {"openid profile email groups"}, "state": {"a state & more"}, "nonce": {"a nonce"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}
+	for i := 0; i < len(changes); i += 2 {
+		if changes[i+1] == "" {
+			values.Del(changes[i])
+		} else {
+			values.Set(changes[i], changes[i+1])
+		}
+	}
+	return values
+}
+
+// authorize goes to the authorization endpoint.
+func (c *client) authorize(values url.Values, headers ...string) answer {
+	c.t.Helper()
+	return c.get(oidc.PathAuthorize+"?"+values.Encode(), headers...)
+}
+
+// signIn signs a person in without an app.
+func (c *client) signIn(login string) {
+	c.t.Helper()
+	if got := c.send(http.MethodPost, signin.PathAuthenticate, url.Values{"username": {login}, "password": {password}, "computer": {"private"}}); got.StatusCode != http.StatusSeeOther {
+		c.t.Fatalf("signing in: %d %s", got.StatusCode, got.body)
+	}
+}
+
+// back returns the parameters with which the browser is sent back to grafana.
+func (a answer) back(t testing.TB) url.Values {
+	t.Helper()
+	uri, query, _ := strings.Cut(a.Header.Get("Location"), "?")
+	values, err := url.ParseQuery(query)
+	if a.StatusCode != http.StatusSeeOther || uri != "https://grafana.example.test/login/generic_oauth" || err != nil {
+		t.Fatalf("status %d, to %s: %s", a.StatusCode, a.Header.Get("Location"), a.body)
+	}
+	return values
+}
+
+// code signs alice in where need be, and returns a code for her.
+func (c *client) code(changes ...string) string {
+	c.t.Helper()
+	values := c.authorize(params(changes...)).back(c.t)
+	if values.Get("code") == "" {
+		c.t.Fatalf("no code: %v", values)
+	}
+	return values.Get("code")
 }

@@ -110,3 +110,17 @@ func bodyError(err error, detail string) error {
 	}
 	return &Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: detail, Cause: err}
 }
+
+// Navigation refuses what is no page in a window of its own, as far as the browser tells (Fetch Metadata): no one signs
+// in or out inside a frame, by a script, or because a browser fetches ahead. A website's service worker that passes a page's
+// request on makes one without a destination; it is still a navigation, a mode that no script can ask for by itself.
+func Navigation(r *http.Request) error {
+	dest, passedOn := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	if dest != "" && dest != "document" && !(dest == "empty" && passedOn) {
+		return &Error{Status: http.StatusForbidden, Code: "not_a_page", Link: "/"}
+	}
+	if r.Header.Get("Sec-Purpose") != "" {
+		return &Error{Status: http.StatusServiceUnavailable, Code: "not_ahead", Link: "/"}
+	}
+	return nil
+}

@@ -98,7 +98,12 @@ func Headers(h *identity.Host, class Class, sources []string) http.Header {
 	switch class {
 	case Page:
 		return header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
-	case Crossing, Authorization:
+	case Authorization:
+		// An app by POST sees from which origin its people come.
+		h := header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
+		h.Set("Referrer-Policy", "strict-origin")
+		return h
+	case Crossing:
 		// Its address may hold a code, and where the person was.
 		h := header(policy(page, "frame-ancestors 'none'"), "no-store", "same-origin")
 		h.Set("Referrer-Policy", "no-referrer")

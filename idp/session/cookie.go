@@ -13,6 +13,7 @@ const (
 	CookieName      = "__Host-persona"       // the session, at an identity host
 	SiteCookieName  = "__Host-persona-site"  // the session, at the host of a website
 	LoginCookieName = "__Host-persona-login" // a sign-in that was begun at the host of a website
+	FlowCookieName  = "__Host-persona-flow"  // which browser began the sign-ins to apps, at an identity host
 )
 
 // cookieOf returns the value of the one cookie of a name of ours. It reads the header itself

@@ -160,12 +160,17 @@ func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *ide
 // is worthless from now on, even when the error is that the store
 // could not record it.
 func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, p Place, current Session, reason string) error {
-	m.forget(p.Authority, current.ID)
 	clearCookie(w, p.binding().cookie())
+	return m.end(r, p.Authority, current, reason)
+}
+
+// end is endEarly where no browser asks.
+func (m *Manager) end(r *http.Request, h *identity.Host, current Session, reason string) error {
+	m.forget(h, current.ID)
 	if err := m.revoked.session(r.Context(), current); err != nil {
 		return unavailable(fmt.Errorf("ending a session: %w", err))
 	}
-	m.ended(r, p.Authority, current.Person, reason)
+	m.ended(r, h, current.Person, reason)
 	return nil
 }
 

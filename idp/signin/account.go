@@ -130,7 +130,7 @@ func (p *Pages) getLogout(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	if err != nil {
 		return err
 	}
-	t, err := newTrip(h, query)
+	t, err := p.newTrip(r, h, query)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.H
 	if err != nil {
 		return err
 	}
-	t, err := newTrip(h, form)
+	t, err := p.newTrip(r, h, form)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.H
 	if p.SignedOut != nil {
 		p.SignedOut(w, h)
 	}
-	if t.Email() != "" || t.Site != "" {
+	if t.Email() != "" || t.Site != "" || t.Ticket != "" {
 		http.Redirect(w, r, t.at(PathAuthenticate), http.StatusSeeOther)
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -90,7 +91,7 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 	if err != nil {
 		return err
 	}
-	t, err := newTrip(h, query)
+	t, err := p.newTrip(r, h, query)
 	if err != nil {
 		return err
 	}
@@ -113,6 +114,9 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 	if err != nil {
 		return err
 	}
+	if subject != nil && subject.AuthTime.Before(t.app.After) {
+		subject = nil // the app wants to see a password typed
+	}
 	if subject != nil && email == "" && !(t.onward() && justSignedIn) {
 		w.Header().Set("Location", t.end())
 		w.WriteHeader(http.StatusSeeOther)
@@ -127,6 +131,9 @@ func (p *Pages) getAuthenticate(w http.ResponseWriter, r *http.Request, h *ident
 		// other: the address is that name only where people sign in by nothing else.
 		if !data.ByName {
 			data.Username = email
+		}
+		if login := t.app.Login; identity.ValidLogin(login) && (data.ByName || strings.Contains(login, "@")) {
+			data.Username = login
 		}
 	case t.onward():
 		// Not by a redirect of the form: form-action would hold on all of its way.
@@ -179,7 +186,7 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 	if err != nil {
 		return err
 	}
-	t, err := newTrip(h, fields)
+	t, err := p.newTrip(r, h, fields)
 	if err != nil {
 		return err
 	}

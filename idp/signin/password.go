@@ -51,7 +51,7 @@ func (p *Pages) getPassword(w http.ResponseWriter, r *http.Request, h *identity.
 	if err != nil {
 		return err
 	}
-	t, err := newTrip(h, query)
+	t, err := p.newTrip(r, h, query)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (p *Pages) postPassword(w http.ResponseWriter, r *http.Request, h *identity
 	if err != nil {
 		return err
 	}
-	t, err := newTrip(h, fields)
+	t, err := p.newTrip(r, h, fields)
 	if err != nil {
 		return err
 	}

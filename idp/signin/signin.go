@@ -31,12 +31,15 @@ type Events interface {
 	SignIn(host, result string)
 }
 
-// Config is what the pages need. All fields but Events and SignedOut are required.
+// Config is what the pages need. All fields but Events, Waiting and SignedOut are required.
 type Config struct {
 	Respond  *route.Responder
 	Sessions *session.Manager
 	Throttle *Throttle
 	Events   Events
+	// Waiting returns the app that a ticket is for, in the browser of a request; nil: there are
+	// no apps. Its error is one for the person.
+	Waiting func(r *http.Request, h *identity.Host, ticket string) (Waiting, error)
 	// SignedOut adds what a sign-out at a host means to the website there; nil: nothing.
 	SignedOut func(w http.ResponseWriter, h *identity.Host)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"time"
 
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/identity"
@@ -18,15 +19,30 @@ type trip struct {
 	// Site is a website on another host that asks who is signed in here, Challenge what it sent along.
 	Site, Challenge string
 	Return          string // a page of the website on this host
+	// Ticket is what an app's sign-in goes by, and app what it means to Config.Waiting.
+	Ticket string
+	app    Waiting
 }
+
+// Waiting is an app that waits for a person.
+type Waiting struct {
+	Name  string    // as people know it
+	Next  string    // the address on the same host that they go on to
+	Login string    // whom the app expects, as it is typed; "": it does not say
+	After time.Time // a sign-in before this is not enough
+}
+
+// App returns the name of the app that waits, or "".
+func (t trip) App() string { return t.app.Name }
 
 // tripFields returns the names of the parameters or fields of a trip, and of others.
 func tripFields(others ...string) []string {
-	return append(others, "email", "site", "challenge", "return")
+	return append(others, "email", "site", "challenge", "return", "ticket")
 }
 
 // newTrip checks the parameters or fields of a trip.
-func newTrip(h *identity.Host, fields map[string]string) (t trip, err error) {
+func (p *Pages) newTrip(r *http.Request, h *identity.Host, fields map[string]string) (t trip, err error) {
+	ends := 0
 	if text := fields["email"]; text != "" {
 		if t.address, err = browserid.ParseAddress(text); err != nil {
 			return trip{}, &route.Error{
@@ -34,19 +50,29 @@ func newTrip(h *identity.Host, fields map[string]string) (t trip, err error) {
 				Args: map[string]string{"address": printable.Text(text, 80)}, Cause: err,
 			}
 		}
+		ends++
 	}
 	if fields["site"] != "" || fields["challenge"] != "" {
 		if err := CheckSite(h, fields["site"], fields["challenge"]); err != nil {
 			return trip{}, err
 		}
 		t.Site, t.Challenge = fields["site"], fields["challenge"]
+		ends++
 	}
 	if text, ok := fields["return"]; ok {
 		if t.Return, err = route.ReturnPath(text); err != nil {
 			return trip{}, err
 		}
+		ends++
 	}
-	if t.Email() != "" && t.Site != "" || t.Return != "" && t.Email()+t.Site != "" {
+	if text := fields["ticket"]; text != "" && p.Waiting != nil {
+		if t.app, err = p.Waiting(r, h, text); err != nil {
+			return trip{}, err
+		}
+		t.Ticket = text
+		ends++
+	}
+	if ends > 1 {
 		return trip{}, &route.Error{Status: http.StatusBadRequest, Code: "bad_request", Detail: "trips"}
 	}
 	return t, nil
@@ -72,11 +98,14 @@ func ForSite(site, challenge string) string {
 // ForReturn returns the address of the sign-in page for a page of the website on its host.
 func ForReturn(path string) string { return trip{Return: path}.at(PathAuthenticate) }
 
+// ForApp returns the address of the sign-in page for an app, with a ticket that Config.Waiting knows.
+func ForApp(ticket string) string { return trip{Ticket: ticket}.at(PathAuthenticate) }
+
 // Email returns the address that a hub asks for, "" when none sent the person.
 func (t trip) Email() string { return t.address.String() }
 
-// onward reports that the website waits, and no hub does.
-func (t trip) onward() bool { return t.Site != "" || t.Return != "" }
+// onward reports that a website or an app waits, and no hub does.
+func (t trip) onward() bool { return t.Site != "" || t.Return != "" || t.Ticket != "" }
 
 // at returns the address of a page on the trip.
 func (t trip) at(page string) string {
@@ -96,7 +125,7 @@ func (t trip) signedIn() string {
 
 func (t trip) query() url.Values {
 	query := url.Values{}
-	for name, value := range map[string]string{"email": t.Email(), "site": t.Site, "challenge": t.Challenge, "return": t.Return} {
+	for name, value := range map[string]string{"email": t.Email(), "site": t.Site, "challenge": t.Challenge, "return": t.Return, "ticket": t.Ticket} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -111,6 +140,8 @@ func (t trip) end() string {
 		return route.PathHandover + "?" + url.Values{"host": {t.Site}, "challenge": {t.Challenge}}.Encode()
 	case t.Return != "":
 		return t.Return
+	case t.Ticket != "":
+		return t.app.Next
 	}
 	return PathAccount
 }

@@ -165,7 +165,7 @@ func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
 	entry := host.Entry
 	to, err := upstream.New(upstream.Config{
 		Site: host.Name, URL: host.Upstream, Log: g.log,
-		Cookies:       []string{session.CookieName, session.SiteCookieName, session.LoginCookieName},
+		Cookies:       []string{session.CookieName, session.SiteCookieName, session.LoginCookieName, session.FlowCookieName},
 		IdentityNames: g.identityNames(), Gated: host.SignIn != "",
 		TLS: upstream.TLSConfig{
 			Roots: entry.UpstreamTLS.Roots, ServerName: entry.UpstreamTLS.ServerName, Insecure: entry.UpstreamTLS.Insecure,

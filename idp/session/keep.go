@@ -1,0 +1,61 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"persona-sidecar/idp/identity"
+)
+
+// keepPurpose begins what a kept session is bound to.
+const keepPurpose = "persona kept session"
+
+// Keep is [Manager.Current], and returns the session in a form in which an app can refer to it
+// without the browser: see [Manager.Recall]. It is sealed, and of no use anywhere else.
+func (m *Manager) Keep(w http.ResponseWriter, r *http.Request, h *identity.Host, f Freshness) (*Subject, []byte, error) {
+	session, person, err := m.current(w, r, h, f)
+	if err != nil || session.ID == "" {
+		return nil, nil, err
+	}
+	bound, err := associated(keepPurpose, h.Name, h.DirectoryName)
+	if err != nil {
+		return nil, nil, fmt.Errorf("keeping a session: %w", err)
+	}
+	kept, err := m.seal(session, bound)
+	if err != nil {
+		return nil, nil, unavailable(fmt.Errorf("keeping a session: %w", err))
+	}
+	return subjectOf(session, person), kept, nil
+}
+
+// Recall returns who a kept session is, by what the directory says now; nil, and no error, where
+// it has ended. What the directory says can end it, as it does by [Manager.Current], and the
+// errors are the same. The request is the app's.
+func (m *Manager) Recall(r *http.Request, h *identity.Host, kept []byte) (*Subject, error) {
+	bound, err := associated(keepPurpose, h.Name, h.DirectoryName)
+	if err != nil {
+		return nil, fmt.Errorf("recalling a session: %w", err)
+	}
+	session, err := m.unseal(kept, bound, h.DirectoryName)
+	if err == nil {
+		if k, ok := m.sessions.get(session.ID); ok {
+			session.Seen = k.seen(session.Seen)
+		}
+		err = m.holds(r.Context(), session)
+	}
+	if errors.Is(err, errNone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("recalling a session: %w", err))
+	}
+	person, reason, err := m.ask(r.Context(), m.known(session, h))
+	switch {
+	case err != nil:
+		return nil, err
+	case reason != "":
+		return nil, m.end(r, h, session, reason)
+	}
+	return subjectOf(session, person), nil
+}
