@@ -71,6 +71,9 @@ type Config struct {
 	Schema  schema.Schema
 	// Groups says that Person.Groups is wanted: reading them costs searches.
 	Groups bool
+	// Logins says that Person.Login names people to others. One that another of the people has, too, is left out
+	// then: finding that out costs a search.
+	Logins bool
 	// RequiredGroup is the group that people have to be in, directly or through other
 	// groups, by its DN or its cn; "": none.
 	RequiredGroup string

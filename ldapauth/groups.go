@@ -51,10 +51,18 @@ func (d *Directory) readPerson(ctx context.Context, id string) (f found, member 
 	return f, false, err
 }
 
-// admitted is the answer about a person of whom groups matter, res what it is without them. member reports that a search has shown them to be in the required
+// admitted is the answer about a person of whom groups or the login matter, res what it is without them. member reports that a search has shown them to be in the required
 // group; otherwise the entry was read with what tells their groups.
 func (d *Directory) admitted(ctx context.Context, e entry, res identity.Result, member bool) (identity.Result, error) {
-	if res.Status != identity.OK || d.groups == nil {
+	if res.Status != identity.OK {
+		return res, nil
+	}
+	if d.cfg.Logins {
+		if err := d.withholdLogin(ctx, e, &res.Person); err != nil {
+			return identity.Result{}, err
+		}
+	}
+	if d.groups == nil {
 		return res, nil
 	}
 	var err error

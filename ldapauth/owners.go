@@ -131,6 +131,30 @@ func (d *Directory) addresses(ctx context.Context, e entry) (mailbox.Report, err
 	return report, nil
 }
 
+// withholdLogin takes the login from a person where a search for it does not find that one of the people alone: the
+// two can sign in by their addresses, and whom the login is told would take one for the other.
+func (d *Directory) withholdLogin(ctx context.Context, e entry, p *identity.Person) error {
+	attribute := d.cfg.Schema.LoginAttributes[0]
+	value := e.value(attribute)
+	if value == "" {
+		return nil
+	}
+	f, err := d.searchPeople(ctx, equals(attribute, value), d.onlyID)
+	if err != nil {
+		return err
+	}
+	if only, ok := f.only(); ok && only.id == e.id {
+		return nil
+	}
+	p.Login = ""
+	if d.reminders.first(attribute + " " + value) {
+		d.log.Warn().Str("id", e.id).Str("attribute", attribute).Str("value", value).Strs("dns", names(f.entries)).
+			Str("hint", "rename one of them, or let websites go by the address or the id (identity_headers.user)").
+			Msg("login withheld: a search for it does not find this entry alone")
+	}
+	return nil
+}
+
 // warn tells the administrator, once an hour, what only they can change.
 func (d *Directory) warn(e entry, report mailbox.Report) {
 	for _, value := range report {

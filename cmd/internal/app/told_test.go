@@ -187,3 +187,39 @@ func TestReloadWhileDirectoryIsAway(t *testing.T) {
 		expect("with the directory as before, which is back,", true)
 	}
 }
+
+// TestLoginOfTwoPeople: where two people have one login, which only their addresses tell apart at the sign-in, a website
+// that goes by the login is told of neither: it would take the one for the other.
+func TestLoginOfTwoPeople(t *testing.T) {
+	t.Parallel()
+	n := startIntranet(t)
+	for _, unit := range []string{"staff", "partners"} {
+		base := "ou=" + unit + "," + n.slapd.BaseDN
+		add := ldap.NewAddRequest(base, nil)
+		add.Attribute("objectClass", []string{"organizationalUnit"})
+		n.slapd.Add(add)
+		add = ldap.NewAddRequest("cn=erika "+unit+","+base, nil)
+		add.Attribute("objectClass", []string{"inetOrgPerson"})
+		add.Attribute("sn", []string{"erika"})
+		add.Attribute("uid", []string{"erika"})
+		add.Attribute("mail", []string{"erika@" + unit + ".example.test", unit + "@example.test"})
+		add.Attribute("userPassword", []string{ldaptest.Password})
+		n.slapd.Add(add)
+		n.slapd.KeepPassword(add.DN)
+	}
+	s := n.surfer(t)
+	if p := s.signIn("https://example.test/intern/", "partners@example.test"); p.status != http.StatusOK || strings.Contains(p.body, "Remote-") || strings.Contains(p.body, "Assertion") {
+		t.Errorf("%s: %d %s", p.at, p.status, p.body)
+	}
+	if p := s.open("https://jenkins.test/persona/login"); p.told("X-Forwarded-User") != "partners@example.test" {
+		t.Errorf("a website that goes by the address: %d %s", p.status, p.body)
+	}
+	if log := n.log.String(); strings.Count(log, "login withheld") != 1 {
+		t.Error("the log does not tell of it, or again and again")
+	}
+	n.slapd.Replace("cn=erika staff,ou=staff,"+n.slapd.BaseDN, "uid", "erika2")
+	n.clock.by.Add(int64(5 * time.Minute))
+	if got := s.told("https://example.test/", "Remote-User"); got != "erika" {
+		t.Errorf("once the other is renamed the website is told of %q", got)
+	}
+}
