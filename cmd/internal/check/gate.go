@@ -60,7 +60,7 @@ func (s *site) checkWayIn(ctx context.Context, host config.Host) report.Finding 
 	if !s.secure {
 		return report.Skip("no trusted TLS connection")
 	}
-	identity := "https://" + config.Authority(host.SignIn, s.port, 443)
+	identity := "https://" + config.Authority(host.SignIn, s.publicPort(), 443)
 	at := s.origin() + route.PathLogin + "?return=%2F"
 	challenge, way := "", []string{route.PathLogin}
 	for range 4 {
@@ -151,7 +151,7 @@ func (s *site) checkAssertionKeys(ctx context.Context, host config.Host) report.
 	if !s.secure {
 		return report.Skip("no trusted TLS connection")
 	}
-	at := "https://" + config.Authority(host.SignIn, s.port, 443) + assertion.PathKeys
+	at := "https://" + config.Authority(host.SignIn, s.publicPort(), 443) + assertion.PathKeys
 	got, err := s.client.Get(ctx, at, nil)
 	if err != nil {
 		return s.unreached(err, host.SignIn)

@@ -30,6 +30,11 @@ func (c *Checker) Everything() []report.Group {
 	for _, host := range c.hosts {
 		groups = append(groups, c.hostGroup(host))
 	}
+	if c.Config != nil {
+		for i := range c.Config.ForwardAuth {
+			groups = append(groups, c.neighbourGroup(&c.Config.ForwardAuth[i]))
+		}
+	}
 	for _, host := range c.hosts {
 		for _, domain := range host.MailDomains {
 			if _, served := c.ours(domain); !served {
@@ -63,6 +68,9 @@ func (c *Checker) Domain(name string) []report.Group {
 		if slices.Contains(host.MailDomains, name) {
 			return []report.Group{c.certifiedGroup(name, host), c.clockGroup()}
 		}
+	}
+	if entry := c.neighbour(name); entry != nil {
+		return []report.Group{c.neighbourGroup(entry), c.clockGroup()}
 	}
 	// A foreign domain.
 	host, port := network.HostOf(name), 443
