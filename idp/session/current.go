@@ -1,6 +1,8 @@
 package session
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -73,17 +75,20 @@ func (m *Manager) current(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	}
 	k := m.known(current, h)
 	k.use(m.now())
-	last := k.last()
-	var person identity.Person
+	person := identity.Person{Directory: current.Directory, ID: current.Person}
 	var outage error
-	if f == Now || m.stale(last) {
+	if f == Now {
 		var reason string
-		person, reason, outage = m.ask(r.Context(), k)
-		if reason != "" {
+		if person, reason, outage = m.ask(r.Context(), k); reason != "" {
 			return Session{}, identity.Person{}, m.endEarly(w, r, at(h), current, reason)
 		}
-	} else {
-		person = last.subject.Person
+	} else if subject, err := m.recent(r.Context(), k, true); subject != nil {
+		person = subject.Person
+	} else if gone := m.holds(r.Context(), current); errors.Is(gone, errNone) { // by the directory
+		clearCookie(w, at(h).binding().cookie())
+		return Session{}, identity.Person{}, nil
+	} else if outage = k.why(); outage == nil { // the request was given up, or the Manager is closed
+		outage = fmt.Errorf("%w: %w", identity.ErrUnavailable, cmp.Or(err, context.Canceled))
 	}
 	if err := m.refresh(w, at(h).binding(), current); err != nil {
 		return Session{}, identity.Person{}, unavailable(err)

@@ -1,10 +1,14 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -135,5 +139,61 @@ func TestCurrentWithoutStore(t *testing.T) {
 	}
 	if subject, err := w.Current(httptest.NewRecorder(), request(), host, session.Recent); subject != nil || err != nil {
 		t.Errorf("without a cookie: %+v, %v", subject, err)
+	}
+}
+
+// TestCurrentAsksOnce: requests that come while the directory is asked about their session wait for its answer, whether
+// it tells, ends the session or fails.
+func TestCurrentAsksOnce(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer     func(c *company) error
+		signedIn   bool
+		outage     error
+		clearsThem bool
+	}{
+		"in order": {answer: func(*company) error { return nil }, signedIn: true},
+		"gone":     {answer: func(c *company) error { c.directory.Remove("a"); return nil }, clearsThem: true},
+		"away":     {answer: func(*company) error { return errDown }, signedIn: true, outage: errDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newCompany(t, newWorldAt(t, time.Time{}))
+				b := c.signedIn(t, "anna", session.Private)
+				time.Sleep(5 * time.Minute)
+				before := c.asked.Load()
+				c.answers = func(context.Context) error {
+					time.Sleep(time.Second)
+					return test.answer(c)
+				}
+				var all sync.WaitGroup
+				for range 20 {
+					all.Go(func() {
+						rec := httptest.NewRecorder()
+						subject, err := c.Current(rec, b.request(c.host.Name), c.host, session.Recent)
+						if (subject != nil) != test.signedIn || !errors.Is(err, test.outage) || err != nil && !errors.Is(err, identity.ErrUnavailable) {
+							t.Errorf("%+v, %v", subject, err)
+						}
+						if subject != nil && (subject.Person.ID != "a" || (subject.Person.Login == "anna") != (test.outage == nil)) {
+							t.Errorf("the person is %+v", subject.Person)
+						}
+						if cleared := strings.Contains(rec.Header().Get("Set-Cookie"), "Max-Age=0"); cleared != test.clearsThem {
+							t.Errorf("cookie: %q", rec.Header().Get("Set-Cookie"))
+						}
+					})
+				}
+				all.Wait()
+				if asked := c.asked.Load() - before; asked != 1 {
+					t.Errorf("the directory was asked %d times", asked)
+				}
+				if test.outage != nil { // and is back
+					c.answers = nil
+					if subject, err := c.Current(httptest.NewRecorder(), b.request(c.host.Name), c.host, session.Recent); err != nil || subject == nil || subject.Person.Login != "anna" {
+						t.Errorf("at once when it is back: %+v, %v", subject, err)
+					}
+				}
+			})
+		})
 	}
 }

@@ -39,7 +39,7 @@ type known struct {
 	flight  chan struct{} // closed when the question to the directory that is under way has its answer; nil: none
 	began   time.Time     // when the flight began
 	failed  time.Time     // when the last question failed; zero: it has not
-	failure error         // of that question
+	failure error         // of that question; it wraps identity.ErrUnavailable
 
 	handedOver   int // hand-overs since countedSince
 	countedSince time.Time
@@ -114,6 +114,13 @@ func (k *known) failedWithin(d time.Duration, now time.Time) bool {
 	return age >= 0 && age < d
 }
 
+// why returns the error of the last question to the directory; nil: it has not failed.
+func (k *known) why() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.failure
+}
+
 // confirm notes what the directory has just said.
 func (m *Manager) confirm(k *known, person identity.Person) {
 	k.mu.Lock()
@@ -155,8 +162,8 @@ func (m *Manager) ask(ctx context.Context, k *known) (person identity.Person, re
 
 // recent returns who a session is by an answer of the directory that is less than five minutes old,
 // and waits for one if need be; nil when there is none. From four minutes on the directory is asked
-// beside that. The error is that of ctx.
-func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
+// beside that. One that has failed a moment ago is not asked again, unless the caller insists. The error is that of ctx.
+func (m *Manager) recent(ctx context.Context, k *known, insist bool) (*Subject, error) {
 	k.mu.Lock()
 	last := k.last()
 	fresh := !m.stale(last)
@@ -164,10 +171,10 @@ func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 		k.mu.Unlock()
 		return last.subject, nil
 	}
-	m.fly(k)
+	m.fly(k, insist)
 	flight := k.flight
 	var enough <-chan time.Time // never, unless the directory may be away
-	if now := m.now(); k.failedWithin(recheckDoubt, now) {
+	if now := m.now(); !insist && k.failedWithin(recheckDoubt, now) {
 		enough = time.After(recheckShort - now.Sub(k.began))
 	}
 	k.mu.Unlock()
@@ -190,11 +197,11 @@ func (m *Manager) recent(ctx context.Context, k *known) (*Subject, error) {
 	return last.subject, nil
 }
 
-// fly asks the directory about a session in the background, unless that is under way or has failed a
-// moment ago. A session that it ends is ended. No request's context ends the question, only Close. The
+// fly asks the directory about a session in the background, unless that is under way or, where the caller does
+// not insist, has failed a moment ago. A session that it ends is ended. No request's context ends the question, only Close. The
 // caller holds k.mu.
-func (m *Manager) fly(k *known) {
-	if k.flight != nil || k.failedWithin(recheckAgain, m.now()) {
+func (m *Manager) fly(k *known, insist bool) {
+	if k.flight != nil || !insist && k.failedWithin(recheckAgain, m.now()) {
 		return
 	}
 	done := make(chan struct{})
@@ -202,7 +209,7 @@ func (m *Manager) fly(k *known) {
 		var err error
 		defer func() {
 			if fault := recover(); fault != nil { // as around a request
-				err = fmt.Errorf("panic: %v", fault)
+				err = fmt.Errorf("%w: panic: %v", identity.ErrUnavailable, fault)
 				m.log.Error().Err(err).Bytes("stack", debug.Stack()).Msg("asking the directory about a session")
 			}
 			k.mu.Lock()

@@ -74,7 +74,7 @@ func (m *Manager) Visit(r *http.Request, p Place) (Visit, error) {
 	}
 	k.use(now)
 	visit := Visit{}
-	if visit.Subject, err = m.recent(r.Context(), k); err != nil {
+	if visit.Subject, err = m.recent(r.Context(), k, false); err != nil {
 		return Visit{}, unavailable(err)
 	}
 	if visit.Subject != nil {

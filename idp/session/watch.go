@@ -130,7 +130,7 @@ func (m *Manager) lookAt(ctx context.Context, w *watch) (left time.Duration, end
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if last := w.last(); (m.stale(last) || now.Sub(last.at) >= recheckEarly) && m.flights.Load() < maxFlights {
-		m.fly(w.known)
+		m.fly(w.known, false)
 	}
 	return m.expires(session).Sub(now), false
 }
