@@ -67,7 +67,7 @@ func takenField(folded string) bool {
 		"last-event-id", "location", "max-forwards", "origin", "pragma", "prefer", "priority", "range", "referer", "te", "trailer", "traceparent", "tracestate",
 		"transfer-encoding", "upgrade", "upgrade-insecure-requests", "user-agent", "vary", "via", "www-authenticate",
 		"client-ip", "true-client-ip", "x-client-ip", "x-real-ip", "x-cluster-client-ip", "front-end-https",
-		"x-method-override", "x-original-url", "x-rewrite-url", "x-request-id", "x-requested-with", "x-csrf-token", "x-xsrf-token",
+		"x-method-override", "x-original-url", "x-original-uri", "x-rewrite-url", "x-rewrite-uri", "x-request-id", "x-requested-with", "x-csrf-token", "x-xsrf-token",
 	}, folded)
 }
 
