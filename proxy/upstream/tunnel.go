@@ -161,8 +161,8 @@ type upgradedConn struct {
 
 // end closes both ends of the tunnel: a website need not notice that its client has gone.
 func (c *upgradedConn) end() {
+	c.website.Close() // at once; the client's end may have to say goodbye
 	c.Close()
-	c.website.Close()
 }
 
 func (c *upgradedConn) Read(p []byte) (int, error) {

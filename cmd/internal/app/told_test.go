@@ -174,7 +174,7 @@ func TestReloadWhileDirectoryIsAway(t *testing.T) {
 	clock.set(10 * time.Minute)
 	expect("when the directory is back", true)
 	for what, change := range map[string]string{
-		"other settings":     strings.Replace(same, "    preset:", "    disabled_filter: (uid=nobody)\n    preset:", 1),
+		"other settings":     strings.Replace(same, "    preset:", "    disabled_filter: (uid=none)\n    preset:", 1),
 		"another name":       yaml(strings.Replace(domain, "DIRECTORY", "staff", 1), strings.Replace(corp, "corp:", "staff:", 1)),
 		"other mail domains": strings.Replace(same, "directory: corp,", "directory: corp, certifies: [other.test],", 1),
 		"no groups wanted":   strings.Replace(same, "identity_headers: true", `identity_headers: {names: {groups: "", assertion: ""}}`, 1),
