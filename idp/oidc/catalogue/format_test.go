@@ -156,3 +156,32 @@ func program(t *testing.T, text, name string, args ...string) error {
 	}
 	return nil
 }
+
+// TestReaders shows that each syntax's reader refuses what is none.
+func TestReaders(t *testing.T) {
+	t.Parallel()
+	for _, step := range []catalogue.Step{
+		{Format: catalogue.INI, Text: "[a\nb = c\n"},
+		{Format: catalogue.INI, Text: "b =\n"},
+		{Format: catalogue.Env, Text: "A B=c\n"},
+		{Format: catalogue.Env, Text: "A={\"b\":c}\n"},
+		{Format: catalogue.Form, Text: "Client ID:\n"},
+		{Format: catalogue.TOML, Text: "a = b\n"},
+		{Format: catalogue.TOML, Text: "a = [\"b\"\n"},
+		{Format: catalogue.YAML, Text: "a:\n b: c\n  d: e\n"},
+		{Format: catalogue.YAML, Text: "a:\n  b:\n"},
+		{Format: catalogue.YAML, Text: "data:\n  x.config: |\n    a: \"b\n"},
+		{Format: catalogue.Apache, Text: "OIDCScope \"openid\n"},
+		{Format: catalogue.Apache, Text: "<Location />\nRequire valid-user\n"},
+		{Format: catalogue.Apache, Text: "</Location>\n"},
+		{Format: catalogue.Shell, Text: "a 'b\n"},
+		{Format: catalogue.PHP, Text: "$a = [ 'b';\n"},
+		{Format: catalogue.JS, Text: "a: { b: \"c }\n"},
+		{Format: catalogue.Ruby, Text: "a = ['b'}\n"},
+		{Format: "xml", Text: "<a/>"},
+	} {
+		if err := read(t, step); err == nil {
+			t.Errorf("%s: %q is taken", step.Format, step.Text)
+		}
+	}
+}

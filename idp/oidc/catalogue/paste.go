@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -22,9 +23,9 @@ type App struct {
 
 // Provider is who signs people in. The endpoints are those of its discovery document.
 type Provider struct {
-	Name                                             string // what the app's button says, such as Example AG
-	Issuer                                           string
-	Authorization, Token, Userinfo, EndSession, JWKS string
+	Name                                       string // what the app's button says, such as Example AG
+	Issuer                                     string
+	Authorization, Token, Userinfo, EndSession string
 }
 
 // Client is what a provider has to know of an app, with the app's own address in it. The fields
@@ -49,6 +50,7 @@ type facts struct {
 	URL    string // of the app, without a final slash
 	Origin string // of the app: scheme, host and port
 	Host   string // of the app, with its port
+	Path   string // of the app, at least "/", without a final slash otherwise
 
 	// What follows is empty in templates of addresses.
 	RedirectURI, PostLogoutRedirectURI         string // the first of each
@@ -57,7 +59,6 @@ type facts struct {
 	Label                                      string // the provider's name
 	Issuer, Discovery                          string
 	Authorization, Token, Userinfo, EndSession string
-	JWKS                                       string
 	ProviderHost                               string // of the issuer, with its port
 }
 
@@ -89,27 +90,35 @@ func (p *Preset) Fill(a App) (Client, error) {
 	return c, nil
 }
 
-// Fields returns the texts for an app of this kind, each with its place.
-func (p *Preset) Fields(a App, at Provider) ([]Step, error) {
+// Guide is what the administrator of an app reads.
+type Guide struct {
+	Steps   []Step
+	Remarks []string
+	// SecretIn is where the secret is for which the placeholder stands; "" where the texts have it.
+	SecretIn string
+}
+
+// Guide returns what to do in an app of this kind. A secret that some Format would interpret is an error.
+func (p *Preset) Guide(a App, at Provider) (Guide, error) {
 	client, err := p.Fill(a)
 	if err != nil {
-		return nil, err
+		return Guide{}, err
 	}
 	f, err := a.facts()
 	if err != nil {
-		return nil, err
+		return Guide{}, err
 	}
-	for _, address := range []string{at.Issuer, at.Authorization, at.Token, at.Userinfo, at.EndSession, at.JWKS} {
+	for _, address := range []string{at.Issuer, at.Authorization, at.Token, at.Userinfo, at.EndSession} {
 		if err := checkURL(address); err != nil {
-			return nil, err
+			return Guide{}, fmt.Errorf("the provider: %w", err)
 		}
 	}
 	issuer, err := url.Parse(at.Issuer)
 	if err != nil {
-		return nil, err
+		return Guide{}, fmt.Errorf("the provider: %w", err)
 	}
 	f.Issuer, f.Discovery = at.Issuer, at.Issuer+"/.well-known/openid-configuration" // OpenID Connect Discovery 1.0, section 4
-	f.Authorization, f.Token, f.Userinfo, f.EndSession, f.JWKS = at.Authorization, at.Token, at.Userinfo, at.EndSession, at.JWKS
+	f.Authorization, f.Token, f.Userinfo, f.EndSession = at.Authorization, at.Token, at.Userinfo, at.EndSession
 	f.ProviderHost = issuer.Host
 	f.Label = label(at.Name, issuer.Host)
 	f.Scopes = client.Scopes
@@ -117,48 +126,40 @@ func (p *Preset) Fields(a App, at Provider) ([]Step, error) {
 	if len(client.PostLogoutRedirectURIs) > 0 {
 		f.PostLogoutRedirectURI = client.PostLogoutRedirectURIs[0]
 	}
-	f.Secret = placeholder
-	if a.Secret != "" {
-		if !plain.MatchString(a.Secret) {
-			return nil, errors.New("the secret has other characters than letters, digits, '.', '_', '~' and '-', which each app would read in its own way: paste it by hand, or make a new one")
-		}
-		f.Secret = a.Secret
+	g := Guide{Steps: slices.Clone(p.Steps), Remarks: slices.Clone(p.Remarks)}
+	if a.Secret == "" {
+		f.Secret, g.SecretIn = placeholder, a.SecretIn
+	} else if f.Secret = a.Secret; !plain.MatchString(a.Secret) {
+		return Guide{}, errors.New("the secret has other characters than letters, digits, '.', '_', '~' and '-', which each app would read in its own way: paste it by hand, or make a new one")
 	}
-	var steps []Step
-	for _, step := range p.Steps {
-		for _, text := range []*string{&step.Where, &step.Text} {
-			if *text, err = execute(*text, f); err != nil {
-				return nil, fmt.Errorf("preset %s: %w", p.Name, err)
-			}
-		}
-		steps = append(steps, step)
+	var texts []*string
+	for i := range g.Steps {
+		texts = append(texts, &g.Steps[i].Where, &g.Steps[i].Text)
 	}
-	return steps, nil
+	for i := range g.Remarks {
+		texts = append(texts, &g.Remarks[i])
+	}
+	for _, text := range texts {
+		if *text, err = execute(*text, f); err != nil {
+			return Guide{}, fmt.Errorf("preset %s: %w", p.Name, err)
+		}
+	}
+	return g, nil
 }
 
-// Paste returns what the administrator of an app reads: each text with its place, where the secret
-// is, and the remarks.
-func (p *Preset) Paste(a App, at Provider) (string, error) {
-	steps, err := p.Fields(a, at)
-	if err != nil {
-		return "", err
-	}
+// String returns the guide as a text: each step with its place, where the secret is, the remarks.
+func (g Guide) String() string {
 	var text strings.Builder
-	secret := false
-	for _, step := range steps {
-		fmt.Fprintf(&text, "%s:\n\n%s\n", step.Where, strings.TrimLeft(step.Text, "\n"))
-		secret = secret || strings.Contains(step.Text, placeholder)
+	for _, step := range g.Steps {
+		fmt.Fprintf(&text, "%s:\n\n%s\n", step.Where, step.Text)
 	}
-	if secret {
-		fmt.Fprintf(&text, "%s stands for the secret in %s.\n", placeholder, a.SecretIn)
+	if g.SecretIn != "" {
+		fmt.Fprintf(&text, "%s stands for the secret in %s.\n\n", placeholder, g.SecretIn)
 	}
-	for i, remark := range p.Remarks {
-		if i == 0 {
-			text.WriteString("\n")
-		}
-		fmt.Fprintf(&text, "- %s\n", strings.TrimSpace(remark))
+	for _, remark := range g.Remarks {
+		fmt.Fprintf(&text, "- %s\n", remark)
 	}
-	return text.String(), nil
+	return text.String()
 }
 
 // facts returns what the addresses of an app are made of.
@@ -173,7 +174,10 @@ func (a App) facts() (facts, error) {
 	if err != nil {
 		return facts{}, fmt.Errorf("the app %s: %w", a.ID, err)
 	}
-	return facts{ID: a.ID, URL: strings.TrimSuffix(a.URL, "/"), Origin: u.Scheme + "://" + u.Host, Host: u.Host}, nil
+	return facts{
+		ID: a.ID, URL: strings.TrimSuffix(a.URL, "/"), Origin: u.Scheme + "://" + u.Host, Host: u.Host,
+		Path: "/" + strings.Trim(u.Path, "/"),
+	}, nil
 }
 
 var (
