@@ -219,7 +219,7 @@ func (m *Manager) fly(k *known, insist bool) {
 			}
 			k.mu.Unlock()
 			close(done)
-			if m.flights.Add(-1) == 0 {
+			if m.flights.Add(-1) == 0 && m.heldBack.Swap(false) {
 				m.wake()
 			}
 		}()

@@ -71,11 +71,12 @@ type Manager struct {
 	ended    func(r *http.Request, h *identity.Host, personID, reason string)
 
 	// What goes on beside requests, until Close.
-	closing context.Context // Done then
-	close   context.CancelFunc
-	work    sync.WaitGroup
-	flights atomic.Int64  // questions to directories
-	woken   chan struct{} // holds one value when look is to go round
+	closing  context.Context // Done then
+	close    context.CancelFunc
+	work     sync.WaitGroup
+	flights  atomic.Int64  // questions to directories
+	heldBack atomic.Bool   // a question was put off until there are fewer
+	woken    chan struct{} // holds one value when look is to go round
 
 	mu       sync.Mutex
 	watched  map[string]*watch // by id

@@ -50,7 +50,9 @@ func (m *Manager) watch(ctx context.Context, k *known) <-chan struct{} {
 		defer m.mu.Unlock()
 		if w.waiting--; w.waiting == 0 && m.watched[k.ID] == w {
 			delete(m.watched, k.ID)
-			m.wake()
+			if len(m.watched) == 0 { // else look, which looks at all of them, would go round for each that leaves
+				m.wake()
+			}
 		}
 	})
 	return w.ended
@@ -129,8 +131,12 @@ func (m *Manager) lookAt(ctx context.Context, w *watch) (left time.Duration, end
 	now := m.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if last := w.last(); (m.stale(last) || now.Sub(last.at) >= recheckEarly) && m.flights.Load() < maxFlights {
+	switch last := w.last(); {
+	case !m.stale(last) && now.Sub(last.at) < recheckEarly:
+	case m.flights.Load() < maxFlights:
 		m.fly(w.known, false)
+	default:
+		m.heldBack.Store(true)
 	}
 	return m.expires(session).Sub(now), false
 }
