@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/http"
 	"time"
 
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/session"
 )
 
@@ -23,6 +26,8 @@ const (
 
 	// The keys in the store begin with these.
 	codes = "openid/codes/"
+	used  = "openid/used/"  // by code: the grant that it was used for
+	ended = "openid/ended/" // by grant: what was given for it is worth nothing
 )
 
 // code is what is behind an authorization code.
@@ -68,4 +73,58 @@ func (p *Provider) issueCode(ctx context.Context, h *identity.Host, q *request, 
 func hashed(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:16])
+}
+
+// redeem returns what is behind a code of a client, once; nil where there is nothing, or no longer.
+// A second use ends what the first gave (RFC 6749, section 4.1.2). The person is read from the
+// directory before the code counts as used, so that an outage does not cost it.
+func (p *Provider) redeem(r *http.Request, h *identity.Host, c *Client, text string) (*code, *session.Subject, error) {
+	ctx, key := r.Context(), hashed(text)
+	sealed, err := p.Store.Get(ctx, codes+key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, p.reused(r, h, c, key)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: reading a code: %w", session.ErrUnavailable, err)
+	}
+	plain, err := p.Sealer.Open(sealed, bound(codePurpose, h, text))
+	if errors.Is(err, keys.ErrNotReady) {
+		return nil, nil, fmt.Errorf("%w: reading a code: %w", session.ErrUnavailable, err)
+	}
+	behind := &code{}
+	if err != nil || json.Unmarshal(plain, behind) != nil || behind.ClientID != c.ID {
+		return nil, nil, nil
+	}
+	subject, err := p.Sessions.Recall(r, h, behind.Session)
+	if err != nil {
+		return nil, nil, err
+	}
+	first, err := p.Store.Add(ctx, used+key, []byte(behind.Grant), codeLifetime+c.AccessTokenLifetime)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: using a code: %w", session.ErrUnavailable, err)
+	}
+	if !first {
+		return nil, nil, p.reused(r, h, c, key)
+	}
+	if subject == nil || !c.admits(subject.Person) {
+		return nil, nil, nil
+	}
+	return behind, subject, nil
+}
+
+// reused ends the grant of a code that was used before, if it was.
+func (p *Provider) reused(r *http.Request, h *identity.Host, c *Client, key string) error {
+	grant, err := p.Store.Get(r.Context(), used+key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = p.Store.Set(r.Context(), ended+string(grant), []byte{}, codeLifetime+maxAccessTokenLifetime)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: ending what a code gave: %w", session.ErrUnavailable, err)
+	}
+	p.Respond.About(p.Respond.Log.Warn(), r, h).Str("event", "code_reused").Str("app", c.ID).
+		Msg("a code was used twice: what the first use gave counts no more")
+	return nil
 }

@@ -23,6 +23,8 @@ const (
 	PathDiscovery = "/persona/.well-known/openid-configuration"
 	PathKeys      = "/persona/jwks.json"
 	PathAuthorize = "/persona/oauth/authorize"
+	PathToken     = "/persona/oauth/token"
+	PathUserinfo  = "/persona/oauth/userinfo"
 	pathContinue  = "/persona/oauth/continue" // from the sign-in page
 )
 
@@ -32,11 +34,10 @@ type Keys interface {
 	Published(host string, use keys.Use) ([]keys.Public, error)
 }
 
-// Store keeps values that expire. Add reports false where there is a value already; of several
-// Takes of a value, in all processes, one gets it, and for the others it is fs.ErrNotExist.
+// Store keeps values that expire. Add reports false where there is a value already: of several
+// Adds, in all processes, one succeeds. Get of a value that is not there is fs.ErrNotExist.
 type Store interface {
 	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error)
-	Take(ctx context.Context, key string) ([]byte, error)
 	Get(ctx context.Context, key string) ([]byte, error)
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
@@ -49,6 +50,7 @@ type Config struct {
 	Keys     Keys
 	Sealer   session.Sealer // of the flows, and of what is behind a code
 	Store    Store
+	Counters Counters // of wrong secrets
 	Now      func() time.Time
 	Rand     io.Reader
 }
@@ -116,6 +118,10 @@ func (p *Provider) Routes(h *identity.Host) ([]route.Route, error) {
 	return []route.Route{
 		{Path: PathAuthorize, Class: route.Authorization, Sources: sources, Methods: map[string]route.Handler{http.MethodGet: authorize, http.MethodPost: authorize}},
 		{Path: pathContinue, Class: route.Authorization, Sources: sources, Methods: route.Get(on(p.proceed))},
+		{Path: PathToken, Class: route.OAuth, Methods: map[string]route.Handler{http.MethodPost: on(p.token), http.MethodOptions: on(p.preflight)}},
+		{Path: PathUserinfo, Class: route.OAuth, Methods: map[string]route.Handler{
+			http.MethodGet: on(p.userinfo), http.MethodPost: on(p.userinfo), http.MethodOptions: on(p.preflight),
+		}},
 		{Path: PathDiscovery, Class: route.Metadata, Keyless: true, Methods: route.Get(route.Asset(
 			web.Asset{ContentType: "application/json", Body: discovery, ETag: web.ETag(discovery)}))},
 		{Path: PathKeys, Class: route.Metadata, Methods: route.Get(func(w http.ResponseWriter, r *http.Request) error {
@@ -139,6 +145,8 @@ func (p *Provider) metadata(h *identity.Host) map[string]any {
 	return map[string]any{
 		"issuer":                                         issuer(h),
 		"authorization_endpoint":                         at(PathAuthorize),
+		"token_endpoint":                                 at(PathToken),
+		"userinfo_endpoint":                              at(PathUserinfo),
 		"jwks_uri":                                       at(PathKeys),
 		"scopes_supported":                               scopes(),
 		"claims_supported":                               slices.Concat(tokenClaims(), personClaims()),

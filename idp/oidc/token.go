@@ -1,18 +1,147 @@
 package oidc
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
 // idTokenType is the typ of an ID token: no other JWT of ours can pass for one (RFC 8725, section 3.11).
 const idTokenType = "JWT"
+
+const (
+	idTokenLifetime = 10 * time.Minute
+	// backdated is how far iat lies behind: libraries refuse what comes from the future, and clocks
+	// differ.
+	backdated     = 10 * time.Second
+	accessPurpose = "persona openid access token"
+)
+
+// accessToken is what an access token is, sealed: apps see nothing in it.
+type accessToken struct {
+	ClientID string    `json:"client_id"`
+	Grant    string    `json:"grant"`
+	Scopes   []string  `json:"scope"`
+	Session  []byte    `json:"session"` // kept
+	Expires  time.Time `json:"exp"`
+}
+
+// token is where an app gets tokens for a code (OpenID Connect Core 1.0, section 3.1.3).
+func (p *Provider) token(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	fields, err := form(w, r)
+	if err != nil {
+		return err
+	}
+	client, err := p.authenticate(w, r, h, fields)
+	if err != nil {
+		return err
+	}
+	if err := allowOrigin(w, r, client); err != nil {
+		return err
+	}
+	switch {
+	case !fields.Has("grant_type"):
+		return refuse(http.StatusBadRequest, "invalid_request", "grant_type")
+	case fields.Get("grant_type") != "authorization_code":
+		return refuse(http.StatusBadRequest, "unsupported_grant_type", "")
+	case !fields.Has("code"):
+		return refuse(http.StatusBadRequest, "invalid_request", "code")
+	case !fields.Has("redirect_uri"):
+		return refuse(http.StatusBadRequest, "invalid_request", "redirect_uri")
+	}
+	behind, subject, err := p.redeem(r, h, client, fields.Get("code"))
+	if err != nil {
+		return err
+	}
+	if behind == nil || behind.RedirectURI != fields.Get("redirect_uri") {
+		return refuse(http.StatusBadRequest, "invalid_grant", "")
+	}
+	if !verified(behind.Challenge, fields.Get("code_verifier")) {
+		return refuse(http.StatusBadRequest, "invalid_grant", "verifier")
+	}
+	now := p.Now()
+	plain, err := json.Marshal(accessToken{ClientID: client.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Expires: now.Add(client.AccessTokenLifetime)})
+	if err != nil {
+		return fmt.Errorf("making an access token: %w", err)
+	}
+	sealed, err := p.Sealer.Seal(plain, bound(accessPurpose, h, ""))
+	if err != nil {
+		return fmt.Errorf("%w: making an access token: %w", session.ErrUnavailable, err)
+	}
+	access := base64.RawURLEncoding.EncodeToString(sealed)
+	id, err := p.idToken(h, client, behind, subject, access)
+	if err != nil {
+		return err
+	}
+	route.JSON(w, http.StatusOK, map[string]any{
+		"access_token": access, "token_type": "Bearer", "expires_in": int(client.AccessTokenLifetime / time.Second),
+		"id_token": id, "scope": strings.Join(behind.Scopes, " "),
+	})
+	return nil
+}
+
+// verified compares a verifier with a challenge of the method S256 (RFC 7636, section 4.6). A
+// verifier without a challenge means that the challenge was taken out on the way.
+func verified(challenge, verifier string) bool {
+	if challenge == "" {
+		return verifier == ""
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return len(verifier) >= 43 && len(verifier) <= 128 &&
+		subtle.ConstantTimeCompare([]byte(challenge), []byte(base64.RawURLEncoding.EncodeToString(sum[:]))) == 1
+}
+
+// idToken signs who is signed in, for one client (OpenID Connect Core 1.0, section 2).
+func (p *Provider) idToken(h *identity.Host, c *Client, behind *code, s *session.Subject, access string) (string, error) {
+	kid, key, err := p.Keys.Signer(h.Name, keys.UseOpenID)
+	if err != nil {
+		return "", fmt.Errorf("signing an ID token: %w", err)
+	}
+	claims := map[string]any{}
+	if c.IDTokenClaims {
+		claims = c.claims(s.Person, behind.Scopes)
+	}
+	now := p.Now()
+	half := sha256.Sum256([]byte(access))
+	session := sha256.Sum256([]byte("persona openid sid\x00" + s.ID))
+	for name, value := range map[string]any{
+		"iss": issuer(h), "sub": subjectID(s.Person), "aud": c.ID, "iat": now.Add(-backdated).Unix(), "exp": now.Add(idTokenLifetime).Unix(),
+		"auth_time": s.AuthTime.Unix(), "sid": base64.RawURLEncoding.EncodeToString(session[:16]), "amr": []string{"pwd"},
+		"at_hash": base64.RawURLEncoding.EncodeToString(half[:len(half)/2]),
+	} {
+		claims[name] = value
+	}
+	if behind.Nonce != "" {
+		claims["nonce"] = behind.Nonce
+	}
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.RS256, Key: cryptosigner.Opaque(key)},
+		(&jose.SignerOptions{}).WithType(idTokenType).WithHeader("kid", kid),
+	)
+	if err != nil {
+		return "", fmt.Errorf("signing an ID token: %w", err)
+	}
+	token, err := jwt.Signed(signer).Claims(claims).Serialize()
+	if err != nil {
+		return "", fmt.Errorf("signing an ID token: %w", err)
+	}
+	return token, nil
+}
 
 // subjectOf returns the sub of an ID token that a client has from here, expired or not.
 func (p *Provider) subjectOf(h *identity.Host, c *Client, hint string) (string, error) {
@@ -35,5 +164,5 @@ func (p *Provider) subjectOf(h *identity.Host, c *Client, hint string) (string, 
 		}
 		return claims.Subject, nil
 	}
-	return "", fmt.Errorf("reading an ID token: it is not signed here")
+	return "", errors.New("reading an ID token: it is not signed here")
 }

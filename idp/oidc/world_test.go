@@ -115,7 +115,7 @@ func newWorld(t testing.TB, clients ...oidc.Client) *world {
 		Sealer: sealer, SignOuts: session.NewSignOuts(w.store, w.clock.Now), Now: w.clock.Now, Rand: rand.Reader, Log: respond.Log,
 	})
 	t.Cleanup(sessions.Close)
-	provider, err := oidc.New(oidc.Config{Clients: clients, Respond: respond, Sessions: sessions, Keys: w.ring, Sealer: sealer, Store: w.store, Now: w.clock.Now, Rand: rand.Reader})
+	provider, err := oidc.New(oidc.Config{Clients: clients, Respond: respond, Sessions: sessions, Keys: w.ring, Sealer: sealer, Store: w.store, Counters: memory.New(memory.Config{Now: w.clock.Now}), Now: w.clock.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,4 +272,33 @@ func (c *client) code(changes ...string) string {
 		c.t.Fatalf("no code: %v", values)
 	}
 	return values.Get("code")
+}
+
+// exchange sends a code of grafana to the token endpoint, with changes as those of params.
+func (c *client) exchange(code string, changes ...string) answer {
+	c.t.Helper()
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": params()["redirect_uri"], "code_verifier": {verifier}}
+	for i := 0; i < len(changes); i += 2 {
+		form.Set(changes[i], changes[i+1])
+	}
+	return c.send(http.MethodPost, oidc.PathToken, form, "Authorization", basic("grafana", grafana().Secret))
+}
+
+func basic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
+}
+
+// userinfo asks with an access token.
+func (c *client) userinfo(token any, headers ...string) answer {
+	c.t.Helper()
+	text, _ := token.(string)
+	return c.get(oidc.PathUserinfo, append(headers, "Authorization", "Bearer "+text)...)
+}
+
+// wantError expects an error of RFC 6749, section 5.2.
+func (a answer) wantError(t testing.TB, what string, status int, code string) {
+	t.Helper()
+	if got := a.object(t); a.StatusCode != status || got["error"] != code || got["error_description"] == "" || len(got) != 2 || a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%s: %d %s", what, a.StatusCode, a.body)
+	}
 }

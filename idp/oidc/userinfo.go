@@ -1,0 +1,110 @@
+package oidc
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/route"
+	"persona-sidecar/idp/session"
+)
+
+// userinfo tells an app about the person of an access token (OpenID Connect Core 1.0, section 5.3),
+// by what the directory says now.
+func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	// In an address a token would get into logs and histories: RFC 9700, section 4.3.2.
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if len(r.Header["Authorization"]) != 1 || !strings.EqualFold(scheme, "Bearer") || r.URL.Query().Has("access_token") {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="persona"`)
+		return refuse(http.StatusUnauthorized, "invalid_request", "bearer")
+	}
+	access, client, err := p.openAccessToken(r, h, text)
+	if err != nil {
+		return err
+	}
+	var subject *session.Subject
+	if access != nil {
+		if err := allowOrigin(w, r, client); err != nil {
+			return err
+		}
+		if subject, err = p.Sessions.Recall(r, h, access.Session); err != nil {
+			return err
+		}
+	}
+	if subject == nil || !client.admits(subject.Person) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="persona", error="invalid_token"`)
+		return refuse(http.StatusUnauthorized, "invalid_token", "")
+	}
+	claims := client.claims(subject.Person, access.Scopes)
+	claims["sub"] = subjectID(subject.Person)
+	route.JSON(w, http.StatusOK, claims)
+	return nil
+}
+
+// openAccessToken returns what an access token is, and whose; nil where it counts no more.
+func (p *Provider) openAccessToken(r *http.Request, h *identity.Host, text string) (*accessToken, *Client, error) {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") {
+		return nil, nil, nil
+	}
+	plain, err := p.Sealer.Open(sealed, bound(accessPurpose, h, ""))
+	if errors.Is(err, keys.ErrNotReady) {
+		return nil, nil, fmt.Errorf("%w: reading an access token: %w", session.ErrUnavailable, err)
+	}
+	access := &accessToken{}
+	if err != nil || json.Unmarshal(plain, access) != nil || !p.Now().Before(access.Expires) {
+		return nil, nil, nil
+	}
+	client := p.hosts[h.Name][access.ClientID]
+	if client == nil {
+		return nil, nil, nil
+	}
+	switch _, err := p.Store.Get(r.Context(), ended+access.Grant); {
+	case err == nil:
+		return nil, nil, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("%w: reading whether an access token was ended: %w", session.ErrUnavailable, err)
+	}
+	return access, client, nil
+}
+
+// claims returns what a client with scopes is told of a person, under the client's names.
+func (c *Client) claims(person identity.Person, scopes []string) map[string]any {
+	told := map[string]any{}
+	tell := func(claim string, value any) {
+		if name, ok := c.Claims[claim]; ok {
+			claim = name
+		}
+		told[claim] = value
+	}
+	if slices.Contains(scopes, scopeProfile) {
+		tell("name", person.DisplayName())
+		if person.Login != "" {
+			tell("preferred_username", person.Login)
+		}
+	}
+	if slices.Contains(scopes, scopeEmail) && len(person.Addresses) > 0 {
+		tell("email", person.Addresses[0].String())
+		tell("email_verified", true)
+	}
+	if slices.Contains(scopes, scopeGroups) {
+		groups := []string{}
+		for _, group := range person.Groups {
+			if c.SendGroups == nil || slices.ContainsFunc(c.SendGroups, func(pattern string) bool {
+				prefix, any := strings.CutSuffix(pattern, "*")
+				return group == pattern || any && strings.HasPrefix(group, prefix)
+			}) {
+				groups = append(groups, group)
+			}
+		}
+		tell("groups", groups)
+	}
+	return told
+}
