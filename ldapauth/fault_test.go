@@ -129,6 +129,9 @@ func TestServerSaysItCannot(t *testing.T) {
 		wantOutage(t, res, err)
 		res, err = d.Lookup(context.Background(), "alice-id")
 		wantOutage(t, res, err)
+		if limit := code == ldap.LDAPResultTimeLimitExceeded || code == ldap.LDAPResultAdminLimitExceeded; limit != strings.Contains(identity.Hint(err), "index the login and address attributes") {
+			t.Errorf("code %d: %v (%s)", code, err, identity.Hint(err))
+		}
 	}
 	for _, code := range []int{1, 2, 7, 8, 10, 13, 51, 52, 80} {
 		f.answer(ldap.LDAPResultSuccess, code)

@@ -147,7 +147,7 @@ func resultHint(err error) string {
 	case ldap.LDAPResultReferral:
 		return "this server does not hold base_dn; name one in urls that does"
 	case ldap.LDAPResultTimeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:
-		return "index the login and address attributes for equality"
+		return "the server ends searches that take it too long: index the login and address attributes for equality"
 	}
 	return ""
 }

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/ldapauth/ldaptest"
+
+	"github.com/jimlambrt/gldap"
 )
 
 // TestDirectory checks a real slapd that is right, and at each thing that may
@@ -157,6 +161,55 @@ directories:
 		{"searches", report.Warning, "slow: by name 1s; slow: by address 1s; slow: by id 1s", "index uid, mail for equality; index mail, "},
 		{"TLS", report.Warning, "ends in 9 days", "have it issued anew"},
 		{"searches", report.Warning, "", "index entryUUID for equality"},
+	} {
+		found.expect(t, w)
+	}
+}
+
+// TestTimeLimit: a server that ends searches after a time of its own (result 3) is told from one that is away.
+func TestTimeLimit(t *testing.T) {
+	t.Parallel()
+	mux, err := gldap.NewMux()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = mux.Bind(func(w *gldap.ResponseWriter, r *gldap.Request) {
+		_ = w.Write(r.NewBindResponse(gldap.WithResponseCode(gldap.ResultSuccess)))
+	})
+	_ = mux.Search(func(w *gldap.ResponseWriter, r *gldap.Request) {
+		code := gldap.ResultTimeLimitExceeded
+		if m, err := r.GetSearchMessage(); err == nil && m.Scope == gldap.BaseObject {
+			code = gldap.ResultSuccess
+			_ = w.Write(r.NewSearchResponseEntry(m.BaseDN, gldap.WithAttributes(map[string][]string{"objectClass": {"domain"}})))
+		}
+		_ = w.Write(r.NewSearchDoneResponse(gldap.WithResponseCode(code)))
+	})
+	server, err := gldap.NewServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Router(mux); err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", apptest.FreePort(t))
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.Run(address) })
+	t.Cleanup(func() { _ = server.Stop(); running.Wait() })
+	apptest.Eventually(t, "the server runs", server.Ready)
+	c := load(t, t.TempDir(), fmt.Sprintf(`
+state_dir: state
+tls: {mode: "off"}
+trusted_proxies: [private]
+domains:
+  - {name: example.test, directory: corp}
+directories:
+  corp: {preset: openldap, urls: ["ldap://%s"], insecure_plaintext: true, bind_dn: "cn=service,dc=test", bind_password: secret, base_dn: "dc=test"}
+`, address))
+	found := look(t, newInternet(t).checker(c).Directories("corp"))
+	for _, w := range []want{
+		{"reach", report.OK, "ldap://" + address, ""},
+		{"bind and base", report.OK, "as cn=service,dc=test", ""},
+		{"people", report.Failed, "Time Limit Exceeded", "ends searches that take it too long: index the login and address attributes"},
 	} {
 		found.expect(t, w)
 	}
