@@ -97,8 +97,7 @@ func (w *response) WriteHead(status int, reason string, fields wire.Fields, leng
 	w.close = w.request.close || w.conn.server.closing.Load() || w.body != nil && !w.body.ended()
 	framed := allowsBody(status) && w.request.method != http.MethodHead // a length is that of what is written
 	if framed {
-		w.length = length
-		w.chunked = length < 0
+		w.length, w.chunked = length, length < 0
 	}
 	w.statusLine(status, reason)
 	dated, measured := false, false
@@ -343,8 +342,7 @@ func (o *output) WriteString(s string) (int, error) {
 
 func (w *response) put(s string) {
 	for len(s) > 0 {
-		n := w.room()
-		n = min(n, len(s))
+		n := min(w.room(), len(s))
 		w.out = append(w.out, s[:n]...)
 		s = s[n:]
 	}
