@@ -102,7 +102,7 @@ func (n *neighbour) members(t *testing.T) {
 
 // TestBrowserNeighbours: the same in Chromium, with a websocket.
 func TestBrowserNeighbours(t *testing.T) {
-	for _, kind := range []string{"nginx", "caddy"} {
+	for kind := range neighbourKinds {
 		t.Run(kind, func(t *testing.T) {
 			n := startNeighbour(t, kind)
 			person := func(t *testing.T) *shopper {

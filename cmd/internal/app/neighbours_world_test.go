@@ -98,6 +98,23 @@ http {
 		apptest.Write(t, n.path("wiki/both.pem"), string(certificate)+string(key))
 		serve(t, listen, "haproxy", "-f", n.path("haproxy.cfg"), "-db")
 	},
+	"apache2": func(n *neighbour, t *testing.T, listen, website string) {
+		_, port, _ := net.SplitHostPort(n.Addr("https").String())
+		n.write(t, "apache.lua", "apache.lua", map[string]string{
+			"10.0.0.2": "127.0.0.1", "= 443": "= " + port, "id.example.com": "id.example.test", "/etc/ssl/certs/ca-certificates.crt": n.path("tls-authority.pem"),
+		})
+		n.write(t, "apache.conf", "site.conf", map[string]string{
+			"*:443": listen, "127.0.0.1:8080": website, "wiki.example.com": "wiki.example.test", "/etc/apache2/apache.lua": n.path("apache.lua"),
+			"/etc/ssl/wiki.example.test.pem": n.path("wiki/tls.pem"), "/etc/ssl/wiki.example.test.key": n.path("wiki/tls.key"),
+		})
+		var modules strings.Builder
+		for _, name := range []string{"mpm_event", "authz_core", "socache_shmcb", "ssl", "lua", "headers", "proxy", "proxy_http", "proxy_wstunnel"} {
+			fmt.Fprintf(&modules, "LoadModule %s_module /usr/lib/apache2/modules/mod_%[1]s.so\n", name)
+		}
+		apptest.Write(t, n.path("apache2.conf"), fmt.Sprintf("%sServerRoot %s\nServerName localhost\nListen %s\nPidFile apache2.pid\nErrorLog /dev/stderr\nDefaultRuntimeDir .\nMutex pthread\nInclude %s\n",
+			modules.String(), n.folder, listen, n.path("site.conf")))
+		serve(t, listen, "apache2", "-D", "FOREGROUND", "-f", n.path("apache2.conf"))
+	},
 }
 
 // path names a file of the folder.
