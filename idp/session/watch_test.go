@@ -86,6 +86,20 @@ func TestSignOutsAreKeptInMemory(t *testing.T) {
 	c.expect(t, b, wiki, "anna")
 }
 
+// A clock that is set back makes no answer of the store young for long: what another process signs out meanwhile counts.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	c := newCompany(t, newWorld(t))
+	b := c.signedIn(t, "anna", session.Private, wiki)
+	c.pass(2 * time.Hour)
+	c.expect(t, b, wiki, "anna")
+	c.pass(-time.Hour)
+	if _, err := c.beside().SignOutAt(httptest.NewRecorder(), b.request(wiki), c.at(wiki), false); err != nil {
+		t.Fatal(err)
+	}
+	c.expect(t, b, wiki, "lost")
+}
+
 // slowStore calls read when it has read a value, before it returns it.
 type slowStore struct {
 	session.Store
