@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -71,6 +72,21 @@ func (n *intranet) stream(t *testing.T, path, told string, cookies []*http.Cooki
 	return s
 }
 
+// events opens an event stream over HTTP/2, which begins with who the website is told of.
+func (s *surfer) events(address, told string) io.Reader {
+	s.t.Helper()
+	response, err := s.client.Get(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = response.Body.Close() })
+	first := make([]byte, len("data: "+told+"\n"))
+	if _, err := io.ReadFull(response.Body, first); err != nil || response.ProtoMajor != 2 || string(first) != "data: "+told+"\n" {
+		s.t.Fatalf("%s: %s %d %q, %v", address, response.Proto, response.StatusCode, first, err)
+	}
+	return response.Body
+}
+
 // TestStreamsEndWithTheSession: websockets and event streams of a person end when the person signs out, those of before a
 // reload too, and those of others go on.
 func TestStreamsEndWithTheSession(t *testing.T) {
@@ -96,6 +112,7 @@ func TestStreamsEndWithTheSession(t *testing.T) {
 			lasting["the websocket of another site in "+name+"'s browser "+when] = n.stream(t, "/stream", "", cookies, append([]string{"Origin: https://evil.test"}, upgrade...))
 		}
 		lasting["no one's events "+when] = n.stream(t, "/stream", "", nil, nil)
+		ending["alice's events over HTTP/2 "+when] = stream{body: people["alice"].events("https://example.test/intern/stream", "alice")}
 	}
 	begin("before the reload")
 	n.mustReload(t, n.folder, n.yaml+"# another\n")
@@ -104,7 +121,7 @@ func TestStreamsEndWithTheSession(t *testing.T) {
 		t.Fatalf("signing out: %d %s", p.status, p.body)
 	}
 	for name, s := range ending {
-		if _, err := io.Copy(io.Discard, s.body); errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := io.Copy(io.Discard, s.body); errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s goes on", name)
 		}
 	}
