@@ -118,13 +118,21 @@ func (p *Provider) reused(r *http.Request, h *identity.Host, c *Client, key stri
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil {
-		err = p.Store.Set(r.Context(), ended+string(grant), []byte{}, codeLifetime+maxAccessTokenLifetime)
-	}
 	if err != nil {
-		return fmt.Errorf("%w: ending what a code gave: %w", session.ErrUnavailable, err)
+		return fmt.Errorf("%w: reading what a code gave: %w", session.ErrUnavailable, err)
+	}
+	if err := p.end(r.Context(), string(grant)); err != nil {
+		return err
 	}
 	p.Respond.About(p.Respond.Log.Warn(), r, h).Str("event", "code_reused").Str("app", c.ID).
 		Msg("a code was used twice: what the first use gave counts no more")
+	return nil
+}
+
+// end makes what was given under a grant worth nothing. An error wraps session.ErrUnavailable.
+func (p *Provider) end(ctx context.Context, grant string) error {
+	if err := p.Store.Set(ctx, ended+grant, []byte{}, codeLifetime+maxAccessTokenLifetime); err != nil {
+		return fmt.Errorf("%w: ending what an app was given: %w", session.ErrUnavailable, err)
+	}
 	return nil
 }

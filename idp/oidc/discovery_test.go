@@ -25,7 +25,8 @@ func TestDiscovery(t *testing.T) {
 	}
 	document := got.object(t)
 	for name, want := range map[string]any{
-		"issuer": issuer, "jwks_uri": issuer + "/jwks.json",
+		"issuer": issuer, "jwks_uri": issuer + "/jwks.json", "authorization_endpoint": issuer + "/oauth/authorize", "token_endpoint": issuer + "/oauth/token",
+		"userinfo_endpoint": issuer + "/oauth/userinfo", "revocation_endpoint": issuer + "/oauth/revoke",
 		"response_types_supported": []any{"code"}, "response_modes_supported": []any{"query", "form_post"},
 		"subject_types_supported": []any{"public"}, "id_token_signing_alg_values_supported": []any{"RS256"},
 		"code_challenge_methods_supported": []any{"S256"}, "request_parameter_supported": false, "request_uri_parameter_supported": false,

@@ -25,6 +25,7 @@ const (
 	PathAuthorize = "/persona/oauth/authorize"
 	PathToken     = "/persona/oauth/token"
 	PathUserinfo  = "/persona/oauth/userinfo"
+	PathRevoke    = "/persona/oauth/revoke"
 	pathContinue  = "/persona/oauth/continue" // from the sign-in page
 )
 
@@ -119,6 +120,7 @@ func (p *Provider) Routes(h *identity.Host) ([]route.Route, error) {
 		{Path: PathAuthorize, Class: route.Authorization, Sources: sources, Methods: map[string]route.Handler{http.MethodGet: authorize, http.MethodPost: authorize}},
 		{Path: pathContinue, Class: route.Authorization, Sources: sources, Methods: route.Get(on(p.proceed))},
 		{Path: PathToken, Class: route.OAuth, Methods: map[string]route.Handler{http.MethodPost: on(p.token), http.MethodOptions: on(p.preflight)}},
+		{Path: PathRevoke, Class: route.OAuth, Methods: map[string]route.Handler{http.MethodPost: on(p.revoke), http.MethodOptions: on(p.preflight)}},
 		{Path: PathUserinfo, Class: route.OAuth, Methods: map[string]route.Handler{
 			http.MethodGet: on(p.userinfo), http.MethodPost: on(p.userinfo), http.MethodOptions: on(p.preflight),
 		}},
@@ -143,10 +145,12 @@ func (p *Provider) Routes(h *identity.Host) ([]route.Route, error) {
 func (p *Provider) metadata(h *identity.Host) map[string]any {
 	at := func(path string) string { return h.Origin + path }
 	return map[string]any{
-		"issuer":                                         issuer(h),
-		"authorization_endpoint":                         at(PathAuthorize),
-		"token_endpoint":                                 at(PathToken),
-		"userinfo_endpoint":                              at(PathUserinfo),
+		"issuer":                 issuer(h),
+		"authorization_endpoint": at(PathAuthorize),
+		"token_endpoint":         at(PathToken),
+		"userinfo_endpoint":      at(PathUserinfo),
+		"revocation_endpoint":    at(PathRevoke),
+		"revocation_endpoint_auth_methods_supported": []TokenAuth{SecretBasic, SecretPost, NoSecret},
 		"jwks_uri":                                       at(PathKeys),
 		"scopes_supported":                               scopes(),
 		"claims_supported":                               slices.Concat(tokenClaims(), personClaims()),

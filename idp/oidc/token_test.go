@@ -481,3 +481,36 @@ func TestHints(t *testing.T) {
 		}
 	}
 }
+
+// TestRevocation: an app gives back what it got, and no other's.
+func TestRevocation(t *testing.T) {
+	t.Parallel()
+	other := grafana()
+	other.ID = "other"
+	w := newWorld(t, grafana(), other)
+	c := w.client()
+	c.signIn("alice")
+	access, _ := c.exchange(c.code()).object(t)["access_token"].(string)
+	revoke := func(token, authorization string) answer {
+		return c.send(http.MethodPost, oidc.PathRevoke, url.Values{"token": {token}, "token_type_hint": {"access_token"}}, "Authorization", authorization)
+	}
+	own := basic("grafana", grafana().Secret)
+	revoke(access, basic("grafana", "wrong")).wantError(t, "a wrong secret", 401, "invalid_client")
+	revoke(access, basic("other", other.Secret)).wantError(t, "another's", 400, "invalid_grant")
+	revoke("", own).wantError(t, "no token", 400, "invalid_request")
+	w.store.Fail = failing("set", errors.New("the disk is full"))
+	revoke(access, own).wantError(t, "the store", 503, "temporarily_unavailable")
+	w.store.Fail = nil
+	if got := c.userinfo(access); got.StatusCode != http.StatusOK {
+		t.Errorf("not revoked yet: %d", got.StatusCode)
+	}
+	for _, token := range []string{access, access, "none", "\x00", strings.Repeat("A", 10<<10)} {
+		if got := revoke(token, own); got.StatusCode != http.StatusOK || got.body != "" {
+			t.Errorf("%.20s: %d %s", token, got.StatusCode, got.body)
+		}
+	}
+	c.userinfo(access).wantError(t, "revoked", 401, "invalid_token")
+	if got := c.get("/persona/api/session").object(t)["signed_in"]; got != true {
+		t.Error("the session has ended, too")
+	}
+}

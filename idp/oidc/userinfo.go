@@ -75,6 +75,38 @@ func (p *Provider) openAccessToken(r *http.Request, h *identity.Host, text strin
 	return access, client, nil
 }
 
+// revoke ends all that was given with an access token (RFC 7009). One that counts no more, or is
+// none, is no error.
+func (p *Provider) revoke(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	fields, err := form(w, r)
+	if err != nil {
+		return err
+	}
+	client, err := p.authenticate(w, r, h, fields)
+	if err != nil {
+		return err
+	}
+	if err := allowOrigin(w, r, client); err != nil {
+		return err
+	}
+	if !fields.Has("token") {
+		return refuse(http.StatusBadRequest, "invalid_request", "token")
+	}
+	access, owner, err := p.openAccessToken(r, h, fields.Get("token"))
+	switch {
+	case err != nil:
+		return err
+	case access != nil && owner != client:
+		return refuse(http.StatusBadRequest, "invalid_grant", "other")
+	case access != nil:
+		if err := p.end(r.Context(), access.Grant); err != nil {
+			return err
+		}
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
 // claims returns what a client with scopes is told of a person, under the client's names.
 func (c *Client) claims(person identity.Person, scopes []string) map[string]any {
 	told := map[string]any{}
