@@ -53,6 +53,8 @@ type Client struct {
 	TokenAuth    TokenAuth
 	Secret       string   // "" for NoSecret
 	RedirectURIs []string // compared character by character; a public client's on loopback may have any port (RFC 8252, section 7.3)
+	// PostLogoutRedirectURIs are where people may go back to once they have signed out.
+	PostLogoutRedirectURIs []string
 	// PKCEOptional lets a client begin without a challenge. One that sends it has to know the
 	// verifier all the same.
 	PKCEOptional bool
@@ -101,6 +103,11 @@ func (c *Client) validate() error {
 	for _, uri := range c.RedirectURIs {
 		if err := checkRedirectURI(uri, c.TokenAuth == NoSecret); err != nil {
 			faults = append(faults, fmt.Errorf("redirect URI %q: %w", uri, err))
+		}
+	}
+	for _, uri := range c.PostLogoutRedirectURIs {
+		if err := checkRedirectURI(uri, c.TokenAuth == NoSecret); err != nil {
+			faults = append(faults, fmt.Errorf("post-logout redirect URI %q: %w", uri, err))
 		}
 	}
 	fault(!slices.Contains(c.Scopes, scopeOpenID), "the scope openid is missing")

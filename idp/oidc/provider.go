@@ -26,6 +26,8 @@ const (
 	PathToken     = "/persona/oauth/token"
 	PathUserinfo  = "/persona/oauth/userinfo"
 	PathRevoke    = "/persona/oauth/revoke"
+	PathLogout    = "/persona/oauth/logout"
+	pathSignOut   = "/persona/oauth/sign-out" // from the page that asks
 	pathContinue  = "/persona/oauth/continue" // from the sign-in page
 )
 
@@ -43,7 +45,7 @@ type Store interface {
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
 
-// Config is what a Provider needs. All fields are required.
+// Config is what a Provider needs. All fields but SignedOut are required.
 type Config struct {
 	Clients  []Client
 	Respond  *route.Responder
@@ -54,6 +56,8 @@ type Config struct {
 	Counters Counters // of wrong secrets
 	Now      func() time.Time
 	Rand     io.Reader
+	// SignedOut adds what a sign-out at a host means to the website there; nil: nothing.
+	SignedOut func(w http.ResponseWriter, h *identity.Host)
 }
 
 // Provider is the OpenID provider of all identity hosts that have apps. It is safe for
@@ -113,13 +117,15 @@ func (p *Provider) Routes(h *identity.Host) ([]route.Route, error) {
 	on := func(handle func(http.ResponseWriter, *http.Request, *identity.Host) error) route.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error { return handle(w, r, h) }
 	}
-	authorize := on(p.authorize)
+	authorize, logout := on(p.authorize), on(p.askSignOut)
 	targets := formTargets(clients)
 	sources := func() []string { return targets }
 	return []route.Route{
 		{Path: PathAuthorize, Class: route.Authorization, Sources: sources, Methods: map[string]route.Handler{http.MethodGet: authorize, http.MethodPost: authorize}},
 		{Path: pathContinue, Class: route.Authorization, Sources: sources, Methods: route.Get(on(p.proceed))},
 		{Path: PathToken, Class: route.OAuth, Methods: map[string]route.Handler{http.MethodPost: on(p.token), http.MethodOptions: on(p.preflight)}},
+		{Path: PathLogout, Class: route.Authorization, Sources: sources, Methods: map[string]route.Handler{http.MethodGet: logout, http.MethodPost: logout}},
+		{Path: pathSignOut, Class: route.Page, Methods: route.Post(on(p.confirmSignOut))},
 		{Path: PathRevoke, Class: route.OAuth, Methods: map[string]route.Handler{http.MethodPost: on(p.revoke), http.MethodOptions: on(p.preflight)}},
 		{Path: PathUserinfo, Class: route.OAuth, Methods: map[string]route.Handler{
 			http.MethodGet: on(p.userinfo), http.MethodPost: on(p.userinfo), http.MethodOptions: on(p.preflight),
@@ -150,7 +156,8 @@ func (p *Provider) metadata(h *identity.Host) map[string]any {
 		"token_endpoint":         at(PathToken),
 		"userinfo_endpoint":      at(PathUserinfo),
 		"revocation_endpoint":    at(PathRevoke),
-		"revocation_endpoint_auth_methods_supported": []TokenAuth{SecretBasic, SecretPost, NoSecret},
+		"revocation_endpoint_auth_methods_supported":     []TokenAuth{SecretBasic, SecretPost, NoSecret},
+		"end_session_endpoint":                           at(PathLogout),
 		"jwks_uri":                                       at(PathKeys),
 		"scopes_supported":                               scopes(),
 		"claims_supported":                               slices.Concat(tokenClaims(), personClaims()),

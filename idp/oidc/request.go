@@ -197,11 +197,11 @@ func (p *Provider) checkPrompt(h *identity.Host, q *request, all url.Values) *de
 		q.MaxAge = time.Duration(min(seconds, math.MaxInt32)) * time.Second
 	}
 	if hint := all.Get("id_token_hint"); hint != "" {
-		subject, err := p.subjectOf(h, q.client, hint)
-		if err != nil {
+		token, err := p.readIDToken(h, hint)
+		if err != nil || !slices.Contains(token.Audience, q.client.ID) {
 			return &denial{"invalid_request", "the id_token_hint is no ID token for this client"}
 		}
-		q.Subject = subject
+		q.Subject = token.Subject
 	}
 	return nil
 }
