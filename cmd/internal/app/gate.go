@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/config/website"
 	"persona-sidecar/idp/gate"
 	"persona-sidecar/idp/gate/access"
@@ -123,29 +122,4 @@ func (g *generation) admit(w http.ResponseWriter, r *http.Request, secure bool) 
 	}
 	rec.Visit = visit
 	return proxy.Admitted
-}
-
-// wantsGroups reports whether a website that is told of sign-ins at hosts of a directory is told
-// the groups of people, or asks for members of a group.
-func wantsGroups(c *config.Config, hosts []config.Host, directory string) bool {
-	return anyWebsite(c, hosts, directory, func(told website.Headers, rules []website.Rule) bool {
-		return told.On && told.Names.Groups+told.Names.Assertion != "" || slices.ContainsFunc(rules, func(r website.Rule) bool { return len(r.Groups) > 0 })
-	})
-}
-
-// wantsLogins reports whether a website that is told of sign-ins at hosts of a directory is told
-// the login of people.
-func wantsLogins(c *config.Config, hosts []config.Host, directory string) bool {
-	return anyWebsite(c, hosts, directory, func(told website.Headers, _ []website.Rule) bool {
-		return told.On && (told.Names.User != "" && gate.UserIs(told.User) == gate.UserIsLogin || told.Names.Assertion != "")
-	})
-}
-
-// anyWebsite reports whether wants is true of any website that goes by sign-ins at hosts of a directory.
-func anyWebsite(c *config.Config, hosts []config.Host, directory string, wants func(website.Headers, []website.Rule) bool) bool {
-	goesBy := func(signIn string) bool {
-		return slices.ContainsFunc(hosts, func(h config.Host) bool { return h.Name == signIn && h.Directory == directory })
-	}
-	return slices.ContainsFunc(hosts, func(h config.Host) bool { return goesBy(h.SignIn) && wants(h.Entry.IdentityHeaders, h.Entry.Access) }) ||
-		slices.ContainsFunc(c.ForwardAuth, func(n website.Neighbour) bool { return goesBy(n.Authority) && wants(n.IdentityHeaders, n.Rules()) })
 }

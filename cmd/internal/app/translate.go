@@ -57,6 +57,7 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 		}
 	}
 	slices.Sort(domains)
+	wants := c.Wants(hosts, name)
 	settings := ldapauth.Config{
 		Name:              name,
 		URLs:              from.URLs,
@@ -76,8 +77,8 @@ func DirectoryConfig(c *config.Config, hosts []config.Host, name string) (ldapau
 			PasswordTime: from.PasswordTimeAttribute,
 		}),
 		Domains: slices.Compact(domains),
-		Groups:  wantsGroups(c, hosts, name),
-		Logins:  wantsLogins(c, hosts, name),
+		Groups:  wants.Groups,
+		Logins:  wants.Logins,
 	}
 	if from.BindPassword.FromFile() {
 		settings.ReadPassword = func() (ldapauth.Secret, error) {
@@ -108,8 +109,7 @@ func (g *generation) numberAnswers(before *generation) {
 		same := func(old config.Host) bool {
 			return old.Role == host.Role && old.Name == host.Name && old.Directory == host.Directory && slices.Equal(old.MailDomains, host.MailDomains) &&
 				before.config.Directories[host.Directory].Equal(g.config.Directories[host.Directory]) &&
-				wantsGroups(before.config, before.hosts, host.Directory) == wantsGroups(g.config, g.hosts, host.Directory) &&
-				wantsLogins(before.config, before.hosts, host.Directory) == wantsLogins(g.config, g.hosts, host.Directory)
+				before.config.Wants(before.hosts, host.Directory) == g.config.Wants(g.hosts, host.Directory)
 		}
 		if before != nil && slices.ContainsFunc(before.hosts, same) {
 			g.answers[host.Name] = before.answers[host.Name]

@@ -139,3 +139,31 @@ func (l loader) checkForwardAuth(c *Config, hosts map[string]Host) {
 func identityHosts(hosts map[string]Host) []string {
 	return slices.DeleteFunc(sortedKeys(hosts), func(name string) bool { return hosts[name].Role != RoleIdentity })
 }
+
+// Wants is what websites that go by the sign-ins of a directory have to know of people, beside who they are. To read it
+// costs searches.
+type Wants struct {
+	Groups bool // they are told the groups, or are closed to others than members of one
+	Logins bool // they are told the login
+}
+
+// Wants returns what is wanted of a directory for websites, where hosts are those of the configuration.
+func (c *Config) Wants(hosts []Host, directory string) Wants {
+	var w Wants
+	add := func(signIn string, told website.Headers, rules []website.Rule) {
+		if !slices.ContainsFunc(hosts, func(h Host) bool { return h.Name == signIn && h.Directory == directory }) {
+			return
+		}
+		assertion := told.On && told.Names.Assertion != ""
+		w.Groups = w.Groups || assertion || told.On && told.Names.Groups != "" ||
+			slices.ContainsFunc(rules, func(r website.Rule) bool { return len(r.Groups) > 0 })
+		w.Logins = w.Logins || assertion || told.On && told.Names.User != "" && told.User == "login"
+	}
+	for _, host := range hosts {
+		add(host.SignIn, host.Entry.IdentityHeaders, host.Entry.Access)
+	}
+	for _, n := range c.ForwardAuth {
+		add(n.Authority, n.IdentityHeaders, n.Rules())
+	}
+	return w
+}
