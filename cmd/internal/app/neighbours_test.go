@@ -1,7 +1,14 @@
 package app_test
 
 import (
+	"bufio"
+	"crypto/tls"
+	"html"
+	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -135,5 +142,82 @@ func TestBrowserNeighbours(t *testing.T) {
 			signIn(bob, "bob")
 			bob.until(`location.origin === "` + wiki + `" && document.body.innerText.includes("staff")`)
 		})
+	}
+}
+
+// BenchmarkForwardAuth is a question about a person who is signed in, and its answer, over one connection by TLS.
+func BenchmarkForwardAuth(b *testing.B) {
+	folder := b.TempDir()
+	yaml, roots := filesYAML(b, folder, "example.test", "id.example.test")
+	p := start(b, folder, yaml+`
+log: {requests: false}
+domains: [{name: example.test, directory: corp, authority: id.example.test}]
+forward_auth: [{host: wiki.example.test, authority: id.example.test, proxies: [127.0.0.1], groups: [staff], identity_headers: true}]
+`+directoryYAML(b, folder, ldaptest.StartSlapd(b, ldaptest.Options{})))
+	waitForKeys(b, p)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	client := p.client(roots) // as a server in front would pass /persona/ on, by the name of the identity host
+	client.Jar, client.CheckRedirect = jar, nil
+	transport := client.Transport.(*http.Transport)
+	transport.TLSClientConfig.ServerName, transport.ForceAttemptHTTP2 = "id.example.test", false
+	page, err := client.Get(wiki + "/persona/login")
+	if err != nil {
+		b.Fatal(err)
+	}
+	form := url.Values{"username": {"alice"}, "password": {ldaptest.Password}, "computer": {"private"}}
+	for _, hidden := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(read(b, page), -1) {
+		form.Set(hidden[1], html.UnescapeString(hidden[2]))
+	}
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, page.Request.URL.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Sec-Fetch-Site", "same-origin")
+	signedIn, err := client.Do(request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	onward := regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=([^"]+)">`).FindStringSubmatch(read(b, signedIn))
+	if onward == nil {
+		b.Fatalf("not signed in: %s", signedIn.Status)
+	}
+	where, err := signedIn.Request.URL.Parse(html.UnescapeString(onward[1]))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if signedIn, err = client.Get(where.String()); err != nil {
+		b.Fatal(err)
+	}
+	_ = read(b, signedIn) // 421: the website is not here
+	var cookies []string
+	for _, cookie := range jar.Cookies(&url.URL{Scheme: "https", Host: "wiki.example.test", Path: "/"}) {
+		cookies = append(cookies, cookie.String())
+	}
+	question := "GET /persona/forward-auth HTTP/1.1\r\nHost: wiki.example.test\r\nX-Original-Method: GET\r\nX-Original-URL: https://wiki.example.test/page?x=1\r\n" +
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\nAccept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\nCookie: " + strings.Join(cookies, "; ") + "\r\n\r\n"
+	connection, err := tls.Dial("tcp", p.Addr("https").String(), transport.TLSClientConfig)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer connection.Close()
+	answers := bufio.NewReader(connection)
+	for b.Loop() {
+		if _, err := io.WriteString(connection, question); err != nil {
+			b.Fatal(err)
+		}
+		told := false
+		for line := "-"; line != "\r\n"; {
+			if line, err = answers.ReadString('\n'); err != nil {
+				b.Fatal(err)
+			}
+			told = told || line == "Remote-User: alice\r\n"
+		}
+		if !told {
+			b.Fatal("no one is signed in")
+		}
 	}
 }
