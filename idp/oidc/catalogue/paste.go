@@ -186,7 +186,7 @@ var (
 	// plainURL are addresses without query, fragment, user name and escapes.
 	plainURL = regexp.MustCompile(`^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$`)
 	// unquoted are the characters of a label that some Format interprets.
-	unquoted = regexp.MustCompile("[^\\pL\\pN .,()+-]+")
+	unquoted = regexp.MustCompile(`[^\pL\pN .,()+-]+`)
 )
 
 // checkURL refuses addresses that two programs could read in two ways, or that some Format would
