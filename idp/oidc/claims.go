@@ -8,7 +8,9 @@ import (
 )
 
 // scopes returns the scopes that are known.
-func scopes() []string { return []string{scopeOpenID, scopeProfile, scopeEmail, scopeGroups} }
+func scopes() []string {
+	return []string{scopeOpenID, scopeProfile, scopeEmail, scopeGroups, scopeOffline}
+}
 
 // tokenClaims returns the claims that are about a token, or that apps know people by: they keep
 // their names.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"persona-sidecar/idp/session"
 )
 
 // TokenAuth is how a client proves at the token endpoint who it is (OpenID Connect Core 1.0,
@@ -27,10 +29,12 @@ const (
 	scopeProfile = "profile"
 	scopeEmail   = "email"
 	scopeGroups  = "groups"
+	scopeOffline = "offline_access" // gives a refresh token
 )
 
-// The bounds of Client.AccessTokenLifetime.
+// The bounds of lifetimes.
 const (
+	defaultRefreshLifetime     = 8 * time.Hour
 	defaultAccessTokenLifetime = 10 * time.Minute
 	minAccessTokenLifetime     = time.Minute
 	maxAccessTokenLifetime     = time.Hour
@@ -70,6 +74,7 @@ type Client struct {
 	// Ask is whom a person asks who may not use the app, such as "it@example.com"; "": their administrator.
 	Ask                 string
 	AccessTokenLifetime time.Duration // 0: 10 minutes
+	RefreshLifetime     time.Duration // from the code to the end of the last refresh token, never beyond the session; 0: 8 hours
 	// AllowSharedOrigin permits an identity host that has a website, too, whose scripts could
 	// then read the app's codes.
 	AllowSharedOrigin bool
@@ -121,6 +126,7 @@ func (c *Client) validate() error {
 	}
 	fault(c.AccessTokenLifetime != 0 && (c.AccessTokenLifetime < minAccessTokenLifetime || c.AccessTokenLifetime > maxAccessTokenLifetime),
 		"the access token's lifetime is not between %s and %s", minAccessTokenLifetime, maxAccessTokenLifetime)
+	fault(c.RefreshLifetime < 0 || c.RefreshLifetime > session.MaxLifetime, "the refresh token's lifetime is not between 0 and %s", session.MaxLifetime)
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("the app %.80q: %w", c.ID, err)
 	}

@@ -99,7 +99,7 @@ func (p *Provider) redeem(r *http.Request, h *identity.Host, c *Client, text str
 	if err != nil {
 		return nil, nil, err
 	}
-	first, err := p.Store.Add(ctx, used+key, []byte(behind.Grant), codeLifetime+c.AccessTokenLifetime)
+	first, err := p.Store.Add(ctx, used+key, []byte(behind.Grant), c.grantLifetime())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: using a code: %w", session.ErrUnavailable, err)
 	}
@@ -121,7 +121,7 @@ func (p *Provider) reused(r *http.Request, h *identity.Host, c *Client, key stri
 	if err != nil {
 		return fmt.Errorf("%w: reading what a code gave: %w", session.ErrUnavailable, err)
 	}
-	if err := p.end(r.Context(), string(grant)); err != nil {
+	if err := p.end(r.Context(), string(grant), c); err != nil {
 		return err
 	}
 	p.Respond.About(p.Respond.Log.Warn(), r, h).Str("event", "code_reused").Str("app", c.ID).
@@ -129,10 +129,24 @@ func (p *Provider) reused(r *http.Request, h *identity.Host, c *Client, key stri
 	return nil
 }
 
-// end makes what was given under a grant worth nothing. An error wraps session.ErrUnavailable.
-func (p *Provider) end(ctx context.Context, grant string) error {
-	if err := p.Store.Set(ctx, ended+grant, []byte{}, codeLifetime+maxAccessTokenLifetime); err != nil {
+// grantLifetime is how long something that was given for a code can count.
+func (c *Client) grantLifetime() time.Duration {
+	return codeLifetime + c.RefreshLifetime + c.AccessTokenLifetime
+}
+
+// end makes what a client was given under a grant worth nothing. An error wraps session.ErrUnavailable.
+func (p *Provider) end(ctx context.Context, grant string, c *Client) error {
+	if err := p.Store.Set(ctx, ended+grant, []byte{}, c.grantLifetime()); err != nil {
 		return fmt.Errorf("%w: ending what an app was given: %w", session.ErrUnavailable, err)
 	}
 	return nil
+}
+
+// isEnded reports whether a grant was ended. An error wraps session.ErrUnavailable.
+func (p *Provider) isEnded(ctx context.Context, grant string) (bool, error) {
+	_, err := p.Store.Get(ctx, ended+grant)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("%w: reading whether a token was revoked: %w", session.ErrUnavailable, err)
+	}
+	return err == nil, nil
 }

@@ -3,6 +3,6 @@
 // the authorization code flow with PKCE, and nothing else.
 //
 // People sign in on the page that there is, and their one session counts. Codes are behind a
-// hash in the store and used once; what else has to be remembered is sealed and given to the
+// hash in the store and used once, and so are refresh tokens; what else has to be remembered is sealed and given to the
 // browser or the app to keep.
 package oidc

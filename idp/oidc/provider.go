@@ -79,6 +79,9 @@ func New(c Config) (*Provider, error) {
 		if client.AccessTokenLifetime == 0 {
 			client.AccessTokenLifetime = defaultAccessTokenLifetime
 		}
+		if client.RefreshLifetime == 0 {
+			client.RefreshLifetime = defaultRefreshLifetime
+		}
 		if p.hosts[client.Authority] == nil {
 			p.hosts[client.Authority] = map[string]*Client{}
 		}
@@ -163,7 +166,7 @@ func (p *Provider) metadata(h *identity.Host) map[string]any {
 		"claims_supported":                               slices.Concat(tokenClaims(), personClaims()),
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query", "form_post"},
-		"grant_types_supported":                          []string{"authorization_code"},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          []string{"RS256"},
 		"token_endpoint_auth_methods_supported":          []TokenAuth{SecretBasic, SecretPost, NoSecret},

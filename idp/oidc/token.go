@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +57,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	switch {
 	case !fields.Has("grant_type"):
 		return refuse(http.StatusBadRequest, "invalid_request", "grant_type")
+	case fields.Get("grant_type") == "refresh_token":
+		return p.refresh(w, r, h, client, fields)
 	case fields.Get("grant_type") != "authorization_code":
 		return refuse(http.StatusBadRequest, "unsupported_grant_type", "")
 	case !fields.Has("code"):
@@ -74,25 +76,38 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	if !verified(behind.Challenge, fields.Get("code_verifier")) {
 		return refuse(http.StatusBadRequest, "invalid_grant", "verifier")
 	}
-	now := p.Now()
-	plain, err := json.Marshal(accessToken{ClientID: client.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Expires: now.Add(client.AccessTokenLifetime)})
-	if err != nil {
-		return fmt.Errorf("making an access token: %w", err)
-	}
-	sealed, err := p.Sealer.Seal(plain, bound(accessPurpose, h, ""))
-	if err != nil {
-		return fmt.Errorf("%w: making an access token: %w", session.ErrUnavailable, err)
-	}
-	access := base64.RawURLEncoding.EncodeToString(sealed)
-	id, err := p.idToken(h, client, behind, subject, access)
+	answer, err := p.tokens(h, client, behind, subject)
 	if err != nil {
 		return err
 	}
-	route.JSON(w, http.StatusOK, map[string]any{
-		"access_token": access, "token_type": "Bearer", "expires_in": int(client.AccessTokenLifetime / time.Second),
-		"id_token": id, "scope": strings.Join(behind.Scopes, " "),
-	})
+	if slices.Contains(behind.Scopes, scopeOffline) {
+		now := p.Now()
+		if answer["refresh_token"], err = p.sealText(h, refreshPurpose, refreshToken{
+			ClientID: client.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Issued: now, Expires: now.Add(client.RefreshLifetime),
+		}); err != nil {
+			return err
+		}
+	}
+	route.JSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// tokens makes an access token and an ID token, in the answer of the token endpoint.
+func (p *Provider) tokens(h *identity.Host, c *Client, behind *code, s *session.Subject) (map[string]any, error) {
+	access, err := p.sealText(h, accessPurpose, accessToken{
+		ClientID: c.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Expires: p.Now().Add(c.AccessTokenLifetime),
+	})
+	if err != nil {
+		return nil, err
+	}
+	id, err := p.idToken(h, c, behind, s, access)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"access_token": access, "token_type": "Bearer", "expires_in": int(c.AccessTokenLifetime / time.Second),
+		"id_token": id, "scope": strings.Join(behind.Scopes, " "),
+	}, nil
 }
 
 // verified compares a verifier with a challenge of the method S256 (RFC 7636, section 4.6). A

@@ -255,7 +255,7 @@ func TestCodes(t *testing.T) {
 		code    string
 	}{
 		"no grant_type": {[]string{"grant_type", ""}, "invalid_request"}, "password": {[]string{"grant_type", "password"}, "unsupported_grant_type"},
-		"refresh_token": {[]string{"grant_type", "refresh_token"}, "unsupported_grant_type"}, "client_credentials": {[]string{"grant_type", "client_credentials"}, "unsupported_grant_type"},
+		"refresh_token": {[]string{"grant_type", "refresh_token"}, "invalid_request"}, "client_credentials": {[]string{"grant_type", "client_credentials"}, "unsupported_grant_type"},
 		"no code": {[]string{"code", ""}, "invalid_request"}, "another code": {[]string{"code", strings.Repeat("A", 43)}, "invalid_grant"}, "NUL": {[]string{"code", "\x00"}, "invalid_grant"},
 		"a path": {[]string{"code", "../../x"}, "invalid_grant"}, "huge": {[]string{"code", strings.Repeat("A", 10<<10)}, "invalid_grant"},
 		"no address": {[]string{"redirect_uri", ""}, "invalid_request"}, "another address": {[]string{"redirect_uri", params().Get("redirect_uri") + "/"}, "invalid_grant"},

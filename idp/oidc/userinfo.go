@@ -1,17 +1,11 @@
 package oidc
 
 import (
-	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
 
 	"persona-sidecar/idp/identity"
-	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
 )
@@ -50,32 +44,21 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request, h *identity.
 
 // openAccessToken returns what an access token is, and whose; nil where it counts no more.
 func (p *Provider) openAccessToken(r *http.Request, h *identity.Host, text string) (*accessToken, *Client, error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") {
-		return nil, nil, nil
-	}
-	plain, err := p.Sealer.Open(sealed, bound(accessPurpose, h, ""))
-	if errors.Is(err, keys.ErrNotReady) {
-		return nil, nil, fmt.Errorf("%w: reading an access token: %w", session.ErrUnavailable, err)
-	}
 	access := &accessToken{}
-	if err != nil || json.Unmarshal(plain, access) != nil || !p.Now().Before(access.Expires) {
-		return nil, nil, nil
+	if ok, err := p.openText(h, accessPurpose, text, access); !ok || err != nil || !p.Now().Before(access.Expires) {
+		return nil, nil, err
 	}
 	client := p.hosts[h.Name][access.ClientID]
 	if client == nil {
 		return nil, nil, nil
 	}
-	switch _, err := p.Store.Get(r.Context(), ended+access.Grant); {
-	case err == nil:
-		return nil, nil, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("%w: reading whether an access token was ended: %w", session.ErrUnavailable, err)
+	if over, err := p.isEnded(r.Context(), access.Grant); over || err != nil {
+		return nil, nil, err
 	}
 	return access, client, nil
 }
 
-// revoke ends all that was given with an access token (RFC 7009). One that counts no more, or is
+// revoke ends all that was given with an access token or a refresh token (RFC 7009). One that counts no more, or is
 // none, is no error.
 func (p *Provider) revoke(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
 	fields, err := form(w, r)
@@ -92,16 +75,29 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	if !fields.Has("token") {
 		return refuse(http.StatusBadRequest, "invalid_request", "token")
 	}
-	access, owner, err := p.openAccessToken(r, h, fields.Get("token"))
-	switch {
-	case err != nil:
+	var owner, grant string
+	access, _, err := p.openAccessToken(r, h, fields.Get("token"))
+	if err != nil {
 		return err
-	case access != nil && owner != client:
-		return refuse(http.StatusBadRequest, "invalid_grant", "other")
+	}
+	refresh, err := p.openRefreshToken(r, h, fields.Get("token"))
+	if err != nil {
+		return err
+	}
+	switch {
 	case access != nil:
-		if err := p.end(r.Context(), access.Grant); err != nil {
-			return err
-		}
+		owner, grant = access.ClientID, access.Grant
+	case refresh != nil:
+		owner, grant = refresh.ClientID, refresh.Grant
+	default:
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if owner != client.ID {
+		return refuse(http.StatusBadRequest, "invalid_grant", "other")
+	}
+	if err := p.end(r.Context(), grant, client); err != nil {
+		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil

@@ -1,0 +1,135 @@
+package oidc_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/idptest"
+	"persona-sidecar/idp/oidc"
+)
+
+func offline() oidc.Client {
+	c := grafana()
+	c.Scopes = append(c.Scopes, "offline_access")
+	c.Groups = []string{"staff"}
+	return c
+}
+
+// refresh sends a refresh token.
+func (c *client) refresh(token any, more ...string) answer {
+	c.t.Helper()
+	text, _ := token.(string)
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {text}}
+	for i := 0; i < len(more); i += 2 {
+		form.Set(more[i], more[i+1])
+	}
+	return c.send(http.MethodPost, oidc.PathToken, form, "Authorization", basic("grafana", grafana().Secret))
+}
+
+// begun returns the tokens of a new sign-in of alice.
+func (c *client) begun() map[string]any {
+	c.t.Helper()
+	c.signIn("alice")
+	return c.exchange(c.code("scope", "openid email offline_access")).object(c.t)
+}
+
+// TestRefresh: each refresh token gives the next; one that comes again later ends them all.
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, offline())
+	c := w.client()
+	begun := c.begun()
+	w.clock.Advance(30 * time.Minute)
+	got := c.refresh(begun["refresh_token"])
+	second := got.object(t)
+	if got.StatusCode != http.StatusOK || second["refresh_token"] == begun["refresh_token"] || second["scope"] != "openid email offline_access" || got.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %s", got.StatusCode, got.body)
+	}
+	first, claims := w.claims(begun["id_token"]), w.claims(second["id_token"])
+	if claims["sub"] != first["sub"] || claims["sid"] != first["sid"] || claims["auth_time"] != first["auth_time"] || claims["nonce"] != nil || claims["iat"] == first["iat"] {
+		t.Errorf("the ID token has %v", claims)
+	}
+	if got := c.userinfo(second["access_token"]); got.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	w.clock.Advance(9 * time.Second) // the answer was lost
+	if again := c.refresh(begun["refresh_token"]); again.body != got.body {
+		t.Errorf("asked again: %d %s", again.StatusCode, again.body)
+	}
+	w.clock.Advance(time.Second)
+	c.refresh(begun["refresh_token"]).wantError(t, "reused", 400, "invalid_grant")
+	c.refresh(second["refresh_token"]).wantError(t, "the next one", 400, "invalid_grant")
+	c.userinfo(second["access_token"]).wantError(t, "its access token", 401, "invalid_token")
+	if !strings.Contains(w.log.String(), `"event":"refresh_token_reused"`) {
+		t.Error("it is not logged")
+	}
+	if got := c.exchange(c.code()).object(t); got["refresh_token"] != nil {
+		t.Error("a refresh token that was not asked for")
+	}
+}
+
+// TestRefreshRefused: who gets no tokens for a refresh token.
+func TestRefreshRefused(t *testing.T) {
+	t.Parallel()
+	other := grafana()
+	other.ID = "other"
+	for name, test := range map[string]struct {
+		change   func(*world, *client)
+		signedIn bool
+	}{
+		"gone": {func(w *world, _ *client) { w.directory.Remove("alice-id") }, false},
+		"locked": {func(w *world, _ *client) {
+			w.directory.Change("alice-id", func(a *idptest.Account) { a.Status = identity.Locked })
+		}, false},
+		"group of the app": {func(w *world, _ *client) { w.directory.Change("alice-id", func(a *idptest.Account) { a.Groups = nil }) }, true},
+		"signed out":       {func(_ *world, c *client) { c.send(http.MethodPost, "/persona/logout", url.Values{}) }, false},
+		"expired":          {func(w *world, _ *client) { w.clock.Advance(8 * time.Hour) }, false},
+	} {
+		w := newWorld(t, offline(), other)
+		c := w.client()
+		token := c.begun()["refresh_token"]
+		test.change(w, c)
+		c.refresh(token).wantError(t, name, 400, "invalid_grant")
+		if got := c.get("/persona/api/session").object(t)["signed_in"]; got != test.signedIn {
+			t.Errorf("%s: the session is %v", name, got)
+		}
+		if test.signedIn { // the app's sign-in is over for good
+			w.directory.Change("alice-id", func(a *idptest.Account) { a.Groups = []string{"staff"} })
+			c.refresh(token).wantError(t, name+", afterwards", 400, "invalid_grant")
+		}
+	}
+	w := newWorld(t, offline(), other)
+	c := w.client()
+	begun := c.begun()
+	token, _ := begun["refresh_token"].(string)
+	for name, text := range map[string]any{"an access token": begun["access_token"], "an ID token": begun["id_token"], "cut": token[:len(token)-1], "changed": "B" + token[1:]} {
+		c.refresh(text).wantError(t, name, 400, "invalid_grant")
+	}
+	c.userinfo(token).wantError(t, "as an access token", 401, "invalid_token")
+	c.refresh("").wantError(t, "nothing", 400, "invalid_request")
+	c.refresh(token, "scope", "openid groups").wantError(t, "more scope", 400, "invalid_scope")
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}
+	c.send(http.MethodPost, oidc.PathToken, form, "Authorization", basic("other", other.Secret)).wantError(t, "another client", 400, "invalid_grant")
+	for name, breaks := range map[string]func(){
+		"directory": func() { w.directory.Fail(errors.New("away")) }, "reading": func() { w.store.Fail = failing("get", errors.New("away")) }, "writing": func() { w.store.Fail = failing("add", errors.New("away")) },
+	} {
+		breaks()
+		c.refresh(token).wantError(t, name, 503, "temporarily_unavailable")
+		w.directory.Fail(nil)
+		w.store.Fail = nil
+	}
+	narrow := c.refresh(token, "scope", "openid").object(t)
+	if person := c.userinfo(narrow["access_token"]).object(t); len(person) != 1 {
+		t.Errorf("with less scope: %v", person)
+	}
+	next, _ := narrow["refresh_token"].(string)
+	if got := c.send(http.MethodPost, oidc.PathRevoke, url.Values{"token": {next}}, "Authorization", basic("grafana", grafana().Secret)); got.StatusCode != http.StatusOK {
+		t.Errorf("revoking: %d", got.StatusCode)
+	}
+	c.refresh(next).wantError(t, "revoked", 400, "invalid_grant")
+}
