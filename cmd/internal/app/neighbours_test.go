@@ -2,9 +2,11 @@ package app_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -12,6 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"persona-sidecar/cmd/internal/app"
+	"persona-sidecar/cmd/internal/check"
+	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
 
@@ -26,8 +31,25 @@ func TestNeighbours(t *testing.T) {
 			t.Parallel()
 			n := startNeighbour(t, kind)
 			n.strangers(t)
+			n.checked(t)
 			n.members(t)
 		})
+	}
+}
+
+// checked: persona check finds nothing wrong with a server that is configured by these files.
+func (n *neighbour) checked(t *testing.T) {
+	loaded, err := config.Load(n.path("persona.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	world := check.SystemEnv(app.DirectoryConfig)
+	world.Resolver, world.Roots = names{}, n.roots
+	dial := world.Dial
+	world.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) { return dial(ctx, network, n.front) }
+	summary, text := findings(t, check.New(world, check.Options{Config: loaded}).Domain("wiki.example.test"))
+	if summary.Failed > 0 || summary.Warnings > 0 || !strings.Contains(text, "is led to sign in") || !strings.Contains(text, "no client can ask it") {
+		t.Errorf("check says:\n%s", text)
 	}
 }
 
