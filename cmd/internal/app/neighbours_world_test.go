@@ -99,6 +99,13 @@ http {
 		serve(t, listen, "haproxy", "-f", n.path("haproxy.cfg"), "-db")
 	},
 	"apache2": func(n *neighbour, t *testing.T, listen, website string) {
+		for _, file := range []string{"/usr/lib/apache2/modules/mod_lua.so", "/usr/share/lua/5.3/socket.lua", "/usr/share/lua/5.3/ssl.lua"} {
+			if _, err := os.Stat(file); err != nil && os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			} else if err != nil {
+				t.Skip(err)
+			}
+		}
 		_, port, _ := net.SplitHostPort(n.Addr("https").String())
 		n.write(t, "apache.lua", "apache.lua", map[string]string{
 			"10.0.0.2": "127.0.0.1", "= 443": "= " + port, "id.example.com": "id.example.test", "/etc/ssl/certs/ca-certificates.crt": n.path("tls-authority.pem"),
