@@ -51,8 +51,11 @@ func writePeople(out io.Writer) error {
 	fmt.Fprintln(table, "  NAME\tPASSWORD\tADDRESSES")
 	for _, p := range world.People() {
 		told := strings.Join(p.Addresses, ", ")
-		if p.Note != "" {
+		switch {
+		case p.Refused:
 			told = "(cannot sign in: " + p.Note + ")"
+		case p.Note != "":
+			told = "(" + p.Note + ")"
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", p.Login, p.Password, told)
 	}

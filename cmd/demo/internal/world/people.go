@@ -5,7 +5,7 @@ import "persona-sidecar/cmd/demo/internal/directory"
 // The names of the demo's company. Browsers and curl take every name under localhost for this machine (RFC 6761).
 const (
 	Host       = "example.localhost"     // the website, the identity host and the mail domain
-	Alias      = "www.example.localhost" // the same website; nothing is intercepted there
+	Alias      = "www.example.localhost" // the same website; no authority over addresses
 	Delegate   = "example-two.localhost" // a second mail domain, which delegates to Host
 	Shop       = "shop.localhost"        // a website on another site that people sign in to
 	baseDN     = "dc=example,dc=localhost"
@@ -16,14 +16,16 @@ const (
 type Person struct {
 	Login, Password string
 	Addresses       []string // those that can be signed in with and are certified
-	Note            string   // what happens instead of a sign-in; "" for those who can
+	Note            string   // what is special about the person, or ""
+	Refused         bool     // cannot sign in
 
 	given, family, role string
 	otherMail           []string // in the directory, too, and never certified
 	state               directory.State
 }
 
-// People returns the sample people: two who can sign in and three who cannot, each for another reason.
+// People returns the sample people: two with addresses, one without, who is known to websites alone, and two
+// who cannot sign in, each for another reason.
 func People() []Person {
 	return []Person{
 		{
@@ -36,15 +38,15 @@ func People() []Person {
 		},
 		{
 			Login: "carol", given: "Carol", family: "Castellan", Password: "night-shift", role: "The night watch",
-			Note: "only an address elsewhere, so there is nothing to confirm", otherMail: []string{"carol@mail.example"},
+			Note: "known to websites; only an address elsewhere, so there is none to confirm", otherMail: []string{"carol@mail.example"},
 		},
 		{
 			Login: "dave", given: "Dave", family: "Dahl", Password: "first-day", role: "Apprentice", state: directory.MustChange,
-			Note: "has to change the password first", otherMail: []string{"dave" + mailDomain},
+			Refused: true, Note: "has to change the password first", otherMail: []string{"dave" + mailDomain},
 		},
 		{
 			Login: "erin", given: "Erin", family: "Eames", Password: "left-in-may", role: "Formerly springs", state: directory.Locked,
-			Note: "the account is locked, which the log alone says", otherMail: []string{"erin" + mailDomain},
+			Refused: true, Note: "the account is locked, which the log alone says", otherMail: []string{"erin" + mailDomain},
 		},
 	}
 }

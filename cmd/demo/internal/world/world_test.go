@@ -60,7 +60,7 @@ func TestPeople(t *testing.T) {
 		body, _ := io.ReadAll(response.Body)
 		_ = response.Body.Close()
 		want := http.StatusSeeOther
-		if p.Note != "" {
+		if p.Refused {
 			want = http.StatusForbidden
 		}
 		if response.StatusCode != want {
