@@ -133,3 +133,24 @@ func TestRefreshRefused(t *testing.T) {
 	}
 	c.refresh(next).wantError(t, "revoked", 400, "invalid_grant")
 }
+
+// TestGroupLostAtUserinfo: an app that learns there that the person may not use it any more has lost them for good.
+func TestGroupLostAtUserinfo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, offline())
+	c := w.client()
+	begun := c.begun()
+	groups := func(groups ...string) { w.directory.Change("alice-id", func(a *idptest.Account) { a.Groups = groups }) }
+	groups()
+	w.store.Fail = failing("set", errors.New("away"))
+	c.userinfo(begun["access_token"]).wantError(t, "that cannot be noted", 503, "temporarily_unavailable")
+	w.store.Fail = nil
+	c.userinfo(begun["access_token"]).wantError(t, "without the group", 401, "invalid_token")
+	groups("staff")
+	c.userinfo(begun["access_token"]).wantError(t, "with it again", 401, "invalid_token")
+	c.refresh(begun["refresh_token"]).wantError(t, "refreshed with it again", 400, "invalid_grant")
+	w.clock.Advance(5 * time.Minute) // the page that refuses goes by what the directory said before
+	if again := c.exchange(c.code("scope", "openid offline_access")); again.StatusCode != http.StatusOK {
+		t.Errorf("signed in at the app again: %d %s", again.StatusCode, again.body)
+	}
+}

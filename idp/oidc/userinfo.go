@@ -32,7 +32,13 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request, h *identity.
 			return err
 		}
 	}
-	if subject == nil || !client.admits(subject.Person) {
+	if subject != nil && !client.admits(subject.Person) {
+		if err := p.end(r.Context(), access.Grant, client); err != nil {
+			return err
+		}
+		subject = nil
+	}
+	if subject == nil {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="persona", error="invalid_token"`)
 		return refuse(http.StatusUnauthorized, "invalid_token", "")
 	}
