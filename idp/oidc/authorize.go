@@ -109,7 +109,7 @@ func (p *Provider) grant(w http.ResponseWriter, r *http.Request, h *identity.Hos
 		}
 		return refused
 	}
-	code, err := p.issueCode(r.Context(), h, q, kept)
+	code, err := p.issueCode(r.Context(), h, q, s, kept)
 	if err != nil {
 		if q.None {
 			p.Respond.About(p.Respond.Log.Warn(), r, h).Str("app", q.ClientID).Err(err).Msg("an app is told to try again")

@@ -59,6 +59,8 @@ type Client struct {
 	RedirectURIs []string // compared character by character; a public client's on loopback may have any port (RFC 8252, section 7.3)
 	// PostLogoutRedirectURIs are where people may go back to once they have signed out.
 	PostLogoutRedirectURIs []string
+	// BackchannelLogoutURI is where the app takes logout tokens; "": it takes none.
+	BackchannelLogoutURI string
 	// PKCEOptional lets a client begin without a challenge. One that sends it has to know the
 	// verifier all the same.
 	PKCEOptional bool
@@ -113,6 +115,11 @@ func (c *Client) validate() error {
 	for _, uri := range c.PostLogoutRedirectURIs {
 		if err := checkRedirectURI(uri, c.TokenAuth == NoSecret); err != nil {
 			faults = append(faults, fmt.Errorf("post-logout redirect URI %q: %w", uri, err))
+		}
+	}
+	if c.BackchannelLogoutURI != "" {
+		if err := checkRedirectURI(c.BackchannelLogoutURI, false); err != nil {
+			faults = append(faults, fmt.Errorf("back-channel logout URI %q: %w", c.BackchannelLogoutURI, err))
 		}
 	}
 	fault(!slices.Contains(c.Scopes, scopeOpenID), "the scope openid is missing")

@@ -15,6 +15,7 @@ import (
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/oidc/backchannel"
 	"persona-sidecar/idp/session"
 )
 
@@ -42,7 +43,13 @@ type code struct {
 }
 
 // issueCode returns a code for a session. An error wraps session.ErrUnavailable.
-func (p *Provider) issueCode(ctx context.Context, h *identity.Host, q *request, kept []byte) (string, error) {
+func (p *Provider) issueCode(ctx context.Context, h *identity.Host, q *request, s *session.Subject, kept []byte) (string, error) {
+	if q.client.BackchannelLogoutURI != "" { // before redeem looks whether the session holds
+		link := backchannel.Link{Host: h.Name, App: q.ClientID, Issuer: issuer(h), Subject: subjectID(s.Person), Session: sessionID(s.ID)}
+		if err := p.ends.Link(ctx, link, h.DirectoryName, s.Person.ID, s.ID, s.Ends.Sub(p.Now())); err != nil {
+			return "", fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+		}
+	}
 	random := make([]byte, codeLen+16)
 	if _, err := io.ReadFull(p.Rand, random); err != nil {
 		return "", fmt.Errorf("%w: making a code: %w", session.ErrUnavailable, err)

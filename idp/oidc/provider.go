@@ -13,6 +13,7 @@ import (
 
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/oidc/backchannel"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/web"
@@ -40,12 +41,12 @@ type Keys interface {
 // Store keeps values that expire. Add reports false where there is a value already: of several
 // Adds, in all processes, one succeeds. Get of a value that is not there is fs.ErrNotExist.
 type Store interface {
+	backchannel.Store
 	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error)
 	Get(ctx context.Context, key string) ([]byte, error)
-	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 }
 
-// Config is what a Provider needs. All fields but SignedOut are required.
+// Config is what a Provider needs. All fields but SignedOut and BackChannel are required.
 type Config struct {
 	Clients  []Client
 	Respond  *route.Responder
@@ -58,6 +59,8 @@ type Config struct {
 	Rand     io.Reader
 	// SignedOut adds what a sign-out at a host means to the website there; nil: nothing.
 	SignedOut func(w http.ResponseWriter, h *identity.Host)
+	// BackChannel sends logout tokens: see [backchannel.NewClient]. It is nil where no app takes them.
+	BackChannel *http.Client
 }
 
 // Provider is the OpenID provider of all identity hosts that have apps. It is safe for
@@ -65,9 +68,10 @@ type Config struct {
 type Provider struct {
 	Config
 	hosts map[string]map[string]*Client // by identity host, by id
+	ends  *backchannel.Notifier         // nil without BackChannel
 }
 
-// New checks the clients. The error lists every fault.
+// New checks the clients. The error lists every fault. Close the Provider.
 func New(c Config) (*Provider, error) {
 	p := &Provider{Config: c, hosts: map[string]map[string]*Client{}}
 	var faults []error
@@ -75,6 +79,9 @@ func New(c Config) (*Provider, error) {
 		client := &c.Clients[i]
 		if err := client.validate(); err != nil {
 			faults = append(faults, err)
+		}
+		if client.BackchannelLogoutURI != "" && c.BackChannel == nil {
+			faults = append(faults, fmt.Errorf("the app %.80q: nothing sends it logout tokens", client.ID))
 		}
 		if client.AccessTokenLifetime == 0 {
 			client.AccessTokenLifetime = defaultAccessTokenLifetime
@@ -93,7 +100,29 @@ func New(c Config) (*Provider, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("configuring OpenID Connect: %w", err)
 	}
+	if c.BackChannel != nil {
+		p.ends = backchannel.New(backchannel.Config{
+			Store: c.Store, Client: c.BackChannel, Now: c.Now, Rand: c.Rand, Log: c.Respond.Log,
+			Sign: func(host string, claims map[string]any) (string, error) {
+				return p.sign(host, backchannel.TokenType, claims)
+			},
+			Address: func(host, app string) string {
+				if client := p.hosts[host][app]; client != nil {
+					return client.BackchannelLogoutURI
+				}
+				return ""
+			},
+		})
+		c.Sessions.OnEnd(p.ends.Ended)
+	}
 	return p, nil
+}
+
+// Close ends what goes on beside requests, and waits for it.
+func (p *Provider) Close() {
+	if p.ends != nil {
+		p.ends.Close()
+	}
 }
 
 // issuer returns the iss of a host, which apps compare byte for byte.
@@ -176,5 +205,7 @@ func (p *Provider) metadata(h *identity.Host) map[string]any {
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,
 		"authorization_response_iss_parameter_supported": true,
+		"backchannel_logout_supported":                   p.ends != nil,
+		"backchannel_logout_session_supported":           p.ends != nil,
 	}
 }

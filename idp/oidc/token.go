@@ -123,10 +123,6 @@ func verified(challenge, verifier string) bool {
 
 // idToken signs who is signed in, for one client (OpenID Connect Core 1.0, section 2).
 func (p *Provider) idToken(h *identity.Host, c *Client, behind *code, s *session.Subject, access string) (string, error) {
-	kid, key, err := p.Keys.Signer(h.Name, keys.UseOpenID)
-	if err != nil {
-		return "", fmt.Errorf("signing an ID token: %w", err)
-	}
 	claims := map[string]any{}
 	if c.IDTokenClaims {
 		claims = c.claims(s.Person, behind.Scopes)
@@ -143,16 +139,25 @@ func (p *Provider) idToken(h *identity.Host, c *Client, behind *code, s *session
 	if behind.Nonce != "" {
 		claims["nonce"] = behind.Nonce
 	}
+	return p.sign(h.Name, idTokenType, claims)
+}
+
+// sign makes a JWT of a type with the key of an identity host.
+func (p *Provider) sign(host, typ string, claims map[string]any) (string, error) {
+	kid, key, err := p.Keys.Signer(host, keys.UseOpenID)
+	if err != nil {
+		return "", fmt.Errorf("signing a %s: %w", typ, err)
+	}
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: jose.RS256, Key: cryptosigner.Opaque(key)},
-		(&jose.SignerOptions{}).WithType(idTokenType).WithHeader("kid", kid),
+		(&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", kid),
 	)
 	if err != nil {
-		return "", fmt.Errorf("signing an ID token: %w", err)
+		return "", fmt.Errorf("signing a %s: %w", typ, err)
 	}
 	token, err := jwt.Signed(signer).Claims(claims).Serialize()
 	if err != nil {
-		return "", fmt.Errorf("signing an ID token: %w", err)
+		return "", fmt.Errorf("signing a %s: %w", typ, err)
 	}
 	return token, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/memory"
 	"persona-sidecar/idp/oidc"
+	"persona-sidecar/idp/oidc/backchannel"
 	"persona-sidecar/idp/route"
 	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/signin"
@@ -48,6 +50,15 @@ var ringStore = sync.OnceValue(func() *idptest.Store {
 		panic(err)
 	}
 	return store
+})
+
+// appRoots are the authorities of the servers that httptest makes.
+var appRoots = sync.OnceValue(func() *x509.CertPool {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(server.Certificate())
+	return pool
 })
 
 func grafana() oidc.Client {
@@ -115,10 +126,11 @@ func newWorld(t testing.TB, clients ...oidc.Client) *world {
 		Sealer: sealer, SignOuts: session.NewSignOuts(w.store, w.clock.Now), Now: w.clock.Now, Rand: rand.Reader, Log: respond.Log,
 	})
 	t.Cleanup(sessions.Close)
-	provider, err := oidc.New(oidc.Config{Clients: clients, Respond: respond, Sessions: sessions, Keys: w.ring, Sealer: sealer, Store: w.store, Counters: memory.New(memory.Config{Now: w.clock.Now}), Now: w.clock.Now, Rand: rand.Reader})
+	provider, err := oidc.New(oidc.Config{BackChannel: backchannel.NewClient(appRoots()), Clients: clients, Respond: respond, Sessions: sessions, Keys: w.ring, Sealer: sealer, Store: w.store, Counters: memory.New(memory.Config{Now: w.clock.Now}), Now: w.clock.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(provider.Close)
 	counters := memory.New(memory.Config{Now: w.clock.Now})
 	pages := signin.New(signin.Config{Respond: respond, Sessions: sessions, Waiting: provider.Waiting, Throttle: signin.NewThrottle(signin.ThrottleConfig{
 		Failures: 4, Window: 10 * time.Minute, Log: respond.Log, Accounts: counters, Counters: counters,

@@ -134,6 +134,7 @@ func (m *Manager) SignOutAt(w http.ResponseWriter, r *http.Request, p Place, eve
 	if err := m.endPerson(r.Context(), current.Directory, current.Person); err != nil {
 		return false, unavailable(err)
 	}
+	m.tell(End{Directory: current.Directory, Person: current.Person})
 	return true, m.endEarly(w, r, p, current, "signed_out_everywhere")
 }
 
@@ -149,6 +150,7 @@ func (m *Manager) PasswordChanged(w http.ResponseWriter, r *http.Request, h *ide
 	if err := m.endPerson(r.Context(), h.DirectoryName, person.ID); err != nil {
 		return false, unavailable(err)
 	}
+	m.tell(End{Directory: h.DirectoryName, Person: person.ID})
 	if !own {
 		return false, nil
 	}
@@ -172,7 +174,9 @@ func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, p Place, curr
 // end is endEarly where no browser asks.
 func (m *Manager) end(r *http.Request, h *identity.Host, current Session, reason string) error {
 	m.forget(h, current.ID)
-	if err := m.revoked.session(r.Context(), current); err != nil {
+	err := m.revoked.session(r.Context(), current)
+	m.tell(endOf(current)) // it counts no more in either case
+	if err != nil {
 		return unavailable(fmt.Errorf("ending a session: %w", err))
 	}
 	m.ended(r, h, current.Person, reason)

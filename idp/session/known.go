@@ -229,6 +229,7 @@ func (m *Manager) fly(k *known, insist bool) {
 			if fault := m.revoked.session(ctx, k.Session); fault != nil {
 				m.log.Warn().Err(fault).Str("hint", identity.Hint(fault)).Msg("a sign-out counts in this process only until the store can record it")
 			}
+			m.tell(endOf(k.Session))
 			m.ended(nil, k.host, k.Person, reason)
 		}
 	})

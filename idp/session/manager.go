@@ -82,6 +82,8 @@ type Manager struct {
 	watched  map[string]*watch // by id
 	watching bool              // look runs
 
+	ends atomic.Pointer[func(End)] // nil: no one is told
+
 	warnedFuture atomic.Int64 // when a session from the future was last logged, Unix milliseconds; 0: never
 }
 
