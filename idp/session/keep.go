@@ -31,7 +31,8 @@ func (m *Manager) Keep(w http.ResponseWriter, r *http.Request, h *identity.Host,
 
 // Recall returns who a kept session is, by what the directory says now; nil, and no error, where
 // it has ended. What the directory says can end it, as it does by [Manager.Current], and the
-// errors are the same. The request is the app's.
+// errors are the same. The request is the app's. From then on the session's person is read every
+// five minutes until the session ends, of up to some thousand sessions: see [Manager.OnEnd].
 func (m *Manager) Recall(r *http.Request, h *identity.Host, kept []byte) (*Subject, error) {
 	bound, err := associated(keepPurpose, h.Name, h.DirectoryName)
 	if err != nil {
@@ -50,12 +51,14 @@ func (m *Manager) Recall(r *http.Request, h *identity.Host, kept []byte) (*Subje
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("recalling a session: %w", err))
 	}
-	person, reason, err := m.ask(r.Context(), m.known(session, h))
+	k := m.known(session, h)
+	person, reason, err := m.ask(r.Context(), k)
 	switch {
 	case err != nil:
 		return nil, err
 	case reason != "":
 		return nil, m.end(r, h, session, reason)
 	}
+	m.follow(k)
 	return subjectOf(session, person), nil
 }

@@ -35,6 +35,8 @@ type known struct {
 	*said
 	ended func(context.Context) <-chan struct{} // for Visit.Ended
 
+	followed atomic.Bool // it is watched, and stays so until it ends
+
 	mu      sync.Mutex
 	flight  chan struct{} // closed when the question to the directory that is under way has its answer; nil: none
 	began   time.Time     // when the flight began

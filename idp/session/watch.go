@@ -12,6 +12,10 @@ const (
 	watchEvery = 30 * time.Second
 	watchAge   = 20 * time.Second
 
+	// maxFollowed is how many sessions may be watched for one of which only an app holds tokens to be
+	// watched as well: each costs two looks into the store every half minute.
+	maxFollowed = 5000
+
 	// maxFlights bounds the questions to directories at one time that watching adds to.
 	maxFlights = 16
 )
@@ -56,6 +60,17 @@ func (m *Manager) watch(ctx context.Context, k *known) <-chan struct{} {
 		}
 	})
 	return w.ended
+}
+
+// follow watches a session of which an app holds tokens until it ends: the directory ends it within five
+// minutes then, though the app does not ask. Where too many are watched, its next question does.
+func (m *Manager) follow(k *known) {
+	m.mu.Lock()
+	full := len(m.watched) >= maxFollowed
+	m.mu.Unlock()
+	if !full && k.followed.CompareAndSwap(false, true) {
+		m.watch(context.Background(), k)
+	}
 }
 
 // over tells that a session has ended, once.
