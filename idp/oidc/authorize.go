@@ -123,7 +123,9 @@ func (p *Provider) grant(w http.ResponseWriter, r *http.Request, h *identity.Hos
 
 // admits reports whether a person is in one of the groups that may use the app.
 func (c *Client) admits(person identity.Person) bool {
-	return len(c.Groups) == 0 || slices.ContainsFunc(c.Groups, func(group string) bool { return slices.Contains(person.Groups, group) })
+	return len(c.Groups) == 0 || slices.ContainsFunc(person.Groups, func(group string) bool {
+		return slices.ContainsFunc(c.Groups, func(wanted string) bool { return strings.EqualFold(wanted, group) })
+	})
 }
 
 // deny answers with an error.

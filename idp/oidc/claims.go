@@ -7,8 +7,8 @@ import (
 	"persona-sidecar/idp/identity"
 )
 
-// scopes returns the scopes that are known.
-func scopes() []string {
+// Scopes returns the scopes that are known.
+func Scopes() []string {
 	return []string{scopeOpenID, scopeProfile, scopeEmail, scopeGroups, scopeOffline}
 }
 

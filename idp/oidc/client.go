@@ -69,7 +69,7 @@ type Client struct {
 	Claims map[string]string
 	// IDTokenClaims puts the claims that userinfo tells into the ID token, too.
 	IDTokenClaims bool
-	// Groups are those whose people may use the app; none: everyone may.
+	// Groups are those whose people may use the app, in either case, as directories compare names; none: everyone may.
 	Groups []string
 	// SendGroups are the groups that the app is told of: names or patterns with a final "*"; nil: all.
 	SendGroups []string
@@ -124,7 +124,7 @@ func (c *Client) validate() error {
 	}
 	fault(!slices.Contains(c.Scopes, scopeOpenID), "the scope openid is missing")
 	for _, scope := range c.Scopes {
-		fault(!slices.Contains(scopes(), scope), "the scope %q is unknown", scope)
+		fault(!slices.Contains(Scopes(), scope), "the scope %q is unknown", scope)
 	}
 	for claim, name := range c.Claims {
 		fault(!slices.Contains(personClaims(), claim), "the claim %q is unknown", claim)

@@ -191,7 +191,7 @@ func (p *Provider) metadata(h *identity.Host) map[string]any {
 		"revocation_endpoint_auth_methods_supported":     []TokenAuth{SecretBasic, SecretPost, NoSecret},
 		"end_session_endpoint":                           at(PathLogout),
 		"jwks_uri":                                       at(PathKeys),
-		"scopes_supported":                               scopes(),
+		"scopes_supported":                               Scopes(),
 		"claims_supported":                               slices.Concat(tokenClaims(), personClaims()),
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query", "form_post"},

@@ -151,7 +151,7 @@ func (p *Provider) check(h *identity.Host, q *request, all url.Values) *denial {
 	if !slices.Contains(asked, scopeOpenID) {
 		return &denial{"invalid_scope", "the scope openid is missing"}
 	}
-	for _, scope := range scopes() {
+	for _, scope := range Scopes() {
 		if slices.Contains(asked, scope) && slices.Contains(q.client.Scopes, scope) {
 			q.Scopes = append(q.Scopes, scope)
 		}

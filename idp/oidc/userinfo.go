@@ -132,8 +132,8 @@ func (c *Client) claims(person identity.Person, scopes []string) map[string]any 
 		groups := []string{}
 		for _, group := range person.Groups {
 			if c.SendGroups == nil || slices.ContainsFunc(c.SendGroups, func(pattern string) bool {
-				prefix, any := strings.CutSuffix(pattern, "*")
-				return group == pattern || any && strings.HasPrefix(group, prefix)
+				prefix, rest := strings.CutSuffix(pattern, "*")
+				return strings.EqualFold(group, pattern) || rest && strings.HasPrefix(strings.ToLower(group), strings.ToLower(prefix))
 			}) {
 				groups = append(groups, group)
 			}

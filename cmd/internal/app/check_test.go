@@ -12,12 +12,12 @@ import (
 	"syscall"
 	"testing"
 
-	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/translate"
 	"persona-sidecar/ldapauth/ldaptest"
 	"persona-sidecar/proxy/certs/acmetest"
 )
@@ -41,7 +41,7 @@ func (p *program) checker(t *testing.T, folder string, roots *x509.CertPool) *ch
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := check.SystemEnv(app.DirectoryConfig)
+	world := check.SystemEnv(translate.Directory)
 	world.Resolver = names{}
 	world.Roots = roots
 	world.Interfaces = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil }

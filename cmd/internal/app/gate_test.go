@@ -15,6 +15,7 @@ import (
 	"persona-sidecar/cmd/internal/apptest"
 	"persona-sidecar/cmd/internal/config"
 	settings "persona-sidecar/cmd/internal/config/website"
+	"persona-sidecar/cmd/internal/translate"
 	"persona-sidecar/idp/gate"
 
 	"github.com/rs/zerolog"
@@ -137,7 +138,7 @@ domains:
 			t.Fatal(err)
 		}
 		for directory, want := range map[string]bool{"corp": want, "other": false} {
-			settings, err := app.DirectoryConfig(loaded, loaded.Hosts(), directory)
+			settings, err := translate.Directory(loaded, loaded.Hosts(), directory)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/translate"
 	"persona-sidecar/idp/idptest"
 	"persona-sidecar/ldapauth/ldaptest"
 
@@ -43,7 +43,7 @@ func (n *neighbour) checked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := check.SystemEnv(app.DirectoryConfig)
+	world := check.SystemEnv(translate.Directory)
 	world.Resolver, world.Roots = names{}, n.roots
 	dial := world.Dial
 	world.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) { return dial(ctx, network, n.front) }

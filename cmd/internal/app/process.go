@@ -39,6 +39,7 @@ type process struct {
 	numbers  atomic.Uint64 // of settings of directories, the last one
 	failures *memory.Store // of sign-ins, by name and client network
 	accounts *memory.Store // of sign-ins, by account
+	secrets  *memory.Store // of apps, wrong ones
 	lookups  *memory.Store // of other domains, by the hub
 	seen     *memory.Store // assertions that were verified
 	respond  *route.Responder
@@ -78,6 +79,7 @@ func newProcess(o Options) (*process, error) {
 		said:     session.NewAnswers(),
 		failures: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		accounts: memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
+		secrets:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		lookups:  memory.New(memory.Config{Now: o.Now, Most: mostCounters}),
 		seen:     memory.New(memory.Config{Now: o.Now, Most: mostSeen}),
 		respond:  &route.Responder{Web: files, Log: o.Log, ClientAddr: middleware.ClientAddr, RequestID: middleware.RequestID},

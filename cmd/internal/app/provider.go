@@ -8,10 +8,12 @@ import (
 	"slices"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/translate"
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/hub"
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
+	"persona-sidecar/idp/oidc"
 	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/signin"
 	"persona-sidecar/idp/verifier"
@@ -50,10 +52,17 @@ func (g *generation) makeProvider() (err error) {
 		Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Hosts: documented,
 		LegacyClientKeys: g.config.Identity.LegacyClientKeys, Now: g.now, Rand: g.rand, Events: g.metrics,
 	})
+	apps, err := g.makeApps()
+	if err != nil {
+		return err
+	}
 	envelopes := []idp.Envelope{
-		signin.New(signin.Config{Respond: g.respond, Sessions: g.sessions, Throttle: throttle, Events: g.metrics, SignedOut: g.gate.ExpireCookies}),
+		signin.New(signin.Config{
+			Respond: g.respond, Sessions: g.sessions, Throttle: throttle, Events: g.metrics, SignedOut: g.gate.ExpireCookies, Waiting: apps.Waiting,
+		}),
 		g.documents,
 		g.gate,
+		apps,
 	}
 	// What the verifier and the hub look domains up with.
 	g.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
@@ -101,6 +110,18 @@ func (g *generation) makeProvider() (err error) {
 		},
 	}, envelopes...)
 	return err
+}
+
+// makeApps makes the OpenID provider of all apps.
+func (g *generation) makeApps() (*oidc.Provider, error) {
+	clients, err := translate.Clients(g.config.Apps)
+	if err != nil {
+		return nil, fmt.Errorf("setting up the apps: %w", err)
+	}
+	return oidc.New(oidc.Config{
+		Clients: clients, Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Sealer: sessionSealer{g.ring},
+		Store: g.store, Counters: g.secrets, Now: g.now, Rand: g.rand, SignedOut: g.gate.ExpireCookies,
+	})
 }
 
 // identityHost translates a host that has paths of ours.

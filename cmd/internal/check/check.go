@@ -36,7 +36,7 @@ type Env struct {
 	// Interfaces returns the IP addresses of this machine.
 	Interfaces func() ([]netip.Addr, error)
 	// Directory is the directory called name as the program opens it, but for
-	// Now, Log and Observe: package app's DirectoryConfig.
+	// Now, Log and Observe: package translate's Directory.
 	Directory func(c *config.Config, hosts []config.Host, name string) (ldapauth.Config, error)
 	// Roots are the CAs that outsiders trust for HTTPS; nil: the system's.
 	Roots *x509.CertPool

@@ -24,11 +24,11 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	"persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/translate"
 	"persona-sidecar/idp/browserid"
 	"persona-sidecar/idp/idptest"
 )
@@ -155,7 +155,7 @@ func (i *internet) world(roots *x509.CertPool) check.Env {
 	return check.Env{
 		Now: i.now, Rand: rand.Reader, Log: zerolog.Nop(), Resolver: i, Dial: i.dial, Roots: roots,
 		Interfaces: func() ([]netip.Addr, error) { return i.machine, nil },
-		Directory:  app.DirectoryConfig,
+		Directory:  translate.Directory,
 	}
 }
 

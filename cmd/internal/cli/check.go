@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/check"
 	"persona-sidecar/cmd/internal/check/network"
 	checkreport "persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
 	"persona-sidecar/cmd/internal/config/strict"
+	"persona-sidecar/cmd/internal/translate"
 )
 
 // checkCommand is one call of check, with its flags.
@@ -164,7 +164,7 @@ func (c checkCommand) checker(needed bool) (*check.Checker, error) {
 	if err != nil {
 		return nil, wrong(fmt.Sprintf("check: -resolve: %v", err), "persona help check")
 	}
-	env := check.SystemEnv(app.DirectoryConfig)
+	env := check.SystemEnv(translate.Directory)
 	if *c.caFile != "" {
 		env.Roots, err = strict.ReadRoots(*c.caFile)
 		if faults := (config.Faults{}); errors.As(err, &faults) {

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"persona-sidecar/cmd/internal/app"
 	"persona-sidecar/cmd/internal/check"
 	checkreport "persona-sidecar/cmd/internal/check/report"
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/translate"
 )
 
 // directoryCheck looks for what is wrong with directories: those named, or all.
@@ -100,5 +100,5 @@ func newChecker(c *config.Config, path string) *check.Checker {
 	if options.Source == "" {
 		options.Source = config.Environment
 	}
-	return check.New(check.SystemEnv(app.DirectoryConfig), options)
+	return check.New(check.SystemEnv(translate.Directory), options)
 }

@@ -32,6 +32,7 @@ func (l loader) check(c *Config) {
 	l.checkPasswordChange(c, all)
 	l.checkDomains(c, hosts)
 	l.checkForwardAuth(c, hosts)
+	l.checkApps(c, hosts)
 	l.checkHubs(all)
 	if l.IsEmptyList("lookups.ports") {
 		l.Fault("lookups.ports", "lists no port", "write [443], or remove the key")

@@ -57,6 +57,9 @@ type Config struct {
 	// Websites that other servers serve, such as an nginx of yours, and for which those ask
 	// here who is signed in. forward-auth.md has what those servers need.
 	ForwardAuth []website.Neighbour `yaml:"forward_auth"`
+	// Applications that sign people in by OpenID Connect, with the sign-ins of an identity host.
+	// The issuer is https://IDENTITY-HOST/persona.
+	Apps []website.App `yaml:"apps"`
 	// LDAP directories, by a name of your choice. The PERSONA_LDAP_ variables
 	// describe one called ldap.
 	Directories map[string]Directory `yaml:"directories" env:"PERSONA_LDAP_URLS"`

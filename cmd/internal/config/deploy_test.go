@@ -78,7 +78,7 @@ func TestExampleIsComplete(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(uncomment(readDeploy(t, "persona.example.yaml"))), &tree); err != nil {
 		t.Fatal(err)
 	}
-	shown := []string{"bind_password", "srv", "method"} // cannot stand beside bind_password_file, urls and url
+	shown := []string{"bind_password", "srv", "method", "secret"} // cannot stand beside bind_password_file, urls, url and secret_file
 	allKeys(tree, &shown)
 	var check func(keys []documented)
 	check = func(keys []documented) {
@@ -257,6 +257,7 @@ func loadText(t *testing.T, text string, environ []string) (*config.Config, erro
 	}
 	for name, data := range map[string][]byte{
 		"ldap_password": []byte("hunter2\n"), "directory-ca.pem": roots, "acme-ca.pem": roots, "lookups-ca.pem": roots, "website-ca.pem": roots,
+		"grafana.secret": []byte("0123456789abcdef\n"), "tool.secret": []byte("0123456789abcdef\n"),
 		"acme-mac-key": []byte("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), data, 0o600); err != nil {

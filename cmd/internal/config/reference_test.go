@@ -73,7 +73,7 @@ type documented struct {
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range []string{"config.go", "identity.go", "website/headers.go", "website/access.go", "website/neighbour.go"} {
+	for _, name := range []string{"config.go", "identity.go", "website/headers.go", "website/access.go", "website/neighbour.go", "website/app.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func reference(t *testing.T, section reflect.Type, path string, comments map[str
 	for i := range section.NumField() {
 		field := section.Field(i)
 		name := field.Tag.Get("yaml")
-		if name == "" {
+		if name == "" || field.Name == "_" { // of a later release
 			continue
 		}
 		d := documented{path: strings.TrimPrefix(path+"."+name, "."), name: name, meaning: comments[section.Name()+"."+field.Name]}
@@ -209,6 +209,11 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"origin":        "origin `https://HOST[:PORT]`",
 		"cookieName":    "name of a cookie",
 		"cookiePath":    "path",
+		"appID":         "up to 64 letters, digits, dots, underscores and hyphens",
+		"appName":       "text, up to 80 bytes",
+		"appURL":        "URL `https://HOST[:PORT][/PATH]`; `http://` for loopback alone",
+		"redirectURI":   "URL, compared character by character",
+		"claimName":     "name of a claim",
 	}
 	text, known := kinds[cmp.Or(as, inner.String())]
 	if !known {
@@ -327,6 +332,30 @@ const neighbours = `#  - host: wiki.example.com
 #      - {path: /, allow: signed_in}
 `
 
+const apps = `#  - id: grafana
+#    preset: grafana
+#    url: https://grafana.example.com
+#    secret_file: grafana.secret
+#    authority: id.example.com
+#    groups: [staff]
+#  - id: intranet-tool
+#    name: Intranet tool
+#    url: https://tool.example.com
+#    secret_file: tool.secret
+#    authority: id.example.com
+#    redirect_uris: [https://tool.example.com/callback]
+#    post_logout_redirect_uris: [https://tool.example.com/]
+#    token_auth: client_secret_basic
+#    pkce: required
+#    scopes: [openid, profile, email, groups, offline_access]
+#    claims: {preferred_username: login, email_verified: mail_verified}
+#    id_token_claims: false
+#    send_groups: [staff, "tool-*"]
+#    access_token_lifetime: 10m
+#    refresh_lifetime: 8h
+#    allow_shared_origin: false
+`
+
 const furtherDomains = `
   # The layout that changes least: identity alone, on a host of its own. example.org stays where it is and publishes one
   # static file, /.well-known/browserid, as application/json: {"authority":"id.example.org"}
@@ -417,6 +446,8 @@ func example(t *testing.T, keys []documented) string {
 			switch d.name {
 			case "forward_auth":
 				b.WriteString(neighbours)
+			case "apps":
+				b.WriteString(apps)
 			case "domains":
 				write(d.keys, indent+"    ", here)
 				b.WriteString(furtherDomains)

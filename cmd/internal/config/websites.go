@@ -140,18 +140,21 @@ func identityHosts(hosts map[string]Host) []string {
 	return slices.DeleteFunc(sortedKeys(hosts), func(name string) bool { return hosts[name].Role != RoleIdentity })
 }
 
-// Wants is what websites that go by the sign-ins of a directory have to know of people, beside who they are. To read it
-// costs searches.
+// Wants is what websites and apps that go by the sign-ins of a directory have to know of people, beside who they are. To read
+// it costs searches.
 type Wants struct {
 	Groups bool // they are told the groups, or are closed to others than members of one
 	Logins bool // they are told the login
 }
 
-// Wants returns what is wanted of a directory for websites, where hosts are those of the configuration.
+// Wants returns what is wanted of a directory for websites and apps, where hosts are those of the configuration.
 func (c *Config) Wants(hosts []Host, directory string) Wants {
 	var w Wants
+	asked := func(signIn string) bool {
+		return slices.ContainsFunc(hosts, func(h Host) bool { return h.Name == signIn && h.Directory == directory })
+	}
 	add := func(signIn string, told website.Headers, rules []website.Rule) {
-		if !slices.ContainsFunc(hosts, func(h Host) bool { return h.Name == signIn && h.Directory == directory }) {
+		if !asked(signIn) {
 			return
 		}
 		assertion := told.On && told.Names.Assertion != ""
@@ -164,6 +167,11 @@ func (c *Config) Wants(hosts []Host, directory string) Wants {
 	}
 	for _, n := range c.ForwardAuth {
 		add(n.Authority, n.IdentityHeaders, n.Rules())
+	}
+	for i := range c.Apps {
+		if app := &c.Apps[i]; asked(app.Authority) {
+			w.Groups, w.Logins = w.Groups || len(app.Groups) > 0 || app.AsksFor("groups"), w.Logins || app.AsksFor("profile")
+		}
 	}
 	return w
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// ofWebsite is Read for what a website is told and who may see it.
+// ofWebsite is Read for what a website is told and who may see it, and for apps.
 func ofWebsite(kind, text string) (any, Problem) {
 	switch kind {
 	case "fieldName":
@@ -27,6 +27,16 @@ func ofWebsite(kind, text string) (any, Problem) {
 		return cookieName(text)
 	case "cookiePath":
 		return cookiePath(text)
+	case "appID":
+		return appID(text)
+	case "appName":
+		return appName(text)
+	case "appURL":
+		return appURL(text)
+	case "redirectURI":
+		return redirectURI(text)
+	case "claimName":
+		return claimName(text)
 	}
 	panic("config: no kind of text is called " + kind) // a wrong tag, which every test of Load meets
 }

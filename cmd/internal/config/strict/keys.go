@@ -75,9 +75,14 @@ func (k key) takesEmpty() bool {
 	return k.kind == "listen" || k.kind == "base" || k.kind == "fieldName"
 }
 
+// Later is the type of a key that a later release reads. Its field has no name.
+type Later struct{}
+
+func (k key) isLater() bool { return k.typ == reflect.TypeFor[Later]() }
+
 // isSection reports whether the key has keys below it.
 func (k key) isSection() bool {
-	return k.typ.Kind() == reflect.Struct && !k.isSecret() && !k.isList()
+	return k.typ.Kind() == reflect.Struct && !k.isSecret() && !k.isList() && !k.isLater()
 }
 
 // isEntries reports whether the key has sections below it, in a list or by name.
@@ -136,4 +141,21 @@ func findKey(section reflect.Type, path string) (key, bool) {
 		rest = rest[strings.LastIndex(rest, ".")+1:]
 	}
 	return findKey(k.typ.Elem(), rest)
+}
+
+// List is a list that is no slice: its items are values of several types.
+type List interface{ Add(item any) }
+
+// add appends to a list what one of its texts means.
+func add(list reflect.Value, value any) {
+	if list, is := list.Addr().Interface().(List); is {
+		list.Add(value)
+		return
+	}
+	item := reflect.ValueOf(value)
+	if item.Kind() == reflect.Slice {
+		list.Set(reflect.AppendSlice(list, item))
+		return
+	}
+	list.Set(reflect.Append(list, item))
 }

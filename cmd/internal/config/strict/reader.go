@@ -30,7 +30,7 @@ const maxValues = 40_000
 //
 // A [Secret] has a second key, with the suffix _file, which names a file that holds the
 // secret. A section that is as "switch" can also be true or false; its field On tells
-// which.
+// which. A key of the type [Later] is refused as not available yet.
 type Reader struct {
 	file        string            // as the operator names it; "" without a file
 	entry       string            // the name that the environment gives to an entry
@@ -94,6 +94,10 @@ func (r *Reader) section(v reflect.Value, at place, path string) {
 		r.places[here] = p
 		field := v.Field(k.field)
 		switch fallback, has := k.tag.Lookup("default"); {
+		case k.isLater():
+			if p.written {
+				r.Fault(here, "is not available yet", "remove it")
+			}
 		case k.isSection():
 			if k.kind == "switch" {
 				p = r.turned(field, p, here)
@@ -206,7 +210,9 @@ func (r *Reader) keys(at place, path string, known []key) map[string]place {
 func unknownKey(name string, known []key) string {
 	var names []string
 	for _, k := range known {
-		names = append(names, k.name)
+		if !k.isLater() {
+			names = append(names, k.name)
+		}
 	}
 	slices.Sort(names)
 	if near := Nearest(name, names); near != "" {
@@ -321,23 +327,6 @@ func (r *Reader) value(v reflect.Value, k key, p place, path string) {
 		r.places[here] = item
 		add(v, value)
 	})
-}
-
-// List is a list that is no slice: its items are values of several types.
-type List interface{ Add(item any) }
-
-// add appends to a list what one of its texts means.
-func add(list reflect.Value, value any) {
-	if list, is := list.Addr().Interface().(List); is {
-		list.Add(value)
-		return
-	}
-	item := reflect.ValueOf(value)
-	if item.Kind() == reflect.Slice {
-		list.Set(reflect.AppendSlice(list, item))
-		return
-	}
-	list.Set(reflect.Append(list, item))
 }
 
 // read returns the value of one text, and reports whether the text has no fault.
