@@ -41,17 +41,25 @@ func (g *generation) openDirectories() error {
 // numberAnswers numbers what the directory of each identity host says of people: as before where the same
 // directory is asked for the same things, anew where not.
 func (g *generation) numberAnswers(before *generation) {
+	same := map[string]bool{}           // by directory
+	earlier := map[string]config.Host{} // identity hosts by name
+	if before != nil {
+		for name, directory := range g.config.Directories {
+			same[name] = before.config.Directories[name].Equal(directory) && before.config.Wants(before.hosts, name) == g.config.Wants(g.hosts, name)
+		}
+		for _, host := range before.hosts {
+			if host.Role == config.RoleIdentity {
+				earlier[host.Name] = host
+			}
+		}
+	}
 	g.answers = map[string]uint64{}
 	for _, host := range g.hosts {
 		if host.Role != config.RoleIdentity {
 			continue
 		}
-		same := func(old config.Host) bool {
-			return old.Role == host.Role && old.Name == host.Name && old.Directory == host.Directory && slices.Equal(old.MailDomains, host.MailDomains) &&
-				before.config.Directories[host.Directory].Equal(g.config.Directories[host.Directory]) &&
-				before.config.Wants(before.hosts, host.Directory) == g.config.Wants(g.hosts, host.Directory)
-		}
-		if before != nil && slices.ContainsFunc(before.hosts, same) {
+		old, known := earlier[host.Name]
+		if known && old.Directory == host.Directory && same[host.Directory] && slices.Equal(old.MailDomains, host.MailDomains) {
 			g.answers[host.Name] = before.answers[host.Name]
 			continue
 		}
@@ -64,6 +72,7 @@ func (g *generation) numberAnswers(before *generation) {
 func (g *generation) makeSites() error {
 	type group struct{ domain, upstream string }
 	at := map[group]int{}
+	claims := g.identityNames()
 	for _, host := range g.hosts {
 		key := group{domain: host.Domain}
 		if host.Upstream != nil {
@@ -73,7 +82,7 @@ func (g *generation) makeSites() error {
 			g.sites[i].Hosts = append(g.sites[i].Hosts, host.Name)
 			continue
 		}
-		handler, err := g.siteHandler(host)
+		handler, err := g.siteHandler(host, claims)
 		if err != nil {
 			return err
 		}
@@ -91,8 +100,8 @@ func (g *generation) makeSites() error {
 	return nil
 }
 
-// siteHandler makes what answers for a host beside the identity paths.
-func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
+// siteHandler makes what answers for a host beside the identity paths. claims are the identityNames.
+func (g *generation) siteHandler(host config.Host, claims []string) (http.Handler, error) {
 	if host.Upstream == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
@@ -108,7 +117,7 @@ func (g *generation) siteHandler(host config.Host) (http.Handler, error) {
 	to, err := upstream.New(upstream.Config{
 		Site: host.Name, URL: host.Upstream, Log: g.log,
 		Cookies:       []string{session.CookieName, session.SiteCookieName, session.LoginCookieName, session.FlowCookieName},
-		IdentityNames: g.identityNames(), Gated: host.SignIn != "",
+		IdentityNames: claims, Gated: host.SignIn != "",
 		TLS: upstream.TLSConfig{
 			Roots: entry.UpstreamTLS.Roots, ServerName: entry.UpstreamTLS.ServerName, Insecure: entry.UpstreamTLS.Insecure,
 			CertFile: entry.UpstreamTLS.ClientCertFile, KeyFile: entry.UpstreamTLS.ClientKeyFile,
