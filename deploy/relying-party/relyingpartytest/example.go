@@ -73,20 +73,61 @@ func (p *Process) Log() string { return p.log.String() }
 
 // FreeAddress finds a port of loopback that is free now, for a program that has to be told one. It
 // lies below those that the system itself hands out (32768 and above on Linux), which the next
-// listener on port 0, or the next connection, might get before the program takes it.
+// listener on port 0, or the next connection, might get before the program takes it. No port is
+// handed out twice, not by other test programs either that run at the same time.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	var err error
-	for range 100 {
-		var listener net.Listener
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
-		if listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address); err == nil {
-			_ = listener.Close()
-			return address
+	address, err := ports().take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+const (
+	firstPort, lastPort = 12000, 31999
+	portsOfBlock        = 100
+)
+
+// ports are what this test program hands out.
+var ports = sync.OnceValue(func() *portBlocks { return new(portBlocks) })
+
+// portBlocks are blocks of ports, each claimed by listening at its first one until the program ends.
+type portBlocks struct {
+	mu        sync.Mutex
+	next, end int // of the last block, what is left
+	claims    []net.Listener
+}
+
+func (b *portBlocks) take() (address string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		for b.next < b.end {
+			address := net.JoinHostPort("127.0.0.1", strconv.Itoa(b.next))
+			b.next++
+			if listener, err := net.Listen("tcp", address); err == nil {
+				return address, listener.Close()
+			}
+		}
+		if err := b.claim(); err != nil {
+			return "", err
 		}
 	}
-	t.Fatalf("no port is free: %v", err)
-	return ""
+}
+
+// claim claims one more block.
+func (b *portBlocks) claim() (err error) {
+	for _, i := range rand.Perm((lastPort + 1 - firstPort) / portsOfBlock) {
+		first := firstPort + i*portsOfBlock
+		listener, failed := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first)))
+		if err = failed; err == nil {
+			b.claims = append(b.claims, listener)
+			b.next, b.end = first+1, first+portsOfBlock
+			return nil
+		}
+	}
+	return fmt.Errorf("no port is free: %w", err)
 }
 
 // Start runs the example until the test ends, and returns once it answers. Where the machine lacks
