@@ -76,7 +76,9 @@ type Client struct {
 	// Ask is whom a person asks who may not use the app, such as "it@example.com"; "": their administrator.
 	Ask                 string
 	AccessTokenLifetime time.Duration // 0: 10 minutes
-	RefreshLifetime     time.Duration // from the code to the end of the last refresh token, never beyond the session; 0: 8 hours
+	RefreshLifetime     time.Duration // from the code to the end of the last refresh token, never beyond the session but for Offline; 0: 8 hours
+	// Offline lets refresh tokens outlive the session, while the directory agrees.
+	Offline bool
 	// AllowSharedOrigin permits an identity host that has a website, too, whose scripts could
 	// then read the app's codes.
 	AllowSharedOrigin bool

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -40,6 +41,7 @@ type code struct {
 	Scopes      []string `json:"scope"`
 	Session     []byte   `json:"session"` // kept
 	Grant       string   `json:"grant"`   // the id of all that is given for it
+	Offline     bool     `json:"offline"` // what is given outlives the session
 }
 
 // issueCode returns a code for a session. An error wraps session.ErrUnavailable.
@@ -57,7 +59,7 @@ func (p *Provider) issueCode(ctx context.Context, h *identity.Host, q *request, 
 	text := base64.RawURLEncoding.EncodeToString(random[:codeLen])
 	plain, err := json.Marshal(code{
 		ClientID: q.ClientID, RedirectURI: q.RedirectURI, Nonce: q.Nonce, Challenge: q.Challenge, Scopes: q.Scopes,
-		Session: kept, Grant: hex.EncodeToString(random[codeLen:]),
+		Session: kept, Grant: hex.EncodeToString(random[codeLen:]), Offline: q.client.Offline && slices.Contains(q.Scopes, scopeOffline),
 	})
 	if err != nil {
 		return "", fmt.Errorf("making a code: %w", err)

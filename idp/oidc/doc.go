@@ -4,5 +4,5 @@
 //
 // People sign in on the page that there is, and their one session counts. Codes are behind a
 // hash in the store and used once, and so are refresh tokens; what else has to be remembered is sealed and given to the
-// browser or the app to keep.
+// browser or the app to keep. Apps are told by the back channel that a session has ended.
 package oidc

@@ -36,6 +36,7 @@ type refreshToken struct {
 	Session  []byte    `json:"session"` // kept
 	Issued   time.Time `json:"iat"`     // makes each another text
 	Expires  time.Time `json:"exp"`
+	Offline  bool      `json:"offline"`
 }
 
 // refreshed is what a refresh token was answered with.
@@ -82,6 +83,21 @@ func (p *Provider) openRefreshToken(r *http.Request, h *identity.Host, text stri
 	return token, nil
 }
 
+// recall returns the person of a client's token, by what the directory says now; nil where it counts no more. What the
+// end of a session does not end, ends here for good: a group or an account may be lost for a while only.
+func (p *Provider) recall(r *http.Request, h *identity.Host, c *Client, kept []byte, grant string, offline bool) (*session.Subject, error) {
+	recall, offline := p.Sessions.Recall, offline && c.Offline
+	if offline {
+		recall = p.Sessions.RecallOffline
+	}
+	subject, err := recall(r, h, kept)
+	switch {
+	case err != nil, subject == nil && !offline, subject != nil && c.admits(subject.Person):
+		return subject, err
+	}
+	return nil, p.end(r.Context(), grant, c)
+}
+
 // refresh gives new tokens for a refresh token, by what the directory says now (RFC 6749, section 6).
 // One that comes again later has been stolen from one of the two: all of its grant ends (RFC 9700,
 // section 4.14).
@@ -98,20 +114,14 @@ func (p *Provider) refresh(w http.ResponseWriter, r *http.Request, h *identity.H
 	if token == nil || token.ClientID != c.ID {
 		return unknown
 	}
-	subject, err := p.Sessions.Recall(r, h, token.Session)
+	subject, err := p.recall(r, h, c, token.Session, token.Grant, token.Offline)
 	if err != nil {
 		return err
 	}
 	if subject == nil {
 		return unknown
 	}
-	if !c.admits(subject.Person) {
-		if err := p.end(r.Context(), token.Grant, c); err != nil {
-			return err
-		}
-		return unknown
-	}
-	behind := code{ClientID: c.ID, Scopes: token.Scopes, Session: token.Session, Grant: token.Grant}
+	behind := code{ClientID: c.ID, Scopes: token.Scopes, Session: token.Session, Grant: token.Grant, Offline: token.Offline}
 	if asked := strings.Fields(fields.Get("scope")); len(asked) > 0 {
 		if slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(token.Scopes, scope) }) {
 			return refuse(http.StatusBadRequest, "invalid_scope", "")

@@ -154,3 +154,85 @@ func TestGroupLostAtUserinfo(t *testing.T) {
 		t.Errorf("signed in at the app again: %d %s", again.StatusCode, again.body)
 	}
 }
+
+// TestOffline: refresh tokens outlive the session where the app may that, until their own end, and while the directory agrees.
+func TestOffline(t *testing.T) {
+	t.Parallel()
+	account := func(change func(*idptest.Account)) func(*world, *client) {
+		return func(w *world, _ *client) { w.directory.Change("alice-id", change) }
+	}
+	expired := func(w *world, _ *client) { w.clock.Advance(9 * time.Hour) }
+	signedOut := func(_ *world, c *client) { c.send(http.MethodPost, "/persona/logout", url.Values{}) }
+	after := func(steps ...func(*world, *client)) func(*world, *client) {
+		return func(w *world, c *client) {
+			for _, step := range steps {
+				step(w, c)
+			}
+		}
+	}
+	locked := account(func(a *idptest.Account) { a.Status = identity.Locked })
+	inOrder := account(func(a *idptest.Account) { a.Status, a.Groups = identity.OK, []string{"staff"} })
+	for name, test := range map[string]struct {
+		change func(*world, *client)
+		goesOn bool
+	}{
+		"expired":         {expired, true},
+		"signed out":      {signedOut, true},
+		"signed in again": {func(_ *world, c *client) { c.signIn("alice") }, true},
+		"signed out everywhere": {func(_ *world, c *client) {
+			c.send(http.MethodPost, "/persona/logout", url.Values{"everywhere": {"1"}})
+		}, false},
+		"everywhere, from another browser": {func(w *world, _ *client) {
+			other := w.client()
+			other.signIn("alice")
+			other.send(http.MethodPost, "/persona/logout", url.Values{"everywhere": {"1"}})
+		}, false},
+		"gone":             {after(signedOut, func(w *world, _ *client) { w.directory.Remove("alice-id") }), false},
+		"locked":           {after(expired, locked), false},
+		"password changed": {after(signedOut, account(func(a *idptest.Account) { a.PasswordChanged = a.PasswordChanged.Add(time.Hour) })), false},
+		"required_group":   {after(signedOut, account(func(a *idptest.Account) { a.Status = identity.NotInGroup })), false},
+		"group of the app": {after(signedOut, account(func(a *idptest.Account) { a.Groups = nil })), false},
+		"locked, which ended the session, and unlocked": {after(locked, func(w *world, c *client) {
+			w.clock.Advance(5 * time.Minute)
+			c.get("/persona/api/session")
+		}, inOrder), false},
+		"its own end": {func(w *world, _ *client) { w.clock.Advance(24 * time.Hour) }, false},
+	} {
+		app := offline()
+		app.Offline, app.RefreshLifetime = true, 24*time.Hour
+		w := newWorld(t, app)
+		c := w.client()
+		begun := c.begun()
+		test.change(w, c)
+		if !test.goesOn {
+			c.refresh(begun["refresh_token"]).wantError(t, name, 400, "invalid_grant")
+			c.userinfo(begun["access_token"]).wantError(t, name, 401, "invalid_token")
+			inOrder(w, c)
+			c.refresh(begun["refresh_token"]).wantError(t, name+", afterwards", 400, "invalid_grant")
+			continue
+		}
+		next := c.refresh(begun["refresh_token"], "scope", "openid").object(t)
+		if again := c.refresh(next["refresh_token"]); again.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", name, again.StatusCode, again.body)
+		}
+		if got := c.userinfo(next["access_token"]); got.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", name, got.StatusCode, got.body)
+		}
+		w.directory.Fail(errors.New("away"))
+		c.refresh(next["refresh_token"]).wantError(t, name+", directory", 503, "temporarily_unavailable")
+		w.directory.Fail(nil)
+		if got := c.get("/persona/api/session").object(t)["signed_in"]; got != (name == "signed in again") {
+			t.Errorf("%s: the session is %v", name, got)
+		}
+	}
+	// Without offline_access, and for a code, the session counts.
+	app := offline()
+	app.Offline = true
+	w := newWorld(t, app)
+	c := w.client()
+	c.signIn("alice")
+	access, code := c.exchange(c.code()).object(t)["access_token"], c.code("scope", "openid offline_access")
+	signedOut(w, c)
+	c.userinfo(access).wantError(t, "without offline_access", 401, "invalid_token")
+	c.exchange(code).wantError(t, "a code after sign-out", 400, "invalid_grant")
+}

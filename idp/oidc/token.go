@@ -39,6 +39,7 @@ type accessToken struct {
 	Scopes   []string  `json:"scope"`
 	Session  []byte    `json:"session"` // kept
 	Expires  time.Time `json:"exp"`
+	Offline  bool      `json:"offline"`
 }
 
 // token is where an app gets tokens for a code (OpenID Connect Core 1.0, section 3.1.3).
@@ -83,7 +84,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request, h *identity.Hos
 	if slices.Contains(behind.Scopes, scopeOffline) {
 		now := p.Now()
 		if answer["refresh_token"], err = p.sealText(h, refreshPurpose, refreshToken{
-			ClientID: client.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Issued: now, Expires: now.Add(client.RefreshLifetime),
+			ClientID: client.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Offline: behind.Offline, Issued: now, Expires: now.Add(client.RefreshLifetime),
 		}); err != nil {
 			return err
 		}
@@ -95,7 +96,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request, h *identity.Hos
 // tokens makes an access token and an ID token, in the answer of the token endpoint.
 func (p *Provider) tokens(h *identity.Host, c *Client, behind *code, s *session.Subject) (map[string]any, error) {
 	access, err := p.sealText(h, accessPurpose, accessToken{
-		ClientID: c.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Expires: p.Now().Add(c.AccessTokenLifetime),
+		ClientID: c.ID, Grant: behind.Grant, Scopes: behind.Scopes, Session: behind.Session, Offline: behind.Offline, Expires: p.Now().Add(c.AccessTokenLifetime),
 	})
 	if err != nil {
 		return nil, err

@@ -28,15 +28,9 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request, h *identity.
 		if err := allowOrigin(w, r, client); err != nil {
 			return err
 		}
-		if subject, err = p.Sessions.Recall(r, h, access.Session); err != nil {
+		if subject, err = p.recall(r, h, client, access.Session, access.Grant, access.Offline); err != nil {
 			return err
 		}
-	}
-	if subject != nil && !client.admits(subject.Person) {
-		if err := p.end(r.Context(), access.Grant, client); err != nil {
-			return err
-		}
-		subject = nil
 	}
 	if subject == nil {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="persona", error="invalid_token"`)

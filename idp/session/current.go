@@ -174,7 +174,8 @@ func (m *Manager) endEarly(w http.ResponseWriter, r *http.Request, p Place, curr
 // end is endEarly where no browser asks.
 func (m *Manager) end(r *http.Request, h *identity.Host, current Session, reason string) error {
 	m.forget(h, current.ID)
-	err := m.revoked.session(r.Context(), current)
+	offline := reason != "signed_out" && reason != "signed_in_again"
+	err := m.revoked.session(r.Context(), current, offline)
 	m.tell(endOf(current)) // it counts no more in either case
 	if err != nil {
 		return unavailable(fmt.Errorf("ending a session: %w", err))

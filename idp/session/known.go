@@ -228,7 +228,7 @@ func (m *Manager) fly(k *known, insist bool) {
 		_, reason, failed := m.ask(ctx, k)
 		if err = failed; reason != "" {
 			m.forget(k.host, k.ID)
-			if fault := m.revoked.session(ctx, k.Session); fault != nil {
+			if fault := m.revoked.session(ctx, k.Session, true); fault != nil {
 				m.log.Warn().Err(fault).Str("hint", identity.Hint(fault)).Msg("a sign-out counts in this process only until the store can record it")
 			}
 			m.tell(endOf(k.Session))

@@ -13,6 +13,9 @@ const (
 	revokedSessions = "revoked/sessions"
 	revokedPersons  = "revoked/persons"
 
+	// endedOffline is the value of a session that did not end by signing out alone.
+	endedOffline = "offline"
+
 	// grace is how long a sign-out is kept after the last cookie that it is against
 	// has expired: a clock that is a day ahead for an hour must not bring signed-out
 	// sessions back.
@@ -37,8 +40,11 @@ func marksOf(s Session) marks {
 	return marks{revokedSessions + "/" + hashed(s.ID), personKey(s.Directory, s.Person)}
 }
 
-// session records that a session has ended.
-func (r revocations) session(ctx context.Context, s Session) error {
+// session records that a session has ended, and whether the directory has ended what outlives it, too.
+func (r revocations) session(ctx context.Context, s Session, offline bool) error {
+	if offline {
+		return r.write(ctx, marksOf(s).session, []byte(endedOffline), r.now().Add(MaxLifetime))
+	}
 	return r.write(ctx, marksOf(s).session, []byte{}, s.Ends)
 }
 
@@ -57,6 +63,22 @@ func (r revocations) check(ctx context.Context, of marks, epoch uint64, maxAge t
 	if ended != nil {
 		return none("the session was signed out")
 	}
+	return r.checkPerson(ctx, of, epoch, maxAge)
+}
+
+// checkOffline is check for what outlives the session, by what the store says now.
+func (r revocations) checkOffline(ctx context.Context, of marks, epoch uint64) error {
+	ended, err := r.signOuts.recent(ctx, of.session, 0)
+	if err != nil {
+		return err
+	}
+	if string(ended) == endedOffline {
+		return none("the directory ended the session")
+	}
+	return r.checkPerson(ctx, of, epoch, 0)
+}
+
+func (r revocations) checkPerson(ctx context.Context, of marks, epoch uint64, maxAge time.Duration) error {
 	now, err := r.epoch(ctx, of.person, maxAge)
 	if err != nil {
 		return err
