@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -33,18 +35,23 @@ type appWorld struct {
 	provider *gooidc.Provider
 	app      oauth2.Config
 	verifier *gooidc.IDTokenVerifier
+	logouts  chan string // the logout tokens that reach the app's server
 }
 
 const appSecret = "0123456789abcdefghij"
 
 func startAppWorld(t *testing.T) *appWorld {
 	t.Helper()
-	c := &appWorld{}
+	c := &appWorld{logouts: make(chan string, 10)}
 	folder := t.TempDir()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { c.logouts <- r.FormValue("logout_token") }))
+	t.Cleanup(server.Close)
+	apptest.Write(t, filepath.Join(folder, "app-ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 	yaml, roots := filesYAML(t, folder, "id.example.test", "app.test")
 	apptest.Write(t, filepath.Join(folder, "app.secret"), appSecret+"\n")
 	// The website is where the app would be.
 	yaml += fmt.Sprintf(`
+lookups: {ca_file: app-ca.pem}
 domains:
   - {name: example.test, directory: corp, authority: id.example.test}
   - {name: app.test, upstream: %s}
@@ -56,10 +63,11 @@ apps:
     groups: [STAFF]
     redirect_uris: [https://app.test/callback]
     post_logout_redirect_uris: [https://app.test/bye]
+    backchannel_logout_uri: %s/logout?of=tool
     claims: {preferred_username: login}
     send_groups: [ST*]
   - {id: grafana, preset: grafana, url: "https://app.test", secret_file: app.secret}
-`, mirror(t).URL) + directoryYAML(t, folder, ldaptest.StartSlapd(t, ldaptest.Options{}))
+`, mirror(t).URL, server.URL) + directoryYAML(t, folder, ldaptest.StartSlapd(t, ldaptest.Options{}))
 	c.program = start(t, folder, yaml)
 	waitForKeys(t, c.program)
 	c.surfer = newSurfer(t, c.program, roots)
@@ -160,6 +168,18 @@ func TestAppSignsPeopleIn(t *testing.T) {
 	if got := back(t, left, "https://app.test/bye").Get("state"); got != "s" {
 		t.Errorf("after signing out the app was sent the state %q", got)
 	}
+	select {
+	case token := <-c.logouts:
+		ended, err := c.verifier.VerifyLogout(c.ctx, token)
+		var claims struct {
+			Session string `json:"sid"`
+		}
+		if err != nil || id.Claims(&claims) != nil || ended.Subject != id.Subject || ended.SessionID != claims.Session || claims.Session == "" {
+			t.Errorf("the logout token %+v of the session %q: %v", ended, claims.Session, err)
+		}
+	case <-time.After(apptest.Patience):
+		t.Error("the app was not told that the session has ended")
+	}
 	if p := c.surfer.open(begin); !strings.Contains(p.body, `name="password"`) {
 		t.Errorf("after signing out: %s %s", p.at, p.body)
 	}
@@ -222,6 +242,7 @@ func TestAppsOverPresets(t *testing.T) {
     scopes: [openid]
     id_token_claims: false
     claims: {groups: roles}
+    backchannel_logout_uri: ""
 `))
 	loaded, err := config.Load(path, nil)
 	if err != nil {
@@ -232,6 +253,9 @@ func TestAppsOverPresets(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := clients[0], clients[1]
+	if a.BackchannelLogoutURI == "" || b.BackchannelLogoutURI != "" {
+		t.Errorf("logout tokens are sent to %q and %q", a.BackchannelLogoutURI, b.BackchannelLogoutURI)
+	}
 	if a.Name != "Nextcloud" || a.TokenAuth != "client_secret_post" || !a.IDTokenClaims || len(a.RedirectURIs) == 0 || a.Secret != appSecret || a.Authority != "id.example.test" {
 		t.Errorf("by preset: %+v", a)
 	}
@@ -250,8 +274,8 @@ func TestAcceptedAppsStart(t *testing.T) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "persona.yaml")
 		apptest.Write(t, path, appsYAML(fmt.Sprintf(
-			"  - {id: tool, name: x, url: 'https://a.test', %s, redirect_uris: [%q], post_logout_redirect_uris: [%q], claims: {groups: %q, name: %q}}\n",
-			auth, of(key, "uri", value, "https://a.test/cb"), of(key, "uri", value, "https://a.test/cb"), of(key, "claim", value, "roles"), of(key, "claim", value+"2", "full"))))
+			"  - {id: tool, name: x, url: 'https://a.test', %s, redirect_uris: [%q], post_logout_redirect_uris: [%q], backchannel_logout_uri: %q, claims: {groups: %q, name: %q}}\n",
+			auth, of(key, "uri", value, "https://a.test/cb"), of(key, "uri", value, "https://a.test/cb"), of(key, "logout", value, ""), of(key, "claim", value, "roles"), of(key, "claim", value+"2", "full"))))
 		loaded, err := config.Load(path, nil)
 		if err != nil {
 			return
@@ -271,6 +295,7 @@ func TestAcceptedAppsStart(t *testing.T) {
 			"https://a.test/" + strings.Repeat("a", 1100), "urn:a.b", "1.2:/x",
 		} {
 			try(auth, "uri", uri)
+			try(auth, "logout", uri)
 		}
 	}
 	for _, name := range []string{"sub", "iss", "amr", "name", "email", "email_verified", "preferred_username", "groups", "roles", "at_hash", "jti", "c_hash", "azp", " x", "ü"} {

@@ -15,6 +15,7 @@ import (
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/gate"
 	"persona-sidecar/idp/identity"
+	"persona-sidecar/idp/oidc"
 	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/session"
 	"persona-sidecar/idp/verifier"
@@ -37,6 +38,7 @@ type generation struct {
 	gate        *gate.Gate
 	sessions    *session.Manager
 	documents   *provision.Envelope
+	apps        *oidc.Provider
 	discovery   *verifier.Discovery
 	identity    *idp.Server
 	sites       []proxy.Site
@@ -161,6 +163,9 @@ func (g *generation) close() error {
 	var errs []error
 	g.closed.Do(func() {
 		g.sessions.Close()
+		if g.apps != nil {
+			g.apps.Close()
+		}
 		for _, up := range g.upstreams {
 			up.Close()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 
@@ -14,6 +15,7 @@ import (
 	"persona-sidecar/idp/identity"
 	"persona-sidecar/idp/keys"
 	"persona-sidecar/idp/oidc"
+	"persona-sidecar/idp/oidc/backchannel"
 	"persona-sidecar/idp/provision"
 	"persona-sidecar/idp/signin"
 	"persona-sidecar/idp/verifier"
@@ -52,17 +54,16 @@ func (g *generation) makeProvider() (err error) {
 		Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Hosts: documented,
 		LegacyClientKeys: g.config.Identity.LegacyClientKeys, Now: g.now, Rand: g.rand, Events: g.metrics,
 	})
-	apps, err := g.makeApps()
-	if err != nil {
+	if err := g.makeApps(); err != nil {
 		return err
 	}
 	envelopes := []idp.Envelope{
 		signin.New(signin.Config{
-			Respond: g.respond, Sessions: g.sessions, Throttle: throttle, Events: g.metrics, SignedOut: g.gate.ExpireCookies, Waiting: apps.Waiting,
+			Respond: g.respond, Sessions: g.sessions, Throttle: throttle, Events: g.metrics, SignedOut: g.gate.ExpireCookies, Waiting: g.apps.Waiting,
 		}),
 		g.documents,
 		g.gate,
-		apps,
+		g.apps,
 	}
 	// What the verifier and the hub look domains up with.
 	g.discovery = verifier.NewDiscovery(verifier.DiscoveryConfig{
@@ -113,15 +114,20 @@ func (g *generation) makeProvider() (err error) {
 }
 
 // makeApps makes the OpenID provider of all apps.
-func (g *generation) makeApps() (*oidc.Provider, error) {
+func (g *generation) makeApps() error {
 	clients, err := translate.Clients(g.config.Apps)
 	if err != nil {
-		return nil, fmt.Errorf("setting up the apps: %w", err)
+		return fmt.Errorf("setting up the apps: %w", err)
 	}
-	return oidc.New(oidc.Config{
-		Clients: clients, Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Sealer: sessionSealer{g.ring},
+	var logout *http.Client
+	if slices.ContainsFunc(clients, func(c oidc.Client) bool { return c.BackchannelLogoutURI != "" }) {
+		logout = backchannel.NewClient(g.config.Lookups.Roots)
+	}
+	g.apps, err = oidc.New(oidc.Config{
+		Clients: clients, BackChannel: logout, Respond: g.respond, Sessions: g.sessions, Keys: g.ring, Sealer: sessionSealer{g.ring},
 		Store: g.store, Counters: g.secrets, Now: g.now, Rand: g.rand, SignedOut: g.gate.ExpireCookies,
 	})
+	return err
 }
 
 // identityHost translates a host that has paths of ours.

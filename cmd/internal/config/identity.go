@@ -158,7 +158,8 @@ type Lookups struct {
 	AllowPrivate Private `yaml:"allow_private" as:"private" example:"[10.1.0.0/16, id.partner.example]"`
 	// The ports that may be asked.
 	Ports []int `yaml:"ports" default:"443" min:"1" max:"65535"`
-	// Root certificates in PEM form to trust there besides the system's.
+	// Root certificates in PEM form to trust there besides the system's, and at
+	// apps[].backchannel_logout_uri.
 	Roots *x509.CertPool `yaml:"ca_file" as:"moreRoots" example:"lookups-ca.pem"`
 }
 

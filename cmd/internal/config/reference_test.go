@@ -213,6 +213,7 @@ func kind(t *testing.T, field reflect.StructField) string {
 		"appName":       "text, up to 80 bytes",
 		"appURL":        "URL `https://HOST[:PORT][/PATH]`; `http://` for loopback alone",
 		"redirectURI":   "URL, compared character by character",
+		"logoutURI":     "URL, or `\"\"` for none",
 		"claimName":     "name of a claim",
 	}
 	text, known := kinds[cmp.Or(as, inner.String())]
@@ -345,6 +346,7 @@ const apps = `#  - id: grafana
 #    authority: id.example.com
 #    redirect_uris: [https://tool.example.com/callback]
 #    post_logout_redirect_uris: [https://tool.example.com/]
+#    backchannel_logout_uri: https://tool.example.com/logout
 #    token_auth: client_secret_basic
 #    pkce: required
 #    scopes: [openid, profile, email, groups, offline_access]

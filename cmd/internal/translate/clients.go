@@ -50,6 +50,9 @@ func Clients(apps []website.App) ([]oidc.Client, error) {
 		if from.OwnIDTokenClaims {
 			to.IDTokenClaims = from.IDTokenClaims
 		}
+		if to.BackchannelLogoutURI = kind.BackchannelLogoutURI; from.OwnLogoutURI {
+			to.BackchannelLogoutURI = from.BackchannelLogoutURI
+		}
 		clients = append(clients, to)
 	}
 	return clients, nil

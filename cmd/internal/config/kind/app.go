@@ -65,7 +65,7 @@ func withoutCredentials(text string) string {
 // redirectURI returns an address that codes may be sent to, as the app writes it. Those with a scheme of their own are for
 // programs on people's devices (RFC 8252, section 7.1).
 func redirectURI(text string) (string, Problem) {
-	const cure = "write it as the app sends it, as in https://app.example.com/callback"
+	const cure = "write it as the app has it, as in https://app.example.com/callback"
 	bad := func(problem string) (string, Problem) {
 		return text, Bad(cure, "%s %s", withoutCredentials(text), problem)
 	}
@@ -93,7 +93,7 @@ func redirectURI(text string) (string, Problem) {
 	case PrivateUse(text):
 		return text, Problem{}
 	case u.Scheme != "https" && !loopback:
-		return bad("does not begin with https://, nor with http:// and a loopback address, so codes would cross the network in clear text")
+		return bad("does not begin with https://, nor with http:// and a loopback address, so what is sent there would cross the network in clear text")
 	case u.Hostname() == "":
 		return bad("names no host")
 	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()):
@@ -108,6 +108,17 @@ func redirectURI(text string) (string, Problem) {
 func PrivateUse(uri string) bool {
 	scheme, _, found := strings.Cut(uri, ":")
 	return found && strings.Contains(scheme, ".")
+}
+
+// logoutURI returns the address of an app's server, "" for none.
+func logoutURI(text string) (string, Problem) {
+	switch {
+	case text == "":
+		return "", Problem{}
+	case PrivateUse(text):
+		return text, Bad("write it as in https://app.example.com/logout", "%s has a scheme that no server has", withoutCredentials(text))
+	}
+	return redirectURI(text)
 }
 
 // claimName returns a name that a claim about a person can have in tokens.

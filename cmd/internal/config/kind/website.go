@@ -35,6 +35,8 @@ func ofWebsite(kind, text string) (any, Problem) {
 		return appURL(text)
 	case "redirectURI":
 		return redirectURI(text)
+	case "logoutURI":
+		return logoutURI(text)
 	case "claimName":
 		return claimName(text)
 	}

@@ -72,7 +72,7 @@ func (k key) takesOne() bool { return k.kind == "base" }
 
 // takesEmpty reports whether the empty text is a value.
 func (k key) takesEmpty() bool {
-	return k.kind == "listen" || k.kind == "base" || k.kind == "fieldName"
+	return k.kind == "listen" || k.kind == "base" || k.kind == "fieldName" || k.kind == "logoutURI"
 }
 
 // Later is the type of a key that a later release reads. Its field has no name.

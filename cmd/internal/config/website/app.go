@@ -33,6 +33,9 @@ type App struct {
 	RedirectURIs []string `yaml:"redirect_uris" as:"redirectURI" example:"[https://tool.example.com/callback]"`
 	// The addresses that people may be sent to after they have signed out.
 	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris" as:"redirectURI" example:"[https://tool.example.com/]"`
+	// Where the app takes logout tokens, by which it is told that a session has ended; "" for nowhere. The address may
+	// be on the company's own network; lookups.ca_file is trusted there, too.
+	BackchannelLogoutURI string `yaml:"backchannel_logout_uri" as:"logoutURI" example:"https://tool.example.com/logout"`
 	// How the app proves itself: client_secret_basic, client_secret_post, or none for a public client, which
 	// is a program on people's devices or a page. Without preset and key, client_secret_basic.
 	TokenAuth string `yaml:"token_auth" as:"word client_secret_basic client_secret_post none" example:"client_secret_basic"`
@@ -57,10 +60,10 @@ type App struct {
 	// could then sign in to the app as the person who is signed in.
 	AllowSharedOrigin bool `yaml:"allow_shared_origin" default:"false"`
 
-	// OwnIDTokenClaims reports that id_token_claims is given, and so counts more than the preset.
-	OwnIDTokenClaims bool
+	// OwnIDTokenClaims and OwnLogoutURI report that id_token_claims and backchannel_logout_uri are given, and so count
+	// more than the preset.
+	OwnIDTokenClaims, OwnLogoutURI bool
 
-	_ strict.Later `yaml:"backchannel_logout_uri"`
 	_ strict.Later `yaml:"offline"`
 	_ strict.Later `yaml:"icon"`
 	_ strict.Later `yaml:"description"`
@@ -126,7 +129,7 @@ func (a *App) Check(given, empty func(key string) bool) []Finding {
 			found = append(found, fault(key, problem, cure))
 		}
 	}
-	a.OwnIDTokenClaims = given("id_token_claims")
+	a.OwnIDTokenClaims, a.OwnLogoutURI = given("id_token_claims"), given("backchannel_logout_uri")
 	if empty("post_logout_redirect_uris") { // none, and not the preset's
 		a.PostLogoutRedirectURIs = []string{}
 	}
