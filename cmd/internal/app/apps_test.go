@@ -66,7 +66,7 @@ apps:
     backchannel_logout_uri: %s/logout?of=tool
     claims: {preferred_username: login}
     send_groups: [ST*]
-  - {id: grafana, preset: grafana, url: "https://app.test", secret_file: app.secret}
+  - {id: grafana, preset: grafana, url: "https://app.test", secret_file: app.secret, offline: true}
 `, mirror(t).URL, server.URL) + directoryYAML(t, folder, ldaptest.StartSlapd(t, ldaptest.Options{}))
 	c.program = start(t, folder, yaml)
 	waitForKeys(t, c.program)
@@ -152,8 +152,10 @@ func TestAppSignsPeopleIn(t *testing.T) {
 	// Another app knows the person without a page.
 	grafana := c.app
 	grafana.ClientID, grafana.RedirectURL = "grafana", "https://app.test/login/generic_oauth"
-	if values := back(t, c.surfer.open(grafana.AuthCodeURL("b", oauth2.S256ChallengeOption(verifier))), grafana.RedirectURL); values.Get("code") == "" {
-		t.Errorf("the second app was sent %v", values)
+	values = back(t, c.surfer.open(grafana.AuthCodeURL("b", oauth2.S256ChallengeOption(verifier))), grafana.RedirectURL)
+	offline, err := grafana.Exchange(c.ctx, values.Get("code"), oauth2.VerifierOption(verifier))
+	if err != nil {
+		t.Fatalf("the second app was sent %v: %v", values, err)
 	}
 
 	var metadata struct {
@@ -185,6 +187,9 @@ func TestAppSignsPeopleIn(t *testing.T) {
 	}
 	if _, err := c.app.TokenSource(c.ctx, &oauth2.Token{RefreshToken: refreshed.RefreshToken, Expiry: time.Unix(1, 0)}).Token(); err == nil {
 		t.Error("a refresh token counts after signing out")
+	}
+	if _, err := grafana.TokenSource(c.ctx, &oauth2.Token{RefreshToken: offline.RefreshToken, Expiry: time.Unix(1, 0)}).Token(); err != nil {
+		t.Errorf("that of an app that may work offline does not: %v", err)
 	}
 }
 

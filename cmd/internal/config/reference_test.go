@@ -355,6 +355,7 @@ const apps = `#  - id: grafana
 #    send_groups: [staff, "tool-*"]
 #    access_token_lifetime: 10m
 #    refresh_lifetime: 8h
+#    offline: false
 #    allow_shared_origin: false
 `
 

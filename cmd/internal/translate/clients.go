@@ -32,7 +32,7 @@ func Clients(apps []website.App) ([]oidc.Client, error) {
 			Scopes: kind.Scopes, Claims: kind.Claims, IDTokenClaims: kind.IDTokenClaims,
 			Groups: from.Groups, SendGroups: from.SendGroups,
 			AccessTokenLifetime: from.AccessTokenLifetime, RefreshLifetime: from.RefreshLifetime,
-			AllowSharedOrigin: from.AllowSharedOrigin,
+			Offline: from.Offline, AllowSharedOrigin: from.AllowSharedOrigin,
 		}
 		to.PKCEOptional = to.TokenAuth != oidc.NoSecret && (from.PKCE == "optional" || from.PKCE == "" && kind.PKCEOptional)
 		if from.RedirectURIs != nil {

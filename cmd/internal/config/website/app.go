@@ -54,8 +54,11 @@ type App struct {
 	SendGroups []string `yaml:"send_groups" as:"groupPattern" example:"[staff, \"grafana-*\"]"`
 	// How long an access token counts.
 	AccessTokenLifetime time.Duration `yaml:"access_token_lifetime" default:"10m" min:"1m" max:"1h"`
-	// How long refresh tokens of one sign-in count, never beyond the session.
-	RefreshLifetime time.Duration `yaml:"refresh_lifetime" default:"8h" min:"1m" max:"168h"`
+	// How long refresh tokens of one sign-in count, never beyond the session unless offline is true.
+	RefreshLifetime time.Duration `yaml:"refresh_lifetime" default:"8h" min:"1m" max:"720h"`
+	// Lets refresh tokens outlive the session, for apps that work while the person is away. They end when the
+	// person signs out everywhere, has a new password, or is no longer one whom the directory lets in.
+	Offline bool `yaml:"offline" default:"false"`
 	// Allows the app at an identity host that shares its origin with a website, whose scripts
 	// could then sign in to the app as the person who is signed in.
 	AllowSharedOrigin bool `yaml:"allow_shared_origin" default:"false"`
@@ -64,7 +67,6 @@ type App struct {
 	// more than the preset.
 	OwnIDTokenClaims, OwnLogoutURI bool
 
-	_ strict.Later `yaml:"offline"`
 	_ strict.Later `yaml:"icon"`
 	_ strict.Later `yaml:"description"`
 	_ strict.Later `yaml:"launch_only"`
@@ -142,6 +144,7 @@ func (a *App) Check(given, empty func(key string) bool) []Finding {
 	add(empty("groups"), "groups", "is an empty list", "name a group, as in [staff], or remove the key to let in everyone who can sign in")
 	add(empty("send_groups"), "send_groups", "is an empty list", "remove it to send all groups, or leave groups out of scopes to send none")
 	add(given("scopes") && !slices.Contains(a.Scopes, "openid"), "scopes", "does not list openid", "add it: without it there is no sign-in")
+	add(a.Offline && given("scopes") && !slices.Contains(a.Scopes, "offline_access"), "offline", "is for refresh tokens, which the app cannot get without the scope offline_access", "add it to scopes, or remove one of them")
 	secret := "secret_file"
 	if given("secret") {
 		secret = "secret"
