@@ -64,6 +64,8 @@ type Host struct {
 	// Sites are the origins of the websites, by canonical host name, that are told who is
 	// signed in here.
 	Sites map[string]string
+	// Apps reports that there are apps that people sign in to by OpenID Connect.
+	Apps bool
 }
 
 // Role is what a host is to the protocol.

@@ -262,9 +262,9 @@ func (p *Pages) postAuthenticate(w http.ResponseWriter, r *http.Request, h *iden
 }
 
 // useful reports whether there is anything that a person can do with a session: confirm an address, or be known to a
-// website.
+// website or an app.
 func useful(h *identity.Host, t trip, person identity.Person) bool {
-	return len(person.Addresses) > 0 || len(h.Sites) > 0 || t.onward()
+	return len(person.Addresses) > 0 || len(h.Sites) > 0 || h.Apps || t.onward()
 }
 
 // sentence names the sentence that tells a notice; "" for nothing to tell.

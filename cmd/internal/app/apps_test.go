@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -30,6 +31,7 @@ import (
 // appWorld is the program with apps, and what an app made with go-oidc and golang.org/x/oauth2 has.
 type appWorld struct {
 	*program
+	roots    *x509.CertPool
 	surfer   *surfer
 	ctx      context.Context // of the app's own requests
 	provider *gooidc.Provider
@@ -43,7 +45,8 @@ const appSecret = "0123456789abcdefghij"
 func startAppWorld(t *testing.T) *appWorld {
 	t.Helper()
 	c := &appWorld{logouts: make(chan string, 10)}
-	folder := t.TempDir()
+	folder, slapd := t.TempDir(), ldaptest.StartSlapd(t, ldaptest.Options{})
+	slapd.AddPerson("nomail", ldaptest.Password)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { c.logouts <- r.FormValue("logout_token") }))
 	t.Cleanup(server.Close)
 	apptest.Write(t, filepath.Join(folder, "app-ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
@@ -67,10 +70,10 @@ apps:
     claims: {preferred_username: login}
     send_groups: [ST*]
   - {id: grafana, preset: grafana, url: "https://app.test", secret_file: app.secret, offline: true}
-`, mirror(t).URL, server.URL) + directoryYAML(t, folder, ldaptest.StartSlapd(t, ldaptest.Options{}))
+`, mirror(t).URL, server.URL) + directoryYAML(t, folder, slapd)
 	c.program = start(t, folder, yaml)
 	waitForKeys(t, c.program)
-	c.surfer = newSurfer(t, c.program, roots)
+	c.roots, c.surfer = roots, newSurfer(t, c.program, roots)
 	c.ctx = gooidc.ClientContext(t.Context(), c.client(roots))
 	var err error
 	if c.provider, err = gooidc.NewProvider(c.ctx, "https://id.example.test/persona"); err != nil {
@@ -201,8 +204,39 @@ func TestAppRefusesOthers(t *testing.T) {
 	if p.status != http.StatusForbidden || !strings.HasPrefix(p.at, "https://id.example.test/") || !strings.Contains(p.body, "STAFF") || !strings.Contains(p.body, "The Tool") {
 		t.Errorf("%s: %d %s", p.at, p.status, p.body)
 	}
+	// Where there are apps, a sign-in is of use without an address, too.
+	if p := newSurfer(t, c.program, c.roots).signIn("https://id.example.test/persona/authenticate", "nomail"); p.status != http.StatusOK || strings.Contains(p.body, `name="password"`) {
+		t.Errorf("a person without an address: %s %d %s", p.at, p.status, p.body)
+	}
 	if strings.Contains(c.log.String(), appSecret) {
 		t.Error("the log shows the secret")
+	}
+}
+
+// TestAppsComeAndGoByReload: the first app of an identity host makes its provider, and the last one takes it away.
+func TestAppsComeAndGoByReload(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	tls, roots := filesYAML(t, folder, "id.example.test")
+	none := tls + "domains: [{name: example.test, directory: corp, authority: id.example.test}]\n" + deadDirectory
+	p := start(t, folder, none)
+	waitForKeys(t, p)
+	client := p.client(roots)
+	answers := func(path string) int {
+		status, _ := get(t, client, "https://id.example.test/persona/"+path)
+		return status
+	}
+	if got := answers(".well-known/openid-configuration"); got != http.StatusNotFound {
+		t.Errorf("without apps the description answers %d", got)
+	}
+	p.mustReload(t, folder, none+"apps: [{id: grafana, preset: grafana, url: 'https://grafana.test', secret: "+appSecret+"}]\n")
+	if got := answers(".well-known/openid-configuration"); got != http.StatusOK {
+		t.Errorf("with an app the description answers %d", got)
+	}
+	apptest.Eventually(t, "the key is made", func() bool { return answers("jwks.json") == http.StatusOK })
+	p.mustReload(t, folder, none)
+	if got := answers("jwks.json"); got != http.StatusNotFound {
+		t.Errorf("without apps the keys answer %d", got)
 	}
 }
 

@@ -87,7 +87,7 @@ func (g *generation) makeKeys(ctx context.Context) {
 				slices.ContainsFunc(g.config.ForwardAuth, func(n website.Neighbour) bool { return n.Authority == host.Name }) {
 				want = append(want, keys.Want{Host: host.Name, Use: keys.UseAssertions})
 			}
-			if slices.ContainsFunc(g.config.Apps, func(a website.App) bool { return a.Authority == host.Name }) {
+			if g.hasApps(host.Name) {
 				want = append(want, keys.Want{Host: host.Name, Use: keys.UseOpenID})
 			}
 		}

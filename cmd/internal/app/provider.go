@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"persona-sidecar/cmd/internal/config"
+	"persona-sidecar/cmd/internal/config/website"
 	"persona-sidecar/cmd/internal/translate"
 	"persona-sidecar/idp"
 	"persona-sidecar/idp/hub"
@@ -113,6 +114,11 @@ func (g *generation) makeProvider() (err error) {
 	return err
 }
 
+// hasApps reports whether an identity host has apps.
+func (g *generation) hasApps(host string) bool {
+	return slices.ContainsFunc(g.config.Apps, func(a website.App) bool { return a.Authority == host })
+}
+
 // makeApps makes the OpenID provider of all apps.
 func (g *generation) makeApps() error {
 	clients, err := translate.Clients(g.config.Apps)
@@ -149,6 +155,7 @@ func (g *generation) identityHost(host config.Host) identity.Host {
 		to.Domains, to.Hubs = host.MailDomains, host.Hubs
 		to.CertificateLifetime = g.config.Identity.CertificateLifetime
 		to.Website = host.Upstream != nil
+		to.Apps = g.hasApps(host.Name)
 		to.Sites = map[string]string{}
 		for _, site := range g.hosts {
 			if site.SignIn == host.Name && site.Name != host.Name {
