@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"persona-sidecar/idp/identity"
@@ -28,7 +29,7 @@ const (
 
 	// The keys in the store begin with these.
 	codes = "openid/codes/"
-	used  = "openid/used/"  // by code: the grant that it was used for
+	used  = "openid/used/"  // by code: the client that used it, a space, and the grant that it was used for
 	ended = "openid/ended/" // by grant: what was given for it is worth nothing
 )
 
@@ -108,7 +109,7 @@ func (p *Provider) redeem(r *http.Request, h *identity.Host, c *Client, text str
 	if err != nil {
 		return nil, nil, err
 	}
-	first, err := p.Store.Add(ctx, used+key, []byte(behind.Grant), c.grantLifetime())
+	first, err := p.Store.Add(ctx, used+key, []byte(c.ID+" "+behind.Grant), c.grantLifetime())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: using a code: %w", session.ErrUnavailable, err)
 	}
@@ -121,16 +122,21 @@ func (p *Provider) redeem(r *http.Request, h *identity.Host, c *Client, text str
 	return behind, subject, nil
 }
 
-// reused ends the grant of a code that was used before, if it was.
+// reused ends the grant of a code that the client used before, if it did. Codes get into logs and histories: another
+// client must not end with one what this one was given.
 func (p *Provider) reused(r *http.Request, h *identity.Host, c *Client, key string) error {
-	grant, err := p.Store.Get(r.Context(), used+key)
+	value, err := p.Store.Get(r.Context(), used+key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%w: reading what a code gave: %w", session.ErrUnavailable, err)
 	}
-	if err := p.end(r.Context(), string(grant), c); err != nil {
+	grant, own := strings.CutPrefix(string(value), c.ID+" ")
+	if !own {
+		return nil
+	}
+	if err := p.end(r.Context(), grant, c); err != nil {
 		return err
 	}
 	p.Respond.About(p.Respond.Log.Warn(), r, h).Str("event", "code_reused").Str("app", c.ID).

@@ -324,6 +324,25 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestUsedCodeOfAnother: a code that was used and is found in a log ends nothing for a client that it is not of.
+func TestUsedCodeOfAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, grafana(), phone())
+	c := w.client()
+	c.signIn("alice")
+	text := c.code()
+	access := c.exchange(text).object(t)["access_token"]
+	for _, later := range []time.Duration{0, 2 * time.Minute} {
+		w.clock.Advance(later)
+		c.send(http.MethodPost, oidc.PathToken, url.Values{
+			"grant_type": {"authorization_code"}, "client_id": {"phone"}, "code": {text}, "redirect_uri": {"http://127.0.0.1:9/callback"}, "code_verifier": {verifier},
+		}).wantError(t, "another client's", 400, "invalid_grant")
+		if got := c.userinfo(access); got.StatusCode != http.StatusOK {
+			t.Errorf("after %s: %d %s", later, got.StatusCode, got.body)
+		}
+	}
+}
+
 // TestDirectoryDecides: at each step the directory's word of that time counts.
 func TestDirectoryDecides(t *testing.T) {
 	t.Parallel()
