@@ -30,6 +30,10 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request, h *identity
 	if denied := p.check(h, q, all); denied != nil {
 		return p.deny(w, r, h, q, denied)
 	}
+	if withoutCookies(r) {
+		see(w, PathAuthorize+"?"+all.Encode())
+		return nil
+	}
 	subject, kept, err := p.Sessions.Keep(w, r, h, session.Recent)
 	if err != nil {
 		if q.None && (errors.Is(err, identity.ErrUnavailable) || errors.Is(err, session.ErrUnavailable)) {
@@ -85,6 +89,12 @@ func navigated(w http.ResponseWriter, r *http.Request) error {
 		return &route.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Args: map[string]string{"method": r.Method}}
 	}
 	return route.Navigation(r)
+}
+
+// withoutCookies reports whether a form came without the session's cookie. A browser sends it with no form of another
+// site, as it is SameSite=Lax, and the flow's neither: only by a GET after it shows who is signed in.
+func withoutCookies(r *http.Request) bool {
+	return r.Method == http.MethodPost && !session.SentCookie(r)
 }
 
 // meant reports whether a person is the one whom the app's id_token_hint names.

@@ -307,6 +307,32 @@ func TestFormPost(t *testing.T) {
 	}
 }
 
+// TestFormsOfOtherSites: a browser sends a SameSite=Lax cookie with no form of another site. Who is signed in is known by the
+// GET that follows, and what other tabs wait by stays.
+func TestFormsOfOtherSites(t *testing.T) {
+	t.Parallel()
+	app := grafana()
+	app.PostLogoutRedirectURIs = []string{"https://grafana.example.test/bye"}
+	w := newWorld(t, app)
+	c, bare := w.client(), w.client()
+	bare.Jar = nil
+	c.signIn("alice")
+	for _, mode := range []string{"none", ""} {
+		got := bare.send(http.MethodPost, oidc.PathAuthorize, params("prompt", mode))
+		if len(got.Cookies()) > 0 {
+			t.Errorf("prompt %q: cookies are set: %v", mode, got.Cookies())
+		}
+		if values := c.get(got.Header.Get("Location")).back(t); values.Get("code") == "" || values.Get("state") != "a state & more" {
+			t.Errorf("prompt %q: %v", mode, values)
+		}
+	}
+	hint, _ := c.exchange(c.code()).object(t)["id_token"].(string)
+	got := bare.send(http.MethodPost, oidc.PathLogout, url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": app.PostLogoutRedirectURIs})
+	if got = c.get(got.Header.Get("Location")); !strings.Contains(got.body, "You are signed out") || c.get("/persona/api/session").object(t)["signed_in"] == true {
+		t.Errorf("signing out: %d %s", got.StatusCode, got.body)
+	}
+}
+
 // TestNavigations: codes are for pages in windows of their own.
 func TestNavigations(t *testing.T) {
 	t.Parallel()

@@ -74,6 +74,10 @@ func (p *Provider) askSignOut(w http.ResponseWriter, r *http.Request, h *identit
 	if err != nil {
 		return err
 	}
+	if withoutCookies(r) {
+		see(w, PathLogout+"?"+all.Encode())
+		return nil
+	}
 	subject, err := p.Sessions.Current(w, r, h, session.Recent)
 	switch {
 	case subject == nil && err != nil:
