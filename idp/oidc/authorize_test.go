@@ -147,6 +147,10 @@ func TestLoopback(t *testing.T) {
 			t.Errorf("%s: %d, to %s", uri, got.StatusCode, location)
 		}
 	}
+	form := c.authorize(params("client_id", "phone", "redirect_uri", "com.example.phone:/callback", "scope", "openid", "response_mode", "form_post"))
+	if location := form.Header.Get("Location"); !strings.HasPrefix(location, "com.example.phone:/callback?error=invalid_request&") {
+		t.Errorf("a form for a scheme of its own: %d, to %q", form.StatusCode, location)
+	}
 	for uri, want := range map[string]int{"http://127.0.0.1:3000/callback": http.StatusSeeOther, "http://127.0.0.1:3001/callback": http.StatusBadRequest} {
 		if got := c.authorize(params("client_id", "local", "redirect_uri", uri)); got.StatusCode != want {
 			t.Errorf("a client with a secret, %s: %d", uri, got.StatusCode)

@@ -126,7 +126,8 @@ func (p *Provider) refresh(w http.ResponseWriter, r *http.Request, h *identity.H
 		if slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(token.Scopes, scope) }) {
 			return refuse(http.StatusBadRequest, "invalid_scope", "")
 		}
-		behind.Scopes = asked
+		// One that is asked for many times is given once.
+		behind.Scopes = slices.DeleteFunc(slices.Clone(token.Scopes), func(scope string) bool { return !slices.Contains(asked, scope) })
 	}
 	answer, err := p.tokens(h, c, &behind, subject)
 	if err != nil {

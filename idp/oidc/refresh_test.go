@@ -68,6 +68,9 @@ func TestRefresh(t *testing.T) {
 	if !strings.Contains(w.log.String(), `"event":"refresh_token_reused"`) {
 		t.Error("it is not logged")
 	}
+	if got := c.refresh(c.begun()["refresh_token"], "scope", strings.Repeat("email openid ", 500)).object(t); got["scope"] != "openid email" {
+		t.Errorf("a scope asked for many times: %v", got)
+	}
 	if got := c.exchange(c.code()).object(t); got["refresh_token"] != nil {
 		t.Error("a refresh token that was not asked for")
 	}

@@ -99,8 +99,9 @@ func (p *Provider) read(h *identity.Host, all url.Values) (*request, error) {
 			"app": q.client.Name, "uri": printable.Text(q.RedirectURI, 200),
 		}}
 	}
-	if mode := one("response_mode"); mode == modeFormPost {
-		q.Mode = mode
+	// A form is for a web server: a program behind a scheme of its own is only handed an address.
+	if web := strings.HasPrefix(q.RedirectURI, "https:") || strings.HasPrefix(q.RedirectURI, "http:"); web && one("response_mode") == modeFormPost {
+		q.Mode = modeFormPost
 	}
 	if state := one("state"); len(state) <= maxState && isText(state) {
 		q.State = state
@@ -145,7 +146,7 @@ func (p *Provider) check(h *identity.Host, q *request, all url.Values) *denial {
 	case all.Get("response_type") != "code":
 		return &denial{"unsupported_response_type", "the response_type is code"}
 	case all.Has("response_mode") && all.Get("response_mode") != q.Mode:
-		return invalid("the response_mode is query or form_post")
+		return invalid("the response_mode is query, or form_post for an address of the web")
 	}
 	asked := strings.Fields(all.Get("scope"))
 	if !slices.Contains(asked, scopeOpenID) {
