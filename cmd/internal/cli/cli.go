@@ -6,6 +6,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -38,6 +39,7 @@ type shell struct {
 	isTerminal func(stdin io.Reader) bool
 	readHidden func(ctx context.Context, stdin io.Reader) (string, error)
 	root       bool // runs as root
+	random     io.Reader
 	version    string
 }
 
@@ -58,6 +60,9 @@ func commands() []command {
 		{"serve", "", "run the sidecar", serve},
 		{"setup", "", "write a configuration", writeSetup},
 		{"check", "[DOMAIN|ADDRESS]...", "look for what is wrong, from outside too", checkAll},
+		{"apps list", "", "list the apps that are configured", appsList},
+		{"apps show", "ID", "show what to paste into an app", appsShow},
+		{"apps add", "PRESET URL", "make a secret and the lines of the configuration for an app", appsAdd},
 		{"keys list", "", "show the keys, without their secrets", keysList},
 		{"keys rotate", "", "replace the keys of a domain", nil},
 		{"directory check", "[NAME]...", "look for what is wrong with the directories", directoryCheck},
@@ -73,6 +78,8 @@ type Program struct {
 	Environ        []string // as from os.Environ
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Rand is the source of randomness; nil is crypto/rand.
+	Rand io.Reader
 	// Version and Revision name a build whose source was not in a repository;
 	// "" where the build information has them.
 	Version, Revision string
@@ -87,7 +94,10 @@ func Main(ctx context.Context, p Program) int {
 			file, ok := in.(*os.File)
 			return ok && term.IsTerminal(int(file.Fd()))
 		},
-		readHidden: readHidden, root: os.Geteuid() == 0, version: p.Version,
+		readHidden: readHidden, root: os.Geteuid() == 0, random: p.Rand, version: p.Version,
+	}
+	if sh.random == nil {
+		sh.random = rand.Reader
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		sh.version = describe(info, p.Version, p.Revision)

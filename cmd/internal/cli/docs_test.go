@@ -251,7 +251,7 @@ func TestShownFlagsExist(t *testing.T) {
 // each command exists and a script runs it.
 func TestNamedCommandsAreRun(t *testing.T) {
 	t.Parallel()
-	named := regexp.MustCompile("`persona ([a-z]+(?: (?:list|rotate|check|whois))?)")
+	named := regexp.MustCompile("`persona ([a-z]+(?: (?:list|rotate|check|whois|show|add))?)")
 	all := scripts(t)
 	for _, document := range documents {
 		text, err := os.ReadFile(filepath.Join(repository, document))
