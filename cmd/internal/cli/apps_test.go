@@ -164,6 +164,10 @@ func TestAppsAddRefuses(t *testing.T) {
 		{identityOne, "add grafana https://grafana.example.com -authority other.example", "is no identity host of the configuration (hint: there is id.example.com)"},
 		{identityTwo, "add grafana https://grafana.example.com", "several identity hosts (hint: name one with -authority: id.example.com, shared.example)"},
 		{identityTwo, "add grafana https://grafana.example.com -authority shared.example", "shares its origin with a website"},
+		{
+			identityOne + "apps:\n  - {id: grafana, preset: grafana, url: 'https://grafana.example.com', secret: " + someSecret + "}\n",
+			"add grafana https://two.example.com", `id.example.com has an app "grafana" already (hint: give this one another id with -id; `,
+		},
 		{nowhere, "add grafana https://grafana.example.com", "no identity host, where people sign in (hint: give a domain a directory first)"},
 		{"domains: x\n", "add grafana https://grafana.example.com", "the configuration has 1 fault"},
 	} {
