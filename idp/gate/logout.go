@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"html/template"
 	"net/http"
 
 	"persona-sidecar/idp/identity"
@@ -80,10 +81,11 @@ func signOutPage(h *identity.Host, site *Site, fields map[string]string) (data s
 	data = signin.SignOutPage{Frame: route.NewFrame(h), Authority: site.Authority.Name, Stay: "/", SignIn: route.PathLogin}
 	data.Website = true
 	if text, ok := fields["return"]; ok {
-		if data.Return, err = route.ReturnPath(text); err != nil {
+		path, err := route.ReturnPath(text)
+		if err != nil {
 			return data, err
 		}
-		data.Stay, data.SignIn = data.Return, withReturn(route.PathLogin, data.Return)
+		data.Return, data.Stay, data.SignIn = template.URL(path), path, withReturn(route.PathLogin, path)
 	}
 	return data, nil
 }

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -123,6 +124,6 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, h *identit
 		p.SignedOut(w, h)
 	}
 	return p.Respond.Render(w, r, http.StatusOK, "signed_out", signin.SignOutPage{
-		Frame: route.NewFrame(h), Return: out.address(), SignIn: signin.PathAuthenticate, Done: signin.Outcome(false, ended),
+		Frame: route.NewFrame(h), Return: template.URL(out.address()), SignIn: signin.PathAuthenticate, Done: signin.Outcome(false, ended),
 	})
 }

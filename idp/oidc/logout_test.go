@@ -17,7 +17,9 @@ func TestLogout(t *testing.T) {
 	const back = "https://grafana.example.test/bye?a=b"
 	app.PostLogoutRedirectURIs = []string{back}
 	other.ID = "other"
-	w := newWorld(t, app, other)
+	program := phone()
+	program.PostLogoutRedirectURIs = []string{"com.example.phone:/bye"}
+	w := newWorld(t, app, other, program)
 	c := w.client()
 	signedIn := func() bool { return c.get("/persona/api/session").object(t)["signed_in"] == true }
 	logout := func(pairs ...string) answer {
@@ -67,6 +69,11 @@ func TestLogout(t *testing.T) {
 	wantOut("confirmed", c.send(http.MethodPost, "/persona/oauth/sign-out", form, "Sec-Fetch-Site", "same-origin"))
 	if got := logout("client_id", "grafana", "post_logout_redirect_uri", back); got.Header.Get("Location") != back {
 		t.Errorf("signed out before: %d %s", got.StatusCode, got.body)
+	}
+	c.signIn("alice")
+	own := c.send(http.MethodPost, "/persona/oauth/sign-out", url.Values{"client_id": {"phone"}, "post_logout_redirect_uri": {"com.example.phone:/bye"}, "state": {`x"&y`}})
+	if want := "com.example.phone:/bye?state=x%22%26y"; strings.Count(own.body, want) != 2 { // the page goes on by itself, and has a button
+		t.Errorf("to a scheme of an app's own: %d %s", own.StatusCode, own.body)
 	}
 	c.signIn("alice")
 	hint, _ = c.exchange(c.code()).object(t)["id_token"].(string)

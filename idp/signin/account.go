@@ -2,6 +2,7 @@ package signin
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 	"time"
 
@@ -91,10 +92,12 @@ func (p *Pages) getSession(w http.ResponseWriter, r *http.Request, h *identity.H
 type SignOutPage struct {
 	route.Frame
 	Authority string // the identity host, where the page is on another
-	Return    string // where it goes on, or ""
-	Stay      string // where it goes on without signing out
-	SignIn    string // where to sign in again
-	Done      SignedOut
+	// Return is where it goes on, or "": a page of the website, or an address in the configuration, whose scheme may be an
+	// app's own.
+	Return template.URL
+	Stay   string // where it goes on without signing out
+	SignIn string // where to sign in again
+	Done   SignedOut
 }
 
 // SignedOut is what signing out did.
@@ -138,7 +141,7 @@ func (p *Pages) getLogout(w http.ResponseWriter, r *http.Request, h *identity.Ho
 	if err != nil {
 		return err
 	}
-	data := SignOutPage{Frame: route.NewFrame(h), Return: t.Return, Stay: t.end(), SignIn: t.at(PathAuthenticate)}
+	data := SignOutPage{Frame: route.NewFrame(h), Return: template.URL(t.Return), Stay: t.end(), SignIn: t.at(PathAuthenticate)}
 	switch {
 	case subject != nil:
 		return p.Respond.Render(w, r, http.StatusOK, "logout", data)
@@ -172,6 +175,6 @@ func (p *Pages) postLogout(w http.ResponseWriter, r *http.Request, h *identity.H
 		return nil
 	}
 	return p.Respond.Render(w, r, http.StatusOK, "signed_out", SignOutPage{
-		Frame: route.NewFrame(h), Return: t.Return, SignIn: t.at(PathAuthenticate), Done: Outcome(everywhere, ended),
+		Frame: route.NewFrame(h), Return: template.URL(t.Return), SignIn: t.at(PathAuthenticate), Done: Outcome(everywhere, ended),
 	})
 }
