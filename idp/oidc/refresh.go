@@ -77,6 +77,10 @@ func (p *Provider) openRefreshToken(r *http.Request, h *identity.Host, text stri
 	if ok, err := p.openText(h, refreshPurpose, text, token); !ok || err != nil || !p.Now().Before(token.Expires) {
 		return nil, err
 	}
+	// A shorter lifetime counts at once: the mark of a grant that ended is kept for no longer.
+	if c := p.hosts[h.Name][token.ClientID]; c == nil || p.Now().Sub(token.Issued) >= c.RefreshLifetime {
+		return nil, nil
+	}
 	if over, err := p.isEnded(r.Context(), token.Grant); over || err != nil {
 		return nil, err
 	}

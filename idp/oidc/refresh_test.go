@@ -76,6 +76,25 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// TestShorterLifetime: a refresh token that was revoked stays so under a configuration with a shorter lifetime.
+func TestShorterLifetime(t *testing.T) {
+	t.Parallel()
+	apps := []oidc.Client{offline()}
+	apps[0].RefreshLifetime = 7 * time.Hour
+	w := newWorld(t, apps...)
+	c := w.client()
+	begun := c.begun()
+	apps[0].RefreshLifetime = time.Hour // which the provider reads at each request
+	kept := c.exchange(c.code("scope", "openid offline_access")).object(t)["refresh_token"]
+	c.send(http.MethodPost, oidc.PathRevoke, url.Values{"token": {begun["refresh_token"].(string)}}, "Authorization", basic("grafana", grafana().Secret))
+	w.clock.Advance(59 * time.Minute)
+	if got := c.refresh(kept); got.StatusCode != http.StatusOK {
+		t.Errorf("within the lifetime: %d %s", got.StatusCode, got.body)
+	}
+	w.clock.Advance(13 * time.Minute)
+	c.refresh(begun["refresh_token"]).wantError(t, "revoked", 400, "invalid_grant")
+}
+
 // TestRefreshRefused: who gets no tokens for a refresh token.
 func TestRefreshRefused(t *testing.T) {
 	t.Parallel()
