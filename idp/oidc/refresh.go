@@ -77,10 +77,12 @@ func (p *Provider) openRefreshToken(r *http.Request, h *identity.Host, text stri
 	if ok, err := p.openText(h, refreshPurpose, text, token); !ok || err != nil || !p.Now().Before(token.Expires) {
 		return nil, err
 	}
-	// A shorter lifetime counts at once: the mark of a grant that ended is kept for no longer.
-	if c := p.hosts[h.Name][token.ClientID]; c == nil || p.Now().Sub(token.Issued) >= c.RefreshLifetime {
+	// The configuration may be another one by now. The mark of a grant that ended is kept for its lifetime alone.
+	c := p.hosts[h.Name][token.ClientID]
+	if c == nil || p.Now().Sub(token.Issued) >= c.RefreshLifetime || !slices.Contains(c.Scopes, scopeOffline) {
 		return nil, nil
 	}
+	token.Scopes = slices.DeleteFunc(token.Scopes, func(scope string) bool { return !slices.Contains(c.Scopes, scope) })
 	if over, err := p.isEnded(r.Context(), token.Grant); over || err != nil {
 		return nil, err
 	}

@@ -76,8 +76,9 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestShorterLifetime: a refresh token that was revoked stays so under a configuration with a shorter lifetime.
-func TestShorterLifetime(t *testing.T) {
+// TestRefreshUnderAnotherConfiguration: what an app may no longer have ends at once, and a refresh token that was revoked
+// stays so where the lifetime is shorter.
+func TestRefreshUnderAnotherConfiguration(t *testing.T) {
 	t.Parallel()
 	apps := []oidc.Client{offline()}
 	apps[0].RefreshLifetime = 7 * time.Hour
@@ -91,6 +92,15 @@ func TestShorterLifetime(t *testing.T) {
 	if got := c.refresh(kept); got.StatusCode != http.StatusOK {
 		t.Errorf("within the lifetime: %d %s", got.StatusCode, got.body)
 	}
+	second := c.exchange(c.code("scope", "openid email offline_access")).object(t)["refresh_token"]
+	apps[0].Scopes = []string{"openid", "offline_access"}
+	third := c.refresh(second).object(t)
+	if third["scope"] != "openid offline_access" {
+		t.Errorf("a scope that the app has no more: %v", third)
+	}
+	apps[0].Scopes = []string{"openid", "email"}
+	c.refresh(third["refresh_token"]).wantError(t, "refresh tokens are for the app no more", 400, "invalid_grant")
+	apps[0].Scopes = offline().Scopes
 	w.clock.Advance(13 * time.Minute)
 	c.refresh(begun["refresh_token"]).wantError(t, "revoked", 400, "invalid_grant")
 }
