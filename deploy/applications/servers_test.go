@@ -304,6 +304,7 @@ http {
 		root %[3]s;
 		index %[4]s;
 		%[5]s
+		location = /lib/exe/taskrunner.php { return 204; } # DokuWiki's: it writes the caches of a page while others read them
 		location / { try_files $uri $uri/ %[6]s; }
 		location ~ ^(.+\.php)(/.*)?$ {
 			fastcgi_split_path_info ^(.+\.php)(/.*)?$;
