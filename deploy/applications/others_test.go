@@ -40,10 +40,10 @@ func TestBrowserRadicale(t *testing.T) {
 	alice.enter("alice")
 	alice.until(`location.href === ` + quote(origin+app.page))
 	for call, want := range map[string]string{
-		`fetch("/alice/work/", {method: "MKCALENDAR"})`:               "201",
+		`fetch("/alice/tasks/", {method: "MKCALENDAR"})`:              "201",
 		`fetch("/alice/", {method: "PROPFIND", headers: {Depth: 0}})`: "207",
 		`fetch("/bob/", {method: "PROPFIND", headers: {Depth: 0}})`:   "403",
-		`fetch("/bob/work/", {method: "MKCALENDAR"})`:                 "403",
+		`fetch("/bob/tasks/", {method: "MKCALENDAR"})`:                "403",
 	} {
 		if got := alice.fetched(call); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s, want %s", call, got, want)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -42,17 +43,23 @@ type accessToken struct {
 	Offline  bool      `json:"offline"`
 }
 
-// token is where an app gets tokens for a code (OpenID Connect Core 1.0, section 3.1.3).
-func (p *Provider) token(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+// asked reads a form that an app itself sends, and returns it with the app, which has proved that it is the one.
+func (p *Provider) asked(w http.ResponseWriter, r *http.Request, h *identity.Host) (url.Values, *Client, error) {
 	fields, err := form(w, r)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	client, err := p.authenticate(w, r, h, fields)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if err := allowOrigin(w, r, client); err != nil {
+	return fields, client, allowOrigin(w, r, client)
+}
+
+// token is where an app gets tokens for a code (OpenID Connect Core 1.0, section 3.1.3).
+func (p *Provider) token(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
+	fields, client, err := p.asked(w, r, h)
+	if err != nil {
 		return err
 	}
 	switch {

@@ -61,15 +61,8 @@ func (p *Provider) openAccessToken(r *http.Request, h *identity.Host, text strin
 // revoke ends all that was given with an access token or a refresh token (RFC 7009). One that counts no more, or is
 // none, is no error.
 func (p *Provider) revoke(w http.ResponseWriter, r *http.Request, h *identity.Host) error {
-	fields, err := form(w, r)
+	fields, client, err := p.asked(w, r, h)
 	if err != nil {
-		return err
-	}
-	client, err := p.authenticate(w, r, h, fields)
-	if err != nil {
-		return err
-	}
-	if err := allowOrigin(w, r, client); err != nil {
 		return err
 	}
 	if !fields.Has("token") {
