@@ -27,10 +27,13 @@ func (l *Log) String() string {
 	return l.text.String()
 }
 
-// Eventually waits until a condition holds, and fails the test when that takes longer than 20 seconds.
+// Patience bounds every wait of a test for something that happens soon.
+const Patience = 30 * time.Second
+
+// Eventually waits until a condition holds, and fails the test after Patience.
 func Eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(Patience)
 	defer deadline.Stop()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()

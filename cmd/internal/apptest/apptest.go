@@ -6,49 +6,22 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"persona-sidecar/deploy/relying-party/relyingpartytest"
+	"persona-sidecar/ldapauth/ldaptest"
 )
 
 // Patience bounds every wait of a test for something that happens soon.
-const Patience = 30 * time.Second
+const Patience = ldaptest.Patience
 
-// Log collects what a program writes. The zero Log is empty and ready.
-type Log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
+// Log collects what a program writes.
+type Log = ldaptest.Log
 
-// Write appends to the log.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String returns all that was written so far.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// Eventually asks again and again until the condition holds, and fails the test after Patience.
+// Eventually waits until a condition holds, and fails the test after Patience.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(Patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("did not happen within %s: %s", Patience, what)
-		}
-		<-tick.C
-	}
+	ldaptest.Eventually(t, what, holds)
 }
 
 // FreePort finds a TCP port of loopback that is free now, for a listener that has to be told its port. See
